@@ -1,0 +1,47 @@
+# `make demo` and `make test` need nothing but Python 3.11 or newer: they make .venv and install into it.
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := gahb_theory tests experiments benchmarks docs
+
+.PHONY: demo test lint docs bench format clean
+
+demo: .venv/installed
+	$(BIN)/gahb
+
+test: .venv/installed-test
+	$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules gahb_theory tests \
+		--jaxtyping-packages=gahb_theory,beartype.beartype
+
+lint: .venv/installed-test
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+
+docs: .venv/installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+bench: .venv/installed-test
+	$(BIN)/python benchmarks/run.py
+
+format: .venv/installed-test
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	touch $@
+
+.venv/installed-test: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[test]"
+	touch $@ .venv/installed
+
+.venv/installed-docs: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[docs]"
+	touch $@
+
+clean:
+	rm -rf .venv docs/_build docs/gallery docs/api .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,94 @@
+"""Why denoisers and diffusion models generalise: a theory-first analysis library.
+
+    f(y) = sum_k lambda_k(y) <y, e_k(y)> e_k(y)
+
+A denoiser is a shrinkage in a basis adapted to its input. The library is made of the four nouns of that sentence: image
+classes, bases, shrinkages, denoisers; and of the operator that leads from a denoiser to its basis and shrinkage, the
+Jacobian. Import it as
+
+    import gahb_theory as gt
+"""
+
+from gahb_theory import testing
+from gahb_theory.bases import DCT, PCA, Basis, Eigenbasis, Fourier, Pixels, Wavelet
+from gahb_theory.denoisers import (
+    BFCNN,
+    BiasFreeNorm,
+    Denoiser,
+    DenoiserModule,
+    GaussianDenoiser,
+    ShrinkageDenoiser,
+    UNet,
+    load_denoiser,
+    save_denoiser,
+)
+from gahb_theory.images import CAlpha, Disks, ImageClass, Photographs, Shuffled, read_image
+from gahb_theory.jacobians import SVD, Jacobian, jacobian
+from gahb_theory.metrics import PSNRCurve, mse, psnr, psnr_curve, psnr_per_image
+from gahb_theory.pretrained import shipped_class, shipped_denoiser, train_shipped
+from gahb_theory.randomness import add_noise
+from gahb_theory.shrinkage import FixedGains, Hard, Soft, oracle_gains, projection_gains
+from gahb_theory.theory import (
+    SlopeFit,
+    fit_slope,
+    local_slopes,
+    optimal_slope,
+    oracle_mse,
+    projection_mse,
+    shrinkage_mse,
+)
+from gahb_theory.training import Recipe, train
+from gahb_theory.version import __version__
+
+__all__ = [
+    "BFCNN",
+    "DCT",
+    "PCA",
+    "SVD",
+    "Basis",
+    "BiasFreeNorm",
+    "CAlpha",
+    "Denoiser",
+    "DenoiserModule",
+    "Disks",
+    "Eigenbasis",
+    "FixedGains",
+    "Fourier",
+    "GaussianDenoiser",
+    "Hard",
+    "ImageClass",
+    "Jacobian",
+    "PSNRCurve",
+    "Photographs",
+    "Pixels",
+    "Recipe",
+    "ShrinkageDenoiser",
+    "Shuffled",
+    "SlopeFit",
+    "Soft",
+    "UNet",
+    "Wavelet",
+    "__version__",
+    "add_noise",
+    "fit_slope",
+    "jacobian",
+    "load_denoiser",
+    "local_slopes",
+    "mse",
+    "optimal_slope",
+    "oracle_gains",
+    "oracle_mse",
+    "projection_gains",
+    "projection_mse",
+    "psnr",
+    "psnr_curve",
+    "psnr_per_image",
+    "read_image",
+    "save_denoiser",
+    "shipped_class",
+    "shipped_denoiser",
+    "shrinkage_mse",
+    "testing",
+    "train",
+    "train_shipped",
+]

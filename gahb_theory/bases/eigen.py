@@ -1,0 +1,124 @@
+"""The eigenvectors of a denoiser's Jacobian, as a basis.
+
+With the symmetric part of the Jacobian at the noisy image y,
+
+    1/2 (J + J^T) = sum_k lambda_k e_k e_k^T,        lambda_1 >= lambda_2 >= ...,
+
+the denoiser is a shrinkage in the basis {e_k}: f(y) = J y = sum_k lambda_k <y, e_k> e_k if J is symmetric and f
+homogeneous (Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, equation 6). The basis is adapted to y, and to no other
+image.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from gahb_theory import validate
+from gahb_theory.bases.base import Basis
+
+__all__ = ["Eigenbasis", "canonical_sign"]
+
+
+@dataclass(frozen=True, eq=False)
+class Eigenbasis(Basis):
+    """The k largest eigenvalues of the symmetric part of a Jacobian, and their eigenvectors as a basis.
+
+    A partial basis if k < d. Build it with `jacobian(f, y, sigma).eigenbasis(k)`.
+
+    Parameters
+    ----------
+    eigenvalues
+        lambda_k, shape (k,), descending. They may be negative or above 1.
+    atoms
+        e_k, orthonormal rows, shape (k, d); in each, the first of the largest entries in magnitude is positive. Atoms
+        of equal eigenvalues are an arbitrary basis of their span.
+    residuals
+        ||S e_k - lambda_k e_k|| for the symmetric part S, measured, shape (k,).
+    converged
+        Whether the residual is within `tolerance`, shape (k,). Where it is not, the pair is no eigenpair, and a larger
+        eigenvalue may have been missed.
+    tolerance
+        The largest residual allowed, in the units of the eigenvalues.
+    asymmetry
+        ||J - J^T|| / ||J||, the part that these eigenvectors do not see; None if J was not formed.
+    image_shape
+        (channels, height, width) of the atoms, d numbers in all.
+    matvecs
+        Number of products with J or J^T that were asked for.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gahb_theory.jacobians import jacobian
+    >>> weights = torch.tensor([[[[0.9, 0.5], [0.1, 0.0]]]])
+    >>> E = jacobian(lambda y, sigma: weights * y, torch.rand(1, 1, 2, 2), sigma=0.1).eigenbasis(k=2)
+    >>> E.eigenvalues
+    tensor([0.9000, 0.5000])
+    >>> E.atom_images([1])
+    tensor([[[[0., 1.],
+              [0., 0.]]]])
+    """
+
+    eigenvalues: Float[Tensor, " k"]
+    atoms: Float[Tensor, "k d"]
+    residuals: Float[Tensor, " k"]
+    converged: Bool[Tensor, " k"]
+    tolerance: float
+    asymmetry: float | None
+    image_shape: tuple[int, int, int]
+    matvecs: int
+
+    def __post_init__(self) -> None:
+        validate.coefficients(self.atoms, name="atoms")
+        validate.square_shape(self.atoms.shape[1], self.image_shape)
+        for name in ("eigenvalues", "residuals", "converged"):
+            if getattr(self, name).shape != self.atoms.shape[:1]:
+                raise ValueError(
+                    f"{name} must hold one value for each of the {self.atoms.shape[0]} atoms, "
+                    f"got shape {tuple(getattr(self, name).shape)}"
+                )
+
+    def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Coefficients <x, e_k> of each image, shape (batch, k)."""
+        validate.images(x, "x")
+        if x.shape[1:] != self.image_shape:
+            raise ValueError(
+                f"this eigenbasis was taken at an image of shape {self.image_shape}, got images of shape "
+                f"{tuple(x.shape[1:])}; take the Jacobian at an image of the same size"
+            )
+        return x.flatten(1) @ self.atoms.to(x).mT
+
+    def synthesis(self, c: Float[Tensor, "n k"], shape: Sequence[int] | None = None) -> Float[Tensor, "n c h w"]:
+        """Images sum_k c_k e_k; `shape` = (channels, height, width) is that of the image of the Jacobian if None."""
+        validate.coefficients(c, self.atoms.shape[0])
+        target = validate.square_shape(self.atoms.shape[1], self.image_shape if shape is None else shape)
+        return (c @ self.atoms.to(c)).reshape(-1, *target)
+
+    def atom_images(
+        self, indices: Sequence[int], shape: Sequence[int] | None = None, *, dtype: torch.dtype | None = None
+    ) -> Float[Tensor, "k c h w"]:
+        """The eigenvectors e_k, k in `indices`, as images; their own shape and dtype if None."""
+        target = validate.square_shape(self.atoms.shape[1], self.image_shape if shape is None else shape)
+        chosen = [validate.integer(i, "atom index", 0, self.atoms.shape[0] - 1) for i in indices]
+        return self.atoms[chosen].reshape(-1, *target).to(self.atoms.dtype if dtype is None else dtype)
+
+
+def canonical_sign(vectors: Float[Tensor, "k d"]) -> Float[Tensor, " k"]:
+    """Signs, shape (k,), that make the entry of largest magnitude of each row positive.
+
+    Entries within a relative sqrt(machine precision) of the largest count as equal to it, and the first of them
+    decides: in an antisymmetric vector rounding would decide otherwise.
+
+    Examples
+    --------
+    >>> import torch
+    >>> canonical_sign(torch.tensor([[0.6, -0.8], [-0.7071067, 0.7071068]]))
+    tensor([-1., -1.])
+    """
+    sizes = vectors.abs()
+    threshold = sizes.amax(dim=1, keepdim=True) * (1 - torch.finfo(vectors.dtype).eps ** 0.5)
+    first = (sizes >= threshold).int().argmax(dim=1, keepdim=True)  # the first of the equal ones
+    return torch.where(vectors.gather(1, first)[:, 0] < 0, -1.0, 1.0).to(vectors.dtype)

@@ -1,0 +1,140 @@
+"""Principal components: the eigenvectors of the covariance of a set of images (Pearson 1901, Hotelling 1933).
+
+    Sigma = 1 / (n - 1) sum_i (x_i - m)(x_i - m)^T,        Sigma e_k = s_k e_k,        s_1 >= s_2 >= ... >= 0 .
+
+Of all fixed bases this one keeps the most energy in its first M terms, for every M. It is also the basis of the best
+linear denoiser, whose gains are s_k / (s_k + sigma^2) and whose risk is sum_k s_k sigma^2 / (s_k + sigma^2). For a
+class that does not change under translation it is the Fourier basis, and no better than it.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gahb_theory import validate
+from gahb_theory.bases.base import Basis
+
+__all__ = ["PCA"]
+
+CHUNK = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class PCA(Basis):
+    """The principal components of a set of images; build it with `PCA.fit`.
+
+    It is a linear basis: `analysis` gives <x, e_k> and does not subtract the mean. For centred coefficients call
+    ``basis.analysis(x - basis.mean)``.
+
+    Parameters
+    ----------
+    atoms
+        Orthonormal rows, shape (k, channels * height * width), in the order of `variances`.
+    variances
+        Variance of the images along each atom, shape (k,), descending.
+    mean
+        Mean image, shape (1, channels, height, width).
+
+    Examples
+    --------
+    >>> import torch
+    >>> images = torch.rand(50, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    >>> basis = PCA.fit(images, components=3)
+    >>> tuple(basis.atoms.shape), tuple(basis.analysis(images).shape)
+    ((3, 16), (50, 3))
+    """
+
+    atoms: Float[Tensor, "k d"]
+    variances: Float[Tensor, " k"]
+    mean: Float[Tensor, "1 c h w"]
+
+    def __post_init__(self) -> None:
+        validate.one_image(self.mean, "mean")
+        validate.coefficients(self.atoms, self.mean.numel(), "atoms")
+        if self.variances.shape != self.atoms.shape[:1]:
+            raise ValueError(
+                f"variances must hold one number for each of the {self.atoms.shape[0]} atoms, "
+                f"got shape {tuple(self.variances.shape)}"
+            )
+
+    @classmethod
+    def fit(cls, images: Float[Tensor, "n c h w"], components: int | None = None) -> "PCA":
+        """Principal components of `images`.
+
+        The work is done in float64, on the CPU where the device has none; the result has the dtype and the device of
+        the images. Each atom has the sign that makes its largest entry positive.
+
+        Parameters
+        ----------
+        images
+            At least 2 images, shape (n, channels, height, width).
+        components
+            Number k of atoms. None gives a complete basis, also where there are fewer images than pixels: the atoms
+            beyond the span of the images then have variance 0.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than 2 images, or if `components` is not between 1 and the number of pixels.
+        """
+        validate.images(images)
+        n, dimension = images.shape[0], images[0].numel()
+        if n < 2:
+            raise ValueError(f"principal components need at least 2 images, got {n}; add images along the first axis")
+        count = dimension if components is None else validate.integer(components, "components", 1, dimension)
+        with torch.no_grad():
+            flat = images.detach().flatten(1)
+            mean = torch.stack([part.sum(dim=0) for part in _parts(flat)]).sum(dim=0) / n
+            variances, atoms = _eigen(flat, mean) if n > dimension else _singular(flat, mean, count)
+            variances, atoms = variances[:count].clamp(min=0), atoms[:count]
+            largest = atoms.gather(1, atoms.abs().argmax(dim=1, keepdim=True))
+            results = (atoms * largest.sign(), variances, mean.reshape(1, *images.shape[1:]))
+            return cls(*(result.to(images.dtype).to(images.device) for result in results))
+
+    def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Coefficients <x, e_k> of each image, shape (batch, k); the mean is not subtracted."""
+        validate.images(x, "x")
+        if x.shape[1:] != self.mean.shape[1:]:
+            raise ValueError(
+                f"these principal components are images of shape {tuple(self.mean.shape[1:])}, "
+                f"got images of shape {tuple(x.shape[1:])}; fit the basis to images of the same size"
+            )
+        return x.flatten(1) @ self.atoms.to(x).mT
+
+    def synthesis(self, c: Float[Tensor, "n k"], shape: Sequence[int] | None = None) -> Float[Tensor, "n c h w"]:
+        """Images sum_k c_k e_k; `shape` = (channels, height, width) is that of the fitted images if None."""
+        validate.coefficients(c, self.atoms.shape[0])
+        target = validate.square_shape(self.atoms.shape[1], self.mean.shape[1:] if shape is None else shape)
+        return (c @ self.atoms.to(c)).reshape(-1, *target)
+
+
+def _parts(flat: Tensor) -> Iterator[Tensor]:
+    """Rows of `flat` in float64, a part at a time."""
+    for start in range(0, flat.shape[0], CHUNK):
+        yield _double(flat[start : start + CHUNK])
+
+
+def _double(x: Tensor) -> Tensor:
+    return (x.cpu() if x.device.type == "mps" else x).to(torch.float64)
+
+
+def _eigen(flat: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors (rows) of the covariance, for more images than pixels."""
+    covariance = torch.zeros(flat.shape[1], flat.shape[1], dtype=torch.float64, device=mean.device)
+    for part in _parts(flat):
+        centred = part - mean
+        covariance.addmm_(centred.mT, centred)
+    values, vectors = torch.linalg.eigh(covariance / (flat.shape[0] - 1))
+    return values.flip(0), vectors.flip(1).mT
+
+
+def _singular(flat: Tensor, mean: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The same from the singular values of the images themselves, for at most as many images as pixels."""
+    n, dimension = flat.shape
+    _, values, rows = torch.linalg.svd(_double(flat) - mean, full_matrices=count > n)
+    variances = torch.zeros(dimension, dtype=torch.float64, device=mean.device)
+    variances[:n] = values.square() / (n - 1)
+    return variances, rows

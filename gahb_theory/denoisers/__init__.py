@@ -1,0 +1,23 @@
+"""Denoisers: one of the four nouns.
+
+`base` states the contract; `networks` holds those that are trained, `exact` those that are optimal for a known law,
+`shrinking` those made of a basis and a shrinkage; `checkpoints` saves and loads networks.
+"""
+
+from gahb_theory.denoisers.base import Denoiser, DenoiserModule
+from gahb_theory.denoisers.checkpoints import load_denoiser, save_denoiser
+from gahb_theory.denoisers.exact import GaussianDenoiser
+from gahb_theory.denoisers.networks import BFCNN, BiasFreeNorm, UNet
+from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
+
+__all__ = [
+    "BFCNN",
+    "BiasFreeNorm",
+    "Denoiser",
+    "DenoiserModule",
+    "GaussianDenoiser",
+    "ShrinkageDenoiser",
+    "UNet",
+    "load_denoiser",
+    "save_denoiser",
+]

@@ -1,0 +1,43 @@
+"""The denoiser: one of the four nouns.
+
+A denoiser estimates a clean image from y = x + sigma z, z ~ N(0, Id). In this library it is any callable
+
+    x_hat = f(y, sigma),     y, x_hat: (batch, channels, height, width),     sigma: a number or a (batch,) tensor,
+
+each image of the batch treated on its own. Blind networks accept sigma and do not use it. The signature is the one that
+deepinv uses. Intensities and sigma share their unit; images lie in [0, 1].
+"""
+
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gahb_theory import validate
+
+__all__ = ["Denoiser", "DenoiserModule"]
+
+
+@runtime_checkable
+class Denoiser(Protocol):
+    """Anything that can be called as f(y, sigma) and returns the estimated clean images."""
+
+    def __call__(self, y: Tensor, sigma: float | Tensor, /) -> Tensor:
+        """Estimate the clean images."""
+        ...
+
+
+class DenoiserModule(nn.Module):
+    """A denoiser of ours: checks its input at the border, then calls `estimate`, which a subclass writes."""
+
+    def forward(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, "n c h w"]:
+        """Estimate the clean images from the noisy images `y` of standard deviation `sigma`."""
+        if self.training:  # training checks its loss instead, and does not make the device wait here
+            return self.estimate(y, torch.as_tensor(sigma, dtype=y.dtype, device=y.device).reshape(-1, 1, 1, 1))
+        validate.images(y, "y")
+        return self.estimate(y, validate.batch_sigma(sigma, y))
+
+    def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
+        """Estimate the clean images; `sigma` has shape (n, 1, 1, 1) or (1, 1, 1, 1)."""
+        raise NotImplementedError

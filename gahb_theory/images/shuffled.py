@@ -1,0 +1,87 @@
+"""Shuffled images: one fixed permutation of the pixels destroys the geometry and nothing else (paper, figure 21).
+
+The optimal denoiser is equivariant to a permutation Pi, f_Pi(y) = Pi f(Pi^T y), so its risk is the same; a network
+whose inductive bias is geometric does worse.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gahb_theory import validate
+from gahb_theory.images.base import ImageClass
+from gahb_theory.randomness import Component, uniforms
+
+__all__ = ["Shuffled", "ShuffledScene"]
+
+
+@dataclass(frozen=True)
+class ShuffledScene:
+    """Shuffled images, and the images before."""
+
+    images: Float[Tensor, "n c h w"]
+    originals: Float[Tensor, "n c h w"]
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """An image class with the pixels of every image permuted in the same way.
+
+    Parameters
+    ----------
+    image_class
+        Any object with `sample`.
+    seed
+        Names the permutation.
+
+    Examples
+    --------
+    >>> from gahb_theory.images.disks import Disks
+    >>> disks, shuffled = Disks(size=16), Shuffled(Disks(size=16), seed=3)
+    >>> bool((shuffled.unshuffle(shuffled.sample(2)) == disks.sample(2)).all())
+    True
+    """
+
+    image_class: ImageClass
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not hasattr(self.image_class, "sample"):
+            raise TypeError(f"image_class must have a method sample(n, seed, start), got {self.image_class!r}")
+        validate.integer(self.seed, "seed", 0)
+
+    @property
+    def dimension(self) -> int | None:
+        """Dimension of the class before."""
+        return getattr(self.image_class, "dimension", None)
+
+    @property
+    def optimal_slope(self) -> float | None:
+        """Slope of the optimal denoiser: that of the class before."""
+        return getattr(self.image_class, "optimal_slope", None)
+
+    def permutation(self, pixels: int) -> Int[Tensor, " pixels"]:
+        """Order of the pixels: pixel k of a shuffled image is pixel permutation[k] of the original."""
+        u = uniforms(1, pixels, seed=self.seed, component=Component.PERMUTATION, dtype=torch.float64)
+        return torch.argsort(u[0])
+
+    def shuffle(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Permute the pixels of each image, all channels alike."""
+        order = self.permutation(x.shape[2] * x.shape[3]).to(x.device)
+        return x.flatten(2)[:, :, order].reshape(x.shape)
+
+    def unshuffle(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Undo `shuffle`."""
+        order = torch.argsort(self.permutation(x.shape[2] * x.shape[3])).to(x.device)
+        return x.flatten(2)[:, :, order].reshape(x.shape)
+
+    def sample(self, n: int, seed: int = 0, start: int = 0) -> Float[Tensor, "n c h w"]:
+        """Shuffled images start .. start + n - 1."""
+        return self.shuffle(self.image_class.sample(n, seed, start))
+
+    def scene(self, n: int, seed: int = 0, start: int = 0) -> ShuffledScene:
+        """Shuffled images together with the originals."""
+        originals = self.image_class.sample(n, seed, start)
+        return ShuffledScene(self.shuffle(originals), originals)

@@ -1,0 +1,188 @@
+"""How far an estimate is from the clean image.
+
+    mse(x, x_hat)  = ||x_hat - x||^2                            summed over the d pixels, in the units of the theory,
+    psnr(x, x_hat) = mean over images of -10 log10(mse / d)     in decibels, for a peak intensity of 1, nothing clipped.
+
+A curve of output PSNR against input PSNR -20 log10 sigma has the slope of log mse against log sigma^2. On it the
+optimal denoiser of C^alpha images has slope alpha / (alpha + 1) (Kadkhodaie, Guth, Simoncelli, Mallat, ICLR 2024,
+section 3).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gahb_theory import validate
+from gahb_theory.randomness import add_noise
+
+__all__ = ["PSNRCurve", "mse", "psnr", "psnr_curve", "psnr_per_image"]
+
+
+def mse(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Squared error ||x_hat - x||^2 of each image, summed over channels and pixels.
+
+    Parameters
+    ----------
+    x, x_hat
+        Clean images and their estimates, shape (batch, channels, height, width).
+
+    Returns
+    -------
+    Shape (batch,), in squared units of intensity. Divide by the number of pixels for the error of one pixel.
+
+    Examples
+    --------
+    >>> import torch
+    >>> mse(torch.zeros(2, 1, 3, 3), torch.ones(2, 1, 3, 3))
+    tensor([9., 9.])
+    """
+    validate.images(x, "x")
+    validate.images(x_hat, "x_hat")
+    if x.shape != x_hat.shape:
+        raise ValueError(
+            f"x_hat must have the shape of x, {tuple(x.shape)}, got {tuple(x_hat.shape)}; nothing is broadcast here"
+        )
+    validate.same_device(x_hat, x, "x_hat")
+    return (x_hat - x).square().sum(dim=(1, 2, 3))
+
+
+def psnr_per_image(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Peak signal-to-noise ratio -10 log10(||x_hat - x||^2 / d) of each image, for a peak intensity of 1.
+
+    Parameters
+    ----------
+    x, x_hat
+        Clean images and their estimates, shape (batch, channels, height, width). Neither is clipped.
+
+    Returns
+    -------
+    Shape (batch,), in decibels; infinite for a perfect estimate.
+
+    Examples
+    --------
+    >>> import torch
+    >>> psnr_per_image(torch.zeros(1, 1, 4, 4), torch.full((1, 1, 4, 4), 0.1)).round(decimals=3)
+    tensor([20.])
+    """
+    return -10 * torch.log10(mse(x, x_hat) / x[0].numel())
+
+
+def psnr(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
+    """Mean over images of `psnr_per_image`, in decibels; infinite as soon as one estimate is perfect.
+
+    It is not the PSNR of the mean error: by Jensen's inequality that one is never larger.
+
+    Parameters
+    ----------
+    x, x_hat
+        Clean images and their estimates, shape (batch, channels, height, width).
+
+    Examples
+    --------
+    >>> import torch
+    >>> round(float(psnr(torch.zeros(1, 1, 4, 4), torch.full((1, 1, 4, 4), 0.1))), 3)
+    20.0
+    """
+    return psnr_per_image(x, x_hat).mean()
+
+
+@dataclass(frozen=True, eq=False)
+class PSNRCurve:
+    """Error of a denoiser at each noise level, as numpy arrays for s levels and n images.
+
+    Parameters
+    ----------
+    sigmas
+        Noise levels, shape (s,), in the order in which they were given.
+    psnr
+        Mean over images of the PSNR in decibels, shape (s,).
+    standard_error
+        Standard error of that mean over images, shape (s,); NaN if there is one image.
+    mse_per_image
+        Squared error summed over pixels, shape (s, n). `gahb_theory.theory.rates.fit_slope` takes it as it is.
+    psnr_per_image
+        PSNR in decibels, shape (s, n).
+    """
+
+    sigmas: Float[np.ndarray, " s"]
+    psnr: Float[np.ndarray, " s"]
+    standard_error: Float[np.ndarray, " s"]
+    mse_per_image: Float[np.ndarray, "s n"]
+    psnr_per_image: Float[np.ndarray, "s n"]
+
+    @property
+    def input_psnr(self) -> Float[np.ndarray, " s"]:
+        """PSNR of the noisy images, -20 log10 sigma, in decibels, shape (s,)."""
+        return -20 * np.log10(self.sigmas)
+
+
+def psnr_curve(
+    f: Callable[[Tensor, float], Tensor],
+    x: Float[Tensor, "n c h w"],
+    sigmas: Sequence[float] | Float[np.ndarray, " s"] | Float[Tensor, " s"],
+    seed: int = 0,
+    batch_size: int = 64,
+) -> PSNRCurve:
+    """Denoise x + sigma z at every noise level and measure the error.
+
+    The noise is paired: z of image i depends on (seed, i) alone, so it is the same at every level, for every denoiser
+    and for every `batch_size`. Differences between two curves are then far less noisy than either curve.
+
+    Parameters
+    ----------
+    f
+        Denoiser, called as f(y, sigma) with a number sigma, without gradients. A network must be in evaluation mode.
+    x
+        Clean images, shape (n, channels, height, width).
+    sigmas
+        Noise levels, each in (0, 10].
+    seed
+        Seed of the noise.
+    batch_size
+        Number of images that are denoised at once.
+
+    Raises
+    ------
+    RuntimeError
+        If `f` is a network in train mode.
+    ValueError
+        If a level is out of range, or if `f` returns another shape than it was given.
+
+    Examples
+    --------
+    The denoiser that does nothing gains nothing:
+
+    >>> import torch
+    >>> curve = psnr_curve(lambda y, sigma: y, torch.zeros(8, 1, 32, 32), [0.1, 0.2])
+    >>> bool(abs(curve.psnr - curve.input_psnr).max() < 0.2)
+    True
+    """
+    validate.images(x, "x")
+    validate.evaluation_mode(f)
+    validate.integer(batch_size, "batch_size", 1)
+    levels = [validate.sigma_level(sigma, "each of sigmas") for sigma in sigmas]
+    if not levels:
+        raise ValueError("sigmas must hold at least one noise level, got none; give for example [0.05, 0.1, 0.2]")
+    rows = []
+    with torch.no_grad():
+        for sigma in levels:
+            errors = []
+            for start in range(0, x.shape[0], batch_size):
+                clean = x[start : start + batch_size]
+                errors.append(mse(clean, f(add_noise(clean, sigma, seed=seed, start=start), sigma)))
+            rows.append(torch.cat(errors))
+        errors_per_image = torch.stack(rows).cpu().to(torch.float64)
+        ratios = -10 * torch.log10(errors_per_image / x[0].numel())
+        n = x.shape[0]
+        spread = ratios.std(dim=1) if n > 1 else torch.full((len(levels),), torch.nan, dtype=torch.float64)
+    return PSNRCurve(
+        sigmas=np.array(levels),
+        psnr=ratios.mean(dim=1).numpy(),
+        standard_error=(spread / n**0.5).numpy(),
+        mse_per_image=errors_per_image.numpy(),
+        psnr_per_image=ratios.numpy(),
+    )

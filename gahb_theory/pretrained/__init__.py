@@ -1,0 +1,55 @@
+"""The small denoisers that come with the library, and the recipe that made them.
+
+Two bias-free UNets of 479,424 parameters, trained on 64x64 images by `experiments/shipped_denoisers.py`: one on
+C^alpha images (alpha = 2, "holder"), one on the embedded photographs without "camera", which is kept for testing.
+Each folder holds the weights and a config.json with the recipe and the PSNR.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from gahb_theory.denoisers.checkpoints import load_denoiser
+from gahb_theory.denoisers.networks import UNet
+from gahb_theory.images import CAlpha, Photographs
+from gahb_theory.training import Recipe, train
+
+__all__ = ["Shipped", "shipped_class", "shipped_denoiser", "shipped_recipe", "train_shipped"]
+
+Shipped = Literal["c_alpha", "photographs"]
+
+
+def shipped_denoiser(name: Shipped) -> UNet:
+    """Load the denoiser "c_alpha" or "photographs", in eval mode.
+
+    Examples
+    --------
+    >>> shipped_denoiser("c_alpha").channels
+    16
+    """
+    _check(name)
+    return load_denoiser(Path(__file__).parent / name)  # type: ignore[return-value]
+
+
+def shipped_class(name: Shipped, split: Literal["train", "test"] = "train") -> CAlpha | Photographs:
+    """The images a shipped denoiser was trained on; photographs for testing are others than those for training."""
+    _check(name)
+    return CAlpha(alpha=2.0, size=64) if name == "c_alpha" else Photographs(size=64, split=split)
+
+
+def shipped_recipe(name: Shipped) -> Recipe:
+    """The recipe of a shipped denoiser: log-uniform noise levels, weighted by 1 / sigma."""
+    _check(name)
+    budget = {"c_alpha": 140_000, "photographs": 320_000}[name]
+    recipe = Recipe(learning_rate=2e-3, sigma_law="log_uniform", sigma_min=0.01, weight_power=1.0)
+    return replace(recipe, images_seen=budget, ema_half_life=4000.0)
+
+
+def train_shipped(name: Shipped, run: str | Path | None = None, images_seen: int | None = None) -> UNet:
+    """Train a shipped denoiser anew, by the same recipe with a budget of `images_seen` images."""
+    return train(UNet(channels=16, blocks=3), shipped_class(name), images_seen, recipe=shipped_recipe(name), run=run)
+
+
+def _check(name: str) -> None:
+    if name not in ("c_alpha", "photographs"):
+        raise ValueError(f'name must be "c_alpha" or "photographs", got {name!r}')

@@ -1,0 +1,169 @@
+"""Public conformance checks of the nouns.
+
+Does an image class, a basis or a denoiser keep its promises?
+Each check raises an AssertionError that says which promise is broken and by how much, and returns nothing when all is
+well. Run them on your own objects; the tests of this library run them over all of its own.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gahb_theory.bases.base import Basis
+
+__all__ = ["check_basis", "check_denoiser", "check_image_class"]
+
+
+def _promise(kept: bool, text: str) -> None:
+    if not kept:
+        raise AssertionError(text)
+
+
+def check_image_class(image_class: object) -> None:
+    """Check that an object samples images reproducibly, and that its ground truth fits them.
+
+    Parameters
+    ----------
+    image_class
+        Any object with `sample(n, seed, start)`; `scene`, `dimension` and `optimal_slope` are checked where present.
+
+    Examples
+    --------
+    >>> from gahb_theory.images import Disks
+    >>> check_image_class(Disks(size=16))
+    """
+    name = type(image_class).__name__
+    sample: Callable[..., Tensor] | None = getattr(image_class, "sample", None)
+    _promise(callable(sample), f"{name} must have a method sample(n, seed=0, start=0)")
+    assert sample is not None
+    state = torch.random.get_rng_state()
+    x = sample(5, seed=3, start=2)
+    _promise(isinstance(x, Tensor), f"{name}.sample must return a torch tensor, got {type(x).__name__}")
+    _promise(x.ndim == 4 and x.shape[0] == 5, f"{name}.sample(5) must have shape (5, c, h, w), got {tuple(x.shape)}")
+    _promise(x.dtype == torch.float32, f"{name}.sample must be float32, got {x.dtype}")
+    _promise(bool(torch.isfinite(x).all()), f"{name}.sample must be finite")
+    _promise(
+        bool((x > -1).all() and (x < 2).all()),
+        f"{name}.sample must have intensities about [0, 1], got [{float(x.min()):.3g}, {float(x.max()):.3g}]",
+    )
+    _promise(torch.equal(x, sample(5, seed=3, start=2)), f"{name}.sample must give the same images when called again")
+    for i in (0, 4):
+        one = sample(1, seed=3, start=2 + i)
+        _promise(
+            torch.equal(one[0], x[i]),
+            f"{name}: image {2 + i} of seed 3 differs between sample(5, start=2) and sample(1, start={2 + i}); "
+            "an image must be a function of (seed, index) alone",
+        )
+    _promise(not torch.equal(x, sample(5, seed=4, start=2)), f"{name}.sample must depend on the seed")
+    _promise(not torch.equal(x[:1], x[1:2]), f"{name}.sample must depend on the index")
+    _promise(
+        torch.equal(state, torch.random.get_rng_state()),
+        f"{name}.sample must not touch the global random generator of torch",
+    )
+    if callable(scene := getattr(image_class, "scene", None)):
+        _promise(
+            torch.equal(scene(5, seed=3, start=2).images, x), f"{name}.scene(...).images must equal sample(...) exactly"
+        )
+    dimension, slope = getattr(image_class, "dimension", None), getattr(image_class, "optimal_slope", None)
+    _promise(dimension is None or 0 < dimension < x[0].numel(), f"{name}.dimension must be None or a positive integer")
+    _promise(slope is None or 0 < slope <= 1, f"{name}.optimal_slope must be None or lie in (0, 1], got {slope}")
+
+
+def check_basis(basis: Basis, shape: Sequence[int] = (1, 16, 16), dtype: torch.dtype = torch.float64) -> None:
+    """Check that a basis is linear, batched, orthonormal and differentiable, and its synthesis the adjoint of analysis.
+
+    Parameters
+    ----------
+    basis
+        A basis, possibly partial (fewer atoms than pixels).
+    shape
+        Images to try, (channels, height, width).
+    dtype
+        Precision to try; the tolerance is 1e-10 in float64, 1e-5 in float32.
+
+    Examples
+    --------
+    >>> from gahb_theory.bases import DCT
+    >>> check_basis(DCT())
+    """
+    name, tolerance = type(basis).__name__, 1e-10 if dtype == torch.float64 else 1e-5
+    channels, height, width = shape
+    d = channels * height * width
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, channels, height, width, generator=generator, dtype=dtype)
+    c = basis.analysis(x)
+    _promise(
+        c.ndim == 2 and c.shape[0] == 3, f"{name}.analysis must give (batch, k) coefficients, got {tuple(c.shape)}"
+    )
+    _promise(c.dtype == dtype, f"{name}.analysis must keep the dtype {dtype}, got {c.dtype}")
+    k = c.shape[1]
+    r = torch.randn(3, k, generator=generator, dtype=dtype)
+    back = basis.synthesis(r, shape)
+    _promise(back.shape == x.shape, f"{name}.synthesis must give images {tuple(x.shape)}, got {tuple(back.shape)}")
+
+    def close(a: Tensor, b: Tensor, text: str) -> None:
+        error = float((a - b).abs().max()) / max(1e-300, float(b.abs().max()))
+        _promise(error <= tolerance, f"{name}: {text}; the relative error is {error:.1e}, allowed is {tolerance:.0e}")
+
+    close(basis.analysis(2 * x[:1] - x[1:2]), 2 * c[:1] - c[1:2], "analysis must be linear")
+    close(basis.analysis(x[1:2]), c[1:2], "an image must have the same coefficients alone and in a batch")
+    close((basis.synthesis(r, shape) * x).sum((1, 2, 3)), (r * c).sum(1), "synthesis must be the adjoint of analysis")
+    if basis.is_orthonormal:
+        _promise(k <= d, f"{name}: an orthonormal basis has at most {d} atoms, got {k}")
+        close(basis.analysis(back), r, "the atoms must be orthonormal: analysis(synthesis(c)) = c")
+        if k == d:
+            close(basis.synthesis(c, shape), x, "reconstruction must be perfect: synthesis(analysis(x)) = x")
+            close(c.square().sum(1), x.square().sum((1, 2, 3)), "Parseval: the energies must be equal")
+    z = x.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(basis.synthesis(basis.analysis(z), shape).sum(), z, allow_unused=True)
+    _promise(gradient is not None, f"{name} must be differentiable")
+
+
+def check_denoiser(
+    f: Callable[[Tensor, float | Tensor], Tensor],
+    shape: Sequence[int] = (1, 16, 16),
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Check that a denoiser keeps shape and dtype, treats each image alone, is deterministic and differentiable.
+
+    Parameters
+    ----------
+    f
+        A callable f(y, sigma).
+    shape
+        Images to try, (channels, height, width).
+    dtype
+        Precision to try.
+
+    Examples
+    --------
+    >>> check_denoiser(lambda y, sigma: y / 2)
+    """
+    name = type(f).__name__
+    if isinstance(f, nn.Module):
+        _promise(not f.training, f"{name} is in training mode; call .eval() before using a denoiser")
+    tolerance = 1e-10 if dtype == torch.float64 else 1e-5
+    generator = torch.Generator().manual_seed(0)
+    y = (0.5 + 0.2 * torch.randn(3, *shape, generator=generator, dtype=torch.float64)).to(dtype)
+    kept = y.clone()
+    out = f(y, 0.1)
+    _promise(isinstance(out, Tensor), f"{name} must return a tensor, got {type(out).__name__}")
+    _promise(out.shape == y.shape, f"{name} must return images of shape {tuple(y.shape)}, got {tuple(out.shape)}")
+    _promise(out.dtype == dtype, f"{name} must keep the dtype {dtype}, got {out.dtype}")
+    _promise(bool(torch.isfinite(out).all()), f"{name} must return finite values on finite images")
+    _promise(torch.equal(y, kept), f"{name} must not change its input")
+    scale = float(out.detach().abs().max()) + math.ulp(1.0)
+
+    def close(a: Tensor, text: str) -> None:
+        error = float((a - out[: len(a)]).detach().abs().max()) / scale
+        _promise(error <= tolerance, f"{name}: {text}; the relative difference is {error:.1e}")
+
+    close(f(y, 0.1), "the same input must give the same output")
+    close(f(y[:1], 0.1), "an image must be denoised the same alone and in a batch")
+    close(f(y, torch.full((3,), 0.1, dtype=dtype)), "sigma must be accepted as a tensor of shape (batch,)")
+    z = y.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(f(z, 0.1).square().sum(), z, allow_unused=True)
+    _promise(gradient is not None, f"{name} must be differentiable in y (autograd found no path from output to input)")
+    _promise(bool(torch.isfinite(gradient).all()), f"{name} must have finite gradients")

@@ -1,0 +1,296 @@
+"""Exponents of the risk, and how to read them off a curve.
+
+If the sorted coefficients of an image decay like c_k^2 ~ k^-(alpha + 1), the four statements are one (Kadkhodaie, Guth,
+Simoncelli, Mallat, ICLR 2024, section 3 and appendix D; Donoho and Johnstone 1994):
+
+    ||x - x_M||^2 ~ M^-alpha        M(sigma) ~ sigma^(-2 / (alpha + 1))        MSE ~ (sigma^2)^(alpha / (alpha + 1)) ,
+
+so that log MSE against log sigma^2, or output PSNR against input PSNR, has slope alpha / (alpha + 1). It is also the
+best slope for C^alpha images whose contours are C^alpha (Korostelev and Tsybakov 1993). A family with m parameters
+has slope 1.
+
+The law is asymptotic and a pixel grid is finite: look at `local_slopes` before trusting `fit_slope`, and fit inside
+the window where they are flat.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from gahb_theory import validate
+
+__all__ = ["SlopeFit", "decay_to_slope", "fit_slope", "local_slopes", "optimal_slope", "power_law_oracle_risk"]
+
+Values: TypeAlias = Sequence[float] | Float[np.ndarray, "..."] | Float[Tensor, "..."]
+
+
+def optimal_slope(alpha: float) -> float:
+    """Slope alpha / (alpha + 1) of the optimal risk of C^alpha images in log MSE against log sigma^2.
+
+    Parameters
+    ----------
+    alpha
+        Regularity of contours and backgrounds, above 0.
+
+    References
+    ----------
+    A. P. Korostelev, A. B. Tsybakov, Minimax Theory of Image Reconstruction, 1993.
+
+    Examples
+    --------
+    >>> optimal_slope(1.0)
+    0.5
+    """
+    validate.positive(alpha, "alpha")
+    return alpha / (alpha + 1)
+
+
+def decay_to_slope(s: float) -> float:
+    """Slope (s - 1) / s of the oracle risk of coefficients that decay like c_k^2 ~ k^-s.
+
+    Parameters
+    ----------
+    s
+        Decay of the sorted squared coefficients, above 1; it is alpha + 1 for an approximation error M^-alpha.
+
+    Examples
+    --------
+    >>> decay_to_slope(2.0) == optimal_slope(1.0)
+    True
+    """
+    if validate.positive(s, "s") <= 1:
+        raise ValueError(f"s must be above 1, where the energy sum_k k^-s is finite, got {s}")
+    return (s - 1) / s
+
+
+def power_law_oracle_risk(
+    amplitude: float, alpha: float, sigma: float | Float[np.ndarray, "..."]
+) -> float | Float[np.ndarray, "..."]:
+    """Oracle risk of the coefficients c_k^2 = A k^-(alpha + 1), k = 1, 2, ..., with its exact constant.
+
+    By the formula of Euler and Maclaurin, with p = alpha + 1,
+
+        sum_k c_k^2 sigma^2 / (c_k^2 + sigma^2) = sigma^2 (A / sigma^2)^(1/p) (pi/p) / sin(pi/p) - sigma^2 / 2
+
+    up to terms of the order sigma^4 / A.
+
+    Parameters
+    ----------
+    amplitude
+        A, above 0, in squared units of intensity.
+    alpha
+        Exponent, above 0.
+    sigma
+        Noise level, a number or an array; small against the square root of A.
+
+    Examples
+    --------
+    >>> round(power_law_oracle_risk(amplitude=1.0, alpha=1.0, sigma=0.01), 6)
+    0.015658
+    """
+    decay = validate.positive(alpha, "alpha") + 1
+    validate.positive(amplitude, "amplitude")
+    if not np.all(np.isfinite(sigma)) or np.min(sigma) <= 0:
+        raise ValueError(f"sigma must be finite and above 0, got {sigma}")
+    constant = (math.pi / decay) / math.sin(math.pi / decay)
+    return sigma**2 * (amplitude / sigma**2) ** (1 / decay) * constant - sigma**2 / 2
+
+
+def local_slopes(sigmas: Values, mse: Values) -> Float[np.ndarray, " s"]:
+    """Slope d log MSE / d log sigma^2 at each noise level, by differences of second order on the logarithmic grid.
+
+    Parameters
+    ----------
+    sigmas
+        At least 2 different noise levels, shape (s,), in any order.
+    mse
+        Errors, shape (s,), or (s, n) with one column for each image, which are averaged first.
+
+    Returns
+    -------
+    Shape (s,), in the order of `sigmas`; the two ends have one-sided differences.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sigmas = np.geomspace(0.01, 1, 5)
+    >>> local_slopes(sigmas, sigmas**1.5).round(6)
+    array([0.75, 0.75, 0.75, 0.75, 0.75])
+    """
+    levels, errors = _curve(sigmas, mse)
+    order = np.argsort(levels)
+    abscissa = 2 * np.log(levels[order])
+    if np.any(np.diff(abscissa) == 0):
+        raise ValueError("sigmas must all be different for local slopes; average the errors of equal levels first")
+    slopes = np.empty_like(levels)
+    slopes[order] = np.gradient(np.log(errors.mean(axis=1))[order], abscissa)
+    return slopes
+
+
+@dataclass(frozen=True)
+class SlopeFit:
+    """A fitted slope of log MSE against log sigma^2, with its confidence interval.
+
+    Parameters
+    ----------
+    slope
+        Least-squares slope.
+    low, high
+        Ends of the confidence interval of the slope.
+    intercept
+        Fitted value of log MSE (natural logarithm) at sigma = 1.
+    window
+        Smallest and largest noise level of the fit.
+    points
+        Number of noise levels inside the window.
+    method
+        Where the interval comes from.
+    confidence
+        Probability with which the interval is meant to hold the slope.
+    """
+
+    slope: float
+    low: float
+    high: float
+    intercept: float
+    window: tuple[float, float]
+    points: int
+    method: str
+    confidence: float = 0.95
+
+    def __str__(self) -> str:
+        return (
+            f"slope {self.slope:.3f}, {100 * self.confidence:g} % interval [{self.low:.3f}, {self.high:.3f}] "
+            f"({self.method}; {self.points} noise levels in [{self.window[0]:.3g}, {self.window[1]:.3g}])"
+        )
+
+
+def fit_slope(
+    sigmas: Values,
+    mse: Values,
+    window: tuple[float, float] | None = None,
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> SlopeFit:
+    """Fit the slope of log mean MSE against log sigma^2 by least squares.
+
+    Errors of each image give a bootstrap over images (the percentile interval of Efron 1979): it says how far another
+    draw of images could move the slope. The images keep their place at all noise levels, so that paired noise is
+    treated as it should be. Errors that are already averaged give the interval of Student's t for a straight line
+    with independent residuals: it says how far the points are from a line, and no more.
+
+    Parameters
+    ----------
+    sigmas
+        Noise levels, shape (s,).
+    mse
+        Errors, all above 0: shape (s, n), one column for each of at least 2 images (`PSNRCurve.mse_per_image`), or
+        their means, shape (s,).
+    window
+        Smallest and largest noise level to use; None uses all.
+    confidence
+        Probability of the interval, between 0 and 1.
+    resamples, seed
+        Number of bootstrap samples, at least 100, and the seed that draws them.
+
+    Raises
+    ------
+    ValueError
+        If fewer than 2 different levels (3 for Student's t) lie in the window, or if an error is not above 0.
+
+    References
+    ----------
+    B. Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics, 1979.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> sigmas = np.geomspace(0.01, 1, 9)
+    >>> amplitude = np.random.default_rng(0).uniform(1, 2, 50)
+    >>> print(fit_slope(sigmas, amplitude * sigmas[:, None] ** 1.5, window=(0.05, 0.6)))
+    slope 0.750, 95 % interval [0.750, 0.750] (bootstrap over 50 images; 5 noise levels in [0.0562, 0.562])
+    """
+    levels, errors = _curve(sigmas, mse)
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}; 0.95 is usual")
+    validate.integer(resamples, "resamples", 100)
+    averaged = np.ndim(mse) == 1
+    inside = _inside(levels, window)
+    levels, errors = levels[inside], errors[inside]
+    needed = 3 if averaged else 2
+    if np.unique(levels).size < needed:
+        raise ValueError(
+            f"a slope needs at least {needed} different noise levels, got {np.unique(levels).size} in the window "
+            f"{'of all levels' if window is None else window}; widen the window or add levels to the curve"
+        )
+    abscissa = 2 * np.log(levels)
+    centred = abscissa - abscissa.mean()
+    functional = centred / (centred @ centred)  # the slope is this linear form of log MSE
+    logs = np.log(errors.mean(axis=1))
+    slope = float(functional @ logs)
+    intercept = float(logs.mean() - slope * abscissa.mean())
+    if averaged:
+        method = f"Student's t with {levels.size - 2} degrees of freedom"
+        residuals = logs - intercept - slope * abscissa
+        half = _student_quantile(confidence, levels.size - 2) * math.sqrt(
+            residuals @ residuals / (levels.size - 2) / (centred @ centred)
+        )
+        low, high = slope - half, slope + half
+    else:
+        method = f"bootstrap over {errors.shape[1]} images"
+        slopes = functional @ np.log(_bootstrap_means(errors, resamples, seed))
+        low, high = np.quantile(slopes, [(1 - confidence) / 2, (1 + confidence) / 2])
+    window = (float(levels.min()), float(levels.max()))
+    return SlopeFit(slope, float(low), float(high), intercept, window, levels.size, method, confidence)
+
+
+def _bootstrap_means(errors: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    """Mean errors of `resamples` draws of images with replacement, shape (s, resamples)."""
+    n = errors.shape[1]
+    if n < 2:
+        raise ValueError(f"a bootstrap over images needs at least 2 images, got {n}; give mse of shape (s,) instead")
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+    return errors @ counts.T / n
+
+
+def _student_quantile(confidence: float, freedom: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf((1 + confidence) / 2, freedom))
+
+
+def _inside(levels: np.ndarray, window: tuple[float, float] | None) -> np.ndarray:
+    if window is None:
+        return np.ones(levels.shape, dtype=bool)
+    low, high = window
+    if not 0 < low < high:
+        raise ValueError(f"window must be (smallest, largest) noise level with 0 < smallest < largest, got {window}")
+    return (levels >= low * (1 - 1e-9)) & (levels <= high * (1 + 1e-9))
+
+
+def _curve(sigmas: Values, mse: Values) -> tuple[np.ndarray, np.ndarray]:
+    """Noise levels of shape (s,) and errors of shape (s, n) in float64, checked."""
+    levels, errors = _array(sigmas), _array(mse)
+    if levels.ndim != 1 or levels.size < 2:
+        raise ValueError(f"sigmas must hold at least 2 noise levels in one row, got shape {levels.shape}")
+    if errors.ndim not in (1, 2) or errors.shape[0] != levels.size:
+        raise ValueError(
+            f"mse must have shape (s,) or (s, n) with s = {levels.size} noise levels, got {errors.shape}; "
+            "is it transposed?"
+        )
+    for values, name in ((levels, "sigmas"), (errors, "mse")):
+        if not np.all(np.isfinite(values)) or values.min() <= 0:
+            raise ValueError(f"{name} must be finite and above 0 to have a logarithm, got values from {values.min():g}")
+    return levels, errors.reshape(levels.size, -1)
+
+
+def _array(values: Values) -> np.ndarray:
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    return np.asarray(values, dtype=np.float64)

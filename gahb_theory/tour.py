@@ -1,0 +1,139 @@
+"""The tour: from image classes to a report, on what comes with the library.
+
+Images are drawn and denoised by a small network; the network's Jacobian is taken at one of them; its eigenbasis is
+compared with wavelets, cosines and principal components; the PSNR is set beside the oracles and the slope of the
+theory. Everything goes to a run directory, and the report is drawn from that directory alone.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from gahb_theory import runs
+from gahb_theory.analysis import Performance, Reading, read_image, read_performance, reference_bases
+from gahb_theory.images import CAlpha, Disks, ImageClass, Photographs, Shuffled
+from gahb_theory.pretrained import Shipped, shipped_class, shipped_denoiser, train_shipped
+from gahb_theory.report.tour import tour_report
+
+__all__ = ["Tour", "run_tour"]
+
+SIGMAS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.5, 0.7, 1.0)
+WINDOW = (0.05, 0.5)
+PCA_SAMPLES = 1024
+PCA_SEED = 2**41
+SHOWN = {"c_alpha": 3, "photographs": 5}
+
+
+@dataclass(frozen=True)
+class Tour:
+    """See what the library does, on its own images and denoisers. This is the default command.
+
+    Writes a run directory with config.json, metrics.csv, arrays.npz, figures/ and report.html, within a few minutes
+    on two cores. Killed at any moment, the same command goes on.
+    """
+
+    run: Path | None = None
+    """Run directory; by default runs/tour, with a suffix where the settings below are not the default ones."""
+    sigma: float = 0.15
+    """Noise level at which the Jacobian is taken, for intensities in [0, 1]."""
+    test_images: int = 64
+    """Number of test images behind the PSNR curves."""
+    seed: int = 1
+    """Names the test images and the noise."""
+    retrain: bool = False
+    """Also train the shipped denoisers anew from scratch, and report how far below the shipped ones they stay."""
+    retrain_images: int = 20_000
+    """Budget, in images, of each denoiser that --retrain trains."""
+
+
+def run_tour(tour: Tour) -> Path:
+    """Compute what is missing in the run directory, draw the report and return its path."""
+    names: tuple[Shipped, ...] = get_args(Shipped)
+    tests = {name: shipped_class(name, split="test").sample(tour.test_images, seed=tour.seed) for name in names}
+    shipped = {name: shipped_denoiser(name) for name in names}
+    settings = {key: value for key, value in runs.describe(tour).items() if key not in ("class", "run")}
+    config = {
+        "command": "tour",
+        "settings": settings,
+        "classes": {name: runs.describe(shipped_class(name, split="test")) for name in names},
+        "data": {name: runs.fingerprint(x) for name, x in tests.items()},
+        "denoisers": {
+            name: runs.fingerprint(torch.cat([p.flatten() for p in f.parameters()])) for name, f in shipped.items()
+        },
+        "versions": runs.versions(),
+    }
+    run = runs.open_run(tour.run or _default_directory(settings), config)
+    arrays = runs.read_arrays(run / "arrays.npz")
+
+    def keep(new: dict[str, np.ndarray]) -> None:
+        arrays.update(new)
+        runs.write_arrays(run / "arrays.npz", arrays)
+
+    with tqdm(total=3 * len(names), desc="tour", unit=" parts", disable=None) as bar:
+        for name in names:
+            x, f, bases = tests[name], shipped[name], None
+            for part in ("reading", "performance", "retrained"):
+                bar.set_postfix_str(f"{name}, {part}")
+                if not any(key.startswith(f"{name}/{part}/") for key in arrays):
+                    bases = bases or reference_bases(shipped_class(name).sample(PCA_SAMPLES, seed=PCA_SEED))
+                    if part == "reading":
+                        shown = SHOWN[name] % tour.test_images
+                        reading = read_image(f, x[shown : shown + 1], tour.sigma, bases, seed=tour.seed)
+                        keep(runs.to_arrays(reading, f"{name}/reading"))
+                    elif part == "performance":
+                        measured = read_performance(f, x, SIGMAS, bases, window=WINDOW, seed=tour.seed)
+                        keep(runs.to_arrays(measured, f"{name}/performance"))
+                    elif tour.retrain:
+                        anew = train_shipped(name, run / "retrained" / name, tour.retrain_images)
+                        measured = read_performance(anew, x, SIGMAS, bases, window=WINDOW, seed=tour.seed)
+                        keep(runs.to_arrays(measured, f"{name}/retrained"))
+                bar.update()
+    if not any(key.startswith("classes/") for key in arrays):
+        keep({f"classes/{title}": law.sample(8, seed=tour.seed).numpy() for title, law in _shown_classes().items()})
+    runs.write_csv(run / "metrics.csv", _metrics(arrays, names))
+    return tour_report(run)
+
+
+def _default_directory(settings: dict[str, Any]) -> Path:
+    default = {key: value for key, value in runs.describe(Tour()).items() if key in settings}
+    changed = "".join(f"-{key}-{value}" for key, value in settings.items() if value != default[key])
+    return Path("runs") / f"tour{changed}"
+
+
+def _shown_classes() -> dict[str, ImageClass]:
+    """The image classes of the first figure."""
+    return {
+        "C^alpha images, alpha = 1": CAlpha(alpha=1.0),
+        "C^alpha images, alpha = 2": CAlpha(alpha=2.0),
+        "C^alpha images, alpha = 2, as published": CAlpha(alpha=2.0, convention="paper"),
+        "disks": Disks(),
+        "photographs": Photographs(),
+        "disks, shuffled": Shuffled(Disks()),
+    }
+
+
+def _metrics(arrays: dict[str, np.ndarray], names: tuple[Shipped, ...]) -> list[dict[str, Any]]:
+    """Every number of the report as a row of a tidy table."""
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        reading = runs.from_arrays(Reading, arrays, f"{name}/reading")
+        for quantity, value in reading.summary.items():
+            rows.append({"case": name, "quantity": quantity, "method": "denoiser", "sigma": "", "value": value})
+        for part in ("performance", "retrained"):
+            if f"{name}/{part}/sigmas" not in arrays:
+                continue
+            p = runs.from_arrays(Performance, arrays, f"{name}/{part}")
+            for method, values in p.psnr.items():
+                label = f"{method} ({part})" if part == "retrained" else method
+                common = {"case": name, "method": label}
+                rows += [
+                    common | {"quantity": "PSNR", "sigma": s, "value": v} for s, v in zip(p.sigmas, values, strict=True)
+                ]
+                for quantity, v in zip(("slope", "slope, low", "slope, high"), p.slopes[method], strict=True):
+                    rows.append(common | {"quantity": quantity, "sigma": "", "value": v})
+    keys = ("case", "method", "quantity", "sigma", "value")
+    return [{key: row[key] for key in keys} for row in rows]
