@@ -178,7 +178,6 @@ def gallery(images: Mapping[str, np.ndarray]) -> "Figure":
     with style():
         columns = max(len(x) for x in images.values())
         figure, axes = _new(1.1 * columns, 1.3 * len(images), len(images), columns)
-        figure.get_layout_engine().set(h_pad=0.1)
         for row, (name, x) in zip(axes.reshape(len(images), columns), images.items(), strict=True):
             for picture, ax in zip(x, row, strict=False):
                 image(picture, ax)

@@ -91,6 +91,12 @@ class Recipe:
         validate.positive(self.ema_half_life, "ema_half_life")
         validate.integer(self.seed, "seed", 0)
         validate.sigma_level(self.sigma_max, "sigma_max")
+        if self.schedule not in ("cosine", "halving"):
+            raise ValueError(f'schedule must be "cosine" or "halving", got {self.schedule!r}')
+        if self.sigma_law not in ("square", "uniform", "log_uniform"):
+            raise ValueError(f'sigma_law must be "square", "uniform" or "log_uniform", got {self.sigma_law!r}')
+        if not math.isfinite(self.weight_power):
+            raise ValueError(f"weight_power must be finite, got {self.weight_power}")
         if not 0 <= self.sigma_min < self.sigma_max:
             raise ValueError(f"sigma_min must lie in [0, sigma_max) = [0, {self.sigma_max}), got {self.sigma_min}")
         if self.sigma_law == "log_uniform" and self.sigma_min == 0:
@@ -223,7 +229,7 @@ def _validation(data: Data, given: Tensor | None) -> Tensor:
     return image_stream(data, 0)(0, min(64, len(data)))  # type: ignore[arg-type]
 
 
-def _adam(model: torch.nn.Module, recipe: Recipe) -> torch.optim.Adam:
+def _adam(model: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Adam with its state in place from the start, so that it is saved and loaded as plain tensors."""
     optimiser = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
     for parameter in model.parameters():
@@ -244,7 +250,7 @@ def _update_average(average: torch.nn.Module, model: torch.nn.Module, recipe: Re
             mean.lerp_(value, weight)
 
 
-def _named_state(model: torch.nn.Module, average: torch.nn.Module, optimiser: torch.optim.Adam) -> dict[str, Tensor]:
+def _named_state(model: torch.nn.Module, average: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Every tensor that the next step depends on."""
     state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     state |= {f"average.{name}": tensor for name, tensor in average.state_dict().items()}

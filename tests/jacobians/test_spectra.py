@@ -93,6 +93,15 @@ def test_low_rank(operator, orthogonal, dtype):
     assert E.matvecs < 400
 
 
+def test_eigenvalues_below_rounding_cost_no_more(operator, orthogonal):
+    """Products in single precision cannot resolve eigenvalues near 0; the iteration must not try to."""
+    values = 0.3 ** torch.arange(D, dtype=torch.float64)
+    E = operator(planted(values, orthogonal(D)).float()).eigenbasis(40)
+    torch.testing.assert_close(E.eigenvalues.double(), values[:40], rtol=0, atol=1e-6)
+    assert bool(E.converged.all())
+    assert E.matvecs < 400
+
+
 def test_negative_definite(operator, orthogonal):
     values = -0.1 - decaying().flip(0).abs()
     values = values.sort(descending=True).values
@@ -135,6 +144,7 @@ def test_iteration_that_stops_early_says_so(operator, orthogonal):
     torch.testing.assert_close(E.residuals, measured, rtol=1e-6, atol=1e-12)
     assert torch.equal(E.converged, measured <= E.tolerance)
     torch.testing.assert_close(E.atoms @ E.atoms.mT, torch.eye(30, dtype=torch.float64))
+    assert E.matvecs < 300  # one restart with 61 vectors, and nothing after it
     assert bool((E.eigenvalues.diff() <= 0).all())
 
 

@@ -1,0 +1,264 @@
+"""Training: the recipe, exact resume, several processes, and what is refused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+
+import gahb_theory as gt
+from gahb_theory import training
+from gahb_theory.training import Recipe, train
+
+
+@pytest.fixture
+def small():
+    """A network and images small enough for a test."""
+    return gt.UNet(channels=4, blocks=1), gt.Disks(size=16)
+
+
+def weights(f):
+    return {name: tensor.clone() for name, tensor in f.state_dict().items()}
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), f"{name} differs by {float((a[name] - b[name]).abs().max())}"
+
+
+def test_training_denoises(small):
+    f, X = small
+    g = train(f, X, images_seen=4000, batch_size=16, learning_rate=5e-3, seed=1)
+    x = X.sample(64, seed=99)
+    y = gt.add_noise(x, 0.3, seed=5)
+    assert not g.training
+    assert gt.psnr(x, g(y, 0.3)) > gt.psnr(x, y) + 3, "a few thousand images are worth 3 dB at sigma = 0.3"
+
+
+def test_the_given_network_is_left_as_it_was(small):
+    f, X = small
+    f.encoder[0][0].weight.requires_grad_(False)
+    before = weights(f)
+    g = train(f, X, images_seen=64, batch_size=16)
+    assert_same(weights(f), before)
+    assert f.training
+    assert not f.encoder[0][0].weight.requires_grad
+    assert not torch.equal(g.encoder[0][0].weight, f.encoder[0][0].weight), "the copy is trained whole"
+
+
+def test_same_recipe_same_bits_and_the_seed_matters(small):
+    f, X = small
+    a, b, c = (train(f, X, images_seen=320, batch_size=16, seed=seed) for seed in (3, 3, 4))
+    assert_same(weights(a), weights(b))
+    assert not torch.equal(a.encoder[0][0].weight, c.encoder[0][0].weight)
+
+
+def test_a_fixed_set_and_a_dataset_of_the_same_images_train_alike(small):
+    f, X = small
+    x = X.sample(20, seed=0)
+    a = train(f, x, images_seen=160, batch_size=16)
+    b = train(f, TensorDataset(x), images_seen=160, batch_size=16)
+    assert_same(weights(a), weights(b))
+
+
+def test_sigma_laws():
+    u = torch.linspace(0, 1 - 1e-6, 1001, dtype=torch.float64)
+    square = Recipe(sigma_law="square").draw_sigma(u)
+    torch.testing.assert_close(square, u**2)
+    torch.testing.assert_close(Recipe(sigma_law="uniform", sigma_min=0.2, sigma_max=0.7).draw_sigma(u), 0.2 + 0.5 * u)
+    log = Recipe(sigma_law="log_uniform", sigma_min=0.01).draw_sigma(u)
+    torch.testing.assert_close(log.log(), u * torch.tensor(100.0, dtype=torch.float64).log() - 4.605170185988091)
+    general = Recipe(sigma_law="square", sigma_min=0.04, sigma_max=0.25).draw_sigma(u)
+    torch.testing.assert_close(general, (0.2 + 0.3 * u) ** 2)
+
+
+def test_schedules():
+    recipe = Recipe(images_seen=32_000, batch_size=32, learning_rate=1.0)
+    assert recipe.steps == 1000
+    assert recipe.rate(0) == pytest.approx(0.1), "the warm-up takes the first hundredth of the steps"
+    assert recipe.rate(500) == pytest.approx(0.5)
+    assert recipe.rate(999) < 1e-5
+    halving = Recipe(images_seen=32_000, batch_size=32, learning_rate=1.0, schedule="halving")
+    assert [halving.rate(step) for step in (99, 100, 199, 200, 999)] == [1, 0.5, 0.5, 0.25, 2**-9]
+
+
+def test_weight_of_the_loss(small, monkeypatch):
+    """With plain gradient steps in place of Adam, the weight at one noise level is only a factor of the learning rate."""
+    f, X = small
+
+    def plain(model, recipe):
+        optimiser = torch.optim.SGD(model.parameters(), lr=recipe.learning_rate)
+        for p in model.parameters():
+            optimiser.state[p] = {}
+        return optimiser
+
+    monkeypatch.setattr(training, "_adam", plain)
+    level = {"sigma_law": "uniform", "sigma_min": 0.5, "sigma_max": 0.5 + 1e-9, "images_seen": 16, "batch_size": 16}
+    weight = (0.25 + 1e-4) ** -0.75
+    a = train(f, X, learning_rate=1e-3, weight_power=1.5, **level)
+    b = train(f, X, learning_rate=1e-3 * weight, **level)
+    torch.testing.assert_close(a.encoder[0][0].weight, b.encoder[0][0].weight, rtol=0, atol=1e-6)
+    assert not torch.equal(a.encoder[0][0].weight, f.encoder[0][0].weight)
+
+
+def test_run_directory(small, tmp_path):
+    f, X = small
+    g = train(f, X, images_seen=320, batch_size=16, run=tmp_path / "run")
+    loaded = gt.load_denoiser(tmp_path / "run")
+    assert_same(weights(g), weights(loaded))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["images_seen"] == 320
+    assert set(lines[-1]["psnr"]) == {"0.05", "0.1", "0.2", "0.5"}
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["recipe"]["images_seen"] == 320
+    assert config["data"]["class"] == "Disks"
+    assert config["network"] == {"class": "UNet", "channels": 4, "blocks": 1, "image_channels": 1}
+    again = train(f, X, images_seen=320, batch_size=16, run=tmp_path / "run")
+    assert_same(weights(again), weights(g))
+    with pytest.raises(FileExistsError, match="recipe"):
+        train(f, X, images_seen=640, batch_size=16, run=tmp_path / "run")
+    with pytest.raises(FileExistsError, match="data"):
+        train(f, gt.Disks(size=16, edge=0.7), images_seen=320, batch_size=16, run=tmp_path / "run")
+    (tmp_path / "run" / "state.safetensors").write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match="damaged"):
+        train(f, X, images_seen=320, batch_size=16, run=tmp_path / "run")
+
+
+SCRIPT = """
+    import sys, torch
+    import gahb_theory as gt
+    from gahb_theory import training
+    torch.set_num_threads(1)
+    training.SECONDS_BETWEEN_CHECKPOINTS = 0.2
+    gt.train(gt.UNet(channels=4, blocks=1), gt.CAlpha(size=16), images_seen=8000, batch_size=16, run=sys.argv[1])
+"""
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    path = tmp_path_factory.mktemp("script") / "run.py"
+    path.write_text(textwrap.dedent(SCRIPT))
+    return path
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(script, tmp_path_factory):
+    """Weights of the run of the script, never stopped."""
+    run = tmp_path_factory.mktemp("uninterrupted") / "run"
+    subprocess.run([sys.executable, script, run], check=True)
+    return weights(gt.load_denoiser(run))
+
+
+def stop_after_a_checkpoint(script, run, number):
+    """Start the script, send a signal soon after its first checkpoint, and return its exit code."""
+    process = subprocess.Popen([sys.executable, script, run], stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while not (run / "state.safetensors").exists():
+        assert process.poll() is None, "the run ended before its first checkpoint"
+        assert time.monotonic() < until, "no checkpoint within two minutes"
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.send_signal(number)
+    return process.wait(timeout=60)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_run_goes_on_and_ends_with_the_same_bits(number, script, uninterrupted, tmp_path):
+    run = tmp_path / "run"
+    code = stop_after_a_checkpoint(script, run, number)
+    assert code != 0, "the run was to be stopped before its end"
+    if number == signal.SIGTERM:
+        assert code == 143
+    seen = json.loads((run / "log.jsonl").read_text().splitlines()[-1])["images_seen"]
+    assert seen < 8000, "the run was to be stopped before its end"
+    subprocess.run([sys.executable, script, run], check=True)
+    assert_same(weights(gt.load_denoiser(run)), uninterrupted)
+    counts = [json.loads(line)["images_seen"] for line in (run / "log.jsonl").read_text().splitlines()]
+    assert counts == sorted(set(counts)), "the log holds each point once"
+
+
+@pytest.mark.slow
+def test_two_processes(tmp_path):
+    """Under torchrun both processes end with the same weights, and the checkpoint loads in one."""
+    code = """
+        import os, sys, torch
+        import gahb_theory as gt
+        torch.set_num_threads(1)
+        f = gt.train(gt.UNet(channels=4, blocks=1), gt.Disks(size=16), images_seen=640, batch_size=16, run=sys.argv[1])
+        torch.save(f.state_dict(), sys.argv[1] + "-" + os.environ["RANK"] + ".pt")
+    """
+    path, run = tmp_path / "two.py", tmp_path / "run"
+    path.write_text(textwrap.dedent(code))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", path, run]
+    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
+    first, second = (torch.load(f"{run}-{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert_same(first, second)
+    assert_same(weights(gt.load_denoiser(run)), first)
+    alone = train(gt.UNet(channels=4, blocks=1), gt.Disks(size=16), images_seen=640, batch_size=16)
+    x = gt.Disks(size=16).sample(32, seed=7)
+    y = gt.add_noise(x, 0.2)
+    with torch.no_grad():
+        both, one = gt.load_denoiser(run)(y, 0.2), alone(y, 0.2)
+    # the same images and noise; the normalisation sees half a batch in each process, hence not the same bits
+    assert abs(float(gt.psnr(x, both) - gt.psnr(x, one))) < 1
+
+
+def test_the_loss_that_is_not_finite_stops_the_run(small, tmp_path):
+    f, _ = small
+
+    class Broken:
+        def sample(self, n, seed=0, start=0):
+            x = torch.full((n, 1, 16, 16), 0.5)
+            return x if seed else x * float("nan")
+
+    with pytest.raises(FloatingPointError, match="not finite"):
+        train(f, Broken(), images_seen=64, batch_size=16, run=tmp_path / "run")
+    assert not (tmp_path / "run" / "state.safetensors").exists(), "a bad state is never saved"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images_seen": 0}, "images_seen"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"learning_rate": -1.0}, "learning_rate"),
+        ({"sigma_max": 25.0}, "0..255"),
+        ({"sigma_min": 2.0}, "sigma_min"),
+        ({"sigma_law": "log_uniform"}, "sigma_min above 0"),
+        ({"sigma_law": "normal"}, "square"),
+        ({"schedule": "steps"}, "cosine"),
+        ({"weight_power": float("nan")}, "weight_power"),
+    ],
+)
+def test_refused_recipes(change, message, unchecked):
+    with pytest.raises(ValueError, match=message):
+        Recipe(**change)
+
+
+def test_refused_data_and_networks(small, unchecked):
+    f, X = small
+    with pytest.raises(TypeError, match="torch module"):
+        train(lambda y, sigma: y, X, images_seen=16)
+    with pytest.raises(TypeError, match="image class"):
+        train(f, 3, images_seen=16)
+    with pytest.raises(TypeError, match="floating point"):
+        train(f, torch.zeros(8, 1, 16, 16, dtype=torch.uint8), images_seen=16)
+    with pytest.raises(TypeError, match="floating-point tensor"):
+        train(f, TensorDataset(torch.zeros(8, 16, 16, dtype=torch.uint8)), images_seen=16)
+    with pytest.raises(ValueError, match="multiples of 2"):
+        train(f, torch.rand(8, 1, 15, 16, generator=torch.Generator().manual_seed(0)), images_seen=16)
+
+
+@pytest.mark.gpu
+def test_training_on_an_accelerator(accelerator, small):
+    f, X = small
+    g = train(f.to(accelerator), X, images_seen=320, batch_size=16)
+    assert next(g.parameters()).device.type == accelerator.type
