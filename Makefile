@@ -22,7 +22,7 @@ docs: .venv/installed-docs
 	@echo "docs/_build/html/index.html"
 
 bench: .venv/installed-test
-	$(BIN)/python benchmarks/run.py
+	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 format: .venv/installed-test
 	$(BIN)/ruff check --fix $(SOURCES)

@@ -7,6 +7,7 @@ Killed at any moment, the same command goes on. Writes gahb_theory/pretrained/NA
 experiments/results/shipped/NAME (the log, and the PSNR on 256 test images beside the sym4 wavelet oracle).
 """
 
+import csv
 import sys
 from pathlib import Path
 
@@ -19,9 +20,25 @@ from gahb_theory.denoisers.checkpoints import save_denoiser
 from gahb_theory.metrics import psnr_curve
 from gahb_theory.theory.risk import oracle_mse
 
+LABELS = {"network": "{}", "sym4_oracle": "sym4 oracle"}
 SIGMAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 TEST_SEED = 77
 HERE = Path(__file__).parent
+
+
+def table(names: list[str]) -> str:
+    """The results as the lines of a Markdown table."""
+    lines = []
+    for name in names:
+        with (HERE / "results" / "shipped" / name / "psnr.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        lines = lines or [
+            "| sigma | " + " | ".join(f"{float(row['sigma']):g}" for row in rows) + " |",
+            "|---|" + "---|" * len(rows),
+        ]
+        for key, label in LABELS.items():
+            lines.append(f"| {label.format(name)} | " + " | ".join(f"{float(row[key]):.2f}" for row in rows) + " |")
+    return "\n".join(lines)
 
 
 def main(names: list[str]) -> None:
@@ -41,7 +58,6 @@ def main(names: list[str]) -> None:
                 "standard_error": float(network.standard_error[i]),
             }
             rows.append({key: round(value, 3) for key, value in (row | {"sym4_oracle": oracle}).items()})
-            print(name, rows[-1])
         card = {"recipe": runs.describe(pretrained.shipped_recipe(name)), "psnr": rows, "licence": "MIT"}
         card |= {"data": runs.describe(pretrained.shipped_class(name)), "versions": runs.versions()}
         save_denoiser(f, Path(pretrained.__file__).parent / name, card)
@@ -49,6 +65,7 @@ def main(names: list[str]) -> None:
         kept.mkdir(parents=True, exist_ok=True)
         runs.write_bytes(kept / "log.jsonl", (run / "log.jsonl").read_bytes())
         runs.write_csv(kept / "psnr.csv", rows)
+    print(table(names))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
+import tyro
 from torch import Tensor
+from tyro.conf import Positional
 
 from gahb_theory import runs, validate
 from gahb_theory.analysis import read_image, reference_bases
@@ -38,7 +40,7 @@ class Generate:
     Image i depends on the class, the seed and i alone. The file is float32 of shape (n, channels, size, size).
     """
 
-    output: Path
+    output: Positional[Path]
     """The .npy file; it must not exist."""
     n: int = 1000
     """Number of images."""
@@ -96,7 +98,7 @@ class Train:
 class Analyze:
     """Take the Jacobian of a denoiser at one noisy image and compare its eigenbasis with wavelets, cosines and PCA."""
 
-    image: Path
+    image: Positional[Path]
     """An image file; its centre is cut out."""
     denoiser: str = "photographs"
     """A shipped denoiser (c_alpha, photographs), or the path of a checkpoint or of a run of `gahb train`."""
@@ -144,7 +146,7 @@ class Analyze:
 class Report:
     """Draw the report and the figures of a run directory again, from its numbers."""
 
-    run: Path
+    run: Positional[Path]
     """A run directory of the tour or of `gahb analyze`."""
 
     def execute(self) -> Path:
@@ -154,8 +156,6 @@ class Report:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; without one, the tour."""
-    import tyro
-
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
         given = ["tour", *given]

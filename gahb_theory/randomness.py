@@ -60,6 +60,9 @@ def uniforms(
     validate.integer(seed, "seed", 0, LARGEST_SEED)
     validate.integer(n, "n", 0)
     validate.integer(start, "start", 0, LARGEST_INDEX - n)
+    validate.integer(count, "count", 0)
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype}; convert the images afterwards")
     out = np.empty((n, count), dtype=np.float64 if dtype == torch.float64 else np.float32)
     philox = np.random.Philox(key=np.array([seed & (2**64 - 1), seed >> 64], dtype=np.uint64))
     generator, state = np.random.Generator(philox), philox.state
@@ -74,7 +77,7 @@ def uniforms(
 def normals(
     n: int, count: int, *, seed: int, start: int = 0, component: int, dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "n count"]:
-    """Independent standard normal numbers, `count` (even) from each stream, by the transform of Box and Muller (1958).
+    """Independent standard normal numbers, `count` from each stream, by the transform of Box and Muller (1958).
 
     The beginning of a row does not depend on `count`.
     """

@@ -13,7 +13,9 @@ import json
 import os
 import platform
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,9 +54,10 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except BaseException as error:  # also an interrupt must leave no partial file
+        with suppress(OSError):
+            temporary.unlink()
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OSError(
                 error.errno,
                 f"the disk is full: {path} needs {len(content):,} bytes; the version before is intact. "
@@ -110,7 +113,9 @@ def open_run(path: str | Path, config: Mapping[str, Any]) -> Path:
     if file.exists():
         try:
             found = json.loads(file.read_text())
-        except json.JSONDecodeError as error:
+            if not isinstance(found, dict):
+                raise ValueError(f"a {type(found).__name__} in the place of an object")
+        except ValueError as error:  # not text, not JSON, or not a configuration
             raise ValueError(f"{file} is not valid JSON ({error}); remove the directory or choose another") from error
         differing = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
         differing = [key for key in differing if key != "versions"]
@@ -132,10 +137,16 @@ def describe(thing: Any) -> Any:
         return {"class": type(thing).__name__} | {f.name: describe(getattr(thing, f.name)) for f in fields(thing)}
     if isinstance(thing, Tensor):
         return {"tensor": list(thing.shape), "sha256": fingerprint(thing)}
+    if isinstance(thing, np.ndarray):
+        return {"array": list(thing.shape), "sha256": fingerprint(thing)}
+    if isinstance(thing, np.generic):
+        return thing.item()
     if isinstance(thing, Mapping):
         return {str(key): describe(value) for key, value in thing.items()}
     if isinstance(thing, list | tuple | torch.Size):
         return [describe(value) for value in thing]
+    if isinstance(thing, torch.dtype | torch.device):
+        return str(thing)
     if isinstance(thing, str | int | float | bool | None):
         return thing
     return {"class": type(thing).__name__} | ({"length": len(thing)} if hasattr(thing, "__len__") else {})
@@ -175,13 +186,13 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is damaged ({error}); remove it and run the same command again") from error
 
 
-def fingerprint(x: Tensor) -> str:
-    """The sha256 of the values, dtype and shape of a tensor."""
-    array = np.ascontiguousarray(x.detach().cpu().numpy())
+def fingerprint(x: Tensor | np.ndarray) -> str:
+    """The sha256 of the values, dtype and shape of a tensor or an array."""
+    array = x.detach().cpu().numpy() if isinstance(x, Tensor) else x
     digest = hashlib.sha256(f"{array.dtype}{array.shape}".encode())
     digest.update(array.tobytes())
     return digest.hexdigest()

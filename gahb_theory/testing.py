@@ -21,6 +21,10 @@ def _promise(kept: bool, text: str) -> None:
         raise AssertionError(text)
 
 
+def _gradient(value: Tensor, z: Tensor) -> Tensor | None:
+    return torch.autograd.grad(value, z, allow_unused=True)[0] if value.requires_grad else None
+
+
 def check_image_class(image_class: object) -> None:
     """Check that an object samples images reproducibly, and that its ground truth fits them.
 
@@ -117,7 +121,7 @@ def check_basis(basis: Basis, shape: Sequence[int] = (1, 16, 16), dtype: torch.d
             close(basis.synthesis(c, shape), x, "reconstruction must be perfect: synthesis(analysis(x)) = x")
             close(c.square().sum(1), x.square().sum((1, 2, 3)), "Parseval: the energies must be equal")
     z = x.clone().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(basis.synthesis(basis.analysis(z), shape).sum(), z, allow_unused=True)
+    gradient = _gradient(basis.synthesis(basis.analysis(z), shape).sum(), z)
     _promise(gradient is not None, f"{name} must be differentiable")
 
 
@@ -164,6 +168,7 @@ def check_denoiser(
     close(f(y[:1], 0.1), "an image must be denoised the same alone and in a batch")
     close(f(y, torch.full((3,), 0.1, dtype=dtype)), "sigma must be accepted as a tensor of shape (batch,)")
     z = y.clone().requires_grad_(True)
-    (gradient,) = torch.autograd.grad(f(z, 0.1).square().sum(), z, allow_unused=True)
+    gradient = _gradient(f(z, 0.1).square().sum(), z)
     _promise(gradient is not None, f"{name} must be differentiable in y (autograd found no path from output to input)")
+    assert gradient is not None
     _promise(bool(torch.isfinite(gradient).all()), f"{name} must have finite gradients")

@@ -5,6 +5,7 @@ user hands over; inner loops do not call them again.
 """
 
 import math
+import operator
 from collections.abc import Sequence
 
 import torch
@@ -79,6 +80,8 @@ def sigma_level(sigma: float | Tensor, name: str = "sigma") -> float:
     """Return one noise level as a float if it lies in (0, 10]."""
     if isinstance(sigma, Tensor) and sigma.numel() != 1:
         raise ValueError(f"{name} must be one number here, got a tensor of shape {tuple(sigma.shape)}")
+    if isinstance(sigma, str | bytes | bool):
+        raise TypeError(f"{name} must be a number, got {type(sigma).__name__}")
     try:
         sigma = float(sigma)
     except (TypeError, ValueError):
@@ -129,9 +132,13 @@ def positive(value: float, name: str) -> float:
 
 def integer(value: int, name: str, low: int, high: int | None = None) -> int:
     """Return `value` if it is an integer with low <= value <= high."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
         raise TypeError(f"{name} must be an integer, got {type(value).__name__}")
-    value = int(value)
+    value = number
     if value < low or (high is not None and value > high):
         allowed = f"at least {low}" if high is None else f"between {low} and {high}"
         raise ValueError(f"{name} must be {allowed}, got {value}")

@@ -82,8 +82,8 @@ def load_denoiser(path: str | Path) -> UNet | BFCNN:
     known = {network.__name__: network for network in NETWORKS}
     try:
         f: DenoiserModule = known[config["network"]](**config["arguments"])
-        f.load_state_dict(tensors, strict=True)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        f.to(next(iter(tensors.values())).dtype).load_state_dict(tensors, strict=True)
+    except (KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:
         raise ValueError(f"{file} does not fit a network of this library ({', '.join(known)}): {error}") from error
     return f.eval()  # type: ignore[return-value]
 

@@ -58,7 +58,7 @@ def _conv_norm_relu(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 def _initialise(network: nn.Module) -> None:
-    """He initialisation (2015), as the authors do, and the gammas scaled with the width of the layer before."""
+    """He initialisation (2015) of the convolutions, as the authors do."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(module.weight)

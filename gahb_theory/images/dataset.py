@@ -21,7 +21,7 @@ def write_dataset(path: str | Path, image_class: ImageClass, n: int, *, seed: in
     Parameters
     ----------
     path
-        A file whose name ends in .npy; it must not exist. The .json file beside it holds the class and its
+        A file whose name ends in .npy. The .json file beside it, of the same name, holds the class and its
         parameters, the seed, the sha256 of the images, and the versions.
     image_class
         Any object with `sample`.
@@ -31,7 +31,7 @@ def write_dataset(path: str | Path, image_class: ImageClass, n: int, *, seed: in
     Raises
     ------
     FileExistsError
-        If the file exists: data is never overwritten.
+        If one of the two files exists: data is never overwritten.
     OSError
         If the disk has too little space.
     """
@@ -39,8 +39,9 @@ def write_dataset(path: str | Path, image_class: ImageClass, n: int, *, seed: in
     validate.integer(n, "n", 1)
     if path.suffix != ".npy":
         raise ValueError(f"the output must be a .npy file, got {path}")
-    if path.exists():
-        raise FileExistsError(17, f"{path} exists and is not overwritten; remove it or choose another name")
+    for file in (path, path.with_suffix(".json")):
+        if file.exists():
+            raise FileExistsError(17, f"{file} exists and is not overwritten; remove it or choose another name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

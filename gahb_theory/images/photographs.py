@@ -20,7 +20,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.randomness import Component, uniforms
 
-__all__ = ["Photographs", "PhotographsScene", "read_image"]
+__all__ = ["Photographs", "PhotographsScene", "centre_crop", "read_image"]
 
 SCALES = (1.0, 0.71, 0.5, 0.35, 0.25)
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
@@ -44,7 +44,8 @@ class Photographs:
     Parameters
     ----------
     folder
-        A folder of images (read with Pillow, sub-folders included), or None for the embedded photographs.
+        A folder of images (read with Pillow, sub-folders included), or None for the embedded photographs. Images
+        smaller than `size` are left out.
     size
         Height and width of the patches in pixels.
     channels
@@ -132,6 +133,12 @@ def _pyramid(folder: str | Path | None, size: int, channels: int, split: str) ->
             f'split="{split}" leaves no photograph of the {len(named)} in {folder or "the embedded set"}; '
             'use split="all" or give more photographs'
         )
+    largest = max(min(image.shape[1:]) for _, image in chosen)
+    if largest < size:
+        raise ValueError(
+            f"size must not exceed the smaller side of the photographs, here {largest} pixels at most, got {size}"
+        )
+    chosen = [(name, image) for name, image in chosen if min(image.shape[1:]) >= size]
     pixels: list[np.ndarray] = []
     table: list[tuple[int, int, int, int, float, float]] = []
     offset = 0
@@ -142,11 +149,6 @@ def _pyramid(folder: str | Path | None, size: int, channels: int, split: str) ->
             table.append((offset, *plane.shape[1:], number, scale, 1 / len(fitting)))
             pixels.append(plane.reshape(channels, -1))
             offset += pixels[-1].shape[1]
-    if not table:
-        largest = max(min(image.shape[1:]) for _, image in chosen)
-        raise ValueError(
-            f"size must not exceed the smaller side of the photographs, here {largest} pixels at most, got {size}"
-        )
     names = tuple(name for name, _ in chosen)
     offsets, heights, widths, numbers, scales, weights = (torch.tensor(column) for column in zip(*table, strict=True))
     cumulative = torch.cumsum(weights.double(), 0) / weights.double().sum()
@@ -207,6 +209,8 @@ def read_image(path: str | Path, channels: int = 1) -> Float[Tensor, "1 c h w"]:
     """
     from PIL import Image
 
+    if channels not in (1, 3):
+        raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {channels}")
     try:
         with Image.open(path) as opened:
             opened.load()
@@ -223,7 +227,7 @@ def read_image(path: str | Path, channels: int = 1) -> Float[Tensor, "1 c h w"]:
     return torch.from_numpy(_channels_first(array, channels))[None]
 
 
-def centre_crop(x: Float[Tensor, "n c h w"], shape: Sequence[int]) -> Float[Tensor, "n c h w"]:
+def centre_crop(x: Float[Tensor, "n c h w"], shape: Sequence[int]) -> Float[Tensor, "n c height width"]:
     """The middle of each image, of the given (height, width)."""
     height, width = shape
     top, left = (x.shape[2] - height) // 2, (x.shape[3] - width) // 2

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.images.base import ImageClass
-from gahb_theory.randomness import Component, uniforms
+from gahb_theory.randomness import LARGEST_SEED, Component, uniforms
 
 __all__ = ["Shuffled", "ShuffledScene"]
 
@@ -50,7 +50,7 @@ class Shuffled:
     def __post_init__(self) -> None:
         if not hasattr(self.image_class, "sample"):
             raise TypeError(f"image_class must have a method sample(n, seed, start), got {self.image_class!r}")
-        validate.integer(self.seed, "seed", 0)
+        validate.integer(self.seed, "seed", 0, LARGEST_SEED)
 
     @property
     def dimension(self) -> int | None:

@@ -40,6 +40,8 @@ def image_stream(data: Data, seed: int) -> Callable[[int, int], Tensor]:
             "data must be an image class (with a method sample), a tensor (n, c, h, w) or a torch Dataset "
             f"with a length, got {type(data).__name__}"
         )
+    if not len(data):
+        raise ValueError(f"data must hold at least one image, got an empty {type(data).__name__}")
     return lambda start, count: torch.stack([_item(data, int(i)) for i in _shuffled(start, count, len(data), seed)])
 
 

@@ -35,7 +35,7 @@ def tour_report(run: Path) -> Path:
     for case in cases:
         sections += _case(case, arrays)
     if retrained := [case for case in cases if f"{case}/retrained/sigmas" in arrays]:
-        sections.append(_retrained(retrained, arrays, config))
+        sections.append(_retrained(retrained, arrays, config["settings"]["retrain_images"]))
     sections.append(_reading_guide())
     footer = {"command": f"gahb {config['command']}", **config["versions"]}
     return write_page(run / "report.html", "Why does this denoiser generalise?", LEAD, sections, footer)
@@ -136,7 +136,7 @@ def _performance(case: str, title: str, p: Performance) -> Section:
     return Section(f"{title}: PSNR", words, (picture, Table(header, rows, "PSNR in dB.")))
 
 
-def _retrained(cases: list[str], arrays: Arrays, config: Mapping[str, Mapping[str, object]]) -> Section:
+def _retrained(cases: list[str], arrays: Arrays, budget: int) -> Section:
     rows = []
     sigmas: np.ndarray = np.empty(0)
     for case in cases:
@@ -144,7 +144,6 @@ def _retrained(cases: list[str], arrays: Arrays, config: Mapping[str, Mapping[st
         anew = runs.from_arrays(Performance, arrays, f"{case}/retrained")
         sigmas = shipped.sigmas
         rows.append((TITLES[case], *(f"{v:+.2f}" for v in anew.psnr["denoiser"] - shipped.psnr["denoiser"])))
-    budget = config["settings"]["retrain_images"]
     words = f"The same recipe from scratch, with a budget of {budget:,} images: its PSNR minus that of the shipped denoiser."
     return Section(
         "Trained anew", (words,), (Table(("sigma", *(f"{s:g}" for s in sigmas)), rows, "Difference in dB."),)

@@ -1,0 +1,95 @@
+"""The main job on small images: what it writes, that it goes on, and that the report is drawn from the numbers alone."""
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+
+import gahb_theory as gt
+from gahb_theory import runs, tour
+from gahb_theory.analysis import Performance, Reading
+from gahb_theory.report.tour import tour_report
+
+
+@pytest.fixture
+def small_tour(monkeypatch, tmp_path):
+    """The tour on 16x16 images with untrained networks."""
+    classes = {"c_alpha": gt.CAlpha(size=16), "photographs": gt.Photographs(size=16)}
+    monkeypatch.setattr(tour, "shipped_class", lambda name, split="train": classes[name])
+    monkeypatch.setattr(tour, "shipped_denoiser", lambda name: gt.UNet(channels=4, blocks=2, seed=3).eval())
+    monkeypatch.setattr(
+        tour,
+        "train_shipped",
+        lambda name, run, images: gt.train(
+            gt.UNet(channels=4, blocks=2), classes[name], images, run=run, batch_size=16
+        ),
+    )
+    monkeypatch.setattr(tour, "PCA_SAMPLES", 64)
+    return tour.Tour(run=tmp_path / "run", test_images=8, retrain=True, retrain_images=32)
+
+
+def test_the_tour_writes_a_run_and_a_report(small_tour):
+    page = tour.run_tour(small_tour)
+    run = small_tour.run
+    assert page == run / "report.html"
+    config = json.loads((run / "config.json").read_text())
+    assert config["settings"]["sigma"] == 0.15
+    assert set(config["versions"]) >= {"gahb_theory", "torch", "numpy", "python"}
+    assert re.fullmatch("[0-9a-f]{64}", config["data"]["c_alpha"])
+
+    arrays = runs.read_arrays(run / "arrays.npz")
+    reading = runs.from_arrays(Reading, arrays, "c_alpha/reading")
+    assert reading.eigenvalues.shape == (256,)
+    assert (np.diff(reading.eigenvalues) <= 0).all()
+    # the coefficients are those of the clean image in an orthonormal basis: Parseval
+    np.testing.assert_allclose((reading.coefficients**2).sum(), (reading.clean**2).sum(), rtol=1e-4)
+    for name, error in reading.errors.items():
+        assert error[0] == pytest.approx(1), f"{name}: nothing is explained by no term"
+        assert (np.diff(error) <= 1e-12).all(), f"{name}: more terms never leave more"
+    measured = runs.from_arrays(Performance, arrays, "c_alpha/performance")
+    law, f = gt.CAlpha(size=16), gt.UNet(channels=4, blocks=2, seed=3).eval()
+    again = gt.psnr_curve(f, law.sample(8, seed=small_tour.seed), [0.1], seed=small_tour.seed)
+    index = list(measured.sigmas).index(0.1)
+    assert measured.psnr["denoiser"][index] == pytest.approx(float(again.psnr[0]), abs=1e-4)
+
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["case"] for row in rows} == {"c_alpha", "photographs"}
+    assert any(row["method"] == "denoiser (retrained)" for row in rows)
+
+    html = page.read_text()
+    assert html.count("<img") == len(list((run / "figures").glob("*.png"))) == 11
+    assert "http" not in html, "the page asks for nothing from outside"
+    assert "Trained anew" in html
+    trace = reading.summary["effective dimension tr J"]
+    assert f"tr J = {trace:.0f}" in html
+
+
+def test_the_tour_goes_on_and_the_report_needs_only_the_directory(small_tour, monkeypatch):
+    tour.run_tour(small_tour)
+    before = (small_tour.run / "arrays.npz").read_bytes()
+
+    def never(*args, **kwargs):
+        raise AssertionError("what is done is not done again")
+
+    monkeypatch.setattr(tour, "read_image", never)
+    monkeypatch.setattr(tour, "read_performance", never)
+    tour.run_tour(small_tour)
+    assert (small_tour.run / "arrays.npz").read_bytes() == before
+    (small_tour.run / "report.html").unlink()
+    assert tour_report(small_tour.run).exists()
+
+
+def test_directories_of_other_settings():
+    assert str(tour._default_directory({"sigma": 0.15, "seed": 1})) == "runs/tour"
+    assert str(tour._default_directory({"sigma": 0.2, "seed": 1})) == "runs/tour-sigma-0.2"
+
+
+def test_refused_directories(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no config\.json"):
+        tour_report(tmp_path)
+    runs.write_json(tmp_path / "config.json", {"command": "tour"})
+    with pytest.raises(FileNotFoundError, match="run its command again"):
+        tour_report(tmp_path)
