@@ -9,7 +9,7 @@ demo: .venv/installed
 	$(BIN)/gahb
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules gahb_theory tests \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules gahb_theory tests \
 		--jaxtyping-packages=gahb_theory,beartype.beartype
 
 lint: .venv/installed-test

@@ -25,7 +25,7 @@ SIGMAS = (0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.5, 0.7, 1.0)
 WINDOW = (0.05, 0.5)
 PCA_SAMPLES = 1024
 PCA_SEED = 2**41
-SHOWN = {"c_alpha": 3, "photographs": 5}
+SHOWN = {"c_alpha": 6, "photographs": 21}
 
 
 @dataclass(frozen=True)

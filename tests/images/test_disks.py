@@ -1,0 +1,134 @@
+"""Disks: their law, and the tangent space against finite differences of an image painted anew."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from gahb_theory.images import Disks
+
+DOUBLE = torch.float64
+LAWS = pytest.mark.parametrize("law", [Disks(size=16), Disks(size=32), Disks(size=24, edge=1.5, jump=0.5)], ids=repr)
+
+
+def painted(law, parameters):
+    """The image of five parameters, pixel by pixel: b + (a - b) Phi((r - rho) / w)."""
+    row, column, radius, a, b = (float(p) for p in parameters)
+    image = np.empty((law.size, law.size))
+    for i in range(law.size):
+        for j in range(law.size):
+            rho = math.hypot(i + 0.5 - row, j + 0.5 - column)
+            image[i, j] = b + (a - b) * 0.5 * math.erfc((rho - radius) / law.edge / math.sqrt(2))
+    return image
+
+
+@LAWS
+def test_an_image_is_the_formula(law):
+    scene = law.scene(3, seed=1, start=5, dtype=DOUBLE)
+    for image, parameters in zip(scene.images, scene.parameters, strict=True):
+        np.testing.assert_allclose(image[0].numpy(), painted(law, parameters), rtol=0, atol=1e-14)
+    single = law.scene(3, seed=1, start=5)
+    for image, parameters in zip(single.images, single.parameters, strict=True):  # float32: slope 0.4 times 1e-6 pixels
+        np.testing.assert_allclose(image[0].numpy(), painted(law, parameters), rtol=0, atol=2e-6)
+
+
+@LAWS
+def test_the_tangent_rows_are_orthonormal(law):
+    for dtype, tolerance in ((DOUBLE, 1e-13), (torch.float32, 2e-6)):
+        tangent = law.scene(4, seed=2, dtype=dtype).tangent
+        assert tangent.shape == (4, 5, law.size**2)
+        assert tangent.dtype == dtype
+        identity = torch.eye(5, dtype=dtype).expand(4, 5, 5)
+        torch.testing.assert_close(tangent @ tangent.mT, identity, rtol=0, atol=tolerance)
+
+
+@LAWS
+def test_the_tangent_rows_span_the_derivatives(law):
+    """Central differences by h = 1e-4 err by h^2; of each derivative at most 1e-7 of its norm lies outside the rows."""
+    scene = law.scene(3, seed=3, dtype=DOUBLE)
+    for parameters, tangent in zip(scene.parameters, scene.tangent.numpy(), strict=True):
+        derivatives = []
+        for which in range(5):
+            moved = []
+            for step in (1e-4, -1e-4):
+                there = parameters.clone()
+                there[which] += step
+                moved.append(painted(law, there))
+            derivative = ((moved[0] - moved[1]) / 2e-4).ravel()
+            derivatives.append(derivative / np.linalg.norm(derivative))
+        inside = np.array(derivatives) @ tangent.T  # (5, 5)
+        outside = np.array(derivatives) - inside @ tangent
+        assert np.linalg.norm(outside, axis=1).max() < 1e-7
+        # and all five: the derivatives are independent, so the rows are no larger than their span
+        assert np.linalg.svd(inside, compute_uv=False).min() > 0.1
+
+
+@LAWS
+def test_parameters_lie_in_their_ranges(law):
+    p = law.scene(3000, seed=4, dtype=DOUBLE).parameters
+    row, column, radius, inside, outside = p.mT
+    assert 0.1 * law.size <= float(radius.min()) and float(radius.max()) <= 0.35 * law.size
+    assert float(radius.max() - radius.min()) > 0.24 * law.size
+    for centre in (row, column):
+        assert float((centre - radius).min()) > law.edge and float((centre + radius).max()) < law.size - law.edge
+    assert 0 <= float(p[:, 3:].min()) and float(p[:, 3:].max()) <= 1
+    contrast = (inside - outside).abs()
+    assert law.jump - 1e-12 <= float(contrast.min()) < law.jump + 0.01
+    assert float(contrast.max()) > 0.9
+    single = law.scene(3000, seed=4).parameters
+    assert float((single[:, 3] - single[:, 4]).abs().min()) >= law.jump - 1e-6
+
+
+def test_the_whole_edge_lies_in_the_image():
+    """Where there is room for it, three widths of the edge stay between the disk and the border."""
+    law = Disks(size=64)
+    row, column, radius, *_ = law.scene(3000, seed=5, dtype=DOUBLE).parameters.mT
+    for centre in (row, column):
+        assert float((centre - radius).min()) >= 3 - 1e-12
+        assert float((centre + radius).max()) <= 61 + 1e-12
+        # the centre is uniform on what is left: Kolmogorov's distance below 1.95 / sqrt(n), exceeded with odds 1:1000
+        u = ((centre - radius - 3) / (64 - 2 * radius - 6)).sort().values
+        assert float((u - (torch.arange(3000) + 0.5) / 3000).abs().max()) < 1.95 / 3000**0.5
+    u = ((radius / 64 - 0.1) / 0.25).sort().values
+    assert float((u - (torch.arange(3000) + 0.5) / 3000).abs().max()) < 1.95 / 3000**0.5
+
+
+@pytest.mark.parametrize("jump", [0.2, 0.6])
+def test_intensities_are_uniform_where_they_differ_enough(jump):
+    """The share of pairs in squares that lie within {|a - b| >= jump} is their area over that of the set."""
+    n = 6000
+    a, b = Disks(size=16, jump=jump).scene(n, seed=6, dtype=DOUBLE).parameters[:, 3:].mT
+    area = (1 - jump) ** 2
+    side = (1 - jump) / 2
+    for left, bottom in ((1 - side, 0.0), (0.0, 1 - side)):
+        share = float(((a >= left) & (a < left + side) & (b >= bottom) & (b < bottom + side)).double().mean())
+        p = side**2 / area
+        assert abs(share - p) < 4 * (p * (1 - p) / n) ** 0.5
+    assert abs(float((a > b).double().mean()) - 0.5) < 4 * 0.5 / n**0.5
+
+
+def test_images_are_functions_of_seed_and_index():
+    law = Disks(size=16)
+    x = law.sample(5, seed=2**90, start=10**11)
+    assert torch.equal(law.scene(5, seed=2**90, start=10**11).images, x)
+    assert torch.equal(law.sample(1, seed=2**90, start=10**11 + 4), x[4:])
+    assert not torch.equal(law.sample(5, seed=0, start=10**11), x)
+
+
+def test_what_theory_says():
+    assert Disks().dimension == 5
+    assert Disks().optimal_slope == 1.0
+
+
+def test_bad_parameters_are_refused(unchecked):
+    with pytest.raises(ValueError, match="size must be between 16 and 4096, got 8"):
+        Disks(size=8)
+    for edge in (0.4, 2.5):
+        with pytest.raises(ValueError, match=r"edge must lie in \[0.5, size / 16\] = \[0.5, 2\] pixels, got"):
+            Disks(size=32, edge=edge)
+    for jump in (0.0, 1.0):
+        with pytest.raises(ValueError, match=r"jump must lie in \(0, 1\), got"):
+            Disks(jump=jump)
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+        Disks().sample(0)
