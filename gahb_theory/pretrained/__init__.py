@@ -40,7 +40,7 @@ def shipped_class(name: Shipped, split: Literal["train", "test"] = "train") -> C
 def shipped_recipe(name: Shipped) -> Recipe:
     """The recipe of a shipped denoiser: log-uniform noise levels, weighted by 1 / sigma."""
     _check(name)
-    budget = {"c_alpha": 140_000, "photographs": 320_000}[name]
+    budget = {"c_alpha": 140_000, "photographs": 220_000}[name]
     recipe = Recipe(learning_rate=2e-3, sigma_law="log_uniform", sigma_min=0.01, weight_power=1.0)
     return replace(recipe, images_seen=budget, ema_half_life=4000.0)
 
