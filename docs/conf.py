@@ -6,9 +6,10 @@ Nothing is fetched from the network, neither while building nor while reading: e
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_extensions"))
 
-from reference import sections
+from reference import listed_modules, sections
 
 import gahb_theory
 
@@ -31,12 +32,13 @@ extensions = [
 exclude_patterns = ["_build", "examples"]
 templates_path = ["_templates"]
 default_role = "py:obj"
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["dollarmath", "deflist"]
 bibtex_bibfiles = ["references.bib"]
+bibtex_default_style = "plain"
 bibtex_reference_style = "author_year"
 
 autosummary_generate = True
-autosummary_context = {"sections": sections}
+autosummary_context = {"parts_of": {name: sections(name) for name in listed_modules(HERE / "api.md")}}
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
@@ -46,12 +48,14 @@ numpydoc_show_class_members = False
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
+    "run_stale_examples": True,  # the shipped denoisers may have changed
     "within_subsection_order": "FileNameSortKey",
     "doc_module": ("gahb_theory",),
     "reference_url": {"gahb_theory": None},
     "backreferences_dir": None,
     "reset_modules": ("matplotlib", "gallery_setup.prepare"),
     "reset_modules_order": "both",
+    "capture_repr": (),
     "remove_config_comments": True,
     "download_all_examples": False,
     "show_memory": False,
@@ -69,4 +73,4 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": [], "glossary": [], "changelog": [], "references": []}
+html_sidebars = {page: [] for page in ("index", "theory", "glossary", "contributing", "changelog", "references")}

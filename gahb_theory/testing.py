@@ -111,8 +111,8 @@ def check_basis(basis: Basis, shape: Sequence[int] = (1, 16, 16), dtype: torch.d
         error = float((a - b).abs().max()) / max(1e-300, float(b.abs().max()))
         _promise(error <= tolerance, f"{name}: {text}; the relative error is {error:.1e}, allowed is {tolerance:.0e}")
 
-    close(basis.analysis(2 * x[:1] - x[1:2]), 2 * c[:1] - c[1:2], "analysis must be linear")
     close(basis.analysis(x[1:2]), c[1:2], "an image must have the same coefficients alone and in a batch")
+    close(basis.analysis(2 * x[:1] - 3 * x[1:2]), 2 * c[:1] - 3 * c[1:2], "analysis must be linear")
     close((basis.synthesis(r, shape) * x).sum((1, 2, 3)), (r * c).sum(1), "synthesis must be the adjoint of analysis")
     if basis.is_orthonormal:
         _promise(k <= d, f"{name}: an orthonormal basis has at most {d} atoms, got {k}")
@@ -147,7 +147,8 @@ def check_denoiser(
     """
     name = type(f).__name__
     if isinstance(f, nn.Module):
-        _promise(not f.training, f"{name} is in training mode; call .eval() before using a denoiser")
+        training = any(module.training for module in f.modules())
+        _promise(not training, f"{name} or a part of it is in training mode; call .eval() before using a denoiser")
     tolerance = 1e-10 if dtype == torch.float64 else 1e-5
     generator = torch.Generator().manual_seed(0)
     y = (0.5 + 0.2 * torch.randn(3, *shape, generator=generator, dtype=torch.float64)).to(dtype)

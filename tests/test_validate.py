@@ -50,7 +50,9 @@ def test_images_of_integers(dtype):
     [((4, 4), "x[None, None]"), ((1, 4, 4), "x[:, None] or x[None]"), ((16,), "x.reshape"), ((1,) * 5, "x.reshape")],
 )
 def test_images_with_missing_axes(shape, hint):
-    with refuses(ValueError, "shape (batch, channels, height, width), got", str(shape), "add the missing axes: " + hint):
+    with refuses(
+        ValueError, "shape (batch, channels, height, width), got", str(shape), "add the missing axes: " + hint
+    ):
         validate.images(torch.zeros(shape))
 
 
@@ -93,7 +95,9 @@ def test_good_noise_levels(sigma):
 
 @pytest.mark.parametrize("sigma", [0, -1.0, 10.5, 1e6, float("inf"), float("-inf"), float("nan")])
 def test_noise_levels_out_of_range(sigma):
-    with refuses(ValueError, "noise standard deviation for intensities in [0, 1] and must lie in (0, 10]", f"{sigma:g}"):
+    with refuses(
+        ValueError, "noise standard deviation for intensities in [0, 1] and must lie in (0, 10]", f"{sigma:g}"
+    ):
         validate.sigma_level(sigma)
 
 
@@ -137,7 +141,9 @@ def test_batches_of_noise_levels(sigma, shape, dtype):
 
 def test_batches_of_noise_levels_that_do_not_fit():
     for bad in (torch.ones(3), torch.ones(2, 1), torch.ones(0)):
-        with refuses(ValueError, "sigma must be a number or a tensor of shape (batch,) = (2,), got shape", str(tuple(bad.shape))):
+        with refuses(
+            ValueError, "sigma must be a number or a tensor of shape (batch,) = (2,), got shape", str(tuple(bad.shape))
+        ):
             validate.batch_sigma(bad, X)
     with refuses(ValueError, "must be finite, got 1 of 2"):
         validate.batch_sigma(torch.tensor([0.1, torch.nan]), X)
@@ -220,7 +226,9 @@ def test_coefficients():
 
 def test_evaluation_mode():
     network = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Dropout())
-    with refuses(RuntimeError, "f is in train mode, where layers such as batch normalisation mix", "call f.eval() first"):
+    with refuses(
+        RuntimeError, "f is in train mode, where layers such as batch normalisation mix", "call f.eval() first"
+    ):
         validate.evaluation_mode(network)
     validate.evaluation_mode(network.eval())
     network[1].train()  # a part of it is enough

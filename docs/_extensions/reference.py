@@ -6,7 +6,7 @@ The docstrings of the library are plain text for a reader of the code: equations
 import importlib
 import inspect
 import re
-from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -14,39 +14,34 @@ from sphinx.application import Sphinx
 import gahb_theory
 
 
+def listed_modules(page: Path) -> list[str]:
+    """The modules that the page of the reference lists."""
+    return re.findall(r"^   (gahb_theory\.\w+)$", page.read_text(), flags=re.MULTILINE)
+
+
 def sections(module_name: str) -> list[tuple[str, list[tuple[str, str]]]]:
-    """For each module behind `module_name`, its name and the (directive, name) of everything it exports."""
+    """The modules behind `module_name`, each with the (directive, name) of everything that is exported from it."""
     module = importlib.import_module(module_name)
-    exported = [(name, getattr(module, name)) for name in getattr(module, "__all__", ())]
-    found: list[tuple[str, list[tuple[str, str]]]] = [] if hasattr(module, "__path__") else [(module_name, [])]
-
-    def home(item: tuple[str, Any]) -> str:
-        source = getattr(item[1], "__module__", module_name)
-        return source if source.startswith(module_name) else module_name
-
-    for source, members in groupby(sorted(exported, key=home), key=home):
-        lines = [_entry(name, value, source) for name, value in members]
-        if source == module_name:
-            found = [(source, lines)]
-        else:
-            found.append((source, lines))
-    order = list(_import_order(module))
-    return sorted(found, key=lambda part: order.index(part[0]) if part[0] in order else -1)
+    parts: dict[str, list[tuple[str, str]]] = {}
+    if hasattr(module, "__path__"):  # a package: its modules in the order of their imports
+        imported = re.findall(r"^from (\S+) import", inspect.getsource(module), flags=re.MULTILINE)
+        parts = {source: [] for source in imported if source.startswith(module_name)}
+    for name in module.__all__:
+        value = getattr(module, name)
+        source = getattr(value, "__module__", None)
+        parts.setdefault(source if source in parts else module_name, []).append(_entry(name, value, module_name))
+    return list(parts.items())
 
 
-def _import_order(module: Any) -> list[str]:
-    return re.findall(r"^from (\S+) import", inspect.getsource(module), flags=re.MULTILINE)
-
-
-def _entry(name: str, value: Any, source: str) -> tuple[str, str]:
-    qualified = f"gahb_theory.{name}" if getattr(gahb_theory, name, None) is value else f"{source}.{name}"
-    if inspect.isclass(value):
-        return "autoclass", qualified
-    return ("autofunction" if callable(value) else "autodata"), qualified
+def _entry(name: str, value: Any, module_name: str) -> tuple[str, str]:
+    """The directive, and the name a user writes: gahb_theory.NAME where it is in the flat namespace."""
+    public = "gahb_theory" if getattr(gahb_theory, name, None) is value else module_name
+    kind = "autoclass" if inspect.isclass(value) else "autofunction" if inspect.isroutine(value) else "autodata"
+    return kind, f"{public}.{name}"
 
 
 def _plain_text(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Indented paragraphs before the first numpydoc section become literal blocks; bars are escaped elsewhere."""
+    """Indented paragraphs before the first numpydoc section become literal blocks; bars and stars are escaped elsewhere."""
     out: list[str] = []
     literal, sections_begun = False, False
     for number, line in enumerate(lines):
@@ -64,11 +59,21 @@ def _plain_text(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines
 
 
 def _escape(line: str) -> str:
+    if re.fullmatch(r"\*{1,2}\w+", line):  # the name of a parameter, which numpydoc escapes
+        return line
     parts = re.split(r"(``.+?``|`[^`]+`)", line)
-    return "".join(part if part.startswith("`") else part.replace("|", r"\|") for part in parts)
+    return "".join(part if part.startswith("`") else re.sub(r"([|*])", r"\\\1", part) for part in parts)
+
+
+def _no_arguments(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, *signature: str
+) -> tuple[str, None] | None:
+    """A protocol is not constructed."""
+    return ("", None) if getattr(obj, "_is_protocol", False) else None
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Read the docstrings before numpydoc does."""
     app.connect("autodoc-process-docstring", _plain_text, priority=100)
+    app.connect("autodoc-process-signature", _no_arguments)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

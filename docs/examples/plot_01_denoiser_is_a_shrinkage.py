@@ -60,7 +60,9 @@ figure, axes = plt.subplots(2, 8, figsize=(9.2, 2.7), layout="constrained")
 for column, k in enumerate(ranks):
     wavelet = wavelets[column] * likeness[column].sign()
     plots.signed_image(wavelet.numpy(), axes[0, column], f"gain$_{{{k + 1}}}$ = {gains[order[k]]:.4f}")
-    plots.signed_image(E.atom_images([k])[0].numpy(), axes[1, column], f"$\\lambda_{{{k + 1}}}$ = {E.eigenvalues[k]:.4f}")
+    plots.signed_image(
+        E.atom_images([k])[0].numpy(), axes[1, column], f"$\\lambda_{{{k + 1}}}$ = {E.eigenvalues[k]:.4f}"
+    )
 
 # %%
 # Gains that look at the noisy image
@@ -93,3 +95,5 @@ axes[0].legend(loc="lower left")
 # %%
 # Bias-free networks, the denoisers of the paper, are homogeneous. So their Jacobian may be read as a shrinkage, up to its
 # asymmetry: :ref:`sphx_glr_gallery_plot_02_read_a_jacobian.py`.
+
+# sphinx_gallery_thumbnail_number = 2

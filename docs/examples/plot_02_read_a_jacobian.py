@@ -137,7 +137,9 @@ right.set_title("left against right singular vectors")
 
 symmetric = (J.matrix() + J.matrix().mT) / 2
 print(f"asymmetry ||J - J^T|| / ||J||                 {J.asymmetry():.2f}")
-print(f"share of ||J||^2 in the symmetric part        {float(symmetric.square().sum() / J.matrix().square().sum()):.2f}")
+print(
+    f"share of ||J||^2 in the symmetric part        {float(symmetric.square().sum() / J.matrix().square().sum()):.2f}"
+)
 print(f"||J y - f(y)|| / ||f(y)||                     {J.homogeneity_error():.1e}")
 print(f"mean <u_k, v_k> of the first 20               {float(agreement[:20].mean()):.3f}")
 print(f"eigenvalues above 1/2                         {int((E.eigenvalues > 0.5).sum())} of {x.numel()}")
@@ -150,10 +152,12 @@ print(f"eigenvalues above 1/2                         {int((E.eigenvalues > 0.5)
 # should come close to this, on average over noise.
 
 squared, traces = [], []
-for seed in range(4):
+for seed in range(3):
     noisy = gt.add_noise(x, sigma, seed=seed)
     here = gt.jacobian(f, noisy, sigma)
     squared.append(float(gt.mse(x, here.output)))
     traces.append(sigma**2 * here.trace())
 print(f"squared error, mean over {len(squared)} draws of noise      {np.mean(squared):.2f}")
 print(f"sigma^2 tr J, mean over the same draws        {np.mean(traces):.2f}")
+
+# sphinx_gallery_thumbnail_number = 3

@@ -78,9 +78,10 @@ def load_denoiser(path: str | Path) -> UNet | BFCNN:
     file = path / WEIGHTS if path.is_dir() else path
     if not file.exists():
         raise FileNotFoundError(f"the folder {path} holds no {WEIGHTS}; it is not a saved denoiser")
-    config, tensors = _read(file)
+    text, tensors = _read(file)
     known = {network.__name__: network for network in NETWORKS}
     try:
+        config = json.loads(text)
         f: DenoiserModule = known[config["network"]](**config["arguments"])
         f.to(next(iter(tensors.values())).dtype).load_state_dict(tensors, strict=True)
     except (KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:
@@ -88,7 +89,8 @@ def load_denoiser(path: str | Path) -> UNet | BFCNN:
     return f.eval()  # type: ignore[return-value]
 
 
-def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _read(file: Path) -> tuple[str, dict[str, Tensor]]:
+    """The configuration, as JSON, and the weights."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -102,4 +104,4 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         ) from error
     if "config" not in metadata:
         raise ValueError(f"{file} is a safetensors file without the configuration of a network of this library")
-    return json.loads(metadata["config"]), tensors
+    return metadata["config"], tensors

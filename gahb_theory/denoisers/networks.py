@@ -28,14 +28,21 @@ class BiasFreeNorm(nn.Module):
 
     In training sd is sqrt(var + 1e-5) over batch, height and width, and its running mean (momentum 0.1) is kept; in
     eval mode the running mean is used, which makes the layer linear. The mean is not subtracted.
+
+    Parameters
+    ----------
+    channels
+        Number of channels.
+    generator
+        Draws the initial gammas; None takes a new one of seed 0.
     """
 
     running_sd: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        scale = 2 / 9 / 64
-        self.gamma = nn.Parameter(torch.empty(channels).normal_(0, scale).clamp_(-0.025, 0.025))
+        scale, generator = 2 / 9 / 64, generator or torch.Generator().manual_seed(0)
+        self.gamma = nn.Parameter(torch.empty(channels).normal_(0, scale, generator=generator).clamp_(-0.025, 0.025))
         self.register_buffer("running_sd", torch.ones(channels))
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -54,7 +61,7 @@ def _conv(inputs: int, outputs: int) -> nn.Conv2d:
 
 
 def _conv_norm_relu(inputs: int, outputs: int) -> list[nn.Module]:
-    return [_conv(inputs, outputs), BiasFreeNorm(outputs), nn.ReLU(inplace=True)]
+    return [_conv(inputs, outputs), BiasFreeNorm(outputs, torch.default_generator), nn.ReLU(inplace=True)]
 
 
 def _initialise(network: nn.Module) -> None:

@@ -9,6 +9,7 @@ class has a PSNR slope a / (a + 1), a = min(alpha, beta) (Korostelev and Tsybako
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -139,18 +140,18 @@ def _holder(law: CAlpha, n: int, seed: int, start: int, dtype: torch.dtype) -> t
 def _paper(law: CAlpha, n: int, seed: int, start: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     size = law.size
     white = 2 * uniforms(n, size, seed=seed, start=start, component=Component.CONTOUR, dtype=dtype) - 1
-    k = torch.arange(size // 2 + 1, dtype=dtype).clamp(min=1)
-    contour = torch.fft.irfft(torch.fft.rfft(white) * k**-law.alpha, n=size)
+    k = np.arange(size // 2 + 1, dtype=np.float64).clip(min=1)
+    # by numpy, whose transforms do not depend on the batch
+    contour = torch.from_numpy(np.fft.irfft(np.fft.rfft(white.numpy()) * k**-law.alpha, n=size)).to(dtype)
     rows = (torch.round(contour * size) + size // 2).clamp(0, size)
     mask = (torch.arange(size, dtype=dtype)[None, :, None] >= rows[:, None, :]).to(dtype)[:, None]
     mask = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(mask, (1, 0, 1, 0), mode="reflect"), 2, stride=1)
 
     noise = 2 * uniforms(n, 2 * size**2, seed=seed, start=start, component=Component.FIELDS, dtype=dtype) - 1
-    rows_k = torch.fft.fftfreq(size, 1 / size).to(dtype)
-    radius = torch.hypot(rows_k[:, None], torch.arange(size // 2 + 1, dtype=dtype)[None, :])
+    radius = np.hypot(np.fft.fftfreq(size, 1 / size)[:, None], np.arange(size // 2 + 1)[None, :])
     radius[0, 0] = 1
-    spectrum = torch.fft.rfft2(noise.reshape(n, 2, size, size)) * radius**-law.background_regularity
-    fields = torch.fft.irfft2(spectrum, s=(size, size))
+    spectrum = np.fft.rfft2(noise.reshape(n, 2, size, size).numpy()) * radius**-law.background_regularity
+    fields = torch.from_numpy(np.fft.irfft2(spectrum, s=(size, size))).to(dtype)
     unit = fields - fields.amin((2, 3), keepdim=True)
     unit = unit / unit.amax((2, 3), keepdim=True)
 

@@ -8,10 +8,14 @@ has sample paths in C^gamma for every gamma < alpha and its M-term error decays 
 gives regularity q - dim/2. The scale s makes the variance 1. The coefficients are drawn shell by shell (|k| = max
 |k_i| growing), so they do not depend on the number of pixels: the same scene at any resolution, truncated at its
 Nyquist frequency.
+
+The sums are fast Fourier transforms by numpy, which treats each line alone. Those of torch round an image differently
+in another batch or with another number of threads.
 """
 
 from functools import lru_cache
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -29,16 +33,23 @@ def gaussian_series(
     `points` is a multiple of `size`. Variance 1, regularity `alpha`.
     """
     k = torch.arange(1, size, dtype=torch.float64)
-    full = torch.arange(1, 2**20, dtype=torch.float64)
-    # cos and sin of each frequency: variance sum_k a_k^2 (the tail beyond 2^20 in closed form)
-    q = 2 * alpha + 1
-    variance = float((full**-q).sum() + full[-1] ** (1 - q) / (q - 1))
-    amplitude = (k ** -(alpha + 0.5) / variance**0.5).to(dtype)
-    g = normals(n, 2 * (size - 1), seed=seed, start=start, component=Component.CONTOUR, dtype=dtype)
-    cell = (torch.arange(points, dtype=torch.float64) + 0.5) / points
-    phase = torch.pi * torch.outer(k, cell)
-    waves = torch.stack([phase.cos(), phase.sin()], dim=1).reshape(2 * (size - 1), points).to(dtype)
-    return (g.reshape(n, -1, 2) * amplitude[:, None]).reshape(n, -1) @ waves
+    amplitude = k ** -(alpha + 0.5) / _series_variance(alpha) ** 0.5
+    g = torch.view_as_complex(
+        normals(n, 2 * (size - 1), seed=seed, start=start, component=Component.CONTOUR, dtype=dtype).reshape(n, -1, 2)
+    )
+    # a (g_0 cos + g_1 sin) is twice the real part of a wave; cell centres lie half a cell off the lattice points
+    centre = torch.polar(amplitude / 2, -torch.pi * k / (2 * points))
+    spectrum = torch.zeros(n, points + 1, dtype=g.dtype)
+    spectrum[:, 1:size] = (g * centre.to(g.dtype)).conj()
+    lines = np.fft.irfft(spectrum.numpy(), n=2 * points, axis=1, norm="forward")[:, :points]
+    return torch.from_numpy(np.ascontiguousarray(lines)).to(dtype)
+
+
+@lru_cache(maxsize=64)
+def _series_variance(alpha: float) -> float:
+    """Sum of k^{-(2 alpha + 1)} over the positive integers, with the tail as an integral."""
+    k = torch.arange(1, 2**20, dtype=torch.float64)
+    return float((k ** -(2 * alpha + 1)).sum() + k[-1] ** (-2 * alpha) / (2 * alpha))
 
 
 @lru_cache(maxsize=16)
@@ -79,6 +90,6 @@ def gaussian_fields(
     )
     spectrum = torch.zeros(n, 4 * size * size, dtype=g.dtype)
     spectrum[:, position] = g * amplitude.to(g.dtype)
-    rows = torch.fft.ifft(spectrum.reshape(n, 2 * size, 2 * size), dim=1, norm="forward")[:, :size]
-    both = torch.fft.ifft(rows, dim=2, norm="forward")[:, :, :size]
-    return torch.stack([both.real, both.imag], dim=1)
+    rows = np.fft.ifft(spectrum.reshape(n, 2 * size, 2 * size).numpy(), axis=1, norm="forward")[:, :size]
+    both = np.fft.ifft(rows, axis=2, norm="forward")[:, :, :size]
+    return torch.from_numpy(np.stack([both.real, both.imag], axis=1)).to(dtype)

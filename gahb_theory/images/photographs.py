@@ -180,12 +180,12 @@ def _embedded(channels: int) -> list[tuple[str, np.ndarray]]:
 
 
 def _channels_first(image: np.ndarray, channels: int) -> np.ndarray:
-    unit = np.asarray(image, dtype=np.float32) / 255
-    if unit.ndim == 2:
-        unit = unit[:, :, None].repeat(channels, axis=2)
+    levels = np.asarray(image, dtype=np.float32)  # the mean of whole numbers is exact
+    if levels.ndim == 2:
+        levels = levels[:, :, None].repeat(channels, axis=2)
     elif channels == 1:
-        unit = unit.mean(axis=2, keepdims=True)
-    return np.ascontiguousarray(unit.transpose(2, 0, 1))
+        levels = levels.mean(axis=2, keepdims=True)
+    return np.ascontiguousarray(levels.transpose(2, 0, 1)) / 255
 
 
 def _folder(folder: Path, channels: int) -> list[tuple[str, np.ndarray]]:

@@ -161,9 +161,9 @@ def test_the_same_scene_at_any_size(alpha, tolerance):
         assert float(gap.abs().max()) < 2e-3
 
 
-def test_values_are_those_of_the_series_at_the_pixel_centres():
-    """A slow sum over the frequencies, from the same normal numbers, shell by shell."""
-    size, alpha = 4, 1.5
+def test_fields_are_the_sum_over_frequencies_at_the_pixel_centres():
+    """A slow sum, from the same normal numbers, shell by shell; alpha is small, so that the tail of s counts."""
+    size, alpha = 4, 0.5
     frequencies = [
         (i, j)
         for shell in range(1, size)
@@ -181,9 +181,21 @@ def test_values_are_those_of_the_series_at_the_pixel_centres():
                 phase = math.pi * (i * (row + 0.5) + j * (column + 0.5)) / size
                 wave = complex(math.cos(phase), math.sin(phase))
                 value += scale * (i * i + j * j) ** (-(alpha + 1) / 2) * complex(g[2 * n], g[2 * n + 1]) * wave
-            # s is cut at other radii here and there, where the tail is an integral: 1e-6 apart
+            # s is cut at other radii here and there, where the tail becomes an integral: 2e-7 apart
             assert float(b[0, row, column]) == pytest.approx(value.real, rel=1e-5, abs=1e-5)
             assert float(b[1, row, column]) == pytest.approx(value.imag, rel=1e-5, abs=1e-5)
+
+
+def test_series_are_the_sum_over_frequencies_at_the_cell_centres():
+    """sum_k k^-(alpha + 1/2) (g_2k cos(pi k u) + g_2k+1 sin(pi k u)) over the root of zeta(2 alpha + 1)."""
+    size, points, zeta = 5, 15, 2.6123753486854883  # zeta(3/2)
+    g = normals(1, 2 * (size - 1), seed=1, start=2, component=Component.CONTOUR, dtype=DOUBLE)[0].tolist()
+    b = gaussian_series(1, size, points, 0.25, seed=1, start=2, dtype=DOUBLE)[0]
+    for cell in range(points):
+        phases = [math.pi * k * (cell + 0.5) / points for k in range(1, size)]
+        waves = [g[2 * i] * math.cos(phase) + g[2 * i + 1] * math.sin(phase) for i, phase in enumerate(phases)]
+        value = sum((i + 1) ** -0.75 * wave for i, wave in enumerate(waves)) / zeta**0.5
+        assert float(b[cell]) == pytest.approx(value, rel=1e-8, abs=1e-8)  # the tail beyond 2^20, as an integral
 
 
 @pytest.mark.parametrize("alpha", [0.5, 2.0])

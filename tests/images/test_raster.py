@@ -1,5 +1,7 @@
 """Area coverage against closed forms, against an exact integral in plain numpy, and against supersampling."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -35,7 +37,7 @@ def exact(contour, size):
         return 0.0 if t < 0 else t * t / 2 if t < 1 else t - 0.5
 
     covered = np.ones((size, size))
-    for piece, (a, b) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+    for piece, (a, b) in enumerate(pairwise(ends)):
         for row in range(size):
             if abs(b - a) < 1e-7:
                 above = min(max((a + b) / 2 - row, 0), 1)
@@ -108,7 +110,7 @@ def test_laws_of_random_contours(dtype, tolerance):
     contour = (8 + steps.cumsum(1) / 2).to(dtype)
     assert bool((contour < 0).any()) and bool((contour > size).any())
     covered = area_below(contour, size)
-    assert 0 <= float(covered.min()) and float(covered.max()) <= 1
+    assert float(covered.min()) >= 0 and float(covered.max()) <= 1
     assert float(covered.diff(dim=1).min()) >= -tolerance
     inside = ((contour > 1) & (contour < size - 1)).all(dim=1)
     assert 3 < int(inside.sum()) < 30

@@ -1,0 +1,123 @@
+"""Datasets on disk: what the two files hold, and what is never overwritten or left behind."""
+
+import errno
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from gahb_theory import runs
+from gahb_theory.images import CAlpha, Disks, Photographs, write_dataset
+from gahb_theory.images.dataset import BLOCK
+
+N = BLOCK + 100
+LAW = Disks(size=16)
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_two_files(tmp_path):
+    path = write_dataset(tmp_path / "new" / "disks.npy", LAW, N, seed=2**70, start=11)
+    assert path == tmp_path / "new" / "disks.npy"
+    assert files(path.parent) == ["disks.json", "disks.npy"]
+    x = np.load(path, mmap_mode="r")
+    assert x.dtype == np.float32
+    assert x.shape == (N, 1, 16, 16)
+    assert np.array_equal(x, LAW.sample(N, seed=2**70, start=11).numpy())  # across the border of two blocks
+
+    about = json.loads((path.parent / "disks.json").read_text())
+    assert about["class"] == {"class": "Disks", "size": 16, "edge": 1.0, "jump": 0.2}
+    assert (about["n"], about["seed"], about["start"], about["shape"]) == (N, 2**70, 11, [N, 1, 16, 16])
+    assert about["sha256"] == hashlib.sha256(np.load(path).tobytes()).hexdigest()
+    assert about["versions"] == runs.versions()
+
+
+def test_parts_fit_together(tmp_path):
+    whole = np.load(write_dataset(tmp_path / "whole.npy", LAW, 6, seed=1))
+    first = np.load(write_dataset(tmp_path / "first.npy", LAW, 4, seed=1))
+    rest = np.load(write_dataset(tmp_path / "rest.npy", LAW, 2, seed=1, start=4))
+    assert np.array_equal(np.concatenate([first, rest]), whole)
+
+
+@pytest.mark.parametrize("law", [CAlpha(1.5, size=8), Photographs(size=8, channels=3)], ids=["c_alpha", "colour"])
+def test_other_classes(law, tmp_path):
+    path = write_dataset(str(tmp_path / "x.npy"), law, 3)
+    assert np.array_equal(np.load(path), law.sample(3).numpy())
+    assert json.loads((tmp_path / "x.json").read_text())["class"] == runs.describe(law)
+
+
+@pytest.mark.parametrize("there", ["disks.npy", "disks.json"])
+def test_nothing_is_overwritten(there, tmp_path):
+    (tmp_path / there).write_text("precious")
+    with pytest.raises(
+        FileExistsError, match=f"{there} exists and is not overwritten; remove it or choose another name"
+    ):
+        write_dataset(tmp_path / "disks.npy", LAW, 2)
+    assert files(tmp_path) == [there]
+    assert (tmp_path / there).read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["disks.npz", "disks", "disks.npy.gz", "npy"])
+def test_other_endings_are_refused(name, tmp_path):
+    with pytest.raises(ValueError, match=r"the output must be a .npy file, got"):
+        write_dataset(tmp_path / name, LAW, 2)
+    assert files(tmp_path) == []
+
+
+def test_bad_numbers_are_refused(tmp_path, unchecked):
+    with pytest.raises(ValueError, match="n must be at least 1, got 0"):
+        write_dataset(tmp_path / "x.npy", LAW, 0)
+    with pytest.raises(ValueError, match="seed must be between 0 and"):
+        write_dataset(tmp_path / "x.npy", LAW, 2, seed=-1)
+    with pytest.raises(ValueError, match="start must be between 0 and"):
+        write_dataset(tmp_path / "x.npy", LAW, 2, start=-1)
+    assert files(tmp_path) == []
+
+
+class Fragile:
+    """Fails after the first block."""
+
+    def sample(self, n, seed=0, start=0):
+        if start >= BLOCK:
+            raise RuntimeError("the generator broke")
+        return torch.zeros(n, 1, 2, 2)
+
+
+def test_an_error_leaves_no_file(tmp_path):
+    with pytest.raises(RuntimeError, match="the generator broke"):
+        write_dataset(tmp_path / "x.npy", Fragile(), 2 * BLOCK)
+    assert files(tmp_path) == []
+    write_dataset(tmp_path / "x.npy", Fragile(), BLOCK)  # and nothing is in the way of another try
+    assert files(tmp_path) == ["x.json", "x.npy"]
+
+
+def test_a_failing_write_leaves_no_file(tmp_path, monkeypatch):
+    def fsync(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fsync)
+    with pytest.raises(OSError, match="the disk is full"):
+        write_dataset(tmp_path / "x.npy", LAW, 2)
+    assert files(tmp_path) == []
+
+
+def test_too_little_space_is_seen_before_the_work(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2047))
+    with pytest.raises(
+        OSError, match=r"2 images of shape \(1, 16, 16\) need 2,048 bytes, and .* has 2,047 left"
+    ) as caught:
+        write_dataset(tmp_path / "x.npy", LAW, 2)
+    assert caught.value.errno == errno.ENOSPC
+    assert files(tmp_path) == []
+
+
+def test_unwritable_places_are_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"cannot create .*file/deep: Not a directory; choose another place"):
+        write_dataset(tmp_path / "file" / "deep" / "x.npy", LAW, 2)
