@@ -235,12 +235,24 @@ class Simple:
     nothing: dict
     array: np.ndarray
     array_more: np.ndarray
+    table: dict
+    table_more: dict
 
 
 RESULTS = {
     "reading": reading,
     "performance": performance,
-    "simple": lambda: Simple(0.5, 3, True, "sym4", {}, np.arange(6).reshape(2, 3), np.zeros((0, 2), dtype=np.float32)),
+    "simple": lambda: Simple(
+        0.5,
+        3,
+        True,
+        "sym4",
+        {},
+        np.arange(6).reshape(2, 3),
+        np.zeros((0, 2), dtype=np.float32),
+        {},
+        {"a/b": 1.5, "": 2},
+    ),
 }
 
 
@@ -302,7 +314,7 @@ def test_fingerprints_see_values_dtype_and_shape():
     x = torch.arange(6.0).reshape(2, 3)
     distinct = [x, x + 1e-6 * torch.eye(2, 3), x.double(), x.reshape(3, 2), x.flatten(), x.mT.contiguous(), x[:1], -x]
     distinct += [x.half(), x.int(), torch.tensor(1.0), torch.tensor([1.0]), torch.tensor([[1.0]]), torch.tensor([-0.0])]
-    distinct += [torch.tensor([0.0]), torch.zeros(0), torch.zeros(0, 1)]
+    distinct += [torch.tensor([0.0]), torch.zeros(0), torch.zeros(0, 1), torch.tensor([0], dtype=torch.int32)]
     prints = [runs.fingerprint(t) for t in distinct]
     assert len(set(prints)) == len(distinct)
     assert all(len(p) == 64 for p in prints)

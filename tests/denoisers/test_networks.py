@@ -120,6 +120,18 @@ def test_weights_start_with_the_variance_of_he():
 
 
 @EVERY
+def test_the_network_predicts_the_noise(build):
+    """With a last convolution of zeros nothing is predicted, and the image comes back; of the opposite sign, 2y - f."""
+    network, y = alive(build()).double(), images(dtype=DOUBLE)
+    last = [module for module in network.modules() if isinstance(module, nn.Conv2d)][-1]
+    out = network(y, 0.1)
+    last.weight.neg_()
+    torch.testing.assert_close(network(y, 0.1), 2 * y - out, rtol=0, atol=1e-12)
+    last.weight.zero_()
+    assert torch.equal(network(y, 0.1), y)
+
+
+@EVERY
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
 def test_shape_and_dtype_are_kept(build, dtype):
     for shape in ((1, 1, 8, 8), (3, 1, 16, 40), (2, 1, 24, 8)):
