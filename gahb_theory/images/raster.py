@@ -19,7 +19,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["area_below", "area_inside", "area_of_ellipses", "blurred", "ellipse_arcs"]
+__all__ = [
+    "area_below",
+    "area_inside",
+    "area_of_ellipses",
+    "blurred",
+    "ellipse_arcs",
+    "own_pixels",
+    "polygon_pieces",
+    "subdivided",
+]
 
 
 def area_below(contour: Float[Tensor, "n points"], size: int) -> Float[Tensor, "n size size"]:
@@ -96,18 +105,27 @@ def area_inside(vertices: Float[Tensor, "n v 2"], size: int) -> Float[Tensor, "n
     tensor([[0.2500, 0.2500],
             [0.2500, 0.2500]])
     """
+    row, column, rise, _, _ = polygon_pieces(vertices)
+    return _accumulate(row, column, rise, rise * column, size).abs().clamp_(max=1)
+
+
+def polygon_pieces(vertices: Float[Tensor, "n v 2"]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Cut the edges of polygons where they meet the grid: row and column of the middle, rise, run, place on the edge.
+
+    Each of shape (n, 3 v); the place of the middle on its edge runs from 0 to 1.
+    """
     start, end = vertices, vertices.roll(-1, dims=1)
     step = end - start
     line = torch.maximum(start.floor(), end.floor())  # the grid line an edge meets, if its ends lie in different cells
     meets = start.floor() != end.floor()
-    at = torch.where(meets, (line - start) / torch.where(meets, step, 1.0), 1.0).clamp(0, 1)
-    cuts = torch.cat([torch.zeros_like(at[:, :, :1]), at.sort(dim=2).values, torch.ones_like(at[:, :, :1])], dim=2)
+    at = torch.where(meets, (line - start) / torch.where(meets, step, 1.0), 1.0).clamp_(0, 1)
+    low, high = at.amin(dim=2, keepdim=True), at.amax(dim=2, keepdim=True)
+    cuts = torch.cat([torch.zeros_like(low), low, high, torch.ones_like(low)], dim=2)
     middle = (cuts[:, :, 1:] + cuts[:, :, :-1]) / 2
     share = cuts[:, :, 1:] - cuts[:, :, :-1]
-    row = (start[:, :, None, 0] + middle * step[:, :, None, 0]).flatten(1)
-    column = (start[:, :, None, 1] + middle * step[:, :, None, 1]).flatten(1)
-    rise = (share * step[:, :, None, 0]).flatten(1)
-    return _accumulate(row, column, rise, rise * column, size).abs().clamp_(max=1)
+    row, column = (torch.addcmul(start[:, :, d : d + 1], middle, step[:, :, d : d + 1]).flatten(1) for d in (0, 1))
+    rise, run = ((share * step[:, :, d : d + 1]).flatten(1) for d in (0, 1))
+    return row, column, rise, run, middle.flatten(1)
 
 
 def subdivided(vertices: Float[Tensor, "n v 2"], pieces: int) -> Float[Tensor, "n v*pieces 2"]:
@@ -173,6 +191,19 @@ def area_of_ellipses(parameters: Float[Tensor, "n 5"], size: int) -> Float[Tenso
     turn = last - first
     swept = (b * g - a * e) * squares / 2 + b * e * (turn + mixed) / 2 - a * g * (turn - mixed) / 2
     return _accumulate(row, column, rise, parameters[:, 1:2] * rise + swept, size).abs().clamp_(max=1)
+
+
+def own_pixels(
+    row: Float[Tensor, "n a"], column: Float[Tensor, "n a"], values: Float[Tensor, "n k a"], size: int
+) -> Float[Tensor, "n k size size"]:
+    """Add each value to the pixel its piece of a curve lies in; pieces outside of the image are left out."""
+    n, k, pieces = values.shape
+    i, j = row.floor(), column.floor()
+    inside = (i >= 0) & (i < size) & (j >= 0) & (j < size)
+    place = torch.where(inside, i * size + j, size**2).long()
+    out = torch.zeros(n, k, size**2 + 1, dtype=values.dtype, device=values.device)
+    out.scatter_add_(2, place[:, None].expand(n, k, pieces), values)
+    return out[:, :, :-1].reshape(n, k, size, size)
 
 
 def _accumulate(row: Tensor, column: Tensor, rise: Tensor, swept: Tensor, size: int) -> Tensor:
