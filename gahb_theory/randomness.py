@@ -139,7 +139,7 @@ def _words(
         return _few_words(n, count, seed, start, component, part)
     out = np.empty((n, count if order is None else len(order)), dtype=np.uint64)
     philox = np.random.Philox(key=np.array([seed & (2**64 - 1), seed >> 64], dtype=np.uint64))
-    state: dict[str, Any] = dict(philox.state)
+    state: Any = philox.state
     state["state"]["counter"][1] = part
     state["state"]["counter"][3] = component
     for row, index in zip(out, range(start, start + n), strict=True):

@@ -4,9 +4,10 @@ from gahb_theory.images.base import ImageClass, ManifoldScene, Scene
 from gahb_theory.images.c_alpha import CAlpha, CAlphaScene
 from gahb_theory.images.contours import ClosedContours, GraphContours
 from gahb_theory.images.covariance import RegionCovariance, StationaryCovariance
-from gahb_theory.images.dataset import write_dataset
+from gahb_theory.images.dataset import ImageDataset, dataset, write_dataset
 from gahb_theory.images.dead_leaves import DeadLeaves
 from gahb_theory.images.disks import Disks, DisksScene
+from gahb_theory.images.duplicates import near_duplicates
 from gahb_theory.images.ellipses import Ellipses
 from gahb_theory.images.gaussian import GaussianField, GaussianFieldScene, Texture
 from gahb_theory.images.harmonics import Ray, SineCone
@@ -29,6 +30,7 @@ __all__ = [
     "HolderBall",
     "HolderBallScene",
     "ImageClass",
+    "ImageDataset",
     "ManifoldScene",
     "Photographs",
     "PhotographsScene",
@@ -41,6 +43,8 @@ __all__ = [
     "SineCone",
     "StationaryCovariance",
     "Texture",
+    "dataset",
+    "near_duplicates",
     "read_image",
     "write_dataset",
 ]

@@ -87,7 +87,12 @@ class DeadLeaves:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         block = max(1, 2**17 // max(self.leaves, self.size**2))
         return draw_images(
-            lambda count, first: self._draw(count, seed, first, dtype), n, start, block, (1, self.size, self.size), dtype
+            lambda count, first: self._draw(count, seed, first, dtype),
+            n,
+            start,
+            block,
+            (1, self.size, self.size),
+            dtype,
         )
 
     def covariance(self, distance: Float[Tensor, " k"]) -> Float[Tensor, " k"]:

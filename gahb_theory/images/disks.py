@@ -109,15 +109,17 @@ class Disks:
         return draw_scene(draw, n, start, block_length(self.size**2, 2), shape, dtype)
 
     def curvature_radius(self, parameters: Float[Tensor, "n 5"]) -> Float[Tensor, " n"]:
-        """Estimate of the radius of curvature of the manifold at each disk ("smooth" only), in intensity.
+        """Estimate of the radius of curvature of the manifold at each disk ("smooth" only), in units of sigma.
 
         1 / max ||II(v, v)|| over unit tangent vectors v, II the second fundamental form: the part of the second
         derivative across the tangent space. The maximum is sought by gradient ascent from ten directions, so the radius
-        may be overestimated. The tangent space predicts the risk 5 sigma^2 for sigma well below the radius divided by
-        the typical step, about sqrt(5) sigma.
+        may be overestimated. A noise of level sigma moves the projection by about sqrt(5) sigma along the manifold: the
+        risk 5 sigma^2 holds where that is well below the radius.
         """
         if self.rendering != "smooth":
-            raise ValueError(f'the curvature needs a second derivative, and rendering="{self.rendering}" has none; use "smooth"')
+            raise ValueError(
+                f'the curvature needs a second derivative, and rendering="{self.rendering}" has none; use "smooth"'
+            )
         return torch.cat([self._radius(row) for row in parameters.double()]).to(parameters.dtype)
 
     def _radius(self, row: Tensor) -> Tensor:
@@ -139,7 +141,7 @@ class Disks:
             v = gradient + torch.linalg.vector_norm(gradient, dim=1, keepdim=True) * v
         v = v / torch.linalg.vector_norm(v, dim=1, keepdim=True)
         largest = torch.einsum("ijkl,pi,pj,pk,pl->p", gram, v, v, v, v).max()
-        return largest.rsqrt()[None].sqrt() ** 2
+        return largest.rsqrt()[None]
 
     def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n 5"]:
         u = uniforms(n, 6, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)

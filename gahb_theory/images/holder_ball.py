@@ -2,9 +2,10 @@
 
 A random wavelet series with bounded coefficients,
 
-    x = 1/2 + L sum_{j, k, o} 2^{-j (alpha + 1)} u_{jko} psi_{jko},        |u| <= 1 uniform and independent,
+    x(v) = 1/2 + L sum_{j, k, o} 2^{-j (alpha + 1)} u_{jko} psi_{jko}(v - s),     |u| <= 1 uniform and independent,
 
-psi L^2-normalised wavelets on the unit square at the scales 2^-j, with more than alpha vanishing moments. For alpha not
+psi L^2-normalised wavelets on the unit torus at the scales 2^-j, smoother than alpha and with more vanishing moments, and
+s a random shift, which makes the law stationary. For alpha not
 an integer the norm of C^alpha is equivalent to sup 2^{j (alpha + 1)} |<x, psi_{jko}>| <= L (Meyer 1992; at the integers
 it is that of Zygmund). L is the largest number that keeps all intensities in [0, 1]. Unlike a Gaussian series of the
 same decay, whose modulus of continuity has a factor sqrt(log 1/h), every image lies in the ball: a class for minimax
@@ -18,7 +19,7 @@ from functools import lru_cache
 import numpy as np
 import pywt
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
@@ -34,7 +35,9 @@ class HolderBallScene:
 
     images: Float[Tensor, "n 1 size size"]
     coefficients: Float[Tensor, "n size size"]
-    """Of x - 1/2, in the layout of `pywt.coeffs_to_array`, for pixels as samples (an orthonormal transform)."""
+    """Of x - 1/2 before the shift, in the layout of `pywt.coeffs_to_array`, for pixels as samples (orthonormal)."""
+    shift: Int[Tensor, "n 2"]
+    """Rows and columns by which the image is rolled, down and to the right."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,8 @@ class HolderBall:
 
     @property
     def wavelet(self) -> str:
-        """The wavelet of PyWavelets: Daubechies', with at least alpha + 2 vanishing moments."""
-        return f"db{math.ceil(self.alpha) + 2}"
+        """The wavelet of PyWavelets: Daubechies', long enough to be smoother than alpha (about 0.2 p derivatives)."""
+        return f"db{math.ceil(4 * (self.alpha + 1))}"
 
     @property
     def norm(self) -> float:
@@ -109,7 +112,12 @@ class HolderBall:
         u = uniforms(n, self.size**2, seed=seed, start=start, component=Component.FIELDS, dtype=dtype)
         c = (2 * u - 1).reshape(n, self.size, self.size) * gains.to(dtype)
         images = _synthesis(c.numpy(), self.wavelet).clip(-0.5, 0.5) + 0.5  # the bound holds but for rounding
-        return HolderBallScene(torch.from_numpy(images)[:, None], c)
+        place = uniforms(n, 2, seed=seed, start=start, component=Component.PARAMETERS, dtype=torch.float64)
+        shift = (place * self.size).long()
+        row, column = (torch.arange(self.size) - shift[:, d, None] for d in (0, 1))
+        image = torch.arange(n)[:, None, None]
+        rolled = torch.from_numpy(images)[image, row[:, :, None] % self.size, column[:, None, :] % self.size]
+        return HolderBallScene(rolled[:, None], c, shift)
 
 
 def _levels(size: int) -> int:

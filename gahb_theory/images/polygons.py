@@ -117,9 +117,13 @@ class Polygons:
         place = (part + middle) / self.size  # on the whole edge
         edge = torch.arange(k).repeat_interleave(3 * self.size)
         corner = torch.arange(k)[:, None]
-        share = torch.where(edge == corner, 1 - place[:, None], torch.where((edge + 1) % k == corner, place[:, None], 0.0))
+        share = torch.where(
+            edge == corner, 1 - place[:, None], torch.where((edge + 1) % k == corner, place[:, None], 0.0)
+        )
         # area gained when the contour moves by one row or one column: the run, or the rise, that it sweeps
-        turning = torch.sign((corners * torch.stack([-corners.roll(-1, 1)[..., 1], corners.roll(-1, 1)[..., 0]], -1)).sum((1, 2)))
+        turning = torch.sign(
+            (corners * torch.stack([-corners.roll(-1, 1)[..., 1], corners.roll(-1, 1)[..., 0]], -1)).sum((1, 2))
+        )
         swept = torch.stack([-share * run[:, None], share * rise[:, None]], dim=2).flatten(1, 2)
         moves = own_pixels(row, column, turning[:, None, None] * swept, self.size)
         contrast = (parameters[:, -2] - parameters[:, -1])[:, None, None, None]
@@ -127,7 +131,7 @@ class Polygons:
 
 
 def _steps(points: Tensor, coins: Tensor) -> Tensor:
-    """k steps that sum to zero: up from the least of k points to the largest along some of them, and down along the rest."""
+    """Steps that sum to zero: from the least of k points up to the largest along some of them, and down along the rest."""
     ordered = points.sort(dim=1).values
     least, most, inner = ordered[:, :1], ordered[:, -1:], ordered[:, 1:-1]
     up = coins[:, 1:-1] < 0.5

@@ -226,10 +226,12 @@ def blurred(x: Float[Tensor, "n c h w"], deviation: float) -> Float[Tensor, "n c
     reach = max(1, math.ceil(4 * deviation))
     offset = torch.arange(-reach, reach + 1, dtype=torch.float64)
     taps = torch.exp(-(offset**2) / (2 * deviation**2))
-    taps = (taps / taps.sum()).tolist()
+    taps /= taps.sum()
     for axis in (2, 3):
         length = x.shape[axis]
         position = torch.arange(-reach, length + reach, device=x.device).remainder(2 * length)
         padded = x.index_select(axis, torch.minimum(position, 2 * length - 1 - position))
-        x = sum(tap * padded.narrow(axis, shift, length) for shift, tap in enumerate(taps))  # type: ignore[assignment]
+        x = torch.zeros_like(x)
+        for shift, tap in enumerate(taps.tolist()):
+            x.add_(padded.narrow(axis, shift, length), alpha=tap)
     return x
