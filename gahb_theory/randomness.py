@@ -67,7 +67,8 @@ def uniforms(
     >>> bool((a[2:, :2] == b).all())
     True
     """
-    double = dtype == torch.float64
+    double = _is_double(dtype)
+    validate.integer(count, "count", 0)
     words = _words(n, count if double else -(-count // 2), seed, start, component, part)
     return torch.from_numpy(_unit(words if double else words.view(np.uint32))[:, :count])
 
@@ -110,13 +111,19 @@ def polar_normals(
     They are the pairs of `normals`. The numbers of each stream are put in `order`, an array of indices below `count`,
     if it is given: before the transform, where that is cheapest.
     """
-    double = dtype == torch.float64
+    double = _is_double(dtype)
     if order is not None and double:
         order = np.stack([2 * order, 2 * order + 1], axis=1).reshape(-1)
     words = _words(n, 2 * count if double else count, seed, start, component, part, order)
     pairs = (words if double else words.view(np.uint32)).reshape(n, -1, 2)
     radius = torch.from_numpy(_unit(pairs[:, :, 0])).neg_().log1p_().mul_(-2).sqrt_()
     return radius, torch.from_numpy(_unit(pairs[:, :, 1])).mul_(2 * torch.pi)
+
+
+def _is_double(dtype: torch.dtype) -> bool:
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype}; convert the images afterwards")
+    return dtype == torch.float64
 
 
 def _unit(words: np.ndarray) -> np.ndarray:

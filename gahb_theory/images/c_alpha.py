@@ -43,12 +43,12 @@ class CAlphaScene:
     """
 
     images: Float[Tensor, "n 1 size size"]
-    contour: Float[Tensor, "n *c size"]
+    contour: Float[Tensor, "n *curves size"]
     """A graph: its height at the column centres, as a fraction of the image height, from the top. A closed contour:
     its radius at equal angles. Of shape (n, size) for one contour, else (n, c, size)."""
     coverage: Float[Tensor, "n c size size"]
     """Fraction of each pixel with at least 1, 2, ..., c contours above it (or around it)."""
-    backgrounds: Float[Tensor, "n c+1 size size"]
+    backgrounds: Float[Tensor, "n r size size"]
     """Of the regions with c, c - 1, ..., 0 contours above (or around)."""
     contours: GraphContours | ClosedContours | None
     """The contours as functions; None for the "paper" convention, whose contours exist at whole pixels only."""
@@ -56,7 +56,7 @@ class CAlphaScene:
     """Covariance of each image given its contours; None for the "paper" convention, whose law is not Gaussian."""
 
     @property
-    def weights(self) -> Float[Tensor, "n c+1 size size"]:
+    def weights(self) -> Float[Tensor, "n r size size"]:
         """Share of each region in each pixel, in the order of `backgrounds`; they sum to 1."""
         return _weights(self.coverage)
 
@@ -183,7 +183,7 @@ class CAlpha:
             contour, coverage, backgrounds = paper_images(
                 n, self.size, self.alpha, beta, seed=seed, start=start, dtype=dtype
             )
-            images = torch.lerp(backgrounds[:, 1:], backgrounds[:, :1], coverage)
+            images = _mix(backgrounds, coverage)
             return CAlphaScene(images, contour, coverage, backgrounds, None, None)
         u = torch.stack([self._parameters(n, seed, start, j, dtype) for j in range(self.contours)], dim=1)
         coefficients = torch.stack([self._series(n, seed, start, j, dtype) for j in range(self.contours)], dim=1)
@@ -193,7 +193,7 @@ class CAlpha:
             coverage = blurred(coverage, self.blur)
         backgrounds = self._backgrounds(u, seed, start)
         if self.contours == 1:
-            contour, images = contour[:, 0], torch.lerp(backgrounds[:, 1:], backgrounds[:, :1], coverage)
+            contour, images = contour[:, 0], _mix(backgrounds, coverage)
         else:
             images = (_weights(coverage) * backgrounds).sum(dim=1, keepdim=True)
         means = _means_covariance(self.contours, self.jump).to(dtype).expand(n, -1, -1)
@@ -261,6 +261,11 @@ def _closed(u: Tensor, coefficients: Tensor, size: int) -> tuple[Tensor, Tensor,
         coverage = torch.stack(levels[1:], dim=1)
     middle = along.reshape(n, c, size, 2 * SUB_COLUMNS)[..., SUB_COLUMNS - 1 : SUB_COLUMNS + 1].mean(dim=3)
     return middle, coverage, ClosedContours(centre, radius, RADIUS_STD * coefficients)
+
+
+def _mix(backgrounds: Tensor, coverage: Tensor) -> Tensor:
+    first, second = backgrounds[:, :1], backgrounds[:, 1:]
+    return (first - second).mul_(coverage).add_(second)
 
 
 def _weights(coverage: Tensor) -> Tensor:

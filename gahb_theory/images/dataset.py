@@ -181,8 +181,9 @@ def write_dataset(
         raise ValueError(f'dtype must be "float32" or "uint8", got {dtype!r}')
     if path.suffix != ".npy":
         raise ValueError(f"the output must be a .npy file, got {path}")
-    if path.exists():
-        raise FileExistsError(17, f"{path} exists and is not overwritten; remove it or choose another name")
+    for file in (path, path.with_suffix(".json")):
+        if file.exists():
+            raise FileExistsError(17, f"{file} exists and is not overwritten; remove it or choose another name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -267,7 +268,7 @@ class _Unfinished:
 
     def open(self) -> list[int]:
         """Begin, or take up what a call before left; the blocks that are missing."""
-        needed = self.offset + int(np.prod(self.plan["shape"])) * np.dtype(self.plan["dtype"]).itemsize
+        needed = int(np.prod(self.plan["shape"])) * np.dtype(self.plan["dtype"]).itemsize
         if self.data.exists() and self.record.exists():
             found = json.loads(self.record.read_text())
             if found["plan"] != self.plan:
@@ -286,7 +287,7 @@ class _Unfinished:
             )
         with self.data.open("wb") as file:
             file.write(self.header)
-            file.truncate(needed)
+            file.truncate(self.offset + needed)
         runs.write_json(self.record, {"plan": self.plan, "done": []})
         return list(range(self.blocks))
 
@@ -302,7 +303,7 @@ class _Unfinished:
         about = self.plan | {"sha256": _sha256(images), "halves": halves}
         runs.write_json(self.path.with_suffix(".json"), about)
         self.data.replace(self.path)
-        self.record.unlink(missing_ok=True)
+        self.record.unlink()
 
     def discard(self) -> None:
         """Leave nothing of these images behind; an unfinished file of others is kept."""

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gahb_theory.images.transforms import inverse_corner, inverse_real
 from gahb_theory.randomness import Component, normals, polar_normals
 
 __all__ = ["complex_fields", "gaussian_fields", "gaussian_series", "lattice", "power_law", "series_coefficients"]
@@ -25,7 +26,7 @@ __all__ = ["complex_fields", "gaussian_fields", "gaussian_series", "lattice", "p
 
 def series_coefficients(
     n: int, size: int, alpha: float, *, seed: int, start: int, dtype: torch.dtype, part: int = 0
-) -> Float[Tensor, "n size-1 2"]:
+) -> Float[Tensor, "n k 2"]:
     """Coefficients of cos(pi k u) and sin(pi k u), k = 1 .. size - 1, of series of variance 1 and regularity alpha."""
     amplitude = _series_amplitude(size, alpha).to(dtype)
     g = normals(n, 2 * (size - 1), seed=seed, start=start, component=Component.CONTOUR, part=part, dtype=dtype)
@@ -53,7 +54,7 @@ def gaussian_series(
     return evaluate_series(c, points)[:, :points]
 
 
-def evaluate_series(c: Float[Tensor, "n k 2"], points: int) -> Float[Tensor, "n 2*points"]:
+def evaluate_series(c: Float[Tensor, "n k 2"], points: int) -> Float[Tensor, "n p"]:
     """A series with the given coefficients over its whole period [0, 2], at the centres of cells of width 1 / points."""
     cosine, sine = _half_cell(c.shape[1], points, c.dtype)
     # a cos + b sin = Re (a - i b) exp(i pi k u), and u = (p + 1/2) / points
@@ -61,7 +62,7 @@ def evaluate_series(c: Float[Tensor, "n k 2"], points: int) -> Float[Tensor, "n 
     inside = spectrum[:, 1 : c.shape[1] + 1]
     torch.addcmul(c[:, :, 0] * cosine, c[:, :, 1], sine, out=inside[:, :, 0])
     torch.addcmul(c[:, :, 0] * sine, c[:, :, 1], cosine, value=-1, out=inside[:, :, 1])
-    return torch.fft.irfft(torch.view_as_complex(spectrum), n=2 * points, norm="forward").div_(2)
+    return inverse_real(torch.view_as_complex(spectrum), 2 * points).div_(2)
 
 
 @lru_cache(maxsize=64)
@@ -139,8 +140,7 @@ def complex_fields(
     radius.mul_(values)
     angle.add_(phase)
     spectrum = torch.complex(radius * angle.cos(), angle.sin_().mul_(radius)).reshape(n, side, side)
-    columns = torch.fft.ifft(spectrum, dim=2, norm="forward")[:, :, :size]
-    return torch.fft.ifft(columns, dim=1, norm="forward")[:, :size]
+    return inverse_corner(spectrum, size)
 
 
 def gaussian_fields(

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gahb_theory.images.transforms import filtered, forward_real, inverse_real
 from gahb_theory.randomness import Component, uniforms
 
 __all__ = ["paper_contours", "paper_fields", "paper_images"]
@@ -27,7 +28,7 @@ def paper_contours(
     """Contours before they are rounded, in units of the side, about 0; their standard deviation shrinks as size^-1/2."""
     white = uniforms(n, size, seed=seed, start=start, component=Component.CONTOUR, dtype=dtype).mul_(2).sub_(1)
     gain = torch.arange(size // 2 + 1, dtype=dtype).clamp_(min=1) ** -alpha
-    return torch.fft.irfft(torch.fft.rfft(white).mul_(gain), n=size)
+    return inverse_real(forward_real(white).mul_(gain / size), size)
 
 
 def paper_fields(
@@ -35,8 +36,7 @@ def paper_fields(
 ) -> Float[Tensor, "n 2 size size"]:
     """Two background fields of each image before they are stretched; they are periodic."""
     noise = uniforms(n, 2 * size**2, seed=seed, start=start, component=Component.FIELDS, dtype=dtype).mul_(2).sub_(1)
-    spectrum = torch.fft.rfft2(noise.reshape(n, 2, size, size)).mul_(_gain(size, beta, dtype))
-    return torch.fft.irfft2(spectrum, s=(size, size))
+    return filtered(noise.reshape(n, 2, size, size), _gain(size, beta, dtype))
 
 
 @lru_cache(maxsize=32)
@@ -53,9 +53,8 @@ def paper_images(
     """Rounded contours (n, size) in units of the side, masks (n, 1, size, size), backgrounds (n, 2, size, size)."""
     contour = paper_contours(n, size, alpha, seed=seed, start=start, dtype=dtype)
     rows = contour.mul_(size).round_().add_(size // 2).clamp_(0, size)
-    mask = (torch.arange(size, dtype=dtype)[:, None] >= rows[:, None, :]).to(dtype)
     backgrounds = paper_fields(n, size, beta, seed=seed, start=start, dtype=dtype)
-    least, most = torch.aminmax(backgrounds.flatten(2), dim=2)
+    least, most = backgrounds.amin((2, 3)), backgrounds.amax((2, 3))
     u = uniforms(n, 3, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
     bright = u[:, 2:] >= 0.5  # one region is stretched to [u_0, 1], the other to [0, u_1]
     first = torch.arange(2) == bright.long()
@@ -63,15 +62,18 @@ def paper_images(
     high = torch.where(first, 1, u[:, 1:2])
     backgrounds.sub_(least[:, :, None, None]).div_((most - least)[:, :, None, None])
     backgrounds.mul_((high - low)[:, :, None, None]).add_(low[:, :, None, None])
-    return rows / size, _box(mask)[:, None], backgrounds
+    return rows / size, _boxed_mask(rows, size), backgrounds
 
 
-def _box(mask: Tensor) -> Tensor:
-    """Mean over each pixel, its left and its upper neighbours, the image continued by reflection at the border."""
-    across = torch.empty_like(mask)
-    torch.add(mask[:, :, 1:], mask[:, :, :-1], out=across[:, :, 1:])
-    torch.add(mask[:, :, 0], mask[:, :, 1], out=across[:, :, 0])
-    out = torch.empty_like(mask)
-    torch.add(across[:, 1:], across[:, :-1], out=out[:, 1:])
-    torch.add(across[:, 0], across[:, 1], out=out[:, 0])
-    return out.mul_(0.25)
+def _boxed_mask(rows: Tensor, size: int) -> Tensor:
+    """The mask {i >= rows_j}, its mean over each pixel, its left and its upper neighbours, reflected at the border.
+
+    The sum over two rows is clamp(i + 1 - rows_j, 0, 2); by reflection the first row and column equal the second.
+    """
+    level = torch.arange(1, size + 1, dtype=rows.dtype)
+    level[0] = 2
+    pair = (level[:, None] - rows[:, None, :]).clamp_(0, 2)
+    out = torch.empty_like(pair)
+    torch.add(pair[:, :, 1:], pair[:, :, :-1], out=out[:, :, 1:])
+    out[:, :, 0] = out[:, :, 1]
+    return out.mul_(0.25)[:, None]

@@ -128,7 +128,7 @@ def polygon_pieces(vertices: Float[Tensor, "n v 2"]) -> tuple[Tensor, Tensor, Te
     return row, column, rise, run, middle.flatten(1)
 
 
-def subdivided(vertices: Float[Tensor, "n v 2"], pieces: int) -> Float[Tensor, "n v*pieces 2"]:
+def subdivided(vertices: Float[Tensor, "n v 2"], pieces: int) -> Float[Tensor, "n m 2"]:
     """The same polygons with each edge divided into equal pieces."""
     t = torch.arange(pieces, dtype=vertices.dtype, device=vertices.device)[:, None] / pieces
     ends = vertices.roll(-1, dims=1)
