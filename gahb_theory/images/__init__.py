@@ -5,7 +5,7 @@ from gahb_theory.images.c_alpha import CAlpha, CAlphaScene
 from gahb_theory.images.contours import ClosedContours, GraphContours
 from gahb_theory.images.covariance import RegionCovariance, StationaryCovariance
 from gahb_theory.images.dataset import ImageDataset, dataset, write_dataset
-from gahb_theory.images.dead_leaves import DeadLeaves
+from gahb_theory.images.dead_leaves import DeadLeaves, DeadLeavesScene
 from gahb_theory.images.disks import Disks, DisksScene
 from gahb_theory.images.duplicates import near_duplicates
 from gahb_theory.images.ellipses import Ellipses
@@ -21,6 +21,7 @@ __all__ = [
     "CAlphaScene",
     "ClosedContours",
     "DeadLeaves",
+    "DeadLeavesScene",
     "Disks",
     "DisksScene",
     "Ellipses",

@@ -20,13 +20,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.blocks import draw_images
+from gahb_theory.images.blocks import draw_images, draw_scene
 from gahb_theory.randomness import Component, uniforms
 
-__all__ = ["DeadLeaves"]
+__all__ = ["DeadLeaves", "DeadLeavesScene"]
 
 COVER = 7.0  # mean number of leaves over a point: exp(-7) of the points see the grey behind them
 SAMPLES = 3  # per pixel and direction
+
+
+@dataclass(frozen=True)
+class DeadLeavesScene:
+    """Images of dead leaves, and the leaves."""
+
+    images: Float[Tensor, "n 1 size size"]
+    leaves: Float[Tensor, "n l 4"]
+    """Row, column and radius as fractions of the side, and grey; each leaf hides those after it."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +94,16 @@ class DeadLeaves:
         self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "n 1 size size"]:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
-        block = max(1, 2**17 // max(self.leaves, self.size**2))
+        shape = (1, self.size, self.size)
         return draw_images(
-            lambda count, first: self._draw(count, seed, first, dtype),
-            n,
-            start,
-            block,
-            (1, self.size, self.size),
-            dtype,
+            lambda count, first: self._draw(count, seed, first, dtype).images, n, start, self._block, shape, dtype
+        )
+
+    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> DeadLeavesScene:
+        """Images with their leaves."""
+        shape = (self.size**2 + 4 * self.leaves,)
+        return draw_scene(
+            lambda count, first: self._draw(count, seed, first, dtype), n, start, self._block, shape, dtype
         )
 
     def covariance(self, distance: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
@@ -105,37 +116,47 @@ class DeadLeaves:
         whole = torch.trapezoid(math.pi * torch.ones_like(r), log_r)
         return (shared / (2 * whole - shared) / 12).to(distance.dtype)
 
-    def _draw(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Tensor:
+    @property
+    def _block(self) -> int:
+        return max(1, 2**17 // max(self.leaves, self.size**2))
+
+    def _draw(self, n: int, seed: int, start: int, dtype: torch.dtype) -> DeadLeavesScene:
         count, side = self.leaves, SAMPLES * self.size
         u = uniforms(n, 4 * count + 1, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
         row, column, sizes, grey = u[:, : 4 * count].reshape(n, 4, count).unbind(dim=1)
         low, high = self.largest**-2, self.smallest**-2
-        radius = side * torch.rsqrt(low + (high - low) * sizes)
-        row, column = (side * ((1 + 2 * self.largest) * c - self.largest) for c in (row, column))
-        first = torch.full((n, side * side + 1), count)  # number of the first leaf over each sample
-        octave = torch.log2(radius).ceil().long()
-        image, leaf = torch.arange(n)[:, None].expand(n, count), torch.arange(count).expand(n, count)
-        for level in range(int(octave.min()), int(octave.max()) + 1):
-            chosen = octave == level
-            _cover(first, image[chosen], leaf[chosen], row[chosen], column[chosen], radius[chosen], 2**level, side)
-        greys = torch.cat([grey, u[:, 4 * count :]], dim=1).gather(1, first[:, :-1])
+        radius = torch.rsqrt(low + (high - low) * sizes)
+        row, column = ((1 + 2 * self.largest) * c - self.largest for c in (row, column))
+        leaves = torch.stack([row, column, radius, grey], dim=2)
+        first = _first_leaves((side * leaves[:, :, :3]).numpy(), side)
+        greys = torch.cat([grey, u[:, 4 * count :]], dim=1).gather(1, torch.from_numpy(first))
         fine = greys.reshape(n, self.size, SAMPLES, self.size, SAMPLES)
-        return fine.mean(dim=(2, 4))[:, None]
+        return DeadLeavesScene(fine.mean(dim=(2, 4))[:, None], leaves)
 
 
-def _cover(
-    first: Tensor, image: Tensor, leaf: Tensor, row: Tensor, column: Tensor, radius: Tensor, reach: int, side: int
-) -> None:
-    """Enter leaves of radius at most `reach` at the samples they cover, where none in front of them is entered."""
-    span = torch.arange(-reach, reach + 1)
-    pieces = max(1, 2**20 // (2 * reach + 1) ** 2)
-    width = first.shape[1]
-    for part in range(0, len(leaf), pieces):
-        cut = slice(part, part + pieces)
-        i, j = (c[cut].floor().long()[:, None] + span for c in (row, column))
-        down, across = ((p + 0.5 - c[cut, None]) ** 2 for p, c in ((i, row), (j, column)))
-        inside = down[:, :, None] + across[:, None, :] <= (radius[cut] ** 2)[:, None, None]
-        inside &= ((i >= 0) & (i < side))[:, :, None] & ((j >= 0) & (j < side))[:, None, :]
-        which, a, b = np.nonzero(inside.numpy())
-        place = image[cut][which] * width + i[which, a] * side + j[which, b]
-        first.view(-1).scatter_reduce_(0, place, leaf[cut][which], reduce="amin")
+def _first_leaves(leaves: np.ndarray, side: int) -> np.ndarray:
+    """Number of the first leaf over each sample, that of the ground where there is none; shape (n, side^2).
+
+    Leaves of about the same radius are entered together, from the last to the first, so that the first stays.
+    """
+    n, count, _ = leaves.shape
+    first = np.full(n * side**2, count)
+    level = np.ceil(2 * np.log2(leaves[:, :, 2])).astype(int)
+    for k in range(level.min(), level.max() + 1):
+        image, leaf = np.nonzero(level == k)
+        image, leaf = image[::-1], leaf[::-1]
+        reach = math.ceil(2 ** (k / 2))
+        span = np.arange(-reach, reach + 1)
+        entered = np.full(n * side**2, count)
+        pieces = max(1, 2**19 // len(span) ** 2)
+        for part in range(0, len(leaf), pieces):
+            cut = slice(part, part + pieces)
+            row, column, radius = leaves[image[cut], leaf[cut]].T
+            i, j = (np.floor(c).astype(int)[:, None] + span for c in (row, column))
+            # beyond the image the distance is infinite
+            down = np.where((i >= 0) & (i < side), (i + 0.5 - row[:, None]) ** 2, np.inf)
+            across = np.where((j >= 0) & (j < side), (j + 0.5 - column[:, None]) ** 2, np.inf)
+            which, a, b = np.nonzero(down[:, :, None] + across[:, None, :] <= (radius**2)[:, None, None])
+            entered[(image[cut][which] * side + i[which, a]) * side + j[which, b]] = leaf[cut][which]
+        np.minimum(first, entered, out=first)
+    return first.reshape(n, side**2)

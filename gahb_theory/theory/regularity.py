@@ -142,7 +142,7 @@ def estimate_regularity(
         )
     scales = np.arange(first, last + 1, dtype=float)
 
-    def fit(log2_of_scale: np.ndarray) -> np.ndarray:
+    def fit(log2_of_scale: np.ndarray) -> Any:
         return _slope(scales, log2_of_scale, total)
 
     exponent = fit(np.log2(energies.sum(axis=0) / total)) / 2 - dim / 2
@@ -213,7 +213,7 @@ def _neighbours(x: Tensor, axis: int) -> Tensor:
     return torch.maximum(torch.maximum(below, x), above)
 
 
-def _slope(scales: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _slope(scales: np.ndarray, values: np.ndarray, weights: np.ndarray) -> Any:
     """Least-squares slope along the last axis."""
     centred = scales - np.average(scales, weights=weights)
     return (values * weights * centred).sum(axis=-1) / (weights * centred**2).sum()
@@ -266,7 +266,9 @@ def _checked(x: Tensor, edges: Tensor | None) -> tuple[Tensor, Tensor, int]:
             edges = edges.expand(x.shape).flatten(0, 1)[:, None]
     values = values.detach().cpu()
     bad = torch.zeros(values.shape, dtype=torch.bool) if edges is None else edges.detach().cpu()
-    return values.double(), bad, values.ndim - 2
+    values = values.double()
+    axes = tuple(range(1, values.ndim))
+    return values - values.mean(dim=axes, keepdim=True), bad, values.ndim - 2  # a constant leaves exact zeros
 
 
 def _normal_quantile(confidence: float) -> float:
