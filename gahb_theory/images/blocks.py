@@ -13,7 +13,7 @@ from gahb_theory import validate
 
 __all__ = ["block_length", "draw_images", "draw_scene"]
 
-BLOCK_PIXELS = 2**17
+BLOCK_PIXELS = 2**18
 
 AnyScene = TypeVar("AnyScene")
 

@@ -96,7 +96,7 @@ class Disks:
         def draw(count: int, first: int) -> Tensor:
             return self._paint(self._parameters(count, seed, first, dtype))
 
-        return draw_images(draw, n, start, 2 * block_length(self.size**2), (1, self.size, self.size), dtype)
+        return draw_images(draw, n, start, 8 * block_length(self.size**2), (1, self.size, self.size), dtype)
 
     def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> DisksScene:
         """Images with their parameters and orthonormal tangent spaces."""

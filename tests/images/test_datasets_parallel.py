@@ -19,6 +19,7 @@ LAW = gt.Disks(size=16)
 N = 3 * BLOCK + 7
 
 
+@pytest.mark.slow
 def test_workers_write_the_same_bytes(tmp_path):
     one = write_dataset(tmp_path / "one.npy", LAW, N, seed=2**40, start=10**10)
     two = write_dataset(tmp_path / "two.npy", LAW, N, seed=2**40, start=10**10, workers=2)
@@ -86,7 +87,7 @@ def test_an_unfinished_file_of_other_images_is_kept(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_dataset(path, Interrupted(size=16), 2 * BLOCK)
     before = (tmp_path / ".x.npy.partial").read_bytes()
-    with pytest.raises(FileExistsError, match=r"unfinished file of other images \(class, n, seed differ\)"):
+    with pytest.raises(FileExistsError, match=r"unfinished file of other images \(class, n, seed, shape differ\)"):
         write_dataset(path, LAW, BLOCK, seed=1)
     assert (tmp_path / ".x.npy.partial").read_bytes() == before
 
@@ -99,7 +100,7 @@ def test_read_back(tmp_path):
     assert torch.equal(data[4], x[4])
     assert torch.equal(data[-1], x[8])
     assert data.about["sha256"] == data.sha256
-    loader = torch.utils.data.DataLoader(data, batch_size=4)
+    loader = torch.utils.data.DataLoader(data, batch_size=4, generator=torch.Generator())
     assert torch.equal(torch.cat(list(loader)), x)
     with pytest.raises(IndexError, match=r"index must lie in -9 .. 8, got 9"):
         data[9]
@@ -127,7 +128,7 @@ def test_halves_are_disjoint_and_their_hashes_recorded(n, tmp_path):
     assert torch.equal(quarter.images(), x[n - 5 : n - 3])
 
 
-def test_bytes(tmp_path):
+def test_bytes(tmp_path, unchecked):
     law = gt.CAlpha(size=16)
     data = gt.dataset(tmp_path / "x.npy", law, 5, dtype="uint8")
     assert data.array.dtype == np.uint8
@@ -165,6 +166,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_the_death_of_a_worker_is_reported(tmp_path):
     script = tmp_path / "fatal.py"
     script.write_text(FATAL)

@@ -1,5 +1,6 @@
 """Image i is a pure function of (class, seed, i), to the last bit."""
 
+import itertools
 import math
 
 import numpy as np
@@ -134,7 +135,7 @@ def test_the_same_scene_at_any_size(alpha, tolerance):
         sizes = [
             gt.CAlpha(alpha=alpha, size=s, **options).scene(10, seed=4, dtype=torch.float64) for s in (32, 64, 128)
         ]
-        for small, large in zip(sizes[:-1], sizes[1:], strict=True):
+        for small, large in itertools.pairwise(sizes):
             reduced = torch.nn.functional.avg_pool2d(large.images, 2)
             assert float((reduced - small.images).square().mean().sqrt()) < tolerance
             assert float((torch.nn.functional.avg_pool2d(large.coverage, 2) - small.coverage).abs().mean()) < tolerance
