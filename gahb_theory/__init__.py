@@ -37,10 +37,10 @@ from gahb_theory.images import (
     Shuffled,
     SineCone,
     Texture,
-    dataset,
     near_duplicates,
     read_image,
 )
+from gahb_theory.images.dataset import dataset
 from gahb_theory.jacobians import SVD, Jacobian, jacobian
 from gahb_theory.metrics import PSNRCurve, mse, psnr, psnr_curve, psnr_per_image
 from gahb_theory.pretrained import shipped_class, shipped_denoiser, train_shipped

@@ -34,8 +34,7 @@ for row, (name, law) in zip(axes, classes.items(), strict=True):
     for ax, picture in zip(row, law.sample(8, seed=1).numpy(), strict=True):
         plots.image(picture, ax)
     label = f"{name}; optimal slope {law.optimal_slope:.3f}"
-    title = row[0].annotate(label, (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points")
-    title.set_in_layout(False)
+    row[0].set_title(label, loc="left")
 
 # %%
 # The contour as a function

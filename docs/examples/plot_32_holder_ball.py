@@ -25,8 +25,7 @@ for row, alpha in zip(axes, alphas, strict=True):
     for ax, picture in zip(row, 0.5 + contrast * (x - 0.5), strict=True):
         plots.image(picture, ax)
     label = f"alpha = {alpha:g}, norm {law.norm:.3g}, wavelet {law.wavelet}; contrast enhanced {contrast:.1f} times"
-    title = row[0].annotate(label, (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points")
-    title.set_in_layout(False)
+    row[0].set_title(label, loc="left")
 
 # %%
 # The norm is the largest for which no choice of signs leaves [0, 1], so that typical images have little contrast.

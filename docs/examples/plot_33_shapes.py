@@ -26,8 +26,7 @@ for row, (name, law) in zip(axes, classes.items(), strict=True):
     for ax, picture in zip(row, law.sample(8, seed=1).numpy(), strict=True):
         plots.image(picture, ax)
     label = f"{name}: dimension {law.dimension}"
-    title = row[0].annotate(label, (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points")
-    title.set_in_layout(False)
+    row[0].set_title(label, loc="left")
 
 # %%
 # Three renderings of a disk
@@ -44,7 +43,7 @@ for kind, colour, ax in zip(("sampled", "area", "smooth"), (plots.ORANGE, plots.
     parameters = torch.tensor([[11.2, 11.7, 7.3, 1.0, 0.0]], dtype=torch.float64)
     plots.image(law._paint(parameters)[0].numpy(), ax, kind)
     moved = parameters + torch.tensor(shift)[:, None] * torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0], dtype=torch.float64)
-    axes[3].plot(shift, law._paint(moved)[:, 0, 14, 4], color=colour, label=kind)
+    axes[3].plot(shift, law._paint(moved)[:, 0, 11, 5], color=colour, label=kind)
 axes[3].set(xlabel="shift of the disk (pixels)", title="one pixel at its edge")
 axes[3].legend()
 
@@ -56,7 +55,7 @@ axes[3].legend()
 
 figure, axes = plt.subplots(2, 8, figsize=(9.6, 2.9), layout="constrained")
 for row, law in zip(axes, (gt.Ellipses(size=48), gt.Polygons(size=48, corners=3)), strict=True):
-    scene = law.scene(1, seed=3)
+    scene = law.scene(1, seed=1)
     plots.image(scene.images[0].numpy(), row[0], f"dimension {law.dimension}")
     for k, ax in enumerate(row[1:]):
         plots.signed_image(scene.tangent[0, k].reshape(1, 48, 48).numpy(), ax, f"tangent {k + 1}")

@@ -23,8 +23,7 @@ for row, (name, law) in zip(
     for ax, picture in zip(row, law.sample(8, seed=1).numpy() + offset, strict=True):
         plots.image(picture, ax)
     label = f"{name}: dimension {law.dimension}"
-    title = row[0].annotate(label, (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points")
-    title.set_in_layout(False)
+    row[0].set_title(label, loc="left")
 
 # %%
 # The intensities of waves lie in [-1/2, 1/2]; the pictures are shown with 1/2 added.

@@ -24,8 +24,7 @@ figure.get_layout_engine().set(h_pad=0.1)
 for row, (name, law) in zip(axes, classes.items(), strict=True):
     for ax, picture in zip(row, law.sample(8, seed=1).numpy(), strict=True):
         plots.image(picture, ax)
-    title = row[0].annotate(name, (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points")
-    title.set_in_layout(False)
+    row[0].set_title(name, loc="left")
 
 # %%
 # Verification: the covariance of dead leaves

@@ -32,8 +32,7 @@ for row, convention in zip(axes, ("paper", "holder"), strict=True):
     for ax, picture in zip(row, gt.CAlpha(2.0, convention=convention).sample(8, seed=7).numpy(), strict=True):
         plots.image(picture, ax)
     label = f'"{convention}", alpha = 2'
-    title = row[0].annotate(label, (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points")
-    title.set_in_layout(False)
+    row[0].set_title(label, loc="left")
 
 # %%
 # Measured

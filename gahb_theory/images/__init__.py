@@ -4,7 +4,7 @@ from gahb_theory.images.base import ImageClass, ManifoldScene, Scene
 from gahb_theory.images.c_alpha import CAlpha, CAlphaScene
 from gahb_theory.images.contours import ClosedContours, GraphContours
 from gahb_theory.images.covariance import RegionCovariance, StationaryCovariance
-from gahb_theory.images.dataset import ImageDataset, dataset, write_dataset
+from gahb_theory.images.dataset import ImageDataset, write_dataset
 from gahb_theory.images.dead_leaves import DeadLeaves, DeadLeavesScene
 from gahb_theory.images.disks import Disks, DisksScene
 from gahb_theory.images.duplicates import near_duplicates
@@ -44,7 +44,6 @@ __all__ = [
     "SineCone",
     "StationaryCovariance",
     "Texture",
-    "dataset",
     "near_duplicates",
     "read_image",
     "write_dataset",
