@@ -18,6 +18,7 @@ from gahb_theory import plots
 alphas = (0.5, 1.0, 2.0, 4.0)
 figure, axes = plt.subplots(4, 8, figsize=(8.4, 5.0), layout="constrained")
 figure.get_layout_engine().set(h_pad=0.1)
+figure.suptitle("eight images of each", x=0.99, ha="right", fontsize=8, color=plots.GREY)
 for row, alpha in zip(axes, alphas, strict=True):
     law = gt.HolderBall(alpha)
     x = law.sample(8, seed=1).numpy()
@@ -25,7 +26,8 @@ for row, alpha in zip(axes, alphas, strict=True):
     for ax, picture in zip(row, 0.5 + contrast * (x - 0.5), strict=True):
         plots.image(picture, ax)
     label = f"alpha = {alpha:g}, norm {law.norm:.3g}, wavelet {law.wavelet}; contrast enhanced {contrast:.1f} times"
-    row[0].set_title(label, loc="left")
+    title = row[0].annotate(label, (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points")
+    title.set_in_layout(False)
 
 # %%
 # The norm is the largest for which no choice of signs leaves [0, 1], so that typical images have little contrast.

@@ -16,6 +16,7 @@ photograph = gt.Photographs(size=64, split="test").sample(1, seed=3)
 classes = {"sine waves": gt.SineCone(), "sine waves, frequency (3, -1)": gt.SineCone(frequency=(3.0, -1.0))}
 figure, axes = plt.subplots(3, 8, figsize=(8.4, 3.8), layout="constrained")
 figure.get_layout_engine().set(h_pad=0.1)
+figure.suptitle("eight images of each", x=0.99, ha="right", fontsize=8, color=plots.GREY)
 for row, (name, law) in zip(
     axes, (classes | {"a photograph, darker and brighter": gt.Ray(photograph)}).items(), strict=True
 ):
@@ -23,7 +24,8 @@ for row, (name, law) in zip(
     for ax, picture in zip(row, law.sample(8, seed=1).numpy() + offset, strict=True):
         plots.image(picture, ax)
     label = f"{name}: dimension {law.dimension}"
-    row[0].set_title(label, loc="left")
+    title = row[0].annotate(label, (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points")
+    title.set_in_layout(False)
 
 # %%
 # The intensities of waves lie in [-1/2, 1/2]; the pictures are shown with 1/2 added.

@@ -28,11 +28,13 @@ from gahb_theory.images.paper_law import paper_contours, paper_fields
 
 figure, axes = plt.subplots(2, 8, figsize=(8.8, 2.7), layout="constrained")
 figure.get_layout_engine().set(h_pad=0.1)
+figure.suptitle("eight images of each", x=0.99, ha="right", fontsize=8, color=plots.GREY)
 for row, convention in zip(axes, ("paper", "holder"), strict=True):
     for ax, picture in zip(row, gt.CAlpha(2.0, convention=convention).sample(8, seed=7).numpy(), strict=True):
         plots.image(picture, ax)
     label = f'"{convention}", alpha = 2'
-    row[0].set_title(label, loc="left")
+    title = row[0].annotate(label, (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points")
+    title.set_in_layout(False)
 
 # %%
 # Measured
