@@ -19,7 +19,18 @@ from gahb_theory import runs, validate
 from gahb_theory.analysis import read_image, reference_bases
 from gahb_theory.denoisers.checkpoints import load_denoiser
 from gahb_theory.denoisers.networks import BFCNN, UNet
-from gahb_theory.images import CAlpha, Disks, Photographs
+from gahb_theory.images import (
+    CAlpha,
+    DeadLeaves,
+    Disks,
+    Ellipses,
+    GaussianField,
+    HolderBall,
+    Photographs,
+    Polygons,
+    SineCone,
+    Texture,
+)
 from gahb_theory.images import read_image as read_file
 from gahb_theory.images.dataset import write_dataset
 from gahb_theory.images.photographs import centre_crop
@@ -31,13 +42,17 @@ from gahb_theory.training import Recipe, train
 __all__ = ["Analyze", "Generate", "Report", "Train", "main"]
 
 Images = CAlpha | Disks | Photographs
+SampledImages = (
+    CAlpha | Disks | Photographs | Ellipses | Polygons | SineCone | GaussianField | HolderBall | Texture | DeadLeaves
+)
 
 
 @dataclass(frozen=True)
 class Generate:
     """Draw images of a class and write them to a .npy file, with a .json file that says what they are.
 
-    Image i depends on the class, the seed and i alone. The file is float32 of shape (n, channels, size, size).
+    Image i depends on the class, the seed and i alone. The file has the shape (n, channels, size, size). Killed at any
+    moment, the same command goes on and ends with the same bytes.
     """
 
     output: Positional[Path]
@@ -48,12 +63,24 @@ class Generate:
     """Names the images."""
     start: int = 0
     """Number of the first image."""
-    images: Images = field(default_factory=CAlpha)
+    dtype: Literal["float32", "uint8"] = "float32"
+    """Type of the pixels; uint8 cuts off intensities at 0 and 1 and rounds them to 255 steps."""
+    workers: int = 1
+    """Number of processes; more pay from some ten thousand images on."""
+    images: SampledImages = field(default_factory=CAlpha)
     """The image class."""
 
     def execute(self) -> Path:
         """Write the files."""
-        return write_dataset(self.output, self.images, self.n, seed=self.seed, start=self.start)
+        return write_dataset(
+            self.output,
+            self.images,
+            self.n,
+            seed=self.seed,
+            start=self.start,
+            dtype=self.dtype,
+            workers=self.workers,
+        )
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,31 @@
 """Disks: a manifold of dimension 5 with an analytic tangent space.
 
-    x(u) = b + (a - b) Phi((r - ||u - c||) / w),        Phi the standard normal distribution function,
+    x(u) = b + (a - b) m(u),
 
-with centre c, radius r, intensities a inside and b outside, and an edge of width w: a sharp disk blurred across its
-contour, differentiable in all five parameters. For sigma well below the radius of curvature of this manifold the
-optimal denoiser projects on the tangent space at x: its risk is 5 sigma^2 and its PSNR slope 1 (Kadkhodaie et al.
-2024, section 3.2).
+with intensities a inside and b outside, and m the shape of a disk with centre c and radius r, in one of three renderings:
+
+    smooth    m = Phi((r - ||u - c||) / w), Phi the standard normal distribution function, w the width of the edge:
+              a sharp disk blurred across its contour, differentiable without end in all five parameters;
+    area      m = the area of the disk in each pixel, exactly: differentiable once;
+    sampled   m = 1{||u - c|| <= r} at the pixel centres, as published: it jumps when a pixel changes sides, so that the
+              images are a union of planes of dimension 2.
+
+For sigma well below the radius of curvature of the manifold the optimal denoiser projects on the tangent space at x: its
+risk is 5 sigma^2 and its PSNR slope 1 (Kadkhodaie et al. 2024, section 3.2).
 """
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.images.base import orthonormal_rows, two_intensities
+from gahb_theory.images.blocks import block_length, draw_images, draw_scene
+from gahb_theory.images.raster import area_of_ellipses, ellipse_arcs, own_pixels
 from gahb_theory.randomness import Component, uniforms
 
 __all__ = ["Disks", "DisksScene"]
@@ -28,8 +38,8 @@ class DisksScene:
     images: Float[Tensor, "n 1 size size"]
     parameters: Float[Tensor, "n 5"]
     """Centre row, centre column and radius in pixels, intensity inside, intensity outside."""
-    tangent: Float[Tensor, "n 5 d"]
-    """Orthonormal rows that span the derivatives of the image by its parameters."""
+    tangent: Float[Tensor, "n k d"]
+    """Orthonormal rows that span the derivatives of the image by its parameters; k is `Disks.dimension`."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +51,11 @@ class Disks:
     size
         Height and width in pixels, at least 16.
     edge
-        Width w of the edge in pixels, at least 0.5 (below, the pixels alias).
+        Width w of the edge in pixels ("smooth" only), at least 0.5 (below, the pixels alias).
     jump
         Smallest difference of the two intensities, in (0, 1); they are uniform where they differ by more.
+    rendering
+        "smooth": an edge of width `edge`. "area": exact area coverage. "sampled": the pixel centres inside, as published.
 
     Examples
     --------
@@ -55,9 +67,12 @@ class Disks:
     size: int = 64
     edge: float = 1.0
     jump: float = 0.2
+    rendering: Literal["smooth", "area", "sampled"] = "smooth"
 
     def __post_init__(self) -> None:
         validate.integer(self.size, "size", 16, 4096)
+        if self.rendering not in ("smooth", "area", "sampled"):
+            raise ValueError(f'rendering must be "smooth", "area" or "sampled", got {self.rendering!r}')
         if not 0.5 <= self.edge <= self.size / 16:
             raise ValueError(f"edge must lie in [0.5, size / 16] = [0.5, {self.size / 16:g}] pixels, got {self.edge}")
         if not 0 < self.jump < 1:
@@ -65,8 +80,8 @@ class Disks:
 
     @property
     def dimension(self) -> int:
-        """Dimension of the manifold."""
-        return 5
+        """Dimension of the manifold: 5, or 2 for "sampled", whose images move with their intensities alone."""
+        return 2 if self.rendering == "sampled" else 5
 
     @property
     def optimal_slope(self) -> float:
@@ -77,47 +92,112 @@ class Disks:
         self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "n 1 size size"]:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
-        parameters = self._parameters(n, seed, start, dtype)
-        inside, _, _ = self._profile(parameters)
-        return _paint(parameters, inside)
+
+        def draw(count: int, first: int) -> Tensor:
+            return self._paint(self._parameters(count, seed, first, dtype))
+
+        return draw_images(draw, n, start, 8 * block_length(self.size**2), (1, self.size, self.size), dtype)
 
     def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> DisksScene:
         """Images with their parameters and orthonormal tangent spaces."""
-        parameters = self._parameters(n, seed, start, dtype)
-        inside, slope, (down, right) = self._profile(parameters)
-        contrast = (parameters[:, 3] - parameters[:, 4])[:, None, None]
-        derivatives = torch.stack(
-            [contrast * slope * down, contrast * slope * right, contrast * slope, inside, 1 - inside], dim=1
-        )
-        q, _ = torch.linalg.qr(derivatives.flatten(2).mT)
-        return DisksScene(_paint(parameters, inside), parameters, q.mT.contiguous())
+
+        def draw(count: int, first: int) -> DisksScene:
+            parameters = self._parameters(count, seed, first, dtype)
+            return DisksScene(self._paint(parameters), parameters, orthonormal_rows(self._derivatives(parameters)))
+
+        shape = (3 * self.dimension, self.size, self.size)
+        return draw_scene(draw, n, start, block_length(self.size**2, 2), shape, dtype)
+
+    def curvature_radius(self, parameters: Float[Tensor, "n 5"]) -> Float[Tensor, " n"]:
+        """Estimate of the radius of curvature of the manifold at each disk ("smooth" only), in units of sigma.
+
+        1 / max ||II(v, v)|| over unit tangent vectors v, II the second fundamental form: the part of the second
+        derivative across the tangent space. The maximum is sought by gradient ascent from ten directions, so the radius
+        may be overestimated. A noise of level sigma moves the projection by about sqrt(5) sigma along the manifold: the
+        risk 5 sigma^2 holds where that is well below the radius.
+        """
+        if self.rendering != "smooth":
+            raise ValueError(
+                f'the curvature needs a second derivative, and rendering="{self.rendering}" has none; use "smooth"'
+            )
+        return torch.cat([self._radius(row) for row in parameters.double()]).to(parameters.dtype)
+
+    def _radius(self, row: Tensor) -> Tensor:
+        first = self._derivatives(row[None])[0].flatten(1)  # (5, d)
+        step = 1e-4 * torch.tensor([1.0, 1.0, 1.0, 0.1, 0.1], dtype=row.dtype)
+        moved = row + torch.cat([torch.diag(step), -torch.diag(step)])
+        ahead, behind = self._derivatives(moved).flatten(2).chunk(2)
+        second = (ahead - behind) / (2 * step[:, None, None])  # (5, 5, d)
+        q, r = torch.linalg.qr(first.mT)
+        across = second - second @ q @ q.mT
+        inverse = torch.linalg.inv(r)
+        form = torch.einsum("ai,bj,abd->ijd", inverse, inverse, (across + across.transpose(0, 1)) / 2)
+        gram = torch.einsum("ijd,kld->ijkl", form, form)
+        generator = torch.Generator().manual_seed(0)
+        v = torch.cat([torch.eye(5, dtype=row.dtype), torch.randn(5, 5, generator=generator, dtype=row.dtype)])
+        for _ in range(200):  # ascent with a shift, which makes every step an ascent
+            v = v / torch.linalg.vector_norm(v, dim=1, keepdim=True)
+            gradient = torch.einsum("ijkl,pj,pk,pl->pi", gram, v, v, v)
+            v = gradient + torch.linalg.vector_norm(gradient, dim=1, keepdim=True) * v
+        v = v / torch.linalg.vector_norm(v, dim=1, keepdim=True)
+        largest = torch.einsum("ijkl,pi,pj,pk,pl->p", gram, v, v, v, v).max()
+        return largest.rsqrt()[None]
 
     def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n 5"]:
-        validate.integer(n, "n", 1)
         u = uniforms(n, 6, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
         radius = self.size * (0.1 + 0.25 * u[:, 0])
         margin = radius + 3 * self.edge
         row = margin + (self.size - 2 * margin) * u[:, 1]
         column = margin + (self.size - 2 * margin) * u[:, 2]
-        # uniform on the part of the unit square where the intensities differ by at least `jump`
-        gap = self.jump + (1 - self.jump) * (1 - torch.sqrt(1 - u[:, 3]))
-        low = (1 - gap) * u[:, 4]
-        inside = torch.where(u[:, 5] < 0.5, low, low + gap)
-        outside = torch.where(u[:, 5] < 0.5, low + gap, low)
+        inside, outside = two_intensities(u[:, 3:], self.jump)
         return torch.stack([row, column, radius, inside, outside], dim=1)
 
-    def _profile(self, parameters: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
-        """Phi((r - rho) / w), its derivative by r, and the direction cosines from the centre."""
+    def _paint(self, parameters: Tensor) -> Tensor:
+        a, b = parameters[:, 3, None, None], parameters[:, 4, None, None]
+        if self.rendering == "sampled":
+            return torch.where(self._inside(parameters), a, b)[:, None]
+        return (b + (a - b) * self._shape(parameters))[:, None]
+
+    def _shape(self, parameters: Tensor) -> Tensor:
+        if self.rendering == "smooth":
+            return torch.special.ndtr(self._distance(parameters)[0])
+        return area_of_ellipses(_as_ellipses(parameters), self.size)
+
+    def _inside(self, parameters: Tensor) -> Tensor:
+        """Pixel centres inside: in each row those at most half a chord from the centre."""
+        centre = torch.arange(self.size, dtype=parameters.dtype) + 0.5
+        chord = parameters[:, 2:3] ** 2 - (centre - parameters[:, :1]) ** 2
+        half = torch.where(chord >= 0, chord, -1.0)  # squared; a row that the disk does not meet has no centre inside
+        return (centre - parameters[:, 1:2])[:, None, :] ** 2 <= half[:, :, None]
+
+    def _derivatives(self, parameters: Tensor) -> Tensor:
+        """Derivatives of the image by its parameters, (n, k, size, size)."""
+        contrast = (parameters[:, 3] - parameters[:, 4])[:, None, None]
+        if self.rendering == "sampled":
+            inside = self._inside(parameters).to(parameters.dtype)
+            return torch.stack([inside, 1 - inside], dim=1)
+        shape = self._shape(parameters)
+        if self.rendering == "smooth":
+            t, (down, right) = self._distance(parameters)
+            slope = contrast * torch.exp(-(t**2) / 2) / (math.sqrt(2 * math.pi) * self.edge)
+            moves = torch.stack([slope * down, slope * right, slope], dim=1)
+        else:  # the area grows by the length of the contour in a pixel, times its speed across
+            first, last, row, column = ellipse_arcs(_as_ellipses(parameters), self.size)
+            r = parameters[:, 2:3]
+            speeds = torch.stack([last.sin() - first.sin(), first.cos() - last.cos(), last - first], dim=1)
+            moves = contrast[:, None] * own_pixels(row, column, speeds * r[:, None], self.size)
+        return torch.cat([moves, shape[:, None], 1 - shape[:, None]], dim=1)
+
+    def _distance(self, parameters: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Distance (r - rho) / w inwards from the contour, and the direction cosines from the centre."""
         centre = torch.arange(self.size, dtype=parameters.dtype) + 0.5
         down = centre[None, :, None] - parameters[:, 0, None, None]
         right = centre[None, None, :] - parameters[:, 1, None, None]
         rho = torch.hypot(down, right)
-        t = (parameters[:, 2, None, None] - rho) / self.edge
-        slope = torch.exp(-(t**2) / 2) / (math.sqrt(2 * math.pi) * self.edge)
         away = rho.clamp(min=1e-6)
-        return torch.special.ndtr(t), slope, (down / away, right / away)
+        return (parameters[:, 2, None, None] - rho) / self.edge, (down / away, right / away)
 
 
-def _paint(parameters: Tensor, inside: Tensor) -> Tensor:
-    a, b = parameters[:, 3, None, None], parameters[:, 4, None, None]
-    return (b + (a - b) * inside)[:, None]
+def _as_ellipses(parameters: Tensor) -> Tensor:
+    centre, r = parameters[:, :2], parameters[:, 2:3]
+    return torch.cat([centre, r, r, torch.zeros_like(r)], dim=1)

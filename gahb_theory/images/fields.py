@@ -8,11 +8,9 @@ has sample paths in C^gamma for every gamma < alpha and its M-term error decays 
 gives regularity q - dim/2. The scale s makes the variance 1. The coefficients are drawn shell by shell (|k| = max
 |k_i| growing), so they do not depend on the number of pixels: the same scene at any resolution, truncated at its
 Nyquist frequency.
-
-The sums are fast Fourier transforms by numpy, which treats each line alone. Those of torch round an image differently
-in another batch or with another number of threads.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -20,76 +18,137 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gahb_theory.randomness import Component, normals
+from gahb_theory.images.transforms import inverse_corner, inverse_real
+from gahb_theory.randomness import Component, normals, polar_normals
 
-__all__ = ["gaussian_fields", "gaussian_series"]
+__all__ = ["complex_fields", "gaussian_fields", "gaussian_series", "lattice", "power_law", "series_coefficients"]
+
+
+def series_coefficients(
+    n: int, size: int, alpha: float, *, seed: int, start: int, dtype: torch.dtype, part: int = 0
+) -> Float[Tensor, "n k 2"]:
+    """Coefficients of cos(pi k u) and sin(pi k u), k = 1 .. size - 1, of series of variance 1 and regularity alpha."""
+    amplitude = _series_amplitude(size, alpha).to(dtype)
+    g = normals(n, 2 * (size - 1), seed=seed, start=start, component=Component.CONTOUR, part=part, dtype=dtype)
+    return g.reshape(n, size - 1, 2) * amplitude[:, None]
+
+
+@lru_cache(maxsize=64)
+def _series_amplitude(size: int, alpha: float) -> Tensor:
+    k = torch.arange(1, size, dtype=torch.float64)
+    full = torch.arange(1, 2**20, dtype=torch.float64)
+    # cos and sin of each frequency: variance sum_k a_k^2 (the tail beyond 2^20 in closed form)
+    q = 2 * alpha + 1
+    variance = float((full**-q).sum() + full[-1] ** (1 - q) / (q - 1))
+    return k ** -(alpha + 0.5) / variance**0.5
 
 
 def gaussian_series(
-    n: int, size: int, points: int, alpha: float, *, seed: int, start: int, dtype: torch.dtype
+    n: int, size: int, points: int, alpha: float, *, seed: int, start: int, dtype: torch.dtype, part: int = 0
 ) -> Float[Tensor, "n points"]:
     """One-dimensional fields on [0, 1] with frequencies below `size`, at the centres of `points` equal cells.
 
     `points` is a multiple of `size`. Variance 1, regularity `alpha`.
     """
-    k = torch.arange(1, size, dtype=torch.float64)
-    amplitude = k ** -(alpha + 0.5) / _series_variance(alpha) ** 0.5
-    g = torch.view_as_complex(
-        normals(n, 2 * (size - 1), seed=seed, start=start, component=Component.CONTOUR, dtype=dtype).reshape(n, -1, 2)
-    )
-    # a (g_0 cos + g_1 sin) is twice the real part of a wave; cell centres lie half a cell off the lattice points
-    centre = torch.polar(amplitude / 2, -torch.pi * k / (2 * points))
-    spectrum = torch.zeros(n, points + 1, dtype=g.dtype)
-    spectrum[:, 1:size] = (g * centre.to(g.dtype)).conj()
-    lines = np.fft.irfft(spectrum.numpy(), n=2 * points, axis=1, norm="forward")[:, :points]
-    return torch.from_numpy(np.ascontiguousarray(lines)).to(dtype)
+    c = series_coefficients(n, size, alpha, seed=seed, start=start, dtype=dtype, part=part)
+    return evaluate_series(c, points)[:, :points]
+
+
+def evaluate_series(c: Float[Tensor, "n k 2"], points: int) -> Float[Tensor, "n p"]:
+    """A series with the given coefficients over its whole period [0, 2], at the centres of cells of width 1 / points."""
+    cosine, sine = _half_cell(c.shape[1], points, c.dtype)
+    # a cos + b sin = Re (a - i b) exp(i pi k u), and u = (p + 1/2) / points
+    spectrum = torch.zeros(c.shape[0], points + 1, 2, dtype=c.dtype)
+    inside = spectrum[:, 1 : c.shape[1] + 1]
+    torch.addcmul(c[:, :, 0] * cosine, c[:, :, 1], sine, out=inside[:, :, 0])
+    torch.addcmul(c[:, :, 0] * sine, c[:, :, 1], cosine, value=-1, out=inside[:, :, 1])
+    return inverse_real(torch.view_as_complex(spectrum), 2 * points).div_(2)
 
 
 @lru_cache(maxsize=64)
-def _series_variance(alpha: float) -> float:
-    """Sum of k^{-(2 alpha + 1)} over the positive integers, with the tail as an integral."""
-    k = torch.arange(1, 2**20, dtype=torch.float64)
-    return float((k ** -(2 * alpha + 1)).sum() + k[-1] ** (-2 * alpha) / (2 * alpha))
+def _half_cell(count: int, points: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    phase = torch.pi * torch.arange(1, count + 1, dtype=torch.float64) / (2 * points)
+    return phase.cos().to(dtype), phase.sin().to(dtype)
+
+
+Amplitude = Callable[[Tensor], Tensor]
+"""Amplitude of a field as a function of |k|^2."""
+
+
+@lru_cache(maxsize=64)
+def power_law(alpha: float, radius: int = 1024) -> Amplitude:
+    """The amplitude |k|^-(alpha + 1), 0 at k = 0, of a two-dimensional field of regularity alpha and variance 1."""
+    axis = torch.arange(-radius, radius + 1, dtype=torch.float64) ** 2
+    squared = axis[:, None] + axis[None, :]
+    inside = (squared > 0) & (squared <= radius**2)
+    # the tail of the sum of |k|^{-2(alpha+1)} is taken as an integral
+    total = float((squared[inside] ** -(alpha + 1)).sum()) + torch.pi * radius ** (-2 * alpha) / alpha
+    return lambda squared: torch.where(squared > 0, squared, torch.inf) ** (-(alpha + 1) / 2) / total**0.5
+
+
+def lattice(size: int, amplitude: Amplitude, period: int = 2) -> Float[Tensor, "side side"]:
+    """Amplitudes of the frequencies |k_i| < period size / 2 on the FFT lattice of the torus, of side period * size."""
+    side = period * size
+    k = torch.fft.fftfreq(side, 1 / side, dtype=torch.float64)
+    values = amplitude(k[:, None] ** 2 + k[None, :] ** 2)
+    values[side // 2], values[:, side // 2] = 0, 0  # the Nyquist frequency of an even side
+    return values
 
 
 @lru_cache(maxsize=16)
-def _shells(size: int, alpha: float) -> tuple[Tensor, Tensor]:
-    """Frequencies 0 < |k|_inf < size by shells: their positions in the (2 size)^2 FFT lattice, and amplitudes."""
-    axis = torch.arange(-(size - 1), size)
+def _layout(size: int, amplitude: Amplitude, period: int, dtype: torch.dtype) -> tuple[np.ndarray, Tensor, Tensor]:
+    """For each place of the FFT lattice: its position in the order of the shells, its amplitude, its phase."""
+    side = period * size
+    most = (side - 1) // 2
+    axis = torch.arange(-most, most + 1)
     k1, k2 = torch.meshgrid(axis, axis, indexing="ij")
     shell = torch.maximum(k1.abs(), k2.abs()).reshape(-1)
     # within a shell the order is row-major in (k1, k2), whatever the size
     order = torch.argsort(shell, stable=True)[1:]
     k1, k2 = k1.reshape(-1)[order], k2.reshape(-1)[order]
-    amplitude = (k1**2 + k2**2).double() ** (-(alpha + 1) / 2) / _total_variance(alpha) ** 0.5
-    # pixel centres lie half a cell off the lattice points: a phase exp(i pi (k1 + k2) / (2 size))
-    centre = torch.polar(amplitude, torch.pi * (k1 + k2).double() / (2 * size))
-    return (k1 % (2 * size)) * (2 * size) + k2 % (2 * size), centre
+    position = torch.zeros(side, side, dtype=torch.int64)
+    position[k1 % side, k2 % side] = torch.arange(len(order))
+    values = lattice(size, amplitude, period)
+    values[0, 0] = 0
+    # pixel centres lie half a cell off the lattice points: a phase exp(i pi (k1 + k2) / side)
+    k = torch.fft.fftfreq(side, 1 / side, dtype=torch.float64)
+    phase = torch.pi * (k[:, None] + k[None, :]) / side
+    return position.flatten().numpy(), values.flatten().to(dtype), phase.flatten().to(dtype)
 
 
-@lru_cache(maxsize=64)
-def _total_variance(alpha: float, radius: int = 1024) -> float:
-    """Sum of |k|^{-2(alpha+1)} over the non-zero integers of the plane, with the tail as an integral."""
-    axis = torch.arange(-radius, radius + 1, dtype=torch.float64) ** 2
-    squared = axis[:, None] + axis[None, :]
-    inside = (squared > 0) & (squared <= radius**2)
-    return float((squared[inside] ** -(alpha + 1)).sum()) + torch.pi * radius ** (-2 * alpha) / alpha
+def complex_fields(
+    n: int,
+    size: int,
+    amplitude: Amplitude,
+    *,
+    seed: int,
+    start: int,
+    dtype: torch.dtype,
+    part: int = 0,
+    period: int = 2,
+) -> Tensor:
+    """Complex fields of shape (n, size, size) whose real and imaginary parts are independent and of the same law.
+
+    The law is that of the given amplitudes on a torus of `period` times the side of the image, without k = 0.
+    """
+    position, values, phase = _layout(size, amplitude, period, dtype)
+    side = period * size
+    count = (2 * ((side - 1) // 2) + 1) ** 2 - 1
+    radius, angle = polar_normals(
+        n, count, seed=seed, start=start, component=Component.FIELDS, part=part, dtype=dtype, order=position
+    )
+    radius.mul_(values)
+    angle.add_(phase)
+    spectrum = torch.complex(radius * angle.cos(), angle.sin_().mul_(radius)).reshape(n, side, side)
+    return inverse_corner(spectrum, size)
 
 
 def gaussian_fields(
-    n: int, size: int, alpha: float, *, seed: int, start: int, dtype: torch.dtype
+    n: int, size: int, alpha: float, *, seed: int, start: int, dtype: torch.dtype, part: int = 0
 ) -> Float[Tensor, "n 2 size size"]:
     """Two independent fields per image: regularity `alpha`, variance 1, values at the pixel centres of the unit square.
 
     The real and the imaginary part of one complex series are independent and of the same law: one FFT gives both.
     """
-    position, amplitude = _shells(size, alpha)
-    count = position.numel()
-    g = torch.view_as_complex(
-        normals(n, 2 * count, seed=seed, start=start, component=Component.FIELDS, dtype=dtype).reshape(n, count, 2)
-    )
-    spectrum = torch.zeros(n, 4 * size * size, dtype=g.dtype)
-    spectrum[:, position] = g * amplitude.to(g.dtype)
-    rows = np.fft.ifft(spectrum.reshape(n, 2 * size, 2 * size).numpy(), axis=1, norm="forward")[:, :size]
-    both = np.fft.ifft(rows, axis=2, norm="forward")[:, :, :size]
-    return torch.from_numpy(np.stack([both.real, both.imag], axis=1)).to(dtype)
+    both = complex_fields(n, size, power_law(alpha), seed=seed, start=start, dtype=dtype, part=part)
+    return torch.view_as_real(both).permute(0, 3, 1, 2).contiguous()

@@ -1,4 +1,4 @@
-"""What the theory predicts: exponents and their fits (`rates`), exact risks (`risk`)."""
+"""What the theory predicts: exponents and their fits (`rates`), exact risks (`risk`), regularity (`regularity`)."""
 
 from gahb_theory.theory.rates import (
     SlopeFit,
@@ -8,11 +8,14 @@ from gahb_theory.theory.rates import (
     optimal_slope,
     power_law_oracle_risk,
 )
+from gahb_theory.theory.regularity import Regularity, estimate_regularity
 from gahb_theory.theory.risk import gaussian_mse, oracle_mse, projection_mse, shrinkage_mse
 
 __all__ = [
+    "Regularity",
     "SlopeFit",
     "decay_to_slope",
+    "estimate_regularity",
     "fit_slope",
     "gaussian_mse",
     "local_slopes",

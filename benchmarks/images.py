@@ -1,0 +1,174 @@
+"""How fast images are drawn, against a plain loop and against the cost of random numbers and Fourier transforms alone.
+
+    python benchmarks/images.py
+
+The plain loops draw the published laws image by image, with a loop over the columns for the mask, or as array programs
+over a whole batch for disks. All variants take turns in one process on one thread; times are those of the processor, the
+best of several; only their ratios mean something on another machine.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import gahb_theory as gt
+from gahb_theory.images.c_alpha import SUB_COLUMNS
+from gahb_theory.images.transforms import filtered, inverse_corner, inverse_real
+from gahb_theory.randomness import Component, normals, polar_normals, uniforms
+
+
+def plain_c_alpha(n: int, size: int, alpha: float, generator: torch.Generator) -> Tensor:
+    """The published law of C^alpha images, one image and one column after the other."""
+    k = torch.fft.fftfreq(size, 1 / size).abs()
+    line = torch.where(k > 0, k, 1.0) ** -alpha
+    radius = torch.hypot(k[:, None], k[None, :])
+    plane = torch.where(radius > 0, radius, 1.0) ** -alpha
+    box = torch.full((1, 1, 2, 2), 0.25)
+    images = []
+    for _ in range(n):
+        white = 2 * torch.rand(size, generator=generator) - 1
+        contour = torch.fft.ifft(line * torch.fft.fft(white)).real
+        rows = torch.round(contour * size).int() + size // 2
+        mask = torch.ones(size, size)
+        for j in range(size):
+            mask[: int(rows[j].clamp(0, size)), j] = 0
+        padded = torch.nn.functional.pad(mask[None, None], (1, 0, 1, 0), mode="reflect")
+        mask = torch.nn.functional.conv2d(padded, box)[0, 0]
+        fields = []
+        bright = int(torch.rand(1, generator=generator) < 0.5)
+        for region in range(2):
+            noise = 2 * torch.rand(size, size, generator=generator) - 1
+            field = torch.fft.ifft2(plane * torch.fft.fft2(noise)).real
+            unit = (field - field.min()) / (field.max() - field.min())
+            u = torch.rand(1, generator=generator)
+            fields.append(u + (1 - u) * unit if region == bright else u * unit)
+        images.append(mask * fields[0] + (1 - mask) * fields[1])
+    return torch.stack(images)[:, None]
+
+
+def plain_disks(n: int, size: int, generator: torch.Generator) -> Tensor:
+    """The published law of disks, one image after the other."""
+    centre = torch.arange(size) + 0.5
+    images = []
+    for _ in range(n):
+        u = torch.rand(5, generator=generator)
+        radius = 3 + ((size - 3) // 2 - 3) * u[0]
+        row, column = (radius + (size - 2 * radius) * u[i] for i in (1, 2))
+        inside = (centre[:, None] - row) ** 2 + (centre[None, :] - column) ** 2 <= radius**2
+        images.append(torch.where(inside, u[3], u[4]))
+    return torch.stack(images)[:, None]
+
+
+def array_disks(n: int, size: int, generator: torch.Generator) -> Tensor:
+    """The published law of disks as an array program: the squared distance at all pixels of all images at once."""
+    u = torch.rand(n, 5, 1, 1, generator=generator)
+    radius = 3 + ((size - 3) // 2 - 3) * u[:, 0]
+    grid = torch.stack(torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij"), dim=-1) + 0.5
+    centre = torch.stack([radius + (size - 2 * radius) * u[:, i] for i in (1, 2)], dim=-1)
+    mask = (((grid - centre) ** 2).sum(dim=-1) <= radius**2).float()
+    return (mask * u[:, 3] + (1 - mask) * u[:, 4])[:, None]
+
+
+def own_floor(n: int, size: int, generator: torch.Generator) -> None:
+    """Random numbers and Fourier transforms of the "holder" law, by the functions it calls, and nothing else."""
+    side, count = 2 * size, (2 * size - 1) ** 2 - 1
+    polar_normals(n, count, seed=0, component=Component.FIELDS)
+    normals(n, 2 * (size - 1), seed=0, component=Component.CONTOUR)
+    uniforms(n, 4, seed=0, component=Component.PARAMETERS)
+    inverse_corner(torch.zeros(n, side, side, dtype=torch.complex64), size)
+    inverse_real(torch.zeros(n, SUB_COLUMNS * size + 1, dtype=torch.complex64), 2 * SUB_COLUMNS * size)
+
+
+def torch_floor(n: int, size: int, generator: torch.Generator) -> None:
+    """As many normal numbers and whole transforms of the same size, by torch."""
+    torch.randn(n, 2 * (2 * size) ** 2, generator=generator)
+    torch.fft.ifft2(torch.zeros(n, 2 * size, 2 * size, dtype=torch.complex64))
+
+
+def paper_floor(n: int, size: int, generator: torch.Generator) -> None:
+    """Random numbers and Fourier transforms of the "paper" law."""
+    noise = uniforms(n, 2 * size**2, seed=0, component=Component.FIELDS).reshape(n, 2, size, size)
+    filtered(noise, torch.ones(size, size // 2 + 1))
+
+
+def microseconds(variants: dict[str, tuple[Callable[[], object], int]], repeats: int) -> dict[str, float]:
+    """Time of the processor per image, the best of `repeats` rounds in which all variants take turns."""
+    best = dict.fromkeys(variants, np.inf)
+    for _ in range(repeats):
+        for name, (call, n) in variants.items():
+            begun = time.process_time()
+            call()
+            best[name] = min(best[name], 1e6 * (time.process_time() - begun) / n)
+    return best
+
+
+def c_alpha(size: int, repeats: int, generator: torch.Generator) -> None:
+    """Print the times of both conventions at one size."""
+    n = 2**18 // size**2
+    paper, holder = gt.CAlpha(size=size, convention="paper"), gt.CAlpha(size=size)
+    t = microseconds(
+        {
+            "loop": (lambda: plain_c_alpha(8, size, 2.0, generator), 8),
+            "paper": (lambda: paper.sample(n), n),
+            "paper floor": (lambda: paper_floor(n, size, generator), n),
+            "holder": (lambda: holder.sample(n), n),
+            "holder floor": (lambda: own_floor(n, size, generator), n),
+            "torch floor": (lambda: torch_floor(n, size, generator), n),
+        },
+        repeats,
+    )
+    print(
+        f"C^alpha {size}x{size}: plain loop {t['loop']:.0f} us per image\n"
+        f"  paper   {t['paper']:6.1f} us = loop / {t['loop'] / t['paper']:.1f}"
+        f" = {t['paper'] / t['paper floor']:.2f} x its random numbers and transforms\n"
+        f"  holder  {t['holder']:6.1f} us = loop / {t['loop'] / t['holder']:.1f}"
+        f" = {t['holder'] / t['holder floor']:.2f} x its random numbers and transforms"
+        f" = {t['holder'] / t['torch floor']:.2f} x those of torch"
+    )
+
+
+def disks(size: int, repeats: int, generator: torch.Generator) -> None:
+    """Print the times of the renderings of disks at one size."""
+    n = 2**19 // size**2
+    laws = {
+        "sampled": gt.Disks(size=size, rendering="sampled"),
+        "area": gt.Disks(size=size, rendering="area"),
+        "smooth": gt.Disks(size=size),
+    }
+    t = microseconds(
+        {
+            "loop": (lambda: plain_disks(64, size, generator), 64),
+            "array": (lambda: array_disks(n, size, generator), n),
+            "sampled": (lambda: laws["sampled"].sample(n), n),
+            "area": (lambda: laws["area"].sample(n), n),
+            "smooth": (lambda: laws["smooth"].sample(n), n),
+        },
+        repeats,
+    )
+    print(f"disks {size}x{size}: plain loop {t['loop']:.0f} us, array program {t['array']:.0f} us per image")
+    for kind in laws:
+        print(
+            f"  {kind:8s}{t[kind]:6.1f} us = {1e6 / t[kind]:,.0f} a second = loop / {t['loop'] / t[kind]:.1f}"
+            f" = array program / {t['array'] / t[kind]:.1f}"
+        )
+
+
+def main() -> None:
+    """Measure and print everything."""
+    parser = argparse.ArgumentParser(description="How fast images are drawn.")
+    parser.add_argument("--repeats", type=int, default=7)
+    repeats = parser.parse_args().repeats
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(0)
+    for size in (32, 64, 80):
+        c_alpha(size, repeats, generator)
+    for size in (32, 80):
+        disks(size, repeats, generator)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""Ellipses: a manifold of dimension 7, rendered by exact area coverage.
+
+    x = b + (a - b) m,        m = area of {c + p cos t e_1 + q sin t e_2} in each pixel,
+
+with a centre c, half-axes p and q, a direction e_1 and two intensities. The derivative of the area by a parameter is the
+integral along the contour of the speed at which it moves across itself.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gahb_theory import validate
+from gahb_theory.images.base import ManifoldScene, orthonormal_rows, two_intensities
+from gahb_theory.images.blocks import block_length, draw_images, draw_scene
+from gahb_theory.images.raster import area_of_ellipses, ellipse_arcs, own_pixels
+from gahb_theory.randomness import Component, uniforms
+
+__all__ = ["Ellipses"]
+
+
+@dataclass(frozen=True)
+class Ellipses:
+    """One ellipse per image: centre, half-axes, direction and two intensities are random.
+
+    The parameters of a scene are: row and column of the centre, half-axes p > q in pixels, angle from the row axis to
+    the first, intensities inside and outside. The half-axes lie between 0.08 and 0.35 of the side, q below 0.9 p (on a
+    circle the direction would have no meaning).
+
+    Parameters
+    ----------
+    size
+        Height and width in pixels, at least 16.
+    jump
+        Smallest difference of the two intensities, in (0, 1).
+
+    Examples
+    --------
+    >>> scene = Ellipses(size=32).scene(2, seed=0)
+    >>> scene.tangent.shape
+    torch.Size([2, 7, 1024])
+    """
+
+    size: int = 64
+    jump: float = 0.2
+
+    def __post_init__(self) -> None:
+        validate.integer(self.size, "size", 16, 4096)
+        if not 0 < self.jump < 1:
+            raise ValueError(f"jump must lie in (0, 1), got {self.jump}")
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of the manifold."""
+        return 7
+
+    @property
+    def optimal_slope(self) -> float:
+        """PSNR slope of the optimal denoiser on a manifold, at small noise."""
+        return 1.0
+
+    def sample(
+        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "n 1 size size"]:
+        """Images start .. start + n - 1, shape (n, 1, size, size)."""
+
+        def draw(count: int, first: int) -> Tensor:
+            return self._paint(self._parameters(count, seed, first, dtype))
+
+        return draw_images(draw, n, start, block_length(self.size**2), (1, self.size, self.size), dtype)
+
+    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> ManifoldScene:
+        """Images with their parameters and orthonormal tangent spaces."""
+
+        def draw(count: int, first: int) -> ManifoldScene:
+            parameters = self._parameters(count, seed, first, dtype)
+            return ManifoldScene(self._paint(parameters), parameters, orthonormal_rows(self._derivatives(parameters)))
+
+        return draw_scene(draw, n, start, block_length(self.size**2, 4), (15, self.size, self.size), dtype)
+
+    def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n 7"]:
+        u = uniforms(n, 8, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
+        p = self.size * (0.12 + 0.23 * u[:, 0])
+        smallest = 0.08 * self.size
+        q = smallest + (0.9 * p - smallest) * u[:, 1]
+        angle = torch.pi * u[:, 2]
+        margin = p + 1
+        row, column = (margin + (self.size - 2 * margin) * u[:, d] for d in (3, 4))
+        inside, outside = two_intensities(u[:, 5:], self.jump)
+        return torch.stack([row, column, p, q, angle, inside, outside], dim=1)
+
+    def _paint(self, parameters: Tensor) -> Tensor:
+        a, b = parameters[:, 5, None, None], parameters[:, 6, None, None]
+        return (b + (a - b) * area_of_ellipses(parameters[:, :5], self.size))[:, None]
+
+    def _derivatives(self, parameters: Tensor) -> Tensor:
+        shape = area_of_ellipses(parameters[:, :5], self.size)[:, None]
+        first, last, row, column = ellipse_arcs(parameters[:, :5], self.size)
+        p, q, f = (parameters[:, d : d + 1] for d in (2, 3, 4))
+        sine, cosine = last.sin() - first.sin(), first.cos() - last.cos()  # integrals of cos and sin
+        turn, mixed = (last - first) / 2, (last.sin() * last.cos() - first.sin() * first.cos()) / 2
+        along, beside = q * sine, p * cosine  # contour moved along its own axes
+        speeds = torch.stack(
+            [
+                f.cos() * along - f.sin() * beside,
+                f.sin() * along + f.cos() * beside,
+                q * (turn + mixed),
+                p * (turn - mixed),
+                (p**2 - q**2) * (last.sin() ** 2 - first.sin() ** 2) / 2,
+            ],
+            dim=1,
+        )
+        contrast = (parameters[:, 5] - parameters[:, 6])[:, None, None, None]
+        return torch.cat([contrast * own_pixels(row, column, speeds, self.size), shape, 1 - shape], dim=1)

@@ -1,0 +1,143 @@
+"""Random convex polygons with k corners: a manifold of dimension 2 k + 2, rendered by exact area coverage.
+
+    x = b + (a - b) m,        m = area of the convex hull of c_1, ..., c_k in each pixel .
+
+The corners are those of a uniform random convex polygon (Valtr 1995: random steps that sum to zero, in the order of
+their directions), scaled and placed at random. They fill an open set of the 2 k coordinates.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gahb_theory import validate
+from gahb_theory.images.base import ManifoldScene, orthonormal_rows, two_intensities
+from gahb_theory.images.blocks import block_length, draw_images, draw_scene
+from gahb_theory.images.raster import area_inside, own_pixels, polygon_pieces, subdivided
+from gahb_theory.randomness import Component, uniforms
+
+__all__ = ["Polygons"]
+
+
+@dataclass(frozen=True)
+class Polygons:
+    """One convex polygon per image: its corners and two intensities are random.
+
+    The parameters of a scene are the rows and columns of the corners in pixels, (row, column) after (row, column), then
+    the intensities inside and outside.
+
+    Parameters
+    ----------
+    size
+        Height and width in pixels, at least 16.
+    corners
+        Number of corners, 3 to 12.
+    jump
+        Smallest difference of the two intensities, in (0, 1).
+
+    Examples
+    --------
+    >>> scene = Polygons(size=32, corners=4).scene(2, seed=0)
+    >>> scene.tangent.shape
+    torch.Size([2, 10, 1024])
+    """
+
+    size: int = 64
+    corners: int = 5
+    jump: float = 0.2
+
+    def __post_init__(self) -> None:
+        validate.integer(self.size, "size", 16, 4096)
+        validate.integer(self.corners, "corners", 3, 12)
+        if not 0 < self.jump < 1:
+            raise ValueError(f"jump must lie in (0, 1), got {self.jump}")
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of the manifold: two coordinates for each corner, and two intensities."""
+        return 2 * self.corners + 2
+
+    @property
+    def optimal_slope(self) -> float:
+        """PSNR slope of the optimal denoiser on a manifold, at small noise."""
+        return 1.0
+
+    def sample(
+        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "n 1 size size"]:
+        """Images start .. start + n - 1, shape (n, 1, size, size)."""
+
+        def draw(count: int, first: int) -> Tensor:
+            return self._paint(self._parameters(count, seed, first, dtype))
+
+        return draw_images(draw, n, start, block_length(self.size**2), (1, self.size, self.size), dtype)
+
+    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> ManifoldScene:
+        """Images with their parameters and orthonormal tangent spaces."""
+
+        def draw(count: int, first: int) -> ManifoldScene:
+            parameters = self._parameters(count, seed, first, dtype)
+            return ManifoldScene(self._paint(parameters), parameters, orthonormal_rows(self._derivatives(parameters)))
+
+        shape = (2 * self.dimension + 1, self.size, self.size)
+        return draw_scene(draw, n, start, block_length(self.size**2, self.corners), shape, dtype)
+
+    def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n p"]:
+        k = self.corners
+        u = uniforms(n, 5 * k + 6, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
+        numbers, place = u[:, : 5 * k].reshape(n, 5, k), u[:, 5 * k :]
+        down, right = _steps(numbers[:, 0], numbers[:, 1]), _steps(numbers[:, 2], numbers[:, 3])
+        right = right.gather(1, numbers[:, 4].argsort(dim=1))
+        order = torch.atan2(down, right).argsort(dim=1, descending=True)
+        corners = torch.stack([down.gather(1, order), right.gather(1, order)], dim=2).cumsum(dim=1)
+        low, high = corners.amin(dim=1, keepdim=True), corners.amax(dim=1, keepdim=True)
+        corners = (corners - low) / (high - low)  # in the unit square, and touching its four sides
+        extent = self.size * (0.4 + 0.4 * place[:, :1, None])
+        corners = extent * corners + (self.size - extent) * place[:, None, 1:3]
+        inside, outside = two_intensities(place[:, 3:], self.jump)
+        return torch.cat([corners.flatten(1), inside[:, None], outside[:, None]], dim=1)
+
+    def _paint(self, parameters: Tensor) -> Tensor:
+        a, b = parameters[:, -2, None, None], parameters[:, -1, None, None]
+        return (b + (a - b) * self._shape(parameters))[:, None]
+
+    def _shape(self, parameters: Tensor) -> Tensor:
+        corners = parameters[:, :-2].reshape(-1, self.corners, 2)
+        return area_inside(subdivided(corners, self.size), self.size)
+
+    def _derivatives(self, parameters: Tensor) -> Tensor:
+        """A corner carries its two edges along, each point by its share of the way to the other end."""
+        n, k = len(parameters), self.corners
+        shape = self._shape(parameters)[:, None]
+        corners = parameters[:, :-2].reshape(n, k, 2)
+        row, column, rise, run, middle = polygon_pieces(subdivided(corners, self.size))
+        part = torch.arange(self.size, dtype=middle.dtype).repeat_interleave(3).repeat(k)
+        place = (part + middle) / self.size  # on the whole edge
+        edge = torch.arange(k).repeat_interleave(3 * self.size)
+        corner = torch.arange(k)[:, None]
+        share = torch.where(
+            edge == corner, 1 - place[:, None], torch.where((edge + 1) % k == corner, place[:, None], 0.0)
+        )
+        # area gained when the contour moves by one row or one column: the run, or the rise, that it sweeps
+        turning = torch.sign(
+            (corners * torch.stack([-corners.roll(-1, 1)[..., 1], corners.roll(-1, 1)[..., 0]], -1)).sum((1, 2))
+        )
+        swept = torch.stack([-share * run[:, None], share * rise[:, None]], dim=2).flatten(1, 2)
+        moves = own_pixels(row, column, turning[:, None, None] * swept, self.size)
+        contrast = (parameters[:, -2] - parameters[:, -1])[:, None, None, None]
+        return torch.cat([contrast * moves, shape, 1 - shape], dim=1)
+
+
+def _steps(points: Tensor, coins: Tensor) -> Tensor:
+    """Steps that sum to zero: from the least of k points up to the largest along some of them, and down along the rest."""
+    ordered = points.sort(dim=1).values
+    least, most, inner = ordered[:, :1], ordered[:, -1:], ordered[:, 1:-1]
+    up = coins[:, 1:-1] < 0.5
+    steps = []
+    for chosen, sign in ((up, 1.0), (~up, -1.0)):
+        reached = torch.cat([least, torch.where(chosen, inner, least)], dim=1).cummax(dim=1).values
+        steps.append(torch.where(chosen, sign * (inner - reached[:, :-1]), 0.0))
+        steps.append(sign * (most - reached[:, -1:]))
+    return torch.cat([steps[0] + steps[2], steps[1], steps[3]], dim=1)

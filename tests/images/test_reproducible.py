@@ -1,0 +1,188 @@
+"""Image i is a pure function of (class, seed, i), to the last bit."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import gahb_theory as gt
+from gahb_theory import randomness
+from gahb_theory.images.fields import power_law
+from gahb_theory.testing import check_image_class
+
+LAWS = {
+    "graph": gt.CAlpha(alpha=1.5, size=9),
+    "graphs": gt.CAlpha(alpha=1.0, size=16, contours=3, blur=0.6),
+    "closed": gt.CAlpha(alpha=2.0, size=12, contour="closed"),
+    "several closed": gt.CAlpha(alpha=2.0, size=12, contour="closed", contours=2),
+    "paper": gt.CAlpha(alpha=2.0, size=13, convention="paper"),
+    "disks": gt.Disks(size=17),
+    "disks, area": gt.Disks(size=17, rendering="area"),
+    "disks, sampled": gt.Disks(size=17, rendering="sampled"),
+    "ellipses": gt.Ellipses(size=19),
+    "polygons": gt.Polygons(size=16, corners=5),
+    "sine cone": gt.SineCone(size=7),
+    "ray": gt.Ray(torch.linspace(0, 1, 15).reshape(1, 1, 3, 5)),
+    "field": gt.GaussianField(1.0, size=9),
+    "matern": gt.GaussianField(2.0, size=8, spectrum="matern"),
+    "periodic field": gt.GaussianField(2.0, size=9, period=1),
+    "texture": gt.Texture(size=10, frequency=2.0),
+    "ball": gt.HolderBall(1.0, size=16),
+    "leaves": gt.DeadLeaves(size=16, smallest=0.2),
+    "shuffled": gt.Shuffled(gt.Polygons(size=16), seed=2),
+}
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
+def test_conformance(law):
+    check_image_class(law)
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
+@settings(max_examples=8, deadline=None)
+@given(
+    n=st.integers(2, 7),
+    cut=st.integers(1, 6),
+    start=st.one_of(st.integers(0, 5), st.integers(10**9, 2**62)),
+    seed=st.one_of(st.integers(0, 5), st.integers(2**32, 2**128 - 1)),
+    double=st.booleans(),
+)
+def test_any_batch_and_start_give_the_same_bits(law, n, cut, start, seed, double):
+    options = {} if isinstance(law, gt.Shuffled) else {"dtype": torch.float64 if double else torch.float32}
+    x = law.sample(n, seed=seed, start=start, **options)
+    cut = min(cut, n - 1)
+    assert torch.equal(x[:cut], law.sample(cut, seed=seed, start=start, **options))
+    assert torch.equal(x[cut:], law.sample(n - cut, seed=seed, start=start + cut, **options))
+    assert torch.equal(x, law.scene(n, seed=seed, start=start, **options).images)
+    assert x.dtype == options.get("dtype", torch.float32)
+
+
+@pytest.mark.parametrize("law", [LAWS["graph"], LAWS["paper"], LAWS["field"], LAWS["disks, area"]])
+def test_blocks_change_nothing(law, monkeypatch):
+    whole = law.sample(21, seed=1, start=3)
+    scene = law.scene(21, seed=1, start=3)
+    monkeypatch.setattr("gahb_theory.images.blocks.BLOCK_PIXELS", 1)  # one image at a time, or two
+    assert torch.equal(law.sample(21, seed=1, start=3), whole)
+    for name, value in vars(law.scene(21, seed=1, start=3)).items():
+        if name == "tangent":  # orthonormalised: the same to rounding
+            torch.testing.assert_close(value, getattr(scene, name), rtol=0, atol=1e-5)
+        elif isinstance(value, torch.Tensor):
+            assert torch.equal(value, getattr(scene, name)), name
+
+
+def test_threads_change_nothing():
+    threads = torch.get_num_threads()
+    one = {}
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            one[count] = [gt.CAlpha(size=64).sample(8), gt.CAlpha(size=40, convention="paper").sample(8)]
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(a, b) for a, b in zip(one[1], one[2], strict=True))
+
+
+def test_double_precision_is_the_same_law():
+    """Not the same numbers, but the same moments: within five standard errors of 2000 images."""
+    single, double = (
+        gt.CAlpha(size=8).sample(2000, dtype=d).double().flatten(1) for d in (torch.float32, torch.float64)
+    )
+    error = (single.std(0) ** 2 / 2000 + double.std(0) ** 2 / 2000).sqrt()
+    assert bool(((single.mean(0) - double.mean(0)).abs() < 5 * error).all())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("count", [1, 3, 16, 32, 33])
+def test_short_rows_are_the_words_of_philox(count, dtype):
+    """The vectorised rounds for short rows give what numpy's generator gives, which one row at a time uses."""
+    seed, start = 2**100 + 17, 2**40
+    many = randomness.uniforms(70, count, seed=seed, start=start, component=3, part=2, dtype=dtype)
+    for i in (0, 41, 69):
+        philox = np.random.Philox(
+            counter=np.array([0, 2, start + i, 3], dtype=np.uint64),
+            key=np.array([seed & (2**64 - 1), seed >> 64], dtype=np.uint64),
+        )
+        kind = np.float32 if dtype == torch.float32 else np.float64
+        expected = np.random.Generator(philox).random(count, dtype=kind)
+        assert np.array_equal(many[i].numpy(), expected)
+
+
+def test_parts_are_independent_streams():
+    a, b = (randomness.uniforms(200, 50, seed=0, component=1, part=p).flatten() for p in (0, 1))
+    assert abs(float(torch.corrcoef(torch.stack([a, b]))[0, 1])) < 5 / math.sqrt(10_000)
+
+
+def test_the_order_of_complex_normals():
+    order = np.array([3, 0, 2])
+    r, a = randomness.polar_normals(2, 4, seed=1, component=2)
+    for d in (torch.float32, torch.float64):
+        r, a = randomness.polar_normals(2, 4, seed=1, component=2, dtype=d)
+        s, b = randomness.polar_normals(2, 4, seed=1, component=2, dtype=d, order=order)
+        assert torch.equal(s, r[:, order])
+        assert torch.equal(b, a[:, order])
+        z = randomness.normals(2, 8, seed=1, component=2, dtype=d).reshape(2, 4, 2)
+        torch.testing.assert_close(torch.polar(r, a), torch.view_as_complex(z))
+
+
+@pytest.mark.parametrize(("alpha", "tolerance"), [(1.0, 0.03), (2.0, 0.004), (3.0, 0.003)])
+def test_the_same_scene_at_any_size(alpha, tolerance):
+    """Reduced by means over 2 x 2 pixels the larger image is the smaller one but for frequencies beyond its resolution."""
+    for options in ({}, {"contours": 2}, {"contour": "closed"}):
+        sizes = [
+            gt.CAlpha(alpha=alpha, size=s, **options).scene(10, seed=4, dtype=torch.float64) for s in (32, 64, 128)
+        ]
+        for small, large in itertools.pairwise(sizes):
+            reduced = torch.nn.functional.avg_pool2d(large.images, 2)
+            assert float((reduced - small.images).square().mean().sqrt()) < tolerance
+            assert float((torch.nn.functional.avg_pool2d(large.coverage, 2) - small.coverage).abs().mean()) < tolerance
+
+
+def test_fields_are_the_same_at_any_size():
+    for law in (gt.GaussianField, lambda e, size: gt.GaussianField(e, size=size, spectrum="matern")):
+        small, large = (law(3.0, size=s).sample(4, dtype=torch.float64) for s in (32, 64))
+        assert float((torch.nn.functional.avg_pool2d(large, 2) - small).abs().max()) < 2e-3
+
+
+def test_the_amplitude_is_shared():
+    assert power_law(2.0) is power_law(2.0)  # layouts of frequencies are kept by amplitude
+
+
+def test_too_many_images_are_refused():
+    with pytest.raises(ValueError, match=r"need 4[\d,]+ GiB, and this machine has [\d,]+ GiB; draw fewer at a time"):
+        gt.CAlpha(size=64).sample(2 * 10**12 // 8 // 8)
+
+
+def test_bad_parameters_are_refused(unchecked):
+    for law, message in (
+        (lambda: gt.CAlpha(contours=0), "contours must be between 1 and 8"),
+        (lambda: gt.CAlpha(contour="line"), 'contour must be "graph" or "closed"'),
+        (lambda: gt.CAlpha(size=16, blur=3.0), r"blur must lie in \[0, size / 8\] = \[0, 2\] pixels, got 3"),
+        (lambda: gt.CAlpha(convention="paper", contours=2), 'the "paper" convention has one contour'),
+        (lambda: gt.Disks(rendering="sharp"), 'rendering must be "smooth", "area" or "sampled"'),
+        (lambda: gt.Ellipses(size=8), "size must be between 16 and 4096"),
+        (lambda: gt.Ellipses(jump=1.0), r"jump must lie in \(0, 1\)"),
+        (lambda: gt.Polygons(corners=2), "corners must be between 3 and 12"),
+        (lambda: gt.Polygons(jump=0.0), r"jump must lie in \(0, 1\)"),
+        (lambda: gt.SineCone(frequency=(0.0, 0.0)), "frequency must be two numbers, not both 0"),
+        (lambda: gt.SineCone(size=8, frequency=(4.0, 0.0)), "below size / 2 = 4"),
+        (lambda: gt.Ray(torch.zeros(1, 1, 4, 4)), "image must not be zero everywhere"),
+        (lambda: gt.Ray(torch.ones(2, 1, 4, 4)), "image must be one image"),
+        (lambda: gt.GaussianField(0.0), "exponent must be finite and above 0"),
+        (lambda: gt.GaussianField(spectrum="white"), 'spectrum must be "power" or "matern"'),
+        (lambda: gt.GaussianField(period=3), "period must be 1"),
+        (lambda: gt.GaussianField(std=0.0), r"std must lie in \(0, 1\]"),
+        (lambda: gt.GaussianField(mean=2.0), r"mean must lie in \[0, 1\]"),
+        (lambda: gt.Texture(size=16, frequency=8.0), "frequency must lie below size / 2 = 8"),
+        (lambda: gt.Texture(bandwidth=0.1), "bandwidth must be at least 0.25"),
+        (lambda: gt.HolderBall(size=48), "size must be a power of two"),
+        (lambda: gt.HolderBall(alpha=9.0), "alpha must be at most 8"),
+        (lambda: gt.DeadLeaves(smallest=0.5, largest=0.2), "radii must satisfy"),
+        (lambda: gt.GaussianField(size=128).covariance.matrix(), "use apply, or a side up to 96"),
+        (lambda: gt.GaussianField(size=8).covariance.apply(torch.ones(1, 1, 4, 4)), "v must hold images of 8 x 8"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            law()
