@@ -10,7 +10,7 @@ Jacobian. Import it as
 """
 
 from gahb_theory import testing
-from gahb_theory.bases import DCT, PCA, Basis, Eigenbasis, Fourier, Pixels, Wavelet
+from gahb_theory.bases import DCT, PCA, Bandlet, Basis, Eigenbasis, Fourier, Pixels, Wavelet
 from gahb_theory.denoisers import (
     BFCNN,
     BiasFreeNorm,
@@ -45,6 +45,7 @@ __all__ = [
     "DCT",
     "PCA",
     "SVD",
+    "Bandlet",
     "Basis",
     "BiasFreeNorm",
     "CAlpha",
