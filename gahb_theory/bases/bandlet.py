@@ -33,6 +33,7 @@ from gahb_theory.bases.base import Basis
 from gahb_theory.bases.flows import FlowBank
 from gahb_theory.bases.geometry import Geometry, subband_corner
 from gahb_theory.bases.quadtree import best_quadtree, four_to_one
+from gahb_theory.bases.squares import cut, paste
 from gahb_theory.bases.wavelet import Wavelet
 
 __all__ = ["Bandlet"]
@@ -132,7 +133,7 @@ class Bandlet(Basis):
                 "of level sigma, at(y, threshold=3 * sigma) for a noisy one"
             )
         with torch.no_grad():
-            level = validate.batch_sigma(threshold, x, "threshold").expand(x.shape[0], 1, 1, 1)
+            level = validate.batch_threshold(threshold, x).expand(x.shape[0], 1, 1, 1)
             layout = Wavelet(self.wavelet, self.levels).analysis(x).reshape(x.shape)
             flows = {}
             for j in range(1, self._levels_for(x.shape[1:]) + 1):
@@ -178,7 +179,7 @@ class Bandlet(Basis):
         """Lagrangian sum_m min(c_m^2, T^2) + lambda T^2 R of the images in this basis: what `at` makes smallest."""
         geometry = self._geometry_for(x.shape[0], x.shape[1:])
         c = self.analysis(x)
-        squared = validate.batch_sigma(threshold, c, "threshold").square()
+        squared = validate.batch_threshold(threshold, c).square()
         rate = PRICE_OF_A_SPLIT * geometry.splits.to(c)
         for size in self.sizes:
             bank = FlowBank(size, self.curvatures, self.moments)
@@ -192,7 +193,7 @@ class Bandlet(Basis):
         chosen, costs = {}, {}
         unit = level.square()
         for size in sizes:
-            squares = _cut(bands, size)
+            squares = cut(bands, size, size).flatten(-2)
             grid = squares.shape[:-1]
             if identity:
                 identity[size] = four_to_one(identity[size // 2])
@@ -217,12 +218,12 @@ class Bandlet(Basis):
                 where = (flows > 0).nonzero()[:, 0]
                 if len(where) == 0:
                     continue
-                squares = _cut(bands, size)
+                squares = cut(bands, size, size)
                 bank = geometry.bank(size)
                 turn = bank.analysis if forward else bank.synthesis
-                flat = squares.flatten(0, -2)
+                flat = squares.flatten(0, -3).flatten(1)
                 flat = flat.index_copy(0, where, turn(flat[where], flows[where] - 1))
-                bands = _paste(flat.reshape(squares.shape), size)
+                bands = paste(flat.reshape(squares.shape))
             layout = _with_subbands(layout, bands, level, height, width)
         return layout
 
@@ -266,17 +267,3 @@ def _with_subbands(layout: Tensor, bands: Tensor, level: int, height: int, width
         return corner
     right = layout[..., : 2 * h, 2 * w :]
     return torch.cat([torch.cat([corner, right], dim=-1), layout[..., 2 * h :, :]], dim=-2)
-
-
-def _cut(bands: Tensor, size: int) -> Tensor:
-    """Squares of a side `size`, shape (n, c, 3, rows, columns, size^2)."""
-    n, c, three, h, w = bands.shape
-    blocks = bands.reshape(n, c, three, h // size, size, w // size, size)
-    return blocks.transpose(4, 5).reshape(n, c, three, h // size, w // size, size * size)
-
-
-def _paste(squares: Tensor, size: int) -> Tensor:
-    """The inverse of `_cut`."""
-    n, c, three, rows, columns, _ = squares.shape
-    blocks = squares.reshape(n, c, three, rows, columns, size, size).transpose(4, 5)
-    return blocks.reshape(n, c, three, rows * size, columns * size)

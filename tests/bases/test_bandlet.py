@@ -372,8 +372,12 @@ def test_bad_use_is_refused(unchecked: None) -> None:
     with pytest.raises(ValueError, match="adapted for a threshold T: give at"):
         Bandlet().at(x)
     for threshold in (0.0, -1.0, math.nan):
-        with pytest.raises(ValueError, match="threshold is the noise standard deviation"):
+        with pytest.raises(ValueError, match="threshold must be finite and above 0"):
             Bandlet().at(x, threshold)
+    with pytest.raises(ValueError, match=r"tensor of shape \(batch,\) = \(1,\), got shape \(2,\)"):
+        Bandlet().at(x, torch.ones(2))
+    with pytest.raises(TypeError, match="threshold must be a number, got str"):
+        Bandlet().at(x, "high")
     with pytest.raises(ValueError, match=r"sizes must each be the double of the one before, .* got \(4, 16\)"):
         Bandlet(sizes=(4, 16))
     for penalty in (-1.0, math.nan):
