@@ -32,6 +32,7 @@ from gahb_theory.bases import (
     WedgeletPartition,
     Wedgelets,
 )
+from gahb_theory.comparison import Comparison, compare
 from gahb_theory.denoisers import (
     BFCNN,
     BiasFreeNorm,
@@ -95,6 +96,7 @@ __all__ = [
     "BlockDCT",
     "BlockJamesStein",
     "CAlpha",
+    "Comparison",
     "ConditionalKLT",
     "CycleSpinning",
     "DecayFit",
@@ -135,6 +137,7 @@ __all__ = [
     "__version__",
     "add_noise",
     "approximation_error",
+    "compare",
     "decay_exponent",
     "fit_slope",
     "jacobian",
