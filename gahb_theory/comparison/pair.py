@@ -103,7 +103,7 @@ def compare(
         rank = max(1, min(fits, target[0] * target[1] * target[2] // 8 if kept is None else len(kept)))
     validate.integer(rank, "rank", 1, fits)
     d = u.shape[1]
-    ranks = np.unique(np.geomspace(1, fits, 40).round().astype(int))
+    ranks = np.unique([*np.geomspace(1, fits, 40).round().astype(int), rank])
     chance = np.array([measures.overlap_of_chance(int(r), int(r), d) for r in ranks])
     null = RandomBasis.draw(target, components=rank, seed=seed).atoms.to(u)
     gains = sides[0].gains
