@@ -113,8 +113,10 @@ def check_basis(basis: Basis, shape: Sequence[int] = (1, 16, 16), dtype: torch.d
 
     close(basis.analysis(x[1:2]), c[1:2], "an image must have the same coefficients alone and in a batch")
     close(basis.analysis(2 * x[:1] - 3 * x[1:2]), 2 * c[:1] - 3 * c[1:2], "analysis must be linear")
-    close((basis.synthesis(r, shape) * x).sum((1, 2, 3)), (r * c).sum(1), "synthesis must be the adjoint of analysis")
-    if basis.is_orthonormal:
+    if not basis.is_orthonormal:
+        close(basis.synthesis(c, shape), x, "a frame must be complete: synthesis(analysis(x)) = x")
+    else:
+        close((back * x).sum((1, 2, 3)), (r * c).sum(1), "synthesis must be the adjoint of analysis")
         _promise(k <= d, f"{name}: an orthonormal basis has at most {d} atoms, got {k}")
         close(basis.analysis(back), r, "the atoms must be orthonormal: analysis(synthesis(c)) = c")
         if k == d:

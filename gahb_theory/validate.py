@@ -13,6 +13,7 @@ from torch import Tensor
 
 __all__ = [
     "batch_sigma",
+    "batch_threshold",
     "coefficients",
     "evaluation_mode",
     "finite",
@@ -111,6 +112,21 @@ def batch_sigma(sigma: float | Tensor, x: Tensor, name: str = "sigma") -> Tensor
     for end in (sigma.min(), sigma.max()):
         sigma_level(end, name)
     return sigma.to(x.dtype).reshape([-1] + [1] * (x.ndim - 1))
+
+
+def batch_threshold(threshold: float | Tensor, x: Tensor, name: str = "threshold") -> Tensor:
+    """Return a threshold, a number or a tensor of shape (batch,) above zero, as a tensor that broadcasts over `x`."""
+    if not isinstance(threshold, Tensor) or threshold.ndim == 0:
+        number = float(threshold) if isinstance(threshold, Tensor) else threshold
+        return torch.as_tensor(positive(number, name), dtype=x.dtype, device=x.device).reshape([1] * x.ndim)
+    if threshold.ndim != 1 or threshold.shape[0] not in (1, x.shape[0]):
+        raise ValueError(
+            f"{name} must be a number or a tensor of shape (batch,) = ({x.shape[0]},), "
+            f"got shape {tuple(threshold.shape)}"
+        )
+    same_device(threshold, x, name)
+    positive(float(finite(threshold, name).min()), name)
+    return threshold.to(x.dtype).reshape([-1] + [1] * (x.ndim - 1))
 
 
 def same_device(a: Tensor, b: Tensor, name: str) -> None:

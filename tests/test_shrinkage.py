@@ -9,10 +9,39 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
-from gahb_theory.shrinkage import FixedGains, Hard, Shrinkage, Soft, oracle_gains, projection_gains
+from gahb_theory.shrinkage import (
+    BayesShrink,
+    BlockJamesStein,
+    Firm,
+    FixedGains,
+    Garrote,
+    Hard,
+    Shrinkage,
+    Soft,
+    SureShrink,
+    Universal,
+    oracle_gains,
+    projection_gains,
+)
 from gahb_theory.theory.risk import shrinkage_mse
 
-ALL = [oracle_gains, projection_gains, Hard(1.5), Soft(1.5), FixedGains(torch.tensor([0.0, 0.25, 0.5, 1.0]))]
+ALL = [
+    oracle_gains,
+    projection_gains,
+    Hard(1.5),
+    Soft(1.5),
+    Garrote(1.5),
+    Firm(1.0, 2.0),
+    Universal(),
+    Universal(Hard),
+    SureShrink(),
+    SureShrink(torch.tensor([0, 1, 0, 1])),
+    BayesShrink(),
+    BayesShrink(torch.tensor([0, 1, 0, 1])),
+    BlockJamesStein(),
+    BlockJamesStein(torch.tensor([0, 0, 1, 1])),
+    FixedGains(torch.tensor([0.0, 0.25, 0.5, 1.0])),
+]
 EVERY = pytest.mark.parametrize("shrinkage", ALL, ids=lambda s: getattr(s, "__name__", type(s).__name__))
 
 
@@ -82,7 +111,7 @@ def test_the_oracle_is_a_stationary_point_of_the_risk() -> None:
     torch.testing.assert_close(gradient, torch.zeros(2, 9, dtype=torch.float64), rtol=0, atol=1e-14)
 
 
-@pytest.mark.parametrize(("shrinkage", "mode"), [(Hard(2.0), "hard"), (Soft(2.0), "soft")])
+@pytest.mark.parametrize(("shrinkage", "mode"), [(Hard(2.0), "hard"), (Soft(2.0), "soft"), (Garrote(2.0), "garrote")])
 def test_thresholds_equal_pywavelets(shrinkage: Shrinkage, mode: str) -> None:
     c = normal(4, 50)
     expected = torch.from_numpy(pywt.threshold(c.numpy(), 2.0 * 0.3, mode))
@@ -145,7 +174,7 @@ def test_bad_coefficients_are_refused(shrinkage: Shrinkage, unchecked: None) -> 
         shrinkage(torch.zeros(1, 4, dtype=torch.int64), 0.1)
 
 
-@pytest.mark.parametrize("kind", [Hard, Soft])
+@pytest.mark.parametrize("kind", [Hard, Soft, Garrote, Firm])
 def test_bad_thresholds_are_refused(kind: type, unchecked: None) -> None:
     for threshold in (0.0, -1.0, math.inf):
         with pytest.raises(ValueError, match="threshold must be finite and above 0"):

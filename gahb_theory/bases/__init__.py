@@ -1,14 +1,44 @@
 """Orthonormal bases of images: one of the four nouns.
 
-Each module holds one family and states its atoms: `base` the contract, `pixels`, `fourier` (real Fourier and cosine
-bases), `wavelet`, `pca`, and `eigen`, the basis that a denoiser itself adapts to its input.
+Each module holds one family and states its atoms. Fixed: `pixels`, `fourier` (real Fourier and cosine bases), `wavelet`,
+`blocks` (block and lapped cosines, principal components of patches), `pca`. Adapted to an image by the search for a best
+basis: `bandlet` (with its `flows`, `quadtree` and `geometry`), `packets`, and `wedgelets`, which are a projection. Given
+by a matrix: `dense` (random, tangent to a manifold, of a known covariance), and `eigen`, the basis that a denoiser itself
+adapts to its input. `frames` are redundant, and marked so. `base` has the contract.
 """
 
+from gahb_theory.bases.bandlet import Bandlet
 from gahb_theory.bases.base import Basis
+from gahb_theory.bases.blocks import BlockDCT, LappedTransform, PatchPCA, SeparablePCA
+from gahb_theory.bases.dense import ConditionalKLT, DenseBasis, RandomBasis, Tangent
 from gahb_theory.bases.eigen import Eigenbasis
 from gahb_theory.bases.fourier import DCT, Fourier
+from gahb_theory.bases.frames import CycleSpinning
+from gahb_theory.bases.packets import WaveletPackets
 from gahb_theory.bases.pca import PCA
 from gahb_theory.bases.pixels import Pixels
 from gahb_theory.bases.wavelet import Wavelet
+from gahb_theory.bases.wedgelets import WedgeletPartition, Wedgelets
 
-__all__ = ["DCT", "PCA", "Basis", "Eigenbasis", "Fourier", "Pixels", "Wavelet"]
+__all__ = [
+    "DCT",
+    "PCA",
+    "Bandlet",
+    "Basis",
+    "BlockDCT",
+    "ConditionalKLT",
+    "CycleSpinning",
+    "DenseBasis",
+    "Eigenbasis",
+    "Fourier",
+    "LappedTransform",
+    "PatchPCA",
+    "Pixels",
+    "RandomBasis",
+    "SeparablePCA",
+    "Tangent",
+    "Wavelet",
+    "WaveletPackets",
+    "WedgeletPartition",
+    "Wedgelets",
+]

@@ -39,8 +39,17 @@ class Basis(ABC):
     def synthesis(self, c: Float[Tensor, "n k"], shape: Sequence[int] | None = None) -> Float[Tensor, "n c h w"]:
         """Images sum_k c_k e_k; `shape` = (channels, height, width) where they are not square and grey."""
 
-    def at(self, x: Float[Tensor, "n c h w"]) -> "Basis":
-        """The basis adapted to the images `x`; a fixed basis returns itself."""
+    @property
+    def is_adapted(self) -> bool:
+        """False for a dictionary of bases that `at` has not yet adapted to images."""
+        return True
+
+    def at(self, x: Float[Tensor, "n c h w"], threshold: float | Tensor | None = None) -> "Basis":
+        """The basis adapted to each of the images `x`; a fixed basis returns itself.
+
+        `threshold`, a number or a tensor of shape (batch,), is the level above which coefficients count, in the units
+        of the intensities; some adaptive bases need it.
+        """
         return self
 
     def atom_images(

@@ -29,7 +29,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.base import Basis
 
-__all__ = ["Wavelet"]
+__all__ = ["Wavelet", "level_matrix"]
 
 ORTHOGONAL_FAMILIES = ("haar", "db", "sym", "coif")  # dmey is left out: its filter is orthonormal only to 3e-3
 SMALLEST_COARSE_SIDE = 4
@@ -132,7 +132,7 @@ class Wavelet(Basis):
 
     def _split(self, x: Tensor, levels: int) -> Tensor:
         height, width = x.shape[-2:]
-        rows, columns = (_level_matrix(self.name, size, x.dtype, x.device) for size in (height, width))
+        rows, columns = (level_matrix(self.name, size, x.dtype, x.device) for size in (height, width))
         y = rows @ x @ columns.mT
         if levels == 1:
             return y
@@ -142,7 +142,7 @@ class Wavelet(Basis):
         height, width = y.shape[-2:]
         if levels > 1:
             y = _with_corner(y, self._join(y[..., : height // 2, : width // 2], levels - 1))
-        rows, columns = (_level_matrix(self.name, size, y.dtype, y.device) for size in (height, width))
+        rows, columns = (level_matrix(self.name, size, y.dtype, y.device) for size in (height, width))
         return rows.mT @ y @ columns
 
 
@@ -159,7 +159,7 @@ def _line_bands(size: int, levels: int) -> Tensor:
 
 
 @lru_cache(maxsize=128)
-def _level_matrix(name: str, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def level_matrix(name: str, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The orthogonal matrix W_n of one level: n/2 rows of low-pass above n/2 rows of high-pass."""
     halves = pywt.dwt(np.eye(size), name, mode="periodization", axis=0)
     with torch.inference_mode(False):  # a cached tensor must serve autograd later on

@@ -20,7 +20,7 @@ from gahb_theory import validate
 from gahb_theory.bases.base import Basis
 from gahb_theory.shrinkage import oracle_gains
 
-__all__ = ["gaussian_mse", "oracle_mse", "projection_mse", "shrinkage_mse"]
+__all__ = ["adapted", "coefficients", "gaussian_mse", "oracle_mse", "projection_mse", "refuse_frames", "shrinkage_mse"]
 
 
 def oracle_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
@@ -29,7 +29,7 @@ def oracle_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Tensor)
     Parameters
     ----------
     basis
-        An orthonormal basis; for an adaptive one give ``basis.at(x)``.
+        An orthonormal basis; a dictionary that is not adapted yet is adapted to `x` at the threshold sigma.
     x
         Clean images, shape (batch, channels, height, width).
     sigma
@@ -55,7 +55,7 @@ def oracle_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Tensor)
     >>> oracle_mse(Pixels(), torch.ones(1, 1, 2, 2), sigma=1.0)
     tensor([2.])
     """
-    c, outside = _coefficients(basis, x)
+    c, outside = coefficients(adapted(basis, x, sigma), x)
     level = validate.batch_sigma(sigma, c)
     return (level.square() * oracle_gains(c, sigma)).sum(dim=1) + outside
 
@@ -66,7 +66,7 @@ def projection_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Ten
     Parameters
     ----------
     basis
-        An orthonormal basis; for an adaptive one give ``basis.at(x)``.
+        An orthonormal basis; a dictionary that is not adapted yet is adapted to `x` at the threshold sigma.
     x
         Clean images, shape (batch, channels, height, width).
     sigma
@@ -92,7 +92,7 @@ def projection_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Ten
     >>> projection_mse(Pixels(), torch.tensor([[[[0.5, 2.0]]]]), sigma=1.0)
     tensor([1.2500])
     """
-    c, outside = _coefficients(basis, x)
+    c, outside = coefficients(adapted(basis, x, sigma), x)
     return torch.minimum(c.square(), validate.batch_sigma(sigma, c).square()).sum(dim=1) + outside
 
 
@@ -166,13 +166,23 @@ def gaussian_mse(variances: Float[Tensor, " k"], sigma: float | Float[Tensor, " 
     return (rows * noise / (rows + noise)).sum(dim=1).reshape(levels.shape)
 
 
-def _coefficients(basis: Basis, x: Tensor) -> tuple[Tensor, Tensor | float]:
-    """Coefficients of `x`, and the energy of each image outside the span of the basis."""
+def adapted(basis: Basis, x: Float[Tensor, "n c h w"], threshold: float | Tensor) -> Basis:
+    """Return the basis itself if it is adapted, else the dictionary adapted to each image at the threshold."""
+    return basis if basis.is_adapted else basis.at(x, threshold)
+
+
+def refuse_frames(basis: Basis) -> None:
+    """Refuse a redundant frame, where Parseval's equation does not hold."""
     if not basis.is_orthonormal:
         raise ValueError(
             f"{type(basis).__name__} is a redundant frame, where a sum over coefficients is not a squared error; "
             "use an orthonormal basis, or measure the risk of its denoiser with psnr_curve"
         )
+
+
+def coefficients(basis: Basis, x: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n k"], Float[Tensor, " n"] | float]:
+    """Coefficients of `x` in an orthonormal basis, and the energy of each image outside its span."""
+    refuse_frames(basis)
     c = basis.analysis(x)
     if c.shape[1] == x[0].numel():
         return c, 0.0

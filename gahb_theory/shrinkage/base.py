@@ -1,33 +1,27 @@
-"""The shrinkage: one of the four nouns.
+"""The contract of a shrinkage, and gains that are known beforehand: the oracles.
 
-In an orthonormal basis the noisy coefficients are c_k + sigma z_k. A shrinkage multiplies each by a gain lambda_k, and
+In an orthonormal basis the noisy coefficients are c_k + sigma z_k. With fixed gains lambda_k,
 
-    E ||x_hat - x||^2 = sum_k (1 - lambda_k)^2 c_k^2 + lambda_k^2 sigma^2
+    E ||x_hat - x||^2 = sum_k (1 - lambda_k)^2 c_k^2 + lambda_k^2 sigma^2 .
 
-if the gains are fixed. The smallest value is reached by the *oracle*, which knows the clean coefficients (equation 29
-of Kadkhodaie, Guth, Simoncelli, Mallat, ICLR 2024),
+The smallest value is reached by the *oracle*, which knows the clean coefficients (equation 29 of Kadkhodaie, Guth,
+Simoncelli, Mallat, ICLR 2024),
 
     lambda_k = c_k^2 / (c_k^2 + sigma^2),        E ||x_hat - x||^2 = sum_k c_k^2 sigma^2 / (c_k^2 + sigma^2) .
 
 Restricted to gains 0 and 1 the best is the projection 1{|c_k| > sigma}, whose risk sum_k min(c_k^2, sigma^2) is at
-most twice as large. Thresholding (Donoho and Johnstone 1994) puts the noisy coefficients in the place of the clean
-ones:
-
-    hard:  lambda_k = 1{|c_k| > T sigma},        soft:  lambda_k = max(0, 1 - T sigma / |c_k|) .
-
-A shrinkage is any callable (coefficients, sigma) -> gains, each of the shape of the coefficients.
+most twice as large.
 """
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
 
-__all__ = ["FixedGains", "Hard", "Shrinkage", "Soft", "oracle_gains", "projection_gains"]
+__all__ = ["FixedGains", "Shrinkage", "oracle_gains", "projection_gains"]
 
 
 @runtime_checkable
@@ -84,70 +78,6 @@ def projection_gains(c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Te
     tensor([[0., 1.]])
     """
     return (validate.coefficients(c).abs() > validate.batch_sigma(sigma, c)).to(c.dtype)
-
-
-@dataclass(frozen=True)
-class Hard:
-    """Hard thresholding: gains 1{|c_k| > T sigma}.
-
-    Parameters
-    ----------
-    threshold
-        T, in units of sigma, above 0. 3 is the usual choice; sqrt(2 log d) removes all the noise as d grows.
-
-    References
-    ----------
-    D. L. Donoho, I. M. Johnstone, Ideal spatial adaptation by wavelet shrinkage, Biometrika, 1994.
-
-    Examples
-    --------
-    >>> import torch
-    >>> Hard(3.0)(torch.tensor([[0.2, -0.5]]), sigma=0.1)
-    tensor([[0., 1.]])
-    """
-
-    threshold: float = 3.0
-
-    def __post_init__(self) -> None:
-        validate.positive(self.threshold, "threshold")
-
-    def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
-        """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
-        level = validate.batch_sigma(sigma, c)
-        return (validate.coefficients(c).abs() > self.threshold * level).to(c.dtype)
-
-
-@dataclass(frozen=True)
-class Soft:
-    """Soft thresholding: gains max(0, 1 - T sigma / |c_k|), which move every coefficient towards 0 by T sigma.
-
-    Continuous, and differentiable but at |c_k| = T sigma, so that a risk estimate may pass through it.
-
-    Parameters
-    ----------
-    threshold
-        T, in units of sigma, above 0.
-
-    References
-    ----------
-    D. L. Donoho, De-noising by soft-thresholding, IEEE Transactions on Information Theory, 1995.
-
-    Examples
-    --------
-    >>> import torch
-    >>> Soft(1.0)(torch.tensor([[0.0, 1.0, -4.0]]), sigma=1.0)
-    tensor([[0.0000, 0.0000, 0.7500]])
-    """
-
-    threshold: float = 3.0
-
-    def __post_init__(self) -> None:
-        validate.positive(self.threshold, "threshold")
-
-    def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
-        """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
-        threshold = self.threshold * validate.batch_sigma(sigma, c)
-        return 1 - threshold / torch.maximum(validate.coefficients(c).abs(), threshold)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,230 @@
+"""Put two bases side by side."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gahb_theory import validate
+from gahb_theory.bases import Basis, Eigenbasis, RandomBasis
+from gahb_theory.comparison import measures
+from gahb_theory.comparison.alignment import align
+from gahb_theory.comparison.result import Comparison, Side
+from gahb_theory.jacobians import Jacobian
+from gahb_theory.shrinkage import oracle_gains
+from gahb_theory.theory import decay_exponent, oracle_mse
+
+__all__ = ["compare"]
+
+ENOUGH = 0.99
+SHOWN = 32
+
+
+def compare(
+    a: Basis | Jacobian,
+    b: Basis | Jacobian,
+    x: Float[Tensor, "n c h w"] | None = None,
+    sigma: float | None = None,
+    *,
+    shape: tuple[int, int, int] | None = None,
+    rank: int | None = None,
+    coverage: Float[Tensor, "1 1 h w"] | None = None,
+    contour: Float[Tensor, "1 w"] | None = None,
+    names: tuple[str, str] | None = None,
+    cluster: float = 1e-3,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two orthonormal bases, or the eigenbasis of a Jacobian with a basis.
+
+    Atoms that come with eigenvalues or variances are taken in their order. Those of any other basis are taken in the order
+    of the mean over images of <x, e_k>^2 if images are given, else as they come.
+
+    Parameters
+    ----------
+    a, b
+        Bases, possibly partial, or Jacobians, whose eigenbasis is then taken. Adaptive bases must be adapted to one image.
+    x
+        Clean images, shape (n, channels, height, width), for energies, decay and oracle risks; one image is usual.
+    sigma
+        Noise level for oracle risks, gains, and the weighted overlap; it needs `x`.
+    shape
+        (channels, height, width), where neither `x` nor the bases tell it.
+    rank
+        Number of atoms for principal angles, coherence and Procrustes; None takes the number of coefficients of `x`
+        above the noise in the second basis, or an eighth of the pixels, and no more than either basis has.
+    coverage, contour
+        Ground truth of a contour, see `align`, such as fields of `CAlpha().scene(1)`.
+    names
+        How to call the two in tables and figures.
+    cluster
+        Eigenvalues that differ by no more belong to one cluster.
+    seed
+        Of the random span that principal angles are compared with.
+
+    Returns
+    -------
+    A `Comparison`.
+
+    Raises
+    ------
+    ValueError
+        If a basis is a redundant frame, or if the shapes do not fit.
+
+    Examples
+    --------
+    >>> from gahb_theory.bases import DCT, Wavelet
+    >>> from gahb_theory.images import CAlpha
+    >>> result = compare(DCT(), Wavelet("db4"), CAlpha(alpha=2.0, size=32).sample(1), sigma=0.05)
+    >>> result.second.oracle_mse < result.first.oracle_mse
+    True
+    """
+    if sigma is not None and x is None:
+        raise ValueError("sigma needs images x: the oracle looks at their coefficients")
+    if x is not None:
+        validate.images(x, "x")
+    bases = [side.eigenbasis() if isinstance(side, Jacobian) else side for side in (a, b)]
+    target = _shape(bases, x, shape)
+    dtype = torch.float64 if x is None else x.dtype
+    called = names or _names(bases)
+    atoms, sides = [], []
+    for basis, name in zip(bases, called, strict=True):
+        rows = _atoms(basis, target, dtype)
+        order = _order(basis, x)
+        rows = rows if order is None else rows[order]
+        atoms.append(rows)
+        sides.append(_side(basis, rows, order, name, x, sigma, target, coverage, contour))
+    u, v = atoms
+    kept = None if x is None or sigma is None else _above(bases[1], x, sigma, v)
+    fits = min(len(u), len(v))
+    if rank is None:
+        rank = max(1, min(fits, target[0] * target[1] * target[2] // 8 if kept is None else len(kept)))
+    validate.integer(rank, "rank", 1, fits)
+    d = u.shape[1]
+    ranks = np.unique([*np.geomspace(1, fits, 40).round().astype(int), rank])
+    chance = np.array([measures.overlap_of_chance(int(r), int(r), d) for r in ranks])
+    null = RandomBasis.draw(target, components=rank, seed=seed).atoms.to(u)
+    gains = sides[0].gains
+    weights = None if gains is None else torch.from_numpy(gains).to(u)
+    eigenvalues = bases[0].eigenvalues if isinstance(bases[0], Eigenbasis) else None
+    distance = None
+    if eigenvalues is not None:
+        distances, sizes = measures.procrustes(eigenvalues[:rank].to(u), u[:rank], v[:rank], cluster)
+        distance = float((distances.square() * torch.tensor(sizes).to(u)).sum() / rank) ** 0.5
+    return Comparison(
+        first=sides[0],
+        second=sides[1],
+        dimension=d,
+        images=0 if x is None else len(x),
+        sigma=sigma,
+        rank=rank,
+        angles=np.degrees(measures.principal_angles(u[:rank], v[:rank]).cpu().double().numpy()),
+        angles_of_chance=np.degrees(measures.principal_angles(u[:rank], null).cpu().double().numpy()),
+        ranks=ranks,
+        overlap=measures.overlap_curve(u, v, ranks.tolist()).cpu().double().numpy(),
+        overlap_of_chance=chance[:, 0],
+        overlap_spread=chance[:, 1],
+        weighted_overlap=None if weights is None or kept is None else measures.weighted_overlap(weights, u, kept),
+        weighted_rank=None if weights is None or kept is None else len(kept),
+        coherence=measures.coherence(u[:rank], v),
+        effective_atoms=float(measures.effective_atoms(u[:rank], v).mean()),
+        procrustes=distance,
+        band_of_chance=None if coverage is None else align(v[:1].reshape(1, *target), coverage).band_of_chance,
+    )
+
+
+def _side(
+    basis: Basis,
+    rows: Tensor,
+    order: Tensor | None,
+    name: str,
+    x: Tensor | None,
+    sigma: float | None,
+    shape: tuple[int, int, int],
+    coverage: Tensor | None,
+    contour: Tensor | None,
+) -> Side:
+    """What is known of one basis on its own; `rows` are its atoms in the order that is compared."""
+    found: dict[str, Any] = dict.fromkeys(
+        ("energy", "best_energy", "energy_area", "terms", "decay", "oracle_mse", "gains", "dimensions")
+    ) | dict.fromkeys(("band_energy", "alignment", "frequency"))
+    gains = basis.eigenvalues if isinstance(basis, Eigenbasis) else None
+    if x is not None:
+        centred = x - x.mean(dim=(1, 2, 3), keepdim=True)  # the mean would hide everything else
+        squares = (centred.flatten(1) @ rows.mT).square()
+        total = centred.square().sum(dim=(1, 2, 3)).clamp(min=torch.finfo(x.dtype).tiny)[:, None]
+        best = squares.sort(dim=1, descending=True).values
+        curves = [(s.cumsum(dim=1) / total).mean(dim=0).cpu().double().numpy() for s in (squares, best)]
+        found["energy"], found["best_energy"] = curves
+        weights = 1 / np.arange(1, len(rows) + 1)
+        found["energy_area"] = float((weights * curves[1]).sum() / weights.sum())
+        found["terms"] = int((curves[1] < ENOUGH).sum()) + 1 if curves[1][-1] >= ENOUGH else None
+        try:
+            found["decay"] = asdict(decay_exponent(basis, x))
+        except ValueError:  # too few coefficients that are not zero
+            found["decay"] = None
+        if sigma is not None:
+            found["oracle_mse"] = float(oracle_mse(basis, x, sigma).mean())
+            if gains is None:
+                gains = oracle_gains(x.flatten(1) @ rows.mT, sigma).mean(dim=0)
+    if gains is not None:
+        found["gains"] = gains.detach().cpu().double().numpy()
+        found["dimensions"] = measures.effective_dimensions(gains.detach().double())
+    if coverage is not None:
+        result = align(rows[:SHOWN].reshape(-1, *shape), coverage, contour)
+        found["band_energy"] = result.band_energy.cpu().double().numpy()
+        found["alignment"] = result.alignment.cpu().double().numpy()
+        found["frequency"] = None if result.frequency is None else result.frequency.cpu().double().numpy()
+    return Side(name=name, atoms=len(rows), **found)
+
+
+def _atoms(basis: Basis, shape: tuple[int, int, int], dtype: torch.dtype) -> Tensor:
+    """The atoms as rows (k, d)."""
+    given = getattr(basis, "atoms", None)
+    d = shape[0] * shape[1] * shape[2]
+    if isinstance(given, Tensor) and given.ndim == 2 and given.shape[1] == d:
+        return given.detach().to(dtype)
+    probe = basis.analysis(torch.zeros(1, *shape, dtype=dtype))
+    with torch.no_grad():
+        return basis.synthesis(torch.eye(probe.shape[1], dtype=dtype), shape).flatten(1)
+
+
+def _order(basis: Basis, x: Tensor | None) -> Tensor | None:
+    """Order of the mean energy of the images; None keeps the order of the basis."""
+    ordered = hasattr(basis, "variances") and hasattr(basis, "atoms")
+    if x is None or ordered or isinstance(basis, Eigenbasis):
+        return None
+    return basis.analysis(x).detach().square().mean(dim=0).argsort(descending=True, stable=True)
+
+
+def _above(basis: Basis, x: Tensor, sigma: float, rows: Tensor) -> Tensor:
+    """Atoms of the second basis whose mean squared coefficient exceeds sigma^2; at least one."""
+    energy = (x.flatten(1) @ rows.mT).square().mean(dim=0)
+    chosen = (energy > sigma**2).nonzero()[:, 0]
+    return rows[chosen] if len(chosen) else rows[energy.argmax()][None]
+
+
+def _shape(bases: list[Basis], x: Tensor | None, shape: tuple[int, int, int] | None) -> tuple[int, int, int]:
+    for basis in bases:
+        if not basis.is_orthonormal:
+            raise ValueError(f"{type(basis).__name__} is a redundant frame; only orthonormal bases are compared")
+        if not basis.is_adapted:
+            raise ValueError(f"{type(basis).__name__} is not adapted yet; adapt it to one image with at(x, threshold)")
+    known = [shape, None if x is None else tuple(x.shape[1:])]
+    known += [getattr(basis, "image_shape", None) for basis in bases]
+    found = {tuple(s) for s in known if s is not None}
+    if len(found) != 1:
+        raise ValueError(
+            f"the images must have one shape, got {sorted(found)}; give shape=(channels, height, width), or images x"
+            if not found
+            else f"the images and bases must have one shape, got {sorted(found)}"
+        )
+    (one,) = found
+    return one  # type: ignore[return-value]
+
+
+def _names(bases: list[Basis]) -> tuple[str, str]:
+    first, second = (type(basis).__name__ for basis in bases)
+    return (first, second) if first != second else (f"{first} 1", f"{second} 2")

@@ -1,0 +1,135 @@
+"""How good a shrinkage is: its risk if the clean coefficients are known, Stein's estimate if they are not.
+
+For a function h of one coefficient the risk at c is an integral over the normal density,
+
+    r(c) = E (h(c + sigma z) - c)^2,        z ~ N(0, 1),
+
+and for any shrinkage h that is weakly differentiable Stein (1981) found an estimate from the noisy coefficients alone,
+
+    SURE(c) = ||h(c) - c||^2 + 2 sigma^2 sum_k dh_k / dc_k - k sigma^2,        E SURE = E ||h - clean||^2 .
+
+A hard threshold jumps, and so does a soft threshold that is chosen as the minimum of an estimate: they are not weakly
+differentiable, and the estimate is too low for them.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gahb_theory import validate
+from gahb_theory.randomness import Component, uniforms
+from gahb_theory.shrinkage.base import FixedGains, Shrinkage
+
+__all__ = ["stein_risk", "threshold_risk"]
+
+REACH = 9.0
+NODES = 4501
+CHUNK = 2**22
+
+
+def threshold_risk(shrinkage: Shrinkage, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
+    """Risk E (h(c + sigma z) - c)^2 of each coefficient, for a shrinkage that looks at one coefficient at a time.
+
+    The integral is a sum over a grid of 4501 points within 9 sigma, which is exact to rounding for smooth h, to 1e-5
+    sigma^2 where h has kinks, and to about 0.002 T^2 sigma^2 where it jumps by T sigma.
+
+    Parameters
+    ----------
+    shrinkage
+        `Hard`, `Soft`, `Garrote`, `Firm`, or a callable with an attribute `is_separable` that is True.
+    c
+        Clean coefficients, shape (batch, k).
+    sigma
+        Noise level: a number or a tensor of shape (batch,), in (0, 10].
+
+    Returns
+    -------
+    Shape (batch, k), in squared units of intensity.
+
+    Examples
+    --------
+    Far above the threshold soft thresholding costs T^2 sigma^2 beyond the noise:
+
+    >>> import torch
+    >>> from gahb_theory.shrinkage.thresholds import Soft
+    >>> threshold_risk(Soft(2.0), torch.tensor([[100.0]], dtype=torch.float64), sigma=1.0).round(decimals=4)
+    tensor([[5.]], dtype=torch.float64)
+    """
+    validate.coefficients(c)
+    _separable(shrinkage)
+    level = validate.batch_sigma(sigma, c).expand(c.shape[0], 1)
+    z = torch.linspace(-REACH, REACH, NODES, dtype=c.dtype, device=c.device)
+    weights = torch.exp(-z.square() / 2)
+    weights = weights / weights.sum()
+    flat, levels = c.reshape(-1, 1), level.expand_as(c).reshape(-1)
+    risks = []
+    for start in range(0, len(flat), CHUNK // NODES):
+        clean, noise = flat[start : start + CHUNK // NODES], levels[start : start + CHUNK // NODES]
+        noisy = clean + noise[:, None] * z
+        risks.append(((shrinkage(noisy, noise) * noisy - clean).square() * weights).sum(dim=1))
+    return torch.cat(risks).reshape(c.shape)
+
+
+def stein_risk(
+    shrinkage: Shrinkage, c: Float[Tensor, "n k"], sigma: float | Tensor, probes: int = 16, seed: int = 0
+) -> Float[Tensor, " n"]:
+    """Stein's unbiased estimate of the risk of a shrinkage, from noisy coefficients.
+
+    Parameters
+    ----------
+    shrinkage
+        A weakly differentiable shrinkage; neither `Hard` nor `SureShrink`. If its attribute `is_separable` is True, or if
+        it is `FixedGains`, the divergence is exact; else it is the mean of products with random signs (Hutchinson
+        1990), unbiased too.
+    c
+        Noisy coefficients in an orthonormal basis, shape (batch, k).
+    sigma
+        Noise level: a number or a tensor of shape (batch,), in (0, 10].
+    probes, seed
+        Number of products, and the seed of their signs.
+
+    Returns
+    -------
+    Shape (batch,), summed over coefficients. It may be negative for one image.
+
+    References
+    ----------
+    C. Stein, Estimation of the mean of a multivariate normal distribution, Annals of Statistics, 1981.
+
+    Examples
+    --------
+    The identity has risk k sigma^2, whatever the coefficients:
+
+    >>> import torch
+    >>> stein_risk(FixedGains(torch.ones(4)), torch.rand(1, 4), sigma=0.5)
+    tensor([1.])
+    """
+    validate.coefficients(c)
+    validate.integer(probes, "probes", 1)
+    noise = validate.batch_sigma(sigma, c).square()
+    exact = isinstance(shrinkage, FixedGains) or getattr(shrinkage, "is_separable", False)
+
+    def shrunk(noisy: Tensor) -> Tensor:
+        return shrinkage(noisy, sigma) * noisy
+
+    divergence = torch.zeros(c.shape[0], dtype=c.dtype, device=c.device)
+    count = 1 if exact else probes
+    for probe in range(count):
+        signs = torch.ones_like(c)
+        if not exact:
+            u = uniforms(c.shape[0], c.shape[1], seed=seed + probe, component=Component.NOISE)
+            signs = torch.where(u.to(c) < 0.5, -1.0, 1.0).to(c.dtype)
+        with torch.enable_grad():
+            point = c.detach().requires_grad_()
+            (product,) = torch.autograd.grad((shrunk(point) * signs).sum(), point)  # J^T signs
+        divergence = divergence + (signs * product).sum(dim=1) / count
+    residual = (shrunk(c) - c).square().sum(dim=1)
+    return residual + (2 * divergence - c.shape[1]) * noise[:, 0]
+
+
+def _separable(shrinkage: Shrinkage) -> None:
+    if not getattr(shrinkage, "is_separable", False):
+        raise ValueError(
+            f"{type(shrinkage).__name__} looks at more than one coefficient at a time (its is_separable is not True), so "
+            "its risk is not an integral over one; use stein_risk, or measure it"
+        )

@@ -1,0 +1,158 @@
+"""Nonlinear approximation: the error of the best M terms, and how fast it decays.
+
+    x_M = sum of the M terms <x, e_k> e_k with the largest |<x, e_k>|,        ||x - x_M||^2 = sum_{k > M} c_(k)^2 ,
+
+with the coefficients sorted by magnitude. If c_(k)^2 ~ k^-(alpha + 1), then ||x - x_M||^2 ~ M^-alpha, and the oracle
+risk has slope alpha / (alpha + 1) (Kadkhodaie, Guth, Simoncelli, Mallat, ICLR 2024, appendix D). Each basis of an
+adaptive dictionary is the best one for one threshold T only; the error of the dictionary is the curve over T of
+(M(T), ||x - x_M(T)||^2), where M counts the coefficients and the parameters of the geometry.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gahb_theory import validate
+from gahb_theory.bases.base import Basis
+from gahb_theory.theory.rates import decay_to_slope, fit_slope
+from gahb_theory.theory.risk import coefficients
+
+__all__ = ["DecayFit", "approximation_error", "decay_exponent"]
+
+POINTS = 48
+
+
+def approximation_error(
+    basis: Basis, x: Float[Tensor, "n c h w"], M: int | Sequence[int] | Int[Tensor, " m"]
+) -> Float[Tensor, "..."]:
+    """Squared error ||x - x_M||^2 of the best M terms in a basis.
+
+    Parameters
+    ----------
+    basis
+        An orthonormal basis; an adaptive one must be adapted, ``basis.at(x, threshold)``.
+    x
+        Images, shape (batch, channels, height, width).
+    M
+        Number of terms, between 0 and the number of atoms, or several numbers.
+
+    Returns
+    -------
+    Shape (batch,), or (batch, m) for m numbers of terms; summed over pixels.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gahb_theory.bases import Pixels
+    >>> approximation_error(Pixels(), torch.tensor([[[[1.0, 3.0], [2.0, 0.0]]]]), [0, 1, 2])
+    tensor([[14.,  5.,  1.]])
+    """
+    c, outside = coefficients(basis, x)
+    many = isinstance(M, Sequence | Tensor)
+    asked = M.tolist() if isinstance(M, Tensor) else M if isinstance(M, Sequence) else [M]
+    numbers = [validate.integer(m, "M", 0, c.shape[1]) for m in asked]
+    energies = c.square().sort(dim=1).values  # ascending, so that small numbers are added first
+    tails = torch.cat([torch.zeros_like(energies[:, :1]), energies.cumsum(dim=1)], dim=1)
+    kept = torch.as_tensor(numbers, device=c.device)
+    errors = tails[:, c.shape[1] - kept] + (outside[:, None] if isinstance(outside, Tensor) else outside)
+    return errors if many else errors[:, 0]
+
+
+@dataclass(frozen=True)
+class DecayFit:
+    """A fitted exponent alpha of c_(k)^2 ~ k^-(alpha + 1), that is ||x - x_M||^2 ~ M^-alpha, with its interval."""
+
+    exponent: float
+    low: float
+    high: float
+    window: tuple[int, int]
+    """Smallest and largest rank k of the fit."""
+    points: int
+    """Number of ranks in the fit, evenly spaced in log k."""
+    method: str
+    """Where the interval comes from."""
+    confidence: float = 0.95
+
+    @property
+    def slope(self) -> float:
+        """The slope alpha / (alpha + 1) of the oracle risk that goes with the exponent; 0 if alpha is not above 0."""
+        return decay_to_slope(self.exponent + 1) if self.exponent > 0 else 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"exponent {self.exponent:.3f}, {100 * self.confidence:g} % interval [{self.low:.3f}, {self.high:.3f}] "
+            f"({self.method}; {self.points} ranks in [{self.window[0]}, {self.window[1]}])"
+        )
+
+
+def decay_exponent(
+    basis: Basis,
+    x: Float[Tensor, "n c h w"],
+    window: tuple[int, int] | None = None,
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> DecayFit:
+    """Fit the decay of the sorted squared coefficients of images in a basis.
+
+    The mean over images of c_(k)^2 is fitted in log-log by least squares. With several images the interval is a
+    bootstrap over images; with one it is Student's t of the distance of the points from a line, which is too short,
+    because sorted coefficients are not independent.
+
+    Parameters
+    ----------
+    basis
+        An orthonormal basis; an adaptive one must be adapted, ``basis.at(x, threshold)``, and ranks far beyond the number
+        of coefficients above that threshold say nothing about it.
+    x
+        Images, shape (batch, channels, height, width).
+    window
+        Smallest and largest rank; None means from 8 to an eighth of the number of atoms. Ranks where some coefficient
+        is zero to rounding are left out at the end; the result says which window was used.
+    confidence, resamples, seed
+        As for `fit_slope`.
+
+    Raises
+    ------
+    ValueError
+        If fewer than 3 ranks are left in the window.
+
+    References
+    ----------
+    Kadkhodaie, Guth, Simoncelli, Mallat, ICLR 2024, equation 13.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gahb_theory.bases import Pixels
+    >>> rank = torch.arange(1, 4097, dtype=torch.float64)
+    >>> fit = decay_exponent(Pixels(), (rank**-1.5).reshape(1, 1, 64, 64))  # squares decay like k^-3
+    >>> round(fit.exponent, 6), fit.window
+    (2.0, (8, 512))
+    """
+    c, _ = coefficients(basis, x)
+    count = c.shape[1]
+    low, high = (8, max(8, count // 8)) if window is None else window
+    validate.integer(low, "the smallest rank of window", 1, count)
+    validate.integer(high, "the largest rank of window", low, count)
+    energies = c.detach().square().sort(dim=1, descending=True).values.cpu().double().numpy()
+    rounding = energies[:, :1] * (count * torch.finfo(c.dtype).eps ** 2)
+    usable = np.flatnonzero((energies > rounding).all(axis=0))
+    high = min(high, int(usable.max()) + 1 if usable.size else 0)
+    if high - low < 2:
+        raise ValueError(
+            f"a decay needs at least 3 ranks with coefficients that are not zero, got ranks {low} to {high}; "
+            "widen the window, or take larger images"
+        )
+    ranks = np.unique(np.geomspace(low, high, POINTS).round().astype(int))
+    values = energies[:, ranks - 1].T
+    # with sigma = sqrt(k) the slope against log sigma^2 is the slope against log k
+    fit = fit_slope(
+        np.sqrt(ranks), values if len(x) > 1 else values[:, 0], None, confidence, resamples=resamples, seed=seed
+    )
+    edges = (int(ranks[0]), int(ranks[-1]))
+    return DecayFit(-fit.slope - 1, -fit.high - 1, -fit.low - 1, edges, fit.points, fit.method, confidence)
