@@ -4,7 +4,8 @@
 `krylov` the iteration they use where J is not formed, and `singular` the result of `svd`.
 """
 
-from gahb_theory.jacobians.operator import Jacobian, Products, jacobian
+from gahb_theory.jacobians.engines import jacobian
+from gahb_theory.jacobians.operator import Jacobian, Products
 from gahb_theory.jacobians.singular import SVD
 from gahb_theory.jacobians.spectra import eigenbasis, svd
 

@@ -190,7 +190,7 @@ def test_refuses_a_rectangle(operator):
 
 
 @pytest.mark.parametrize("k", [3, None])
-def test_refuses_rows_that_are_not_finite(image, k):
+def test_refuses_rows_that_are_not_finite(image, by_autograd, k):
     def f(y, sigma):  # finite at y, and so is the first gradient, which looks at one direction
         return OverflowingGradient.apply(y)
 
@@ -198,7 +198,7 @@ def test_refuses_rows_that_are_not_finite(image, k):
     error, message = (
         (ValueError, "matrix of the Jacobian must be finite") if k is None else (RuntimeError, "not finite")
     )
-    J = jacobian(f, y, SIGMA)
+    J = by_autograd(f, y, SIGMA)
     if k is not None:
         J.matvec(y.flatten())
     OverflowingGradient.broken = True
