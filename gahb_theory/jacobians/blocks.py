@@ -14,7 +14,7 @@ from torch.nn import functional
 from gahb_theory.jacobians.autograd import NOT_FINITE
 from gahb_theory.jacobians.maps import Window
 
-__all__ = ["lacks_memory", "on_columns", "sparse_rows", "whole_rows", "window_columns"]
+__all__ = ["lacks_memory", "on_columns", "scipy_operator", "sparse_rows", "whole_rows", "window_columns"]
 
 NO_MEMORY = ("out of memory", "can't allocate memory")
 Group = tuple[Tensor, Tensor, Window]
@@ -72,6 +72,23 @@ def sparse_rows(groups: Iterable[Group], entries: Tensor, shape: tuple[int, int]
         columns[places] = numbers.to(integers)
     parts = (values.cpu().numpy(), columns.cpu().numpy(), starts.to(integers).cpu().numpy())
     return csr_array(parts, shape=shape)
+
+
+def scipy_operator(
+    matvec: Callable[[Tensor], Tensor], rmatvec: Callable[[Tensor], Tensor], shape: tuple[int, int], like: Tensor
+) -> Any:
+    """The two products as a `scipy.sparse.linalg.LinearOperator` on numpy arrays in single or double precision."""
+    import numpy as np
+    from scipy.sparse.linalg import LinearOperator
+
+    precision = torch.float64 if like.dtype == torch.float64 else torch.float32
+
+    def on_arrays(product: Callable[[Tensor], Tensor]) -> Callable[[Any], Any]:
+        return lambda v: product(torch.tensor(np.ascontiguousarray(v)).to(like)).cpu().to(precision).numpy()
+
+    forward, backward = on_arrays(matvec), on_arrays(rmatvec)
+    dtype = np.float64 if precision == torch.float64 else np.float32
+    return LinearOperator(shape, dtype=dtype, matvec=forward, rmatvec=backward, matmat=forward, rmatmat=backward)
 
 
 def lacks_memory(error: BaseException) -> bool:

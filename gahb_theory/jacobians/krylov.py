@@ -28,9 +28,9 @@ __all__ = ["RitzPairs", "top_eigenpairs"]
 
 ALLOWED = 10.0
 """Eigenvalues that differ by less, in units of tol ||S||, count as equal."""
-STRIDE = 4
-"""Products between two looks at the residuals."""
-SHORTEST_LOOK = 12
+STRIDE = 2
+"""Products between two looks at the residuals, at the least; a twentieth of the basis where that is more."""
+SHORTEST_LOOK = 8
 """Products with which the complement is looked at, at the least."""
 SAVE_SECONDS = 20.0
 """Time between two checkpoints."""
@@ -140,9 +140,10 @@ def top_eigenpairs(
     block
         Number of directions in one product.
     checkpoint
-        A file (.npz) that holds the basis now and then. Where it exists, the iteration goes on from there.
+        A file (.npz) that holds the basis now and then. Where it exists, the iteration goes on from there; it is
+        removed at the end.
     """
-    size = min(dimension, max(2 * k + 20, k + 50) + block)
+    size = min(dimension, 4 * k + 30 + block)
     basis = _begin(apply, dimension, start, block, checkpoint)
     limit, restarts, saved = 10 * dimension if max_iterations is None else max_iterations, 0, time.monotonic()
     while True:
@@ -154,17 +155,20 @@ def top_eigenpairs(
         full = basis.vectors.shape[1] == dimension
         found = len(residuals) == k and bool((residuals <= tol * scale).all())
         if full or (found and not _missed(basis, float(values[k - 1]), tol, scale)) or restarts >= limit:
+            if checkpoint is not None:
+                Path(checkpoint).unlink(missing_ok=True)
             return RitzPairs(values[:k], basis.vectors @ top, residuals, scale, full or found, basis.products)
         if found:
             continue  # the basis now holds what was missed
-        if basis.vectors.shape[1] + STRIDE * block > size:
+        stride = max(STRIDE, basis.vectors.shape[1] // 20)
+        if basis.vectors.shape[1] + stride * block > size:
             restarts += 1
             basis.rotate(rotation[:, : k + (size - k) // 2])
             if checkpoint is not None and time.monotonic() - saved >= SAVE_SECONDS:
                 _save(checkpoint, basis)
                 saved = time.monotonic()
         direction = defects[:, residuals.argsort(descending=True)[:block]]
-        for _ in range(STRIDE):
+        for _ in range(stride):
             if basis.vectors.shape[1] + direction.shape[1] > dimension:
                 direction = direction[:, : dimension - basis.vectors.shape[1]]
             if direction.shape[1] == 0:
@@ -200,7 +204,7 @@ def _missed(basis: _Basis, smallest: float, tol: float, scale: float) -> bool:
     while True:
         images = torch.cat([images, basis.apply(inner[:, -1:])], dim=1)
         basis.products, steps = basis.products + 1, steps + 1
-        if steps == room or (steps >= SHORTEST_LOOK and steps % STRIDE == 0):
+        if steps == room or (steps >= SHORTEST_LOOK and steps % 4 == 0):
             small = inner.mT @ images
             values, rotation = torch.linalg.eigh((small + small.mT) / 2)
             vector, image = inner @ rotation[:, -1], images @ rotation[:, -1]

@@ -21,8 +21,16 @@ from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis
-from gahb_theory.jacobians.blocks import lacks_memory, on_columns, sparse_rows, whole_rows, window_columns
+from gahb_theory.jacobians.blocks import (
+    lacks_memory,
+    on_columns,
+    scipy_operator,
+    sparse_rows,
+    whole_rows,
+    window_columns,
+)
 from gahb_theory.jacobians.maps import Window
+from gahb_theory.jacobians.nonnormal import Polar, Schur, Spectrum
 from gahb_theory.jacobians.singular import SVD
 from gahb_theory.jacobians.windows import WindowedProducts, block_side, row_blocks, row_entries
 
@@ -158,16 +166,14 @@ class Jacobian:
     def sparse_matrix(self) -> Any:
         """J as a `scipy.sparse.csr_array`, with the entries that the receptive field allows; not kept.
 
-        Smaller than the dense matrix if the receptive field is smaller than the image, and exact: the entries left out
-        are 0 by construction. The indices are of 32 bits where that is enough. Where no receptive field is known, the
-        dense matrix is formed first.
+        Exact: the entries left out are 0 by construction. Where no receptive field is known, the dense matrix is formed.
         """
         engine: Any = self._products
         if not isinstance(engine, WindowedProducts):
             from scipy.sparse import csr_array
 
             return csr_array(self.matrix().cpu().numpy())
-        shape = self._window_shape()
+        shape = cast(tuple[int, int, int], self.output_shape)
 
         def fill() -> Any:
             side = block_side(engine, shape, self.chunk, self.device)
@@ -175,9 +181,6 @@ class Jacobian:
             return sparse_rows(self._blocks(torch.arange(self.shape[0])), entries, self.shape, self._y)
 
         return self._halving(fill)
-
-    def _window_shape(self) -> tuple[int, int, int]:
-        return cast(tuple[int, int, int], self.output_shape)
 
     def diagonal(self) -> Float[Tensor, " d"]:
         """The diagonal of J, exactly, without keeping J: how much each pixel of the output owes to itself."""
@@ -236,29 +239,27 @@ class Jacobian:
 
         return svd(self, k)
 
+    def eig(self) -> Spectrum:
+        """All eigenvalues of J itself, most of them complex for a trained network; see `gahb_theory.jacobians.eig`."""
+        from gahb_theory.jacobians.schur import eig
+
+        return eig(self)
+
+    def schur(self) -> Schur:
+        """The real Schur form of J; see `gahb_theory.jacobians.schur`."""
+        from gahb_theory.jacobians.schur import schur
+
+        return schur(self)
+
+    def polar(self) -> Polar:
+        """J = U P with U orthogonal and P symmetric; see `gahb_theory.jacobians.polar`."""
+        from gahb_theory.jacobians.schur import polar
+
+        return polar(self)
+
     def to_scipy(self) -> Any:
         """The same map as a `scipy.sparse.linalg.LinearOperator`, on numpy arrays in single or double precision."""
-        import numpy as np
-        from scipy.sparse.linalg import LinearOperator
-
-        precision = torch.float64 if self.dtype == torch.float64 else torch.float32
-
-        def on_arrays(product: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], np.ndarray]:
-            def call(v: np.ndarray) -> np.ndarray:
-                block = torch.tensor(np.ascontiguousarray(v)).to(self.dtype).to(self.device)
-                return product(block).cpu().to(precision).numpy()
-
-            return call
-
-        forward, backward = on_arrays(self.matvec), on_arrays(self.rmatvec)
-        return LinearOperator(
-            self.shape,
-            dtype=np.float64 if precision == torch.float64 else np.float32,
-            matvec=forward,
-            rmatvec=backward,
-            matmat=forward,
-            rmatmat=backward,
-        )
+        return scipy_operator(self.matvec, self.rmatvec, self.shape, self._y)
 
     def _indices(self, indices: Sequence[int] | Tensor, name: str, count: int) -> Tensor:
         listed = indices.tolist() if isinstance(indices, Tensor) else indices
@@ -294,7 +295,7 @@ class Jacobian:
         indices = indices.to(self.device)
         with bar as progress:
             if isinstance(self._products, WindowedProducts):
-                shape = self._window_shape()
+                shape = cast(tuple[int, int, int], self.output_shape)
                 side = block_side(self._products, shape, self.chunk, self.device)
                 groups = row_blocks(self._products, indices, shape, side, self.chunk, self._y)
             else:
