@@ -148,8 +148,9 @@ def dimension_by_normal_bundle(
 ) -> DimensionEstimate:
     """D minus the rank of the scores at noisy copies of x, the rank where their singular values drop most.
 
-    Around a manifold the score points back to it, so that many scores span the normal space. The drop is looked for in
-    the logarithm of the singular values. Needs a sigma that is small beside the radius of curvature.
+    Around a manifold the score points back to it, so that many scores, less their mean, span the normal space; the mean
+    is taken off since the density along the manifold has a gradient too. The drop is looked for in the logarithm of the
+    singular values. Needs a sigma that is small beside the radius of curvature.
 
     Parameters
     ----------
@@ -174,14 +175,15 @@ def dimension_by_normal_bundle(
     level = validate.sigma_level(sigma)
     d = x.numel()
     count = 4 * d if samples is None else validate.integer(samples, "samples", d)
-    gram = torch.zeros(d, d, dtype=torch.float64)
+    gram, total = torch.zeros(d, d, dtype=torch.float64), torch.zeros(d, dtype=torch.float64)
     for start in range(0, count, batch_size):
         number = min(batch_size, count - start)
         y = add_noise(x.expand(number, -1, -1, -1), level, seed=seed, start=start)
         with torch.no_grad():
             scores = ((f(y, level) - y) / level**2).flatten(1).cpu().double()
-        gram += scores.mT @ scores
-    spectrum = torch.linalg.eigvalsh(gram / count).flip(0).clamp(min=0).sqrt()
+        gram, total = gram + scores.mT @ scores, total + scores.sum(dim=0)
+    covariance = gram / count - torch.outer(total, total) / count**2
+    spectrum = torch.linalg.eigvalsh(covariance).flip(0).clamp(min=0).sqrt()
     logs = spectrum.clamp(min=float(spectrum[0]) * 1e-12).log()
     drops = -logs.diff()
     order = drops.argsort(descending=True, stable=True)

@@ -176,19 +176,22 @@ def posterior_moments(
 
 
 def _first(g: Tensor, h: float, order: int) -> float:
-    weights: dict[int, list[float]] = {2: [0, 0, -1, 0, 1, 0, 0], 4: [0, 1 / 6, -4 / 3, 0, 4 / 3, -1 / 6, 0]}
+    weights: dict[int, list[float | int]] = {2: [0, 0, -1, 0, 1, 0, 0], 4: [0, 1 / 6, -4 / 3, 0, 4 / 3, -1 / 6, 0]}
     return _weighted(g, weights[order]) / (2 * h)
 
 
 def _second(g: Tensor, h: float, order: int) -> float:
-    weights: dict[int, list[float]] = {2: [0, 0, 1, -2, 1, 0, 0], 4: [0, -1 / 12, 4 / 3, -5 / 2, 4 / 3, -1 / 12, 0]}
+    weights: dict[int, list[float | int]] = {
+        2: [0, 0, 1, -2, 1, 0, 0],
+        4: [0, -1 / 12, 4 / 3, -5 / 2, 4 / 3, -1 / 12, 0],
+    }
     return _weighted(g, weights[order]) / h**2
 
 
 def _third(g: Tensor, h: float, order: int) -> float:
-    weights: dict[int, list[float]] = {2: [0, -1, 2, 0, -2, 1, 0], 4: [1 / 4, -2, 13 / 4, 0, -13 / 4, 2, -1 / 4]}
+    weights: dict[int, list[float | int]] = {2: [0, -1, 2, 0, -2, 1, 0], 4: [1 / 4, -2, 13 / 4, 0, -13 / 4, 2, -1 / 4]}
     return _weighted(g, weights[order]) / (2 * h**3)
 
 
-def _weighted(g: Tensor, weights: list[float]) -> float:
+def _weighted(g: Tensor, weights: list[float | int]) -> float:
     return float(g @ torch.tensor(weights, dtype=g.dtype))

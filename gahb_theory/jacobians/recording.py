@@ -23,7 +23,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.jacobians.maps import Convolution, Map, Scale, Sum
-from gahb_theory.jacobians.rules import POINTWISE, RULES
+from gahb_theory.jacobians.rules import CONSTANT, POINTWISE, RULES
 
 __all__ = ["Recording", "Step", "UnknownOperation", "record"]
 
@@ -133,8 +133,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         held = [x.clone() for x in args[:2]] if len(followed) == 2 and name == "mul" else None
         inputs = tuple(self.numbers[x] for x in followed)
         result = func(*args, **kwargs)
-        outputs = [x for x in tree_leaves(result) if isinstance(x, Tensor) and x.is_floating_point()]
-        if not followed or not outputs or name == "detach":
+        outputs = [
+            x for x in tree_leaves(result) if isinstance(x, Tensor) and (x.is_floating_point() or x.is_complex())
+        ]
+        if not followed or not outputs or name == "detach" or name in CONSTANT:
             return result
         single = outputs[0]
         plain = single.ndim == 4 and single.shape[0] == 1 and single.dtype == followed[0].dtype

@@ -24,7 +24,7 @@ from gahb_theory.jacobians.maps import (
     Upsampling,
 )
 
-__all__ = ["POINTWISE", "RULES"]
+__all__ = ["CONSTANT", "POINTWISE", "RULES"]
 
 POINTWISE = frozenset(
     """
@@ -33,6 +33,10 @@ POINTWISE = frozenset(
     """.split()  # noqa: SIM905
 )
 """Operations on one image that act on each number alone; their derivatives are taken from torch."""
+CONSTANT = frozenset(
+    "full_like zeros_like ones_like empty_like rand_like randn_like new_zeros new_ones new_full new_empty".split()  # noqa: SIM905
+)
+"""Operations that take from an image nothing but its shape."""
 SAME = ("clone", "alias", "contiguous", "lift_fresh", "dropout", "view", "_unsafe_view", "expand", "_to_copy")
 
 Follows = Callable[[Any], bool]

@@ -80,7 +80,7 @@ class Normalised(nn.Module):
 
 
 CASES = {
-    "UNet": (lively(UNet(4, 2)), (1, 16, 12)),
+    "UNet": (lively(UNet(4, 2)), (1, 8, 12)),
     "UNet in colour": (lively(UNet(4, 1, image_channels=3)), (3, 6, 8)),
     "BFCNN": (lively(BFCNN(4, 5)), (1, 9, 14)),
     "BFCNN with frozen parameters": (lively(BFCNN(4, 4)).requires_grad_(False), (1, 9, 8)),
@@ -115,11 +115,17 @@ def test_normalisation_in_eval_mode(image):
     torch.testing.assert_close(J.matrix(), reference(lambda y, sigma: f.layer(y)[:, 2:3], y), **EXACT)
 
 
+def half_blocked(y, sigma):
+    with torch.no_grad():
+        gain = 2 * y
+    return gain * y
+
+
 @pytest.mark.parametrize(
     ("f", "reason"),
     [
-        (lambda y, sigma: torch.fft.fft2(y).real, "the operation '_fft_r2c' is not one of those"),
-        (lambda y, sigma: y * y.detach() + y, "differs from the gradient"),
+        (lambda y, sigma: torch.fft.fft2(y).real, "is not one of those that can be recorded"),
+        (half_blocked, "differs from the gradient"),
         (lambda y, sigma: y.flip(-1), "the operation 'flip'"),
         (lambda y, sigma: y.square().sum(dim=(1, 2, 3)), "the operation 'sum'"),
     ],
@@ -171,15 +177,13 @@ def test_changed_parameters_are_noticed(image):
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("window", [((0, 2), (0, 1)), ((2, 5), (3, 4))])
+@pytest.mark.parametrize("window", [((0, 2), (0, 1)), ((1, 3), (2, 4))])
 def test_product_from_a_window_is_that_of_the_whole(name, image, window):
     f, shape = CASES[name]
     J = jacobian(f, image(*shape), SIGMA)
     rows, columns = window
-    height, width = (n if J.output_shape[1:] else n for n in J.output_shape[1:])
     u = torch.zeros(4, *J.output_shape, dtype=torch.float64)
     u[:, :, slice(*rows), slice(*columns)] = normal(4, J.output_shape[0], rows[1] - rows[0], columns[1] - columns[0])
-    assert rows[1] <= height and columns[1] <= width
     part, ((top, bottom), (left, right)) = J._products.pull_window(u[:, :, slice(*rows), slice(*columns)], window)
     whole = J._products.pull(u)
     torch.testing.assert_close(part, whole[:, :, top:bottom, left:right], **EXACT)
@@ -190,7 +194,7 @@ def test_product_from_a_window_is_that_of_the_whole(name, image, window):
 @pytest.mark.parametrize(("depth", "reach"), [(3, 3), (5, 5)])
 def test_receptive_field_is_exact(image, depth, reach):
     """The window holds (2 depth + 1)^2 pixels, and every one of them matters."""
-    f = lively(BFCNN(6, depth))
+    f = lively(BFCNN(16, depth))
     J = jacobian(f, image(1, 17, 17), SIGMA)
     row = J.rows([8 * 17 + 8]).reshape(17, 17)
     inside = torch.zeros(17, 17, dtype=torch.bool)

@@ -131,7 +131,7 @@ def decaying():
 def test_start_from_the_neighbour_saves_products(operator, orthogonal):
     Q = orthogonal(D)
     matrix = (Q * decaying()) @ Q.mT
-    noise = normal(D, D, seed=5) * 1e-6
+    noise = normal(D, D, seed=5) * 1e-7
     before = eigenbasis(operator(matrix), 8)
     near = operator(matrix + noise + noise.mT)
     cold, warm = eigenbasis(near, 8), eigenbasis(near, 8, start=before)
@@ -142,12 +142,12 @@ def test_start_from_the_neighbour_saves_products(operator, orthogonal):
         eigenbasis(operator(torch.eye(300, dtype=torch.float64)), 3, start=before)
 
 
-def test_a_wrong_start_misses_nothing(operator, orthogonal):
+def test_a_wrong_start_misses_nothing(orthogonal):
     """The ten smallest eigenvectors span an invariant subspace, in which every residual vanishes."""
     Q, values = orthogonal(D), decaying()
-    J = operator((Q * values) @ Q.mT)
-    wrong = eigenbasis(operator(-(Q * values) @ Q.mT), 10)
-    torch.testing.assert_close(eigenbasis(J, 5, start=wrong).eigenvalues, values[:5], rtol=0, atol=1e-8)
+    matrix = (Q * values) @ Q.mT
+    pairs = krylov.top_eigenpairs(lambda v: matrix @ v, D, 5, tol=1e-5, start=Q[:, -10:])
+    torch.testing.assert_close(pairs.values, values[:5], rtol=0, atol=1e-8)
 
 
 class Interrupted(Exception):
