@@ -38,7 +38,9 @@ def eig(J: Jacobian) -> Spectrum:
     order = values.real.argsort(descending=True, stable=True)
     values, vectors = values[order], vectors[:, order]
     residuals = torch.linalg.vector_norm(matrix.to(values.dtype) @ vectors - vectors * values, dim=0)
-    left = torch.linalg.pinv(vectors)  # rows w_k^H / <w_k, x_k>, since the x_k have norm 1
+    left, defective = torch.linalg.inv_ex(vectors)  # rows w_k^H / <w_k, x_k>, since the x_k have norm 1
+    if int(defective):
+        left = torch.full_like(left, float("inf"))
     energy, size = float(values.abs().double().square().sum()), float(matrix.double().square().sum())
     twisted = float(values[values.imag != 0].abs().double().square().sum())
     return Spectrum(
