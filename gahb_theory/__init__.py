@@ -23,7 +23,17 @@ from gahb_theory.denoisers import (
     save_denoiser,
 )
 from gahb_theory.images import CAlpha, Disks, ImageClass, Photographs, Shuffled, read_image
-from gahb_theory.jacobians import SVD, Jacobian, jacobian
+from gahb_theory.jacobians import (
+    SVD,
+    Jacobian,
+    difference_jacobian,
+    eigenbasis_path,
+    jacobian,
+    posterior_components,
+    posterior_deviation,
+    posterior_moments,
+    subspace_dimension,
+)
 from gahb_theory.metrics import PSNRCurve, mse, psnr, psnr_curve, psnr_per_image
 from gahb_theory.pretrained import shipped_class, shipped_denoiser, train_shipped
 from gahb_theory.randomness import add_noise
@@ -70,6 +80,8 @@ __all__ = [
     "Wavelet",
     "__version__",
     "add_noise",
+    "difference_jacobian",
+    "eigenbasis_path",
     "fit_slope",
     "jacobian",
     "load_denoiser",
@@ -78,6 +90,9 @@ __all__ = [
     "optimal_slope",
     "oracle_gains",
     "oracle_mse",
+    "posterior_components",
+    "posterior_deviation",
+    "posterior_moments",
     "projection_gains",
     "projection_mse",
     "psnr",
@@ -88,6 +103,7 @@ __all__ = [
     "shipped_class",
     "shipped_denoiser",
     "shrinkage_mse",
+    "subspace_dimension",
     "testing",
     "train",
     "train_shipped",

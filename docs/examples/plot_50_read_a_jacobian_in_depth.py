@@ -94,7 +94,9 @@ for name in names:
     groups = E[name].clusters()
     D = subspace_dimension(E[name].eigenvalues)
     print(f"{name:>12}: {len(groups)} groups of {len(E[name].eigenvalues)} eigenvalues, {D.above_half} above 1/2,")
-    print(f"{'':>12}  trace {D.trace:.0f}, participation {D.participation:.0f}, negative {(E[name].eigenvalues < 0).sum()}")
+    print(
+        f"{'':>12}  trace {D.trace:.0f}, participation {D.participation:.0f}, negative {(E[name].eigenvalues < 0).sum()}"
+    )
 
 # %%
 # What is not symmetric
@@ -108,7 +110,9 @@ figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.1), layout="constrained", shar
 for ax, name in zip(axes, names, strict=True):
     S = J[name].eig()
     real = S.values.imag == 0
-    ax.plot(S.values.real[~real].numpy(), S.values.imag[~real].numpy(), ".", ms=3, color=plots.VERMILION, label="complex")
+    ax.plot(
+        S.values.real[~real].numpy(), S.values.imag[~real].numpy(), ".", ms=3, color=plots.VERMILION, label="complex"
+    )
     ax.plot(S.values.real[real].numpy(), S.values.imag[real].numpy(), ".", ms=3, color=plots.BLUE, label="real")
     ax.set(title=name, xlabel="real part", ylabel="imaginary part" if name == names[0] else "")
     ax.legend()
@@ -124,7 +128,9 @@ figure, axes = plt.subplots(2, 8, figsize=(9.6, 2.9), layout="constrained")
 for k, column in zip(chosen, axes.T, strict=True):
     agreement = float(U.left[k] @ U.right[k])
     plots.signed_image(U.right[k].reshape(1, size, size).numpy(), column[0], f"$v_{{{k + 1}}}$, s = {U.values[k]:.2f}")
-    plots.signed_image(U.left[k].reshape(1, size, size).numpy(), column[1], f"$u_{{{k + 1}}}$, <u, v> = {agreement:.2f}")
+    plots.signed_image(
+        U.left[k].reshape(1, size, size).numpy(), column[1], f"$u_{{{k + 1}}}$, <u, v> = {agreement:.2f}"
+    )
 
 # %%
 # Along noise levels
@@ -142,7 +148,9 @@ for ax, name in zip(axes, names, strict=True):
     P = paths[name]
     ax.plot(sigmas, P.eigenvalues[:, [0, 1, 3, 7, 14, 29]].numpy(), color=plots.BLUE, lw=1.2)
     ax.plot((P.sigmas[1:] * P.sigmas[:-1]).sqrt().numpy(), P.overlaps.numpy(), "o-", ms=4, color=plots.VERMILION)
-    ax.annotate("overlap", (0.21, float(P.overlaps[0])), color=plots.VERMILION, xytext=(0, -13), textcoords="offset points")
+    ax.annotate(
+        "overlap", (0.21, float(P.overlaps[0])), color=plots.VERMILION, xytext=(0, -13), textcoords="offset points"
+    )
     ax.set(title=name, xscale="log", xlabel="noise level $\\sigma$", ylim=(0, None))
     ax.set_xticks([0.05, 0.1, 0.2, 0.3], ["0.05", "0.1", "0.2", "0.3"], minor=False)
     ax.minorticks_off()

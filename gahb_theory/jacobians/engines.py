@@ -28,6 +28,8 @@ __all__ = ["jacobian"]
 
 CACHE_BYTES, DEVICE_BYTES = 14e6, 420e6
 """Size of the largest feature map of a batch: what the cache of a CPU holds, and what fills an accelerator."""
+LARGE = 160 * 160
+"""Pixels above which f is tested on one copy of y, since the graph on two would be large."""
 AGREEMENT = 10.0
 """How far the recorded network may be from the gradient, in units of the square root of the machine precision."""
 
@@ -71,7 +73,7 @@ def jacobian(
         than y; if the batch axis is lost; if f(y) or its gradient is not finite.
     RuntimeError
         If f is in train mode, is random, mixes the images of a batch, or does not depend on y in a way torch can
-        follow.
+        follow. Images of more than 160 x 160 pixels are not tested for mixing.
 
     References
     ----------
@@ -102,7 +104,8 @@ def jacobian(
         validate.integer(chunk, "chunk", 1)
     with torch.inference_mode(False):
         point = y.detach().clone(memory_format=torch.contiguous_format)
-        products = AutogradProducts(f, point, level, probes=2 if chunk is None else min(2, chunk))
+        one = point.shape[-2] * point.shape[-1] > LARGE or chunk == 1
+        products = AutogradProducts(f, point, level, probes=1 if one else 2)
         try:
             frozen = _frozen(f, point, level, products)
         except UnknownOperation as reason:

@@ -153,10 +153,7 @@ class Jacobian:
         return self.matvec(torch.nn.functional.one_hot(chosen, self.shape[1]).mT.to(self.dtype))
 
     def matrix(self) -> Float[Tensor, "d_out d_in"]:
-        """The dense matrix J, computed row by row in batches the first time and kept.
-
-        The tensor is shared: clone it before changing it in place. A progress bar appears after two seconds.
-        """
+        """The dense matrix J, computed the first time and kept; shared, so clone it before changing it in place."""
         if self._matrix is None:
             self._matrix = self._rows(torch.arange(self.shape[0], device=self.device))
             self._version = self._matrix._version
@@ -166,7 +163,7 @@ class Jacobian:
     def sparse_matrix(self) -> Any:
         """J as a `scipy.sparse.csr_array`, with the entries that the receptive field allows; not kept.
 
-        Exact: the entries left out are 0 by construction. Where no receptive field is known, the dense matrix is formed.
+        Exact: what is left out is 0 by construction. Where no receptive field is known, the dense matrix is formed.
         """
         engine: Any = self._products
         if not isinstance(engine, WindowedProducts):
@@ -290,16 +287,16 @@ class Jacobian:
 
     def _blocks(self, indices: Tensor) -> Iterator[tuple[Tensor, Tensor, Window]]:
         """Groups of rows on windows of the input; the one-hot cotangents exist for one group at a time."""
-        assert self._products is not None
         bar = tqdm(total=len(indices), desc="Jacobian", unit="row", delay=2, leave=False, disable=None)
         indices = indices.to(self.device)
         with bar as progress:
-            if isinstance(self._products, WindowedProducts):
+            engine: Any = self._products
+            if isinstance(engine, WindowedProducts):
                 shape = cast(tuple[int, int, int], self.output_shape)
-                side = block_side(self._products, shape, self.chunk, self.device)
-                groups = row_blocks(self._products, indices, shape, side, self.chunk, self._y)
+                side = block_side(engine, shape, self.chunk, self.device)
+                groups = row_blocks(engine, indices, shape, side, self.chunk, self._y)
             else:
-                groups = whole_rows(self._products.pull, indices, self.output_shape, self.chunk, self._y)
+                groups = whole_rows(engine.pull, indices, self.output_shape, self.chunk, self._y)
             for positions, part, window in groups:
                 yield positions, part, window
                 progress.update(len(positions))

@@ -206,8 +206,8 @@ def test_receptive_field_is_exact(image, depth, reach):
 
 
 @pytest.mark.parametrize("size", [33, 40])
-def test_windows_are_bitwise_equal_up_to_the_last_layer(size):
-    """Each kernel sums the same terms in the same order, except the one with a single output channel."""
+def test_windows_of_wide_layers_in_single_precision(size):
+    """Equal bit for bit where the library of convolutions sums in the same order at every size, else to rounding."""
     f = lively(BFCNN(64, 5, image_channels=64), torch.float32)
     y = normal(1, 64, size, size, dtype=torch.float32)
     J = jacobian(f, y, SIGMA)
@@ -215,7 +215,6 @@ def test_windows_are_bitwise_equal_up_to_the_last_layer(size):
     u[:, :, 10:13, 0:4] = normal(4, 64, 3, 4, dtype=torch.float32)
     part, ((top, bottom), (left, right)) = J._products.pull_window(u[:, :, 10:13, 0:4], ((10, 13), (0, 4)))
     whole = J._products.pull(u)[:, :, top:bottom, left:right]
-    # Where the library of convolutions has such a kernel the two are equal bit for bit; rounding is allowed elsewhere.
     torch.testing.assert_close(part, whole, rtol=1e-5, atol=1e-6 * float(whole.abs().max()))
 
 
