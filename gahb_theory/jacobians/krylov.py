@@ -32,7 +32,7 @@ STRIDE = 2
 """Products between two looks at the residuals, at the least; a twentieth of the basis where that is more."""
 SHORTEST_LOOK = 8
 """Products with which the complement is looked at, at the least."""
-SAVE_SECONDS = 20.0
+SAVE_SECONDS = 60.0
 """Time between two checkpoints."""
 
 Apply = Callable[[Tensor], Tensor]
@@ -141,7 +141,7 @@ def top_eigenpairs(
         Number of directions in one product.
     checkpoint
         A file (.npz) that holds the basis now and then. Where it exists, the iteration goes on from there; it is
-        removed at the end.
+        removed when all pairs have been found.
     """
     size = min(dimension, 4 * k + 30 + block)
     basis = _begin(apply, dimension, start, block, checkpoint)
@@ -155,7 +155,7 @@ def top_eigenpairs(
         full = basis.vectors.shape[1] == dimension
         found = len(residuals) == k and bool((residuals <= tol * scale).all())
         if full or (found and not _missed(basis, float(values[k - 1]), tol, scale)) or restarts >= limit:
-            if checkpoint is not None:
+            if checkpoint is not None and (full or found):
                 Path(checkpoint).unlink(missing_ok=True)
             return RitzPairs(values[:k], basis.vectors @ top, residuals, scale, full or found, basis.products)
         if found:
@@ -164,9 +164,9 @@ def top_eigenpairs(
         if basis.vectors.shape[1] + stride * block > size:
             restarts += 1
             basis.rotate(rotation[:, : k + (size - k) // 2])
-            if checkpoint is not None and time.monotonic() - saved >= SAVE_SECONDS:
-                _save(checkpoint, basis)
-                saved = time.monotonic()
+        if checkpoint is not None and time.monotonic() - saved >= SAVE_SECONDS:
+            _save(checkpoint, basis)
+            saved = time.monotonic()
         direction = defects[:, residuals.argsort(descending=True)[:block]]
         for _ in range(stride):
             if basis.vectors.shape[1] + direction.shape[1] > dimension:

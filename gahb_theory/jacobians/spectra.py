@@ -64,7 +64,7 @@ def eigenbasis(
         The eigenbasis at a neighbouring image or noise level, from which the iteration starts.
     checkpoint
         A file (.npz) that holds the vectors of a long iteration now and then, and from which it goes on after an
-        interruption; removed at the end.
+        interruption; removed when all pairs have been found.
 
     Returns
     -------
