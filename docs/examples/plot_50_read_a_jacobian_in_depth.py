@@ -46,7 +46,8 @@ for name in names:
 # ----------------
 #
 # A row of J is the filter that makes one pixel of the output: where it looks. A column is the response of the output to one
-# pixel of the input: what it reaches. Were J symmetric the two rows of pictures would be the same.
+# pixel of the input: what it reaches. Were J symmetric the two rows of pictures would be the same. On edges they are not: the
+# filter is broader than the response.
 
 
 def strongest_edge(image):
@@ -120,8 +121,9 @@ for ax, name in zip(axes, names, strict=True):
     print(f"{'':>12}  with {S.complex_mass:.0%} of sum |mu|^2, departure from normality {S.departure:.2f}")
 
 # %%
-# Below, the first singular vectors on the photograph. Left and right ones agree well for the largest values, which explains
-# why the symmetric part is a good account of the denoiser.
+# Below, singular vectors on the photograph. Inside regions left and right ones agree. Along the contour they do not: the right
+# ones are broad and the left ones thin. The network gathers what it knows from a band around the edge, and puts it onto the
+# edge. The symmetric part averages the two.
 
 U = J["photographs"].svd()
 figure, axes = plt.subplots(2, 8, figsize=(9.6, 2.9), layout="constrained")
@@ -154,9 +156,6 @@ for ax, name in zip(axes, names, strict=True):
         ms=4,
         color=plots.VERMILION,
         label="overlap",
-    )
-    ax.annotate(
-        "overlap", (0.21, float(P.overlaps[0])), color=plots.VERMILION, xytext=(0, -13), textcoords="offset points"
     )
     ax.set(title=name, xscale="log", xlabel="noise level $\\sigma$", ylim=(0, None))
     ax.set_xticks([0.07, 0.1, 0.2, 0.3], ["0.07", "0.1", "0.2", "0.3"])
