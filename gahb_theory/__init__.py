@@ -63,7 +63,17 @@ from gahb_theory.images import (
     read_image,
 )
 from gahb_theory.images.dataset import dataset
-from gahb_theory.jacobians import SVD, Jacobian, jacobian
+from gahb_theory.jacobians import (
+    SVD,
+    Jacobian,
+    difference_jacobian,
+    eigenbasis_path,
+    jacobian,
+    posterior_components,
+    posterior_deviation,
+    posterior_moments,
+    subspace_dimension,
+)
 from gahb_theory.metrics import PSNRCurve, mse, psnr, psnr_curve, psnr_per_image
 from gahb_theory.pretrained import shipped_class, shipped_denoiser, train_shipped
 from gahb_theory.randomness import add_noise
@@ -170,6 +180,8 @@ __all__ = [
     "compare",
     "dataset",
     "decay_exponent",
+    "difference_jacobian",
+    "eigenbasis_path",
     "estimate_regularity",
     "fit_slope",
     "jacobian",
@@ -182,6 +194,9 @@ __all__ = [
     "oracle_gains",
     "oracle_mse",
     "oracle_risks",
+    "posterior_components",
+    "posterior_deviation",
+    "posterior_moments",
     "projection_gains",
     "projection_mse",
     "psnr",
@@ -194,6 +209,7 @@ __all__ = [
     "shrinkage_mse",
     "square_blocks",
     "stein_risk",
+    "subspace_dimension",
     "testing",
     "threshold_risk",
     "train",

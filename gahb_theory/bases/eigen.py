@@ -81,6 +81,40 @@ class Eigenbasis(Basis):
                     f"got shape {tuple(getattr(self, name).shape)}"
                 )
 
+    @property
+    def orthogonality_error(self) -> float:
+        """The largest entry of |E E^T - Id| for the matrix E of the atoms."""
+        gram = self.atoms.double() @ self.atoms.double().mT
+        return float((gram - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).abs().max())
+
+    def clusters(self, gap: float | None = None) -> tuple[range, ...]:
+        """Groups of neighbouring eigenvalues, in which only the span of the atoms has a meaning.
+
+        Parameters
+        ----------
+        gap
+            Neighbours that differ by less belong together. If None, each pair of neighbours is judged by its residuals:
+            a residual r turns an atom towards its neighbour by up to r / gap (Davis and Kahan 1970), and a tenth is
+            allowed.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from gahb_theory.jacobians import jacobian
+        >>> gains = torch.tensor([[[[0.9, 0.5], [0.5, 0.1]]]])
+        >>> E = jacobian(lambda y, sigma: gains * y, torch.rand(1, 1, 2, 2), sigma=0.1).eigenbasis()
+        >>> E.clusters()
+        (range(0, 1), range(1, 3), range(3, 4))
+        """
+        values, residuals = self.eigenvalues.double(), self.residuals.double()
+        floor = 100 * torch.finfo(self.eigenvalues.dtype).eps * values.abs().max()
+        if gap is None:
+            allowed = 10 * torch.maximum(residuals[:-1], residuals[1:]).clamp(min=floor)
+        else:
+            allowed = torch.full_like(residuals[1:], validate.positive(gap, "gap"))
+        ends = [*((-values.diff() > allowed).nonzero()[:, 0] + 1).tolist(), len(values)]
+        return tuple(range(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True))
+
     def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Coefficients <x, e_k> of each image, shape (batch, k)."""
         validate.images(x, "x")

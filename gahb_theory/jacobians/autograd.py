@@ -19,7 +19,7 @@ from torch.autograd import forward_ad
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
 
-__all__ = ["AutogradProducts", "default_chunk"]
+__all__ = ["AutogradProducts", "default_chunk", "probe_direction"]
 
 CHANNELS = 64
 """Width of a typical network: the chunk is chosen so that one of its feature maps fits the budget below."""
@@ -49,6 +49,10 @@ class AutogradProducts:
     ----------
     output
         f(y), shape (1, ...), detached.
+    probe
+        A direction u and J^T u, each of batch 1.
+    bytes_per_direction
+        Memory of the graph of f on one copy of y, with what its products need.
     """
 
     def __init__(self, f: Denoiser, y: Tensor, sigma: float, *, probes: int = 2) -> None:
@@ -83,7 +87,7 @@ class AutogradProducts:
         return tangent
 
     def _push_forward(self, v: Tensor) -> Tensor:
-        self._check_unchanged()
+        self.check_unchanged()
         with torch.no_grad(), forward_ad.dual_level():
             output = self._f(_dual(self._y.repeat(len(v), 1, 1, 1), v.clone()), self._sigma)
             tangent = forward_ad.unpack_dual(output).tangent  # type: ignore[no-untyped-call]
@@ -92,7 +96,7 @@ class AutogradProducts:
     def _choose_mode(self, batch: int) -> bool:
         """Whether J v needs forward mode: the first of the two ways that runs and is adjoint to `pull`."""
         _, output = self._on_copies(batch)
-        u, v = _probe_direction(output, 1), _probe_direction(self._y.expand(batch, -1, -1, -1), 2)
+        u, v = probe_direction(output, 1), probe_direction(self._y.expand(batch, -1, -1, -1), 2)
         pulled = self.pull(u)
         if not bool(torch.isfinite(pulled).all()):
             raise RuntimeError(NOT_FINITE)
@@ -116,7 +120,7 @@ class AutogradProducts:
 
     def _on_copies(self, batch: int) -> tuple[Tensor, Tensor]:
         """`batch` copies of y and f of them, with the graph between the two."""
-        self._check_unchanged()
+        self.check_unchanged()
         if self._graph is None or len(self._graph[0]) != batch:
             self._graph = self._transposed = None  # let the old graph go before the new one grows
             self._graph = self._run(batch)
@@ -130,10 +134,18 @@ class AutogradProducts:
 
     def _probe(self, batch: int) -> Tensor:
         """f(y), after a look at whether f keeps its promises."""
-        copies, output = self._run(batch)
+        kept: dict[int, int] = {}
+
+        def count(x: Tensor) -> Tensor:
+            kept[x.data_ptr()] = x.numel() * x.element_size()
+            return x.detach()
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda x: x):
+            copies, output = self._run(batch)
+        self.bytes_per_direction = 3 * max(sum(kept.values()) // batch, copies[0].numel() * copies.element_size())
         _check_output(output, copies)
         direction = torch.zeros_like(output, requires_grad=False)
-        direction[:1] = _probe_direction(output[:1], 0)
+        direction[:1] = probe_direction(output[:1], 0)
         gradient = None
         if output.requires_grad:
             (gradient,) = torch.autograd.grad(output, copies, direction, allow_unused=True)
@@ -144,13 +156,15 @@ class AutogradProducts:
             )
         if not bool(torch.isfinite(gradient).all()):
             raise ValueError(NOT_FINITE)
+        self.probe = direction[:1].clone(), gradient[:1].clone()
         with torch.no_grad():
             alone = self._f(self._y.clone(), self._sigma)
         if batch > 1:
             _check_images_apart(output.detach(), alone, gradient, self._y)
         return alone.detach().clone()
 
-    def _check_unchanged(self) -> None:
+    def check_unchanged(self) -> None:
+        """Refuse to go on if the parameters of f are not those of the start."""
         if any(p._version != version for p, version in self._parameters):
             raise RuntimeError(
                 "the parameters of f have changed since this Jacobian was made; call jacobian(f, y, sigma) again, "
@@ -221,7 +235,7 @@ def _dual(y: Tensor, v: Tensor) -> Tensor:
         return forward_ad.make_dual(y, v)  # type: ignore[no-untyped-call]
 
 
-def _probe_direction(like: Tensor, seed: int) -> Tensor:
+def probe_direction(like: Tensor, seed: int) -> Tensor:
     """A fixed standard normal direction, the same on every device."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(like.shape, generator=generator, dtype=torch.float32).to(like.dtype).to(like.device)

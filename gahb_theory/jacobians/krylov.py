@@ -1,32 +1,39 @@
 """The largest eigenpairs of a symmetric operator that is known by its products alone.
 
-Implicitly restarted Lanczos iteration (Lehoucq, Sorensen and Yang, ARPACK Users' Guide, 1998), followed by a
-Rayleigh-Ritz step: with the found vectors as the columns of V,
+Lanczos iteration with full orthogonalisation and thick restarts (Wu and Simon 2000; Stathopoulos and Saad 1998). The
+basis V grows by products with S, and the pairs are those of S on its span,
 
-    V^T S V = W diag(theta) W^T,        pairs (theta_k, V w_k),        residuals ||S V w_k - theta_k V w_k|| .
+    V^T S V = Y diag(theta) Y^T,        pairs (theta_k, V y_k),        residuals ||S V y_k - theta_k V y_k|| .
+
+The products S V are kept, so that every residual is measured, and so that the iteration can start from any block of
+vectors, for example from the eigenvectors at a neighbouring image.
 
 A Krylov space holds one vector of each eigenspace, so that copies of a repeated eigenvalue can be missed although every
-residual is small. The answer is therefore checked on the complement: if the largest eigenvalue of S there is above the
-smallest one that was kept, what is missing is added (deflation; Parlett, The Symmetric Eigenvalue Problem, 1980,
-chapter 13).
+residual is small. The answer is therefore checked on the complement of the basis: where S has an eigenvalue there that is
+above the smallest one kept, the iteration goes on (deflation; Parlett, The Symmetric Eigenvalue Problem, 1980, chapter
+13).
 """
 
-import inspect
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from gahb_theory import runs
+
 __all__ = ["RitzPairs", "top_eigenpairs"]
 
-LOOK = 1e-3
-"""Precision of the first look at the complement, in units of ||S||; the eigenvalue comes out with about its square."""
 ALLOWED = 10.0
 """Eigenvalues that differ by less, in units of tol ||S||, count as equal."""
-POWER_STEPS = 6
-"""Steps of the power iteration that measures ||S||."""
+STRIDE = 2
+"""Products between two looks at the residuals, at the least; a twentieth of the basis where that is more."""
+SHORTEST_LOOK = 8
+"""Products with which the complement is looked at, at the least."""
+SAVE_SECONDS = 60.0
+"""Time between two checkpoints."""
 
 Apply = Callable[[Tensor], Tensor]
 
@@ -59,7 +66,62 @@ class RitzPairs:
     products: int
 
 
-def top_eigenpairs(apply: Apply, dimension: int, k: int, *, tol: float, max_iterations: int | None) -> RitzPairs:
+@dataclass(eq=False)
+class _Basis:
+    """Orthonormal columns V, the products S V, and how many were computed."""
+
+    apply: Apply
+    vectors: Tensor
+    images: Tensor
+    products: int = 0
+    random: int = 0
+
+    def extend(self, block: Tensor) -> None:
+        """Take a block of directions into the basis; what lies in it already is replaced by random directions."""
+        block = self.outside(block)
+        image = self.apply(block)
+        self.vectors, self.images = torch.cat([self.vectors, block], dim=1), torch.cat([self.images, image], dim=1)
+        self.products += block.shape[1]
+
+    def outside(self, block: Tensor) -> Tensor:
+        """Orthonormal directions outside the basis that span `block`, as far as it reaches outside."""
+        columns: list[Tensor] = []
+        for column in block.mT:
+            space = torch.cat([self.vectors, *(c[:, None] for c in columns)], dim=1)
+            x, size = column, float(column.norm())
+            for _ in range(3):
+                x = x - space @ (space.mT @ x)
+            while float(x.norm()) <= 1e-10 * size or size == 0:
+                self.random += 1
+                x, size = _normal(len(column), self.random), 1.0
+                for _ in range(3):
+                    x = x - space @ (space.mT @ x)
+                x, size = x / x.norm(), 0.5
+            columns.append(x / x.norm())
+        return torch.stack(columns, dim=1)
+
+    def ritz(self) -> tuple[Tensor, Tensor]:
+        """Eigenvalues of S on the basis, descending, and the eigenvectors in its coordinates."""
+        small = self.vectors.mT @ self.images
+        values, rotation = torch.linalg.eigh((small + small.mT) / 2)
+        return values.flip(0), rotation.flip(1)
+
+    def rotate(self, rotation: Tensor) -> None:
+        """Keep the columns V Y of a rotation Y."""
+        self.vectors, self.images = self.vectors @ rotation, self.images @ rotation
+
+
+def top_eigenpairs(
+    apply: Apply,
+    dimension: int,
+    k: int,
+    *,
+    tol: float,
+    max_iterations: int | None = None,
+    start: Tensor | None = None,
+    block: int = 1,
+    checkpoint: str | Path | None = None,
+) -> RitzPairs:
     """The k largest eigenvalues of a symmetric S and their eigenvectors, the same at every call.
 
     Parameters
@@ -69,105 +131,118 @@ def top_eigenpairs(apply: Apply, dimension: int, k: int, *, tol: float, max_iter
     dimension, k
         d and the number of pairs, k at most d / 2.
     tol
-        The iteration stops at residuals of about 2 tol ||S||. An eigenvalue counts as missed if it is larger than the
-        smallest one kept by more than 10 tol ||S||.
+        The iteration stops at residuals of tol ||S||. An eigenvalue counts as missed if it is larger than the smallest
+        one kept by more than 10 tol ||S||.
     max_iterations
-        Number of restarts after which it gives up; 10 d if None. Vectors that are missing then are filled up with
-        random ones, which their residuals show.
+        Number of restarts after which it gives up; 10 d if None. The residuals show what is missing then.
+    start
+        Vectors near the eigenvectors, shape (d, any), from which the iteration starts; random if None.
+    block
+        Number of directions in one product.
+    checkpoint
+        A file (.npz) that holds the basis now and then. Where it exists, the iteration goes on from there; it is
+        removed when all pairs have been found.
     """
-    scale = _norm(apply, dimension)
-    vectors, count, complete = _lanczos(apply, _start(dimension, 0), k, tol, scale, max_iterations)
-    images = apply(vectors)
-    products = POWER_STEPS + count + k
-    vectors, images, values = _rayleigh_ritz(vectors, images)
-    asked, precision, attempt = 1, max(LOOK, tol), 1
-    while complete:
-        deflated = _deflated(apply, vectors, -2 * scale)
-        start = _outside(vectors, _start(dimension, attempt)[:, None])[:, 0]
-        extra, count, complete = _lanczos(deflated, start, asked, precision, scale, None)
-        extra = torch.linalg.qr(_outside(vectors, extra)).Q
-        extra, extra_images, extra_values = _rayleigh_ritz(extra, apply(extra))
-        products += count + asked
-        if float(extra_values[0]) <= float(values[-1]) + ALLOWED * tol * scale:
-            break
-        if precision == tol:
-            vectors, images, values = _rayleigh_ritz(
-                torch.cat([vectors, extra], dim=1), torch.cat([images, extra_images], dim=1)
-            )
-            vectors, images, values = vectors[:, :k], images[:, :k], values[:k]
-        asked, precision, attempt = min(2 * asked, k), tol, attempt + 1
-    residuals = torch.linalg.vector_norm(images - vectors * values, dim=0)
-    scale = max(scale, float(values.abs().max()))
-    return RitzPairs(values, vectors, residuals, scale, complete, products)
+    size = min(dimension, 4 * k + 30 + block)
+    basis = _begin(apply, dimension, start, block, checkpoint)
+    limit, restarts, saved = 10 * dimension if max_iterations is None else max_iterations, 0, time.monotonic()
+    while True:
+        values, rotation = basis.ritz()
+        scale = max(float(values.abs().max()), torch.finfo(values.dtype).tiny)
+        top = rotation[:, :k]
+        defects = basis.images @ top - basis.vectors @ (top * values[:k])
+        residuals = torch.linalg.vector_norm(defects, dim=0)
+        full = basis.vectors.shape[1] == dimension
+        found = len(residuals) == k and bool((residuals <= tol * scale).all())
+        if full or (found and not _missed(basis, float(values[k - 1]), tol, scale)) or restarts >= limit:
+            if checkpoint is not None and (full or found):
+                Path(checkpoint).unlink(missing_ok=True)
+            return RitzPairs(values[:k], basis.vectors @ top, residuals, scale, full or found, basis.products)
+        if found:
+            continue  # the basis now holds what was missed
+        stride = max(STRIDE, basis.vectors.shape[1] // 20)
+        if basis.vectors.shape[1] + stride * block > size:
+            restarts += 1
+            basis.rotate(rotation[:, : k + (size - k) // 2])
+        if checkpoint is not None and time.monotonic() - saved >= SAVE_SECONDS:
+            _save(checkpoint, basis)
+            saved = time.monotonic()
+        direction = defects[:, residuals.argsort(descending=True)[:block]]
+        for _ in range(stride):
+            if basis.vectors.shape[1] + direction.shape[1] > dimension:
+                direction = direction[:, : dimension - basis.vectors.shape[1]]
+            if direction.shape[1] == 0:
+                break
+            basis.extend(direction)
+            direction = basis.images[:, -direction.shape[1] :]
 
 
-def _lanczos(
-    apply: Apply, start: Tensor, k: int, tol: float, scale: float, max_iterations: int | None
-) -> tuple[Tensor, int, bool]:
-    """Orthonormal vectors (d, k), the number of products, and whether all of the vectors converged.
+def _begin(apply: Apply, dimension: int, start: Tensor | None, block: int, checkpoint: str | Path | None) -> _Basis:
+    empty = torch.empty(dimension, 0, dtype=torch.float64)
+    basis = _Basis(apply, empty, empty)
+    stored = runs.read_arrays(checkpoint) if checkpoint is not None else {}
+    if stored:
+        vectors, images = (torch.from_numpy(stored[name]) for name in ("vectors", "images"))
+        if vectors.shape[0] != dimension or not _same(apply(vectors[:, :1]), images[:, :1]):
+            raise ValueError(f"{checkpoint} belongs to another Jacobian; remove it, or name another file")
+        return _Basis(apply, vectors, images, int(stored["products"]) + 1, int(stored["random"]))
+    basis.extend(torch.stack([_normal(dimension, -1 - i) for i in range(block)], dim=1) if start is None else start)
+    return basis
 
-    ARPACK stops at residuals relative to each eigenvalue, which rounding in the products keeps it from reaching near 0.
-    It is given S + 2 ||S|| Id instead, whose eigenvalues are all of the size of ||S||; its Krylov spaces are the same.
+
+def _missed(basis: _Basis, smallest: float, tol: float, scale: float) -> bool:
+    """Whether S has an eigenvalue above `smallest` outside the basis; if so, takes its vector into the basis.
+
+    Lanczos iteration on the complement, until the largest value theta is known to tol ||S||, which a residual of
+    sqrt(tol) ||S|| gives, or lies below `smallest` by its residual.
     """
-    import numpy as np
-    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
-
-    products = 0
-
-    def product(v: np.ndarray) -> np.ndarray:
-        nonlocal products
-        products += 1
-        column = torch.tensor(v).reshape(-1, 1)
-        image = (apply(column) + 2 * scale * column)[:, 0]
-        return image.numpy()
-
-    d = len(start)
-    if scale == 0:  # any vectors will do
-        return torch.linalg.qr(torch.stack([_start(d, i) for i in range(k)], dim=1)).Q, products, True
-    operator = LinearOperator((d, d), matvec=product, dtype=np.float64)
-    # Random restarts of scipy 1.17 and later; older ones have no such argument, and a fixed sequence of their own.
-    seeded: dict[str, Any] = {"rng": np.random.default_rng(0)} if "rng" in inspect.signature(eigsh).parameters else {}
-    try:
-        _, found = eigsh(operator, k, which="LA", v0=start.numpy(), tol=tol, maxiter=max_iterations, **seeded)
-    except ArpackNoConvergence as stopped:
-        partial = torch.from_numpy(stopped.eigenvectors).reshape(d, -1)
-        random = torch.stack([_start(d, i) for i in range(partial.shape[1], k)], dim=1)
-        return torch.linalg.qr(torch.cat([partial, random], dim=1)).Q, products, False
-    return torch.from_numpy(found), products, True
-
-
-def _rayleigh_ritz(vectors: Tensor, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rotate orthonormal `vectors` V and `images` S V to the Ritz vectors; returns them and the values, descending."""
-    small = vectors.mT @ images
-    values, rotation = torch.linalg.eigh((small + small.mT) / 2)
-    values, rotation = values.flip(0), rotation.flip(1)
-    return vectors @ rotation, images @ rotation, values
+    room = basis.vectors.shape[0] - basis.vectors.shape[1]
+    outer, steps = basis.vectors, 0
+    basis.random += 1
+    inner = basis.outside(_normal(len(outer), basis.random)[:, None])
+    images = torch.empty(len(outer), 0, dtype=inner.dtype)
+    while True:
+        images = torch.cat([images, basis.apply(inner[:, -1:])], dim=1)
+        basis.products, steps = basis.products + 1, steps + 1
+        if steps == room or (steps >= SHORTEST_LOOK and steps % 4 == 0):
+            small = inner.mT @ images
+            values, rotation = torch.linalg.eigh((small + small.mT) / 2)
+            vector, image = inner @ rotation[:, -1], images @ rotation[:, -1]
+            outside = image - outer @ (outer.mT @ image)
+            residual = float((outside - values[-1] * vector).norm())
+            theta = float(values[-1])
+            if theta > smallest + ALLOWED * tol * scale:
+                basis.vectors = torch.cat([outer, vector[:, None]], dim=1)
+                basis.images = torch.cat([basis.images, image[:, None]], dim=1)
+                return True
+            if steps == room or theta + residual <= smallest or residual <= tol**0.5 * scale:
+                return False
+        rest = images[:, -1:]
+        for _ in range(3):
+            rest = rest - outer @ (outer.mT @ rest)
+            rest = rest - inner @ (inner.mT @ rest)
+        if float(rest.norm()) <= 1e-10 * scale:
+            rest = _Basis(basis.apply, torch.cat([outer, inner], dim=1), images, random=basis.random).outside(rest)
+            basis.random += 1
+        inner = torch.cat([inner, rest / rest.norm()], dim=1)
 
 
-def _outside(vectors: Tensor, x: Tensor) -> Tensor:
-    """The part of the columns of `x` that is orthogonal to `vectors`, projected twice against rounding."""
-    for _ in range(2):
-        x = x - vectors @ (vectors.mT @ x)
-    return x
+def _save(checkpoint: str | Path, basis: _Basis) -> None:
+    runs.write_arrays(
+        checkpoint,
+        {
+            "vectors": basis.vectors.numpy(),
+            "images": basis.images.numpy(),
+            "products": torch.tensor(basis.products).numpy(),
+            "random": torch.tensor(basis.random).numpy(),
+        },
+    )
 
 
-def _deflated(apply: Apply, vectors: Tensor, floor: float) -> Apply:
-    """S on the complement of `vectors`, which themselves get the eigenvalue `floor`, out of the way."""
-
-    def product(x: Tensor) -> Tensor:
-        inside = vectors @ (vectors.mT @ x)
-        return _outside(vectors, apply(x - inside)) + floor * inside
-
-    return product
+def _same(a: Tensor, b: Tensor) -> bool:
+    return float((a - b).norm()) <= 1e-3 * float(b.norm())
 
 
-def _norm(apply: Apply, dimension: int) -> float:
-    """||S|| from below, by a few steps of the power iteration."""
-    x = _start(dimension, 0)[:, None]
-    for _ in range(POWER_STEPS):
-        x = apply(x / x.norm().clamp(min=torch.finfo(x.dtype).tiny))
-    return float(x.norm())
-
-
-def _start(dimension: int, seed: int) -> Tensor:
-    return torch.randn(dimension, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+def _normal(dimension: int, seed: int) -> Tensor:
+    """A standard normal vector of its own for each seed."""
+    return torch.randn(dimension, generator=torch.Generator().manual_seed(1000 + seed), dtype=torch.float64)

@@ -11,8 +11,8 @@ equations 6 and 9). Neither property holds to the letter for a trained network, 
 `homogeneity_error` and `asymmetry`. J need not be formed: `matvec` and `rmatvec` give J v and J^T u.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol, cast, runtime_checkable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -21,11 +21,22 @@ from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis
-from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.jacobians.autograd import NOT_FINITE, AutogradProducts, default_chunk
+from gahb_theory.jacobians.blocks import (
+    lacks_memory,
+    on_columns,
+    scipy_operator,
+    sparse_rows,
+    whole_rows,
+    window_columns,
+)
+from gahb_theory.jacobians.maps import Window
+from gahb_theory.jacobians.nonnormal import Polar, Schur, Spectrum
 from gahb_theory.jacobians.singular import SVD
+from gahb_theory.jacobians.windows import WindowedProducts, block_side, row_blocks, row_entries
 
-__all__ = ["Jacobian", "Products", "jacobian"]
+__all__ = ["Jacobian", "Products"]
+
+Result = TypeVar("Result")
 
 
 @runtime_checkable
@@ -57,7 +68,9 @@ class Jacobian:
     output
         f(y), shape (1, ...).
     chunk
-        Number of directions in one call of the engine.
+        Number of directions in one call of the engine; halved where memory does not suffice.
+    engine
+        Name of the engine, and why it was chosen.
 
     Attributes
     ----------
@@ -70,7 +83,13 @@ class Jacobian:
     """
 
     def __init__(
-        self, products: Products, y: Float[Tensor, "1 c h w"], output: Float[Tensor, "1 ..."], *, chunk: int
+        self,
+        products: Products,
+        y: Float[Tensor, "1 c h w"],
+        output: Float[Tensor, "1 ..."],
+        *,
+        chunk: int,
+        engine: str = "",
     ) -> None:
         _, channels, height, width = y.shape
         self.input_shape = (channels, height, width)
@@ -79,6 +98,7 @@ class Jacobian:
         self.output = output
         self.dtype, self.device = y.dtype, y.device
         self.chunk = validate.integer(chunk, "chunk", 1)
+        self.engine = engine or type(products).__name__
         self._y = y
         self._products: Products | None = products
         self._matrix: Tensor | None = None
@@ -101,7 +121,8 @@ class Jacobian:
         v = self._vectors(v, "v", self.shape[1])
         if self._products is None:
             return self._dense() @ v
-        return _columns(self._products.push, v, self.input_shape, self.chunk)
+        push = self._products.push
+        return self._halving(lambda: on_columns(push, v, self.input_shape, self.chunk))
 
     def rmatvec(self, u: Float[Tensor, "d_out ..."]) -> Float[Tensor, "d_in ..."]:
         """J^T u for one vector of shape (d_out,), or for a block of columns of shape (d_out, m).
@@ -116,27 +137,54 @@ class Jacobian:
         u = self._vectors(u, "u", self.shape[0])
         if self._products is None:
             return self._dense().mT @ u
-        return _columns(self._products.pull, u, self.output_shape, self.chunk)
+        pull = self._products.pull
+        return self._halving(lambda: on_columns(pull, u, self.output_shape, self.chunk))
 
     def rows(self, indices: Sequence[int] | Tensor) -> Float[Tensor, "k d_in"]:
         """Rows of J, `indices` in [0, d_out): row i holds the weights of the pixels of y in pixel i of the output."""
-        listed = indices.tolist() if isinstance(indices, Tensor) else indices
-        chosen = torch.as_tensor([validate.integer(i, "row index", 0, self.shape[0] - 1) for i in listed])
-        if chosen.numel() == 0:
-            raise ValueError(f"indices must name at least one row, each in [0, {self.shape[0]}), got none")
-        chosen = chosen.to(self.device)
+        chosen = self._indices(indices, "row", self.shape[0])
         return self._rows(chosen) if self._products is not None else self._dense()[chosen]
 
-    def matrix(self) -> Float[Tensor, "d_out d_in"]:
-        """The dense matrix J, computed row by row in batches the first time and kept.
+    def columns(self, indices: Sequence[int] | Tensor) -> Float[Tensor, "d_out k"]:
+        """Columns of J, `indices` in [0, d_in): column j is the response of the output to pixel j of y."""
+        chosen = self._indices(indices, "column", self.shape[1])
+        if self._products is None:
+            return self._dense()[:, chosen]
+        return self.matvec(torch.nn.functional.one_hot(chosen, self.shape[1]).mT.to(self.dtype))
 
-        The tensor is shared: clone it before changing it in place. A progress bar appears after two seconds.
-        """
+    def matrix(self) -> Float[Tensor, "d_out d_in"]:
+        """The dense matrix J, computed the first time and kept; shared, so clone it before changing it in place."""
         if self._matrix is None:
             self._matrix = self._rows(torch.arange(self.shape[0], device=self.device))
             self._version = self._matrix._version
             self._products = None
         return self._dense()
+
+    def sparse_matrix(self) -> Any:
+        """J as a `scipy.sparse.csr_array`, with the entries that the receptive field allows; not kept.
+
+        Exact: what is left out is 0 by construction. Where no receptive field is known, the dense matrix is formed.
+        """
+        engine: Any = self._products
+        if not isinstance(engine, WindowedProducts):
+            from scipy.sparse import csr_array
+
+            return csr_array(self.matrix().cpu().numpy())
+        shape = cast(tuple[int, int, int], self.output_shape)
+
+        def fill() -> Any:
+            side = block_side(engine, shape, self.chunk, self.device)
+            entries = row_entries(engine, shape, side, self._y)
+            return sparse_rows(self._blocks(torch.arange(self.shape[0])), entries, self.shape, self._y)
+
+        return self._halving(fill)
+
+    def diagonal(self) -> Float[Tensor, " d"]:
+        """The diagonal of J, exactly, without keeping J: how much each pixel of the output owes to itself."""
+        self._check_square("the diagonal")
+        if self._products is None:
+            return self._dense().diagonal().clone()
+        return self._halving(self._diagonal)
 
     def trace(self) -> float:
         """Tr J, exactly. sigma^2 tr J is the expected squared error of a posterior mean, summed over pixels.
@@ -146,7 +194,7 @@ class Jacobian:
         Kadkhodaie, Guth, Simoncelli, Mallat, ICLR 2024, equation 10.
         """
         self._check_square("the trace")
-        return float(self.matrix().diagonal().cpu().double().sum())
+        return float(self.diagonal().cpu().double().sum())
 
     def asymmetry(self) -> float:
         """||J - J^T|| / ||J|| in the Frobenius norm: 0 for a symmetric J, 2 for an antisymmetric one.
@@ -188,43 +236,81 @@ class Jacobian:
 
         return svd(self, k)
 
+    def eig(self) -> Spectrum:
+        """All eigenvalues of J itself, most of them complex for a trained network; see `gahb_theory.jacobians.eig`."""
+        from gahb_theory.jacobians.schur import eig
+
+        return eig(self)
+
+    def schur(self) -> Schur:
+        """The real Schur form of J; see `gahb_theory.jacobians.schur`."""
+        from gahb_theory.jacobians.schur import schur
+
+        return schur(self)
+
+    def polar(self) -> Polar:
+        """J = U P with U orthogonal and P symmetric; see `gahb_theory.jacobians.polar`."""
+        from gahb_theory.jacobians.schur import polar
+
+        return polar(self)
+
     def to_scipy(self) -> Any:
         """The same map as a `scipy.sparse.linalg.LinearOperator`, on numpy arrays in single or double precision."""
-        import numpy as np
-        from scipy.sparse.linalg import LinearOperator
+        return scipy_operator(self.matvec, self.rmatvec, self.shape, self._y)
 
-        precision = torch.float64 if self.dtype == torch.float64 else torch.float32
-
-        def on_arrays(product: Callable[[Tensor], Tensor]) -> Callable[[np.ndarray], np.ndarray]:
-            def call(v: np.ndarray) -> np.ndarray:
-                block = torch.tensor(np.ascontiguousarray(v)).to(self.dtype).to(self.device)
-                return product(block).cpu().to(precision).numpy()
-
-            return call
-
-        forward, backward = on_arrays(self.matvec), on_arrays(self.rmatvec)
-        return LinearOperator(
-            self.shape,
-            dtype=np.float64 if precision == torch.float64 else np.float32,
-            matvec=forward,
-            rmatvec=backward,
-            matmat=forward,
-            rmatmat=backward,
-        )
+    def _indices(self, indices: Sequence[int] | Tensor, name: str, count: int) -> Tensor:
+        listed = indices.tolist() if isinstance(indices, Tensor) else indices
+        chosen = torch.as_tensor([validate.integer(i, f"{name} index", 0, count - 1) for i in listed])
+        if chosen.numel() == 0:
+            raise ValueError(f"indices must name at least one {name}, each in [0, {count}), got none")
+        return chosen.to(self.device)
 
     def _rows(self, indices: Tensor) -> Tensor:
-        """Rows of J by reverse mode; the one-hot cotangents exist for one chunk at a time."""
-        assert self._products is not None
-        size = _even(len(indices), self.chunk)
+        """Rows of J by reverse mode."""
+
+        def fill() -> Tensor:
+            rows = torch.zeros(len(indices), *self.input_shape, dtype=self.dtype, device=self.device)
+            for positions, part, ((top, bottom), (left, right)) in self._blocks(indices):
+                rows[positions, :, top:bottom, left:right] = part
+            return rows.flatten(1)
+
+        return self._halving(fill)
+
+    def _diagonal(self) -> Tensor:
+        diagonal = torch.zeros(self.shape[0], dtype=self.dtype, device=self.device)
+        for positions, part, window in self._blocks(torch.arange(self.shape[0], device=self.device)):
+            columns = window_columns(window, self.input_shape, self.device)
+            hit = columns == positions[:, None]
+            found = hit.any(dim=1)
+            diagonal[positions[found]] = part.flatten(1)[hit]
+        return diagonal
+
+    def _blocks(self, indices: Tensor) -> Iterator[tuple[Tensor, Tensor, Window]]:
+        """Groups of rows on windows of the input; the one-hot cotangents exist for one group at a time."""
         bar = tqdm(total=len(indices), desc="Jacobian", unit="row", delay=2, leave=False, disable=None)
-        with torch.inference_mode(False), bar as progress:
-            rows = torch.empty(len(indices), self.shape[1], dtype=self.dtype, device=self.device)
-            for part, target in zip(torch.split(indices, size), torch.split(rows, size), strict=True):
-                cotangents = torch.zeros(size, self.shape[0], dtype=self.dtype, device=self.device)
-                cotangents[torch.arange(len(part), device=self.device), part] = 1
-                target.copy_(self._products.pull(cotangents.reshape(size, *self.output_shape)).flatten(1)[: len(part)])
-                progress.update(len(part))
-        return rows
+        indices = indices.to(self.device)
+        with bar as progress:
+            engine: Any = self._products
+            if isinstance(engine, WindowedProducts):
+                shape = cast(tuple[int, int, int], self.output_shape)
+                side = block_side(engine, shape, self.chunk, self.device)
+                groups = row_blocks(engine, indices, shape, side, self.chunk, self._y)
+            else:
+                groups = whole_rows(engine.pull, indices, self.output_shape, self.chunk, self._y)
+            for positions, part, window in groups:
+                yield positions, part, window
+                progress.update(len(positions))
+
+    def _halving(self, run: Callable[[], Result]) -> Result:
+        """Run; where memory does not suffice, again with half of the directions at once."""
+        while True:
+            try:
+                with torch.inference_mode(False):
+                    return run()
+            except (MemoryError, RuntimeError) as error:
+                if self.chunk == 1 or not lacks_memory(error):
+                    raise
+            self.chunk //= 2
 
     def _dense(self) -> Tensor:
         assert self._matrix is not None
@@ -255,93 +341,6 @@ class Jacobian:
                 f"{what} needs a square Jacobian, got shape {self.shape}, from images {self.input_shape} to "
                 f"{self.output_shape}; use svd(), or a denoiser whose output has the shape of its input"
             )
-
-
-def jacobian(f: Denoiser, y: Float[Tensor, "1 c h w"], sigma: float | Tensor, *, chunk: int | None = None) -> Jacobian:
-    """The Jacobian of the denoiser `f` at the noisy image `y`, by automatic differentiation.
-
-    Nothing is computed but f(y) and one gradient, which tests the promises on f below. `f` is not touched: neither its
-    mode, nor its parameters, their gradients and flags.
-
-    Parameters
-    ----------
-    f
-        Any denoiser f(y, sigma) that torch can differentiate with respect to y, in eval mode, deterministic, and which
-        treats each image of a batch on its own. Its output may have another shape than its input.
-    y
-        One noisy image, shape (1, channels, height, width), floating point and finite, with the dtype and the device of
-        f.
-    sigma
-        Noise level passed to f, in (0, 10].
-    chunk
-        Number of copies of y that go through f at once. The default keeps the feature maps of a typical network in the
-        cache of a CPU (1 to 64 copies) and fills an accelerator (up to 256); lower it if memory runs out.
-
-    Returns
-    -------
-    An operator of shape (d_out, d_in).
-
-    Raises
-    ------
-    TypeError
-        If f is not callable; if y is not floating point; if the parameters or the output of f have another dtype than
-        y, or the output is no tensor.
-    ValueError
-        If y is not one finite image; if sigma or chunk is out of range; if the parameters of f are on another device
-        than y; if the batch axis is lost; if f(y) or its gradient is not finite.
-    RuntimeError
-        If f is in train mode, is random, mixes the images of a batch, or does not depend on y in a way torch can
-        follow.
-
-    References
-    ----------
-    Mohan, Kadkhodaie, Simoncelli, Fernandez-Granda, Robust and interpretable blind image denoising via bias-free
-    convolutional neural networks, ICLR 2020.
-
-    Examples
-    --------
-    The Jacobian of a moving average is the average itself:
-
-    >>> import torch
-    >>> def f(y, sigma):
-    ...     return torch.nn.functional.avg_pool2d(y, 3, stride=1, padding=1)
-    >>> J = jacobian(f, torch.rand(1, 1, 8, 8), sigma=0.1)
-    >>> J.shape
-    (64, 64)
-    >>> round(J.trace(), 3)
-    7.111
-    >>> J.homogeneity_error() < 1e-6
-    True
-    """
-    if not callable(f):
-        raise TypeError(f"f must be a denoiser that can be called as f(y, sigma), got {type(f).__name__}")
-    validate.one_image(y, "y")
-    level = validate.sigma_level(cast(float, sigma))
-    chunk = default_chunk(y) if chunk is None else validate.integer(chunk, "chunk", 1)
-    with torch.inference_mode(False):
-        point = y.detach().clone(memory_format=torch.contiguous_format)
-        products = AutogradProducts(f, point, level, probes=min(2, chunk))
-    return Jacobian(products, point, products.output, chunk=chunk)
-
-
-def _even(count: int, chunk: int) -> int:
-    """Size of the equal batches into which `count` directions split, so that one graph serves them all."""
-    return -(-count // -(-count // chunk))
-
-
-def _columns(product: Callable[[Tensor], Tensor], v: Tensor, shape: tuple[int, ...], chunk: int) -> Tensor:
-    """Apply a batched product to the columns of `v`; the last batch is filled up with zeros."""
-    vectors = v.reshape(v.shape[0], -1).mT
-    size = _even(len(vectors), chunk)
-    results = []
-    with torch.inference_mode(False):
-        for part in torch.split(vectors, size):
-            padded = torch.nn.functional.pad(part, (0, 0, 0, size - len(part)))
-            results.append(product(padded.reshape(size, *shape)).reshape(size, -1)[: len(part)])
-        columns = torch.cat(results).mT
-    if not bool(torch.isfinite(columns).all()):
-        raise RuntimeError(NOT_FINITE)
-    return columns if v.ndim == 2 else columns[:, 0]
 
 
 def _frobenius(matrix: Tensor) -> float:

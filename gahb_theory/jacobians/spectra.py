@@ -13,6 +13,7 @@ products with J and J^T, where J is never formed. Every residual is measured.
 """
 
 import warnings
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -27,12 +28,20 @@ __all__ = ["eigenbasis", "svd"]
 
 ALLOWED = 10.0
 """Largest residual of a converged pair, in units of the `tol` that was asked for."""
+DEVICE_BLOCK = 16
+"""Directions in one product on an accelerator, which one direction does not fill."""
 SMALL = 256
 """Up to this dimension the dense matrix costs no more than a Lanczos iteration."""
 
 
 def eigenbasis(
-    J: Jacobian, k: int | None = None, *, tol: float = 1e-5, max_iterations: int | None = None
+    J: Jacobian,
+    k: int | None = None,
+    *,
+    tol: float = 1e-5,
+    max_iterations: int | None = None,
+    start: Eigenbasis | None = None,
+    checkpoint: str | Path | None = None,
 ) -> Eigenbasis:
     """The k largest eigenvalues of the symmetric part of J, and their eigenvectors.
 
@@ -47,10 +56,15 @@ def eigenbasis(
     k
         Number of pairs, between 1 and d; all if None.
     tol
-        The Lanczos iteration stops at residuals of about 2 tol ||S||, in single precision not below 2e-6 ||S||. A pair
+        The Lanczos iteration stops at residuals of tol ||S||, in single precision not below 1.2e-6 ||S||. A pair
         counts as converged if its residual is at most 10 tol ||S||.
     max_iterations
         Restarts of the Lanczos iteration before it gives up; 10 d if None.
+    start
+        The eigenbasis at a neighbouring image or noise level, from which the iteration starts.
+    checkpoint
+        A file (.npz) that holds the vectors of a long iteration now and then, and from which it goes on after an
+        interruption; removed when all pairs have been found.
 
     Returns
     -------
@@ -102,6 +116,9 @@ def eigenbasis(
             count,
             tol=_reachable(tol, J),
             max_iterations=max_iterations,
+            start=_starting(start, J),
+            block=1 if J.device.type == "cpu" else DEVICE_BLOCK,
+            checkpoint=checkpoint,
         )
         values, vectors, residuals = pairs.values, pairs.vectors, pairs.residuals
         scale, complete, matvecs = pairs.scale, pairs.complete, 2 * pairs.products
@@ -135,7 +152,7 @@ def svd(J: Jacobian, k: int | None = None, *, tol: float = 1e-5, max_iterations:
     k
         Number of singular values, between 1 and min(d_out, d_in); all if None.
     tol
-        The Lanczos iteration stops at residuals of about 0.2 tol ||J||^2 for the squared problem. Singular vectors
+        The Lanczos iteration stops at residuals of 0.1 tol ||J||^2 for the squared problem. Singular vectors
         count as converged if their residual is at most 10 tol ||J||.
     max_iterations
         Restarts of the Lanczos iteration before it gives up; 10 min(d_out, d_in) if None.
@@ -229,6 +246,14 @@ def _check_settings(tol: float, max_iterations: int | None) -> None:
     validate.positive(tol, "tol")
     if max_iterations is not None:
         validate.integer(max_iterations, "max_iterations", 1)
+
+
+def _starting(start: Eigenbasis | None, J: Jacobian) -> Tensor | None:
+    if start is None:
+        return None
+    if start.atoms.shape[1] != J.shape[0]:
+        raise ValueError(f"start holds atoms of {start.atoms.shape[1]} numbers, but the Jacobian has {J.shape[0]}")
+    return start.atoms.cpu().double().mT
 
 
 def _reachable(tol: float, J: Jacobian) -> float:

@@ -4,6 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from gahb_theory.jacobians import Jacobian
+from gahb_theory.jacobians.autograd import AutogradProducts
+
 
 class Network(nn.Module):
     """Convolutions with ReLU in place; `bias` and `smooth` take the homogeneity and the piecewise linearity away."""
@@ -32,6 +35,17 @@ def network():
 def image():
     def make(*shape, seed=7, dtype=torch.float64):
         return torch.rand(1, *shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+    return make
+
+
+@pytest.fixture
+def by_autograd():
+    """The Jacobian by automatic differentiation, also of networks that can be recorded."""
+
+    def make(f, y, sigma, *, chunk=64):
+        products = AutogradProducts(f, y, sigma, probes=min(2, chunk))
+        return Jacobian(products, y, products.output, chunk=chunk)
 
     return make
 

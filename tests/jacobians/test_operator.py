@@ -69,6 +69,11 @@ def test_products_are_those_of_the_dense_reference(case):
     torch.testing.assert_close(J.rmatvec(u[:, 0]), dense.mT @ u[:, 0], rtol=1e-10, atol=1e-12)
     chosen = [J.shape[0] - 1, 0, 0]
     torch.testing.assert_close(J.rows(chosen), dense[chosen], rtol=1e-10, atol=1e-12)
+    chosen = [J.shape[1] - 1, 0, 0]
+    torch.testing.assert_close(J.columns(chosen), dense[:, chosen], rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(torch.from_numpy(J.sparse_matrix().toarray()), dense, rtol=1e-10, atol=1e-12)
+    if J.shape[0] == J.shape[1]:
+        torch.testing.assert_close(J.diagonal(), dense.diagonal(), rtol=1e-10, atol=1e-12)
 
 
 def test_attributes(network, image):
@@ -106,14 +111,14 @@ def test_chunk_does_not_matter(network, image, chunk):
     torch.testing.assert_close(J.matrix(), whole.matrix(), rtol=1e-12, atol=1e-13)
 
 
-def test_no_batch_is_larger_than_the_chunk(image):
+def test_no_batch_is_larger_than_the_chunk(image, by_autograd):
     batches = []
 
     def f(y, sigma):
         batches.append(len(y))
         return y.square()
 
-    J = jacobian(f, image(1, 4, 5), SIGMA, chunk=8)
+    J = by_autograd(f, image(1, 4, 5), SIGMA, chunk=8)
     J.matvec(random(20, 10))
     J.rmatvec(random(20, 3))
     J.matrix()
@@ -218,8 +223,8 @@ def test_y_may_change_afterwards(network, image):
     torch.testing.assert_close(J.matrix(), dense, rtol=1e-10, atol=1e-12)
 
 
-def test_graph_dies_with_the_operator(network, image):
-    J = jacobian(network(), image(1, 4, 4), SIGMA)
+def test_graph_dies_with_the_operator(network, image, by_autograd):
+    J = by_autograd(network(), image(1, 4, 4), SIGMA)
     J.matvec(random(16))
     alive = weakref.ref(J._products._graph[0])
     assert alive() is not None
@@ -287,17 +292,17 @@ class NoForward(torch.autograd.Function):
 
 
 @pytest.mark.parametrize("function", [OnceDifferentiable, CutBackward])
-def test_forward_mode_where_the_gradient_has_no_gradient(image, function):
+def test_forward_mode_where_the_gradient_has_no_gradient(image, by_autograd, function):
     y, v = image(1, 3, 3), random(9, 2)
-    J = jacobian(lambda y, sigma: y.roll(1, -1) + function.apply(y), y, SIGMA)
+    J = by_autograd(lambda y, sigma: y.roll(1, -1) + function.apply(y), y, SIGMA)
     dense = reference(lambda y, sigma: y.roll(1, -1) + y.square(), y)
     torch.testing.assert_close(J.matvec(v), dense @ v)
     torch.testing.assert_close(J.rmatvec(v), dense.mT @ v)
 
 
-def test_no_forward_product_at_all(image):
+def test_no_forward_product_at_all(image, by_autograd):
     y, v = image(1, 3, 3), random(9)
-    J = jacobian(lambda y, sigma: NoForward.apply(y), y, SIGMA)
+    J = by_autograd(lambda y, sigma: NoForward.apply(y), y, SIGMA)
     with pytest.raises(
         RuntimeError,
         match=r"J v cannot be computed .*double backward.*forward mode, You must implement the jvp.*J\.matrix",
@@ -366,7 +371,56 @@ def test_no_progress_bar_for_a_fast_matrix(network, image, capsys):
     [((1, 4, 4), torch.float32, 64), ((3, 80, 80), torch.float32, 15), ((1, 80, 80), torch.float64, 7)],
 )
 def test_default_chunk_fits_the_cache(image, shape, dtype, chunk):
-    assert jacobian(lambda y, sigma: y, image(*shape, dtype=dtype), SIGMA).chunk == chunk
+    """A function that cannot be recorded counts as a network of 64 channels; of one that is, the width is known."""
+    y = image(*shape, dtype=dtype)
+    assert jacobian(lambda y, sigma: torch.fft.fft2(y).real, y, SIGMA).chunk == chunk
+    assert jacobian(lambda y, sigma: 2 * y, y, SIGMA).chunk == 64
+
+
+def test_budget_bounds_the_chunk(network, image):
+    y = image(1, 40, 40, dtype=torch.float32)
+    f = network(dtype=torch.float32)
+    largest = 4 * 1600 * 4  # bytes of the four channels
+    assert jacobian(f, y, SIGMA, budget=20.0 * 4 * largest).chunk == 20
+    assert jacobian(f, y, SIGMA, budget=1.0).chunk == 1
+    with pytest.raises(ValueError, match="budget must be finite and above 0, got 0"):
+        jacobian(f, y, SIGMA, budget=0.0)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("MPS backend out of memory")])
+def test_half_of_the_directions_where_memory_does_not_suffice(image, error):
+    matrix = random(12, 12)
+
+    class Small:
+        def push(self, v):
+            return self.pull(v, matrix.mT)
+
+        def pull(self, u, factor=matrix):
+            if len(u) > 3:
+                raise error
+            return (u.flatten(1) @ factor).reshape(u.shape)
+
+    def make():
+        return Jacobian(Small(), image(1, 3, 4), torch.zeros(1, 1, 3, 4, dtype=torch.float64), chunk=12)
+
+    J, block = make(), random(12, 8)
+    torch.testing.assert_close(J.matvec(block), matrix @ block)
+    assert J.chunk == 3
+    torch.testing.assert_close(make().matrix(), matrix)
+    torch.testing.assert_close(make().diagonal(), matrix.diagonal())
+
+
+def test_other_errors_of_the_engine_come_through(image):
+    class Broken:
+        def push(self, v):
+            raise RuntimeError("no such kernel")
+
+        pull = push
+
+    J = Jacobian(Broken(), image(1, 3, 4), torch.zeros(1, 1, 3, 4, dtype=torch.float64), chunk=12)
+    with pytest.raises(RuntimeError, match="no such kernel"):
+        J.matvec(random(12))
+    assert J.chunk == 12
 
 
 def test_any_engine_will_do(image):
@@ -407,9 +461,9 @@ def test_refuses_train_mode(network, image):
     assert not f.training
 
 
-def test_refuses_train_mode_that_comes_later(network, image):
+def test_refuses_train_mode_that_comes_later(network, image, by_autograd):
     f = network()
-    J = jacobian(f, image(1, 4, 4), SIGMA)
+    J = by_autograd(f, image(1, 4, 4), SIGMA)
     f.train()
     with pytest.raises(RuntimeError, match="train mode"):
         J.matvec(random(16))
