@@ -27,6 +27,7 @@ from gahb_theory.jacobians import SVD, Jacobian, jacobian
 from gahb_theory.metrics import PSNRCurve, mse, psnr, psnr_curve, psnr_per_image
 from gahb_theory.pretrained import shipped_class, shipped_denoiser, train_shipped
 from gahb_theory.randomness import add_noise
+from gahb_theory.sampling import Samples, Status, Trajectory, generate, growing_step
 from gahb_theory.shrinkage import FixedGains, Hard, Soft, oracle_gains, projection_gains
 from gahb_theory.theory import (
     SlopeFit,
@@ -62,15 +63,20 @@ __all__ = [
     "Photographs",
     "Pixels",
     "Recipe",
+    "Samples",
     "ShrinkageDenoiser",
     "Shuffled",
     "SlopeFit",
     "Soft",
+    "Status",
+    "Trajectory",
     "UNet",
     "Wavelet",
     "__version__",
     "add_noise",
     "fit_slope",
+    "generate",
+    "growing_step",
     "jacobian",
     "load_denoiser",
     "local_slopes",
