@@ -22,13 +22,22 @@ from gahb_theory.denoisers import (
     load_denoiser,
     save_denoiser,
 )
-from gahb_theory.images import CAlpha, Disks, ImageClass, Photographs, Shuffled, read_image
+from gahb_theory.generalization import (
+    copies,
+    function_distance,
+    memoriser_distance,
+    paired_similarity,
+    psnr_gap,
+)
+from gahb_theory.images import CAlpha, Disks, ImageClass, Photographs, Shuffled, Split, distinct, read_image, split
+from gahb_theory.intervals import Estimate
 from gahb_theory.jacobians import SVD, Jacobian, jacobian
 from gahb_theory.metrics import PSNRCurve, mse, psnr, psnr_curve, psnr_per_image
 from gahb_theory.pretrained import shipped_class, shipped_denoiser, train_shipped
 from gahb_theory.randomness import add_noise
 from gahb_theory.sampling import Samples, Status, Trajectory, generate, growing_step
 from gahb_theory.shrinkage import FixedGains, Hard, Soft, oracle_gains, projection_gains
+from gahb_theory.similarity import centred_unit_vectors, closest, cosine_similarity, unit_vectors
 from gahb_theory.theory import (
     SlopeFit,
     fit_slope,
@@ -53,6 +62,7 @@ __all__ = [
     "DenoiserModule",
     "Disks",
     "Eigenbasis",
+    "Estimate",
     "FixedGains",
     "Fourier",
     "GaussianDenoiser",
@@ -68,33 +78,45 @@ __all__ = [
     "Shuffled",
     "SlopeFit",
     "Soft",
+    "Split",
     "Status",
     "Trajectory",
     "UNet",
     "Wavelet",
     "__version__",
     "add_noise",
+    "centred_unit_vectors",
+    "closest",
+    "copies",
+    "cosine_similarity",
+    "distinct",
     "fit_slope",
+    "function_distance",
     "generate",
     "growing_step",
     "jacobian",
     "load_denoiser",
     "local_slopes",
+    "memoriser_distance",
     "mse",
     "optimal_slope",
     "oracle_gains",
     "oracle_mse",
+    "paired_similarity",
     "projection_gains",
     "projection_mse",
     "psnr",
     "psnr_curve",
+    "psnr_gap",
     "psnr_per_image",
     "read_image",
     "save_denoiser",
     "shipped_class",
     "shipped_denoiser",
     "shrinkage_mse",
+    "split",
     "testing",
     "train",
     "train_shipped",
+    "unit_vectors",
 ]

@@ -6,6 +6,7 @@ from gahb_theory.images.dataset import write_dataset
 from gahb_theory.images.disks import Disks, DisksScene
 from gahb_theory.images.photographs import Photographs, PhotographsScene, read_image
 from gahb_theory.images.shuffled import Shuffled, ShuffledScene
+from gahb_theory.images.split import Split, distinct, split
 
 __all__ = [
     "CAlpha",
@@ -18,6 +19,9 @@ __all__ = [
     "Scene",
     "Shuffled",
     "ShuffledScene",
+    "Split",
+    "distinct",
     "read_image",
+    "split",
     "write_dataset",
 ]
