@@ -67,18 +67,18 @@ def test_the_memoriser_has_a_gap_and_the_gaussian_denoiser_none(halves, fresh):
     assert bool((memoriser.gap.low > 3).all())
     assert memoriser.gap.value[0] == memoriser.gap.low[0] == math.inf  # it returns its images to the last bit
     np.testing.assert_allclose(memoriser.gap.value[2], memoriser.train.psnr[2] - memoriser.test.psnr[2])
-    ray = gt.psnr_gap(HomogeneousMemoriser(halves.first), halves.first, fresh, SIGMAS)
+    ray = gt.psnr_gap(HomogeneousMemoriser(halves.first), halves.first, fresh, [0.01, 0.03, 0.1])
     fit = gt.fit_slope(ray.sigmas, ray.train.mse_per_image)
-    assert abs(fit.slope - 1) < 0.05  # on its own images it leaves sigma^2: one direction is not known
-    assert abs(ray.train.mse_per_image[0].mean() / SIGMAS[0] ** 2 - 1) < 0.6
+    assert abs(fit.slope - 1) < 0.01  # on its own images it leaves sigma^2: the intensity is not known
+    assert abs(ray.train.mse_per_image[0].mean() / 1e-4 - 1) < 0.6
 
 
 def test_the_gap_covers_as_often_as_it_says():
     f, misses = gt.GaussianDenoiser(*law()), 0
-    for trial in range(100):
+    for trial in range(60):
         gap = gt.psnr_gap(f, draw(20, 1000 + trial), draw(30, 3000 + trial), [0.2], seed=trial, confidence=0.9).gap
         misses += not gap.low[0] <= 0 <= gap.high[0]
-    assert 3 <= misses <= 22  # 10 are due; percentiles are a little short at n = 20
+    assert 1 <= misses <= 15  # 6 are due, with a deviation of 2.3; percentiles are a little short at n = 20
 
 
 def test_the_distance_of_two_linear_denoisers_is_known(fresh):

@@ -143,7 +143,7 @@ def distinct(
         alike = torch.zeros(len(rows), len(rows), dtype=torch.bool, device=images.device)
         alike[i, j] = True
         stays = torch.ones(len(rows), dtype=torch.bool, device=images.device)
-        for row in i[i > j].unique().tolist():  # only those that are like an earlier one
+        for row in sorted(set(i[i > j].tolist())):  # only those that are like an earlier one
             stays[row] = not bool((alike[row, :row] & stays[:row]).any())
         keep[rows] = stays
     return keep
