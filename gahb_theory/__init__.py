@@ -32,20 +32,32 @@ from gahb_theory.generalization import (
 from gahb_theory.images import CAlpha, Disks, ImageClass, Photographs, Shuffled, Split, distinct, read_image, split
 from gahb_theory.intervals import Estimate
 from gahb_theory.jacobians import SVD, Jacobian, jacobian
+from gahb_theory.jacobians.traces import Hutchinson, exact_trace
 from gahb_theory.metrics import PSNRCurve, mse, psnr, psnr_curve, psnr_per_image
 from gahb_theory.pretrained import shipped_class, shipped_denoiser, train_shipped
 from gahb_theory.randomness import add_noise
 from gahb_theory.sampling import Samples, Status, Trajectory, generate, growing_step
 from gahb_theory.shrinkage import FixedGains, Hard, Soft, oracle_gains, projection_gains
 from gahb_theory.similarity import centred_unit_vectors, closest, cosine_similarity, unit_vectors
+from gahb_theory.sweep import sweep
 from gahb_theory.theory import (
     SlopeFit,
+    effective_terms,
+    exponent_table,
     fit_slope,
+    fit_slope_in_window,
+    kl_bound,
+    kl_bound_estimate,
     local_slopes,
     optimal_slope,
     oracle_mse,
     projection_mse,
     shrinkage_mse,
+    slope_window,
+    sure,
+    sure_risk,
+    terms_above,
+    trace_identity,
 )
 from gahb_theory.training import Recipe, train
 from gahb_theory.version import __version__
@@ -67,6 +79,7 @@ __all__ = [
     "Fourier",
     "GaussianDenoiser",
     "Hard",
+    "Hutchinson",
     "ImageClass",
     "Jacobian",
     "PSNRCurve",
@@ -90,11 +103,17 @@ __all__ = [
     "copies",
     "cosine_similarity",
     "distinct",
+    "effective_terms",
+    "exact_trace",
+    "exponent_table",
     "fit_slope",
+    "fit_slope_in_window",
     "function_distance",
     "generate",
     "growing_step",
     "jacobian",
+    "kl_bound",
+    "kl_bound_estimate",
     "load_denoiser",
     "local_slopes",
     "memoriser_distance",
@@ -114,8 +133,14 @@ __all__ = [
     "shipped_class",
     "shipped_denoiser",
     "shrinkage_mse",
+    "slope_window",
     "split",
+    "sure",
+    "sure_risk",
+    "sweep",
+    "terms_above",
     "testing",
+    "trace_identity",
     "train",
     "train_shipped",
     "unit_vectors",

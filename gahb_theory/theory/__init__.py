@@ -1,5 +1,11 @@
-"""What the theory predicts: exponents and their fits (`rates`), exact risks (`risk`)."""
+"""What the theory predicts.
 
+`rates` holds exponents and their fits, `windows` where to fit them, `exponents` the table of what is known; `risk` exact
+risks, `stein` risks from noisy images, `divergence` the bound on the law that is sampled.
+"""
+
+from gahb_theory.theory.divergence import kl_bound, kl_bound_estimate, kl_density
+from gahb_theory.theory.exponents import EXPONENTS, Exponent, exponent_table
 from gahb_theory.theory.rates import (
     SlopeFit,
     decay_to_slope,
@@ -9,16 +15,32 @@ from gahb_theory.theory.rates import (
     power_law_oracle_risk,
 )
 from gahb_theory.theory.risk import gaussian_mse, oracle_mse, projection_mse, shrinkage_mse
+from gahb_theory.theory.stein import TraceIdentity, sure, sure_risk, trace_identity
+from gahb_theory.theory.windows import effective_terms, fit_slope_in_window, slope_window, terms_above
 
 __all__ = [
+    "EXPONENTS",
+    "Exponent",
     "SlopeFit",
+    "TraceIdentity",
     "decay_to_slope",
+    "effective_terms",
+    "exponent_table",
     "fit_slope",
+    "fit_slope_in_window",
     "gaussian_mse",
+    "kl_bound",
+    "kl_bound_estimate",
+    "kl_density",
     "local_slopes",
     "optimal_slope",
     "oracle_mse",
     "power_law_oracle_risk",
     "projection_mse",
     "shrinkage_mse",
+    "slope_window",
+    "sure",
+    "sure_risk",
+    "terms_above",
+    "trace_identity",
 ]

@@ -25,9 +25,18 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.intervals import bootstrap_means, check_confidence, draw_counts
 
-__all__ = ["SlopeFit", "decay_to_slope", "fit_slope", "local_slopes", "optimal_slope", "power_law_oracle_risk"]
+__all__ = [
+    "SlopeFit",
+    "Values",
+    "as_array",
+    "decay_to_slope",
+    "fit_slope",
+    "local_slopes",
+    "optimal_slope",
+    "power_law_oracle_risk",
+]
 
-Values: TypeAlias = Sequence[float] | Float[np.ndarray, "..."] | Float[Tensor, "..."]
+Values: TypeAlias = Sequence[float | int] | Float[np.ndarray, "..."] | Float[Tensor, "..."]
 
 
 def optimal_slope(alpha: float) -> float:
@@ -273,7 +282,7 @@ def _inside(levels: np.ndarray, window: tuple[float, float] | None) -> np.ndarra
 
 def _curve(sigmas: Values, mse: Values) -> tuple[np.ndarray, np.ndarray]:
     """Noise levels of shape (s,) and errors of shape (s, n) in float64, checked."""
-    levels, errors = _array(sigmas), _array(mse)
+    levels, errors = as_array(sigmas), as_array(mse)
     if levels.ndim != 1 or levels.size < 2:
         raise ValueError(f"sigmas must hold at least 2 noise levels in one row, got shape {levels.shape}")
     if errors.ndim not in (1, 2) or errors.shape[0] != levels.size:
@@ -287,7 +296,8 @@ def _curve(sigmas: Values, mse: Values) -> tuple[np.ndarray, np.ndarray]:
     return levels, errors.reshape(levels.size, -1)
 
 
-def _array(values: Values) -> np.ndarray:
+def as_array(values: Values | float) -> np.ndarray:
+    """Numbers from lists, arrays or tensors, in float64."""
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     return np.asarray(values, dtype=np.float64)
