@@ -35,7 +35,7 @@ def posterior_mean(y, sigma):
 
 
 n = 1500
-samples = gt.generate(posterior_mean, (n, 1, 1, 2), step=0.05, sigma_inf=0.02, every=100, batch_size=n)
+samples = gt.generate(posterior_mean, (n, 1, 1, 2), step=0.02, sigma_inf=0.01, every=250, batch_size=n)
 print(samples)
 
 way = samples.trajectory
@@ -56,13 +56,14 @@ axes[0].set_ylabel("pixel 2")
 
 # %%
 # The circles hold 86 % of each Gaussian at the noise level of the step. Are the weights, the means and the variances of the
-# samples those of the law? The errors below are in units of the accuracy of so many samples.
+# samples those of the law? A finite step leaves the variances too small by about h / 2 = 1 %, the end of the ascent by
+# :math:`\sigma_\infty^2 / s` = 1 %. Other errors should be those of so many samples.
 
 x = samples.images.reshape(n, 2)
 mode = torch.cdist(x, means).argmin(dim=1)
 share = float((mode == 0).float().mean())
 print(
-    f"weight of the first mode {share:.3f}, should be 0.3: off by {abs(share - 0.3) / math.sqrt(0.21 / n):.1f} deviations"
+    f"weight of the first mode {share:.3f}, should be 0.3, off by {abs(share - 0.3) / math.sqrt(0.21 / n):.1f} deviations"
 )
 for k in (0, 1):
     own = x[mode == k]
@@ -70,7 +71,7 @@ for k in (0, 1):
     spread = float(own.var(dim=0).mean() / variance)
     print(
         f"mode {k + 1}: mean off by {float(off.abs().max()):.1f} deviations, "
-        f"variance {spread:.3f} of what it should be, accuracy {math.sqrt(1 / len(own)):.3f}"
+        f"variance {spread:.3f} +- {math.sqrt(1 / len(own)):.3f} of what it should be"
     )
 
 # %%
@@ -111,7 +112,7 @@ for row, (name, result) in zip(axes, samples.items(), strict=True):
     for ax, image in zip(row, result.images, strict=True):
         plots.image(image.numpy(), ax)
     row[0].set_title(
-        {"c_alpha": "trained on C^alpha images", "photographs": "trained on photographs"}[name], loc="left"
+        {"c_alpha": "trained on $C^\\alpha$ images", "photographs": "trained on photographs"}[name], loc="left"
     )
 
 # %%

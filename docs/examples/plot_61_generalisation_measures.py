@@ -25,13 +25,13 @@ import torch
 import gahb_theory as gt
 from gahb_theory import plots
 
-size = 12
+size = 16
 d = size**2
-law = gt.CAlpha(alpha=2.0, size=16)
-images = torch.nn.functional.interpolate(law.sample(6000, seed=1), size=(size, size), mode="area")
+images = gt.CAlpha(alpha=1.0, size=size).sample(5000, seed=1)
 halves = gt.split(images, n=2048)
-fresh = torch.nn.functional.interpolate(law.sample(128, seed=2), size=(size, size), mode="area")
-print(f"{len(halves.removed)} near-duplicates of {len(images)} images removed")
+between = slice(int(halves.first_indices[-1]) + 1, int(halves.second_indices[0]))
+fresh = images[between][gt.distinct(images[between])][:128]
+print(f"{len(halves.removed)} near-duplicates of {len(images)} images removed, {len(fresh)} images kept for testing")
 print("sha256 of the halves:", *(h[:12] for h in halves.hashes))
 
 
@@ -82,14 +82,14 @@ for name, learn in learners.items():
 
 # %%
 # Four ways to see the same thing. The gap is at :math:`\sigma = 0.1`; where the memoriser returns its images to the last
-# bit it is infinite and left out. The distance of the two functions is relative to their risk: at 2 all of it comes from
+# bit it is infinite. The distance of the two functions is relative to their risk: at 2 all of it comes from
 # the choice of the training set. Bands are 95 % intervals.
 
 colours = {"memoriser": plots.VERMILION, "linear": plots.BLUE}
 figure, axes = plt.subplots(1, 4, figsize=(10.6, 2.9), layout="constrained")
 
 
-def curve(ax, estimates, colour, label, line="-"):
+def curve(ax, estimates, colour, label=None, line="-"):
     """A line with its band, over N."""
     value, low, high = (np.array([getattr(e, part) for e in estimates]) for part in ("value", "low", "high"))
     good = np.isfinite(value)
@@ -109,8 +109,8 @@ for name, results in measured.items():
     colour = colours[name]
     curve(axes[0], [at_level(r["gap"], level) for r in results], colour, name)
     curve(axes[1], [at_level(r["distance"], level) for r in results], colour, name)
-    curve(axes[2], [r["pairs"].mean for r in results], colour, name)
-    curve(axes[2], [r["pairs"].null_mean for r in results], colour, f"{name}, not paired", ":")
+    curve(axes[2], [r["pairs"].mean for r in results], colour)
+    curve(axes[2], [r["pairs"].null_mean for r in results], colour, line=":")
     curve(axes[3], [r["copies"].share for r in results], colour, name)
 titles = ("PSNR gap (dB)", "function distance / risk", "similarity of paired samples", "share of copies")
 for ax, title in zip(axes, titles, strict=True):
@@ -118,7 +118,12 @@ for ax, title in zip(axes, titles, strict=True):
     ax.axvline(d, color=plots.GREY, lw=0.8, ls="--")
 axes[0].set_yscale("symlog", linthresh=1)
 axes[1].legend(loc="lower left")
-axes[2].legend(loc="upper left", bbox_to_anchor=(0, 0.95))
+axes[0].text(
+    0.97, 0.95, "memoriser: infinite", color=plots.VERMILION, ha="right", va="top", transform=axes[0].transAxes
+)
+axes[2].plot([], [], color=plots.GREY, label="same noise")
+axes[2].plot([], [], ":", color=plots.GREY, label="other noise")
+axes[2].legend(loc="center right", bbox_to_anchor=(1, 0.32))
 
 for name, results in measured.items():
     last = results[-1]
@@ -130,8 +135,10 @@ for name, results in measured.items():
     print(f"    share of copies             {last['copies'].share}")
 
 # %%
-# The dashed line is :math:`N = d`: the linear denoiser stops to memorise some way beyond it. The memoriser needs more images
-# than there are in the world.
+# The dashed line is :math:`N = d`. Some way beyond it the linear denoiser no longer depends on which images it was given: no
+# gap, no distance, the same sample from the same noise. The memoriser depends on them at every :math:`N` here. Its pairs
+# grow more alike all the same, since among more images there are two that are alike, one in each set: the similarity of
+# pairs alone is no proof, and neither is the share of copies, which is 0 for the linear denoiser of 8 images.
 
 # %%
 # The samples themselves
@@ -160,16 +167,21 @@ for ax, label in zip(axes[:, 0], ("closest in A", "sample of A", "sample of B", 
 # ---------
 #
 # The shipped network was trained on photographs without "camera", which is kept for testing. Its gap mixes two things,
-# memorisation and the difference between photographs, and the interval over patches knows nothing of the second: with one
-# photograph for the test no number can tell them apart. Its distance from a memoriser of many patches of its own training
-# photographs says more: relative to the distance of the clean patch it is about 1, so it does not do what that memoriser does.
+# memorisation and the difference between photographs, and with one photograph for the test no number can tell them apart.
+# The interval over patches is wide enough to say so.
+#
+# The distance from a memoriser of 2000 of its training patches says more. A function of :math:`y` such as :math:`f_N` is
+# orthogonal to the error of the posterior mean: for that one, :math:`E\|f - f_N\|^2 + E\|x - f\|^2 = E\|x - f_N\|^2`, so
+# that the two shares below sum to 1. A denoiser that has memorised these patches has a share of 0 in the place of the first.
 
 f = gt.shipped_denoiser("photographs")
 train, test = (gt.shipped_class("photographs", split).sample(24, seed=3) for split in ("train", "test"))
 gap = gt.psnr_gap(f, train, test, [0.1, 0.2])
 print("PSNR gap in dB at sigma = 0.1 and 0.2:", gap.gap)
 memoriser = Memoriser(gt.shipped_class("photographs").sample(2000, seed=4))
-print("distance from the memoriser:", gt.memoriser_distance(f, memoriser, train, [0.1, 0.2]).ratio)
+distance = gt.memoriser_distance(f, memoriser, train, [0.1, 0.2])
+print("distance from the memoriser:          ", distance.ratio)
+print("risk of the network, same units:      ", gap.train.mse_per_image.mean(axis=1) / distance.reference.value)
 
 # %%
 # What a denoiser has learned in place of its images is the theme of the other examples: see its Jacobian.
