@@ -15,6 +15,7 @@ from gahb_theory.images.holder_ball import HolderBall, HolderBallScene
 from gahb_theory.images.photographs import Photographs, PhotographsScene, read_image
 from gahb_theory.images.polygons import Polygons
 from gahb_theory.images.shuffled import Shuffled, ShuffledScene
+from gahb_theory.images.split import Split, distinct, split
 
 __all__ = [
     "CAlpha",
@@ -42,9 +43,12 @@ __all__ = [
     "Shuffled",
     "ShuffledScene",
     "SineCone",
+    "Split",
     "StationaryCovariance",
     "Texture",
+    "distinct",
     "near_duplicates",
     "read_image",
+    "split",
     "write_dataset",
 ]

@@ -4,6 +4,8 @@ Exponents and their fits (`rates`, `decay`), exact risks (`risk`), the four orac
 """
 
 from gahb_theory.theory.decay import DecayFit, approximation_error, decay_exponent
+from gahb_theory.theory.divergence import kl_bound, kl_bound_estimate, kl_density
+from gahb_theory.theory.exponents import EXPONENTS, Exponent, exponent_table
 from gahb_theory.theory.oracles import OracleRisks, oracle_denoise, oracle_risks
 from gahb_theory.theory.rates import (
     SlopeFit,
@@ -15,18 +17,29 @@ from gahb_theory.theory.rates import (
 )
 from gahb_theory.theory.regularity import Regularity, estimate_regularity
 from gahb_theory.theory.risk import gaussian_mse, oracle_mse, projection_mse, shrinkage_mse
+from gahb_theory.theory.stein import TraceIdentity, sure, sure_risk, trace_identity
+from gahb_theory.theory.windows import effective_terms, fit_slope_in_window, slope_window, terms_above
 
 __all__ = [
+    "EXPONENTS",
     "DecayFit",
+    "Exponent",
     "OracleRisks",
     "Regularity",
     "SlopeFit",
+    "TraceIdentity",
     "approximation_error",
     "decay_exponent",
     "decay_to_slope",
+    "effective_terms",
     "estimate_regularity",
+    "exponent_table",
     "fit_slope",
+    "fit_slope_in_window",
     "gaussian_mse",
+    "kl_bound",
+    "kl_bound_estimate",
+    "kl_density",
     "local_slopes",
     "optimal_slope",
     "oracle_denoise",
@@ -35,4 +48,9 @@ __all__ = [
     "power_law_oracle_risk",
     "projection_mse",
     "shrinkage_mse",
+    "slope_window",
+    "sure",
+    "sure_risk",
+    "terms_above",
+    "trace_identity",
 ]

@@ -23,10 +23,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.intervals import bootstrap_means, check_confidence, draw_counts
 
-__all__ = ["SlopeFit", "decay_to_slope", "fit_slope", "local_slopes", "optimal_slope", "power_law_oracle_risk"]
+__all__ = [
+    "SlopeFit",
+    "Values",
+    "as_array",
+    "decay_to_slope",
+    "fit_slope",
+    "local_slopes",
+    "optimal_slope",
+    "power_law_oracle_risk",
+]
 
-Values: TypeAlias = Sequence[float] | Float[np.ndarray, "..."] | Float[Tensor, "..."]
+Values: TypeAlias = Sequence[float | int] | Float[np.ndarray, "..."] | Float[Tensor, "..."]
 
 
 def optimal_slope(alpha: float) -> float:
@@ -217,8 +227,7 @@ def fit_slope(
     slope 0.750, 95 % interval [0.750, 0.750] (bootstrap over 50 images; 5 noise levels in [0.0562, 0.562])
     """
     levels, errors = _curve(sigmas, mse)
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}; 0.95 is usual")
+    check_confidence(confidence)
     validate.integer(resamples, "resamples", 100)
     averaged = np.ndim(mse) == 1
     inside = _inside(levels, window)
@@ -244,19 +253,16 @@ def fit_slope(
         low, high = slope - half, slope + half
     else:
         method = f"bootstrap over {errors.shape[1]} images"
-        slopes = functional @ np.log(_bootstrap_means(errors, resamples, seed))
+        slopes = functional @ np.log(bootstrap_means(errors, _counts(errors, resamples, seed)))
         low, high = np.quantile(slopes, [(1 - confidence) / 2, (1 + confidence) / 2])
     window = (float(levels.min()), float(levels.max()))
     return SlopeFit(slope, float(low), float(high), intercept, window, levels.size, method, confidence)
 
 
-def _bootstrap_means(errors: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Mean errors of `resamples` draws of images with replacement, shape (s, resamples)."""
-    n = errors.shape[1]
-    if n < 2:
-        raise ValueError(f"a bootstrap over images needs at least 2 images, got {n}; give mse of shape (s,) instead")
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
-    return errors @ counts.T / n
+def _counts(errors: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+    if errors.shape[1] < 2:
+        raise ValueError("a bootstrap over images needs at least 2 images, got 1; give mse of shape (s,) instead")
+    return draw_counts(errors.shape[1], resamples, seed)
 
 
 def _student_quantile(confidence: float, freedom: int) -> float:
@@ -276,7 +282,7 @@ def _inside(levels: np.ndarray, window: tuple[float, float] | None) -> np.ndarra
 
 def _curve(sigmas: Values, mse: Values) -> tuple[np.ndarray, np.ndarray]:
     """Noise levels of shape (s,) and errors of shape (s, n) in float64, checked."""
-    levels, errors = _array(sigmas), _array(mse)
+    levels, errors = as_array(sigmas), as_array(mse)
     if levels.ndim != 1 or levels.size < 2:
         raise ValueError(f"sigmas must hold at least 2 noise levels in one row, got shape {levels.shape}")
     if errors.ndim not in (1, 2) or errors.shape[0] != levels.size:
@@ -290,7 +296,8 @@ def _curve(sigmas: Values, mse: Values) -> tuple[np.ndarray, np.ndarray]:
     return levels, errors.reshape(levels.size, -1)
 
 
-def _array(values: Values) -> np.ndarray:
+def as_array(values: Values | float) -> np.ndarray:
+    """Numbers from lists, arrays or tensors, in float64."""
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     return np.asarray(values, dtype=np.float64)

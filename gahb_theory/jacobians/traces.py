@@ -1,0 +1,188 @@
+"""The trace of the Jacobian at each image of a batch: exactly, or by random probes.
+
+    tr J = sum_i d f_i / d y_i        tr J = E <e, J e>,  e with independent signs      (Hutchinson 1990)
+
+Both need J^T u alone, one backward pass for each direction. The exact trace takes d of them for each image. With p
+probes the variance is 2 / p times the sum of squares of the symmetric part of J off its diagonal, so a few probes are
+enough where f is nearly diagonal, and always where many images are averaged.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+
+from gahb_theory import validate
+from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.jacobians.autograd import NOT_FINITE, default_chunk
+from gahb_theory.jacobians.operator import jacobian
+from gahb_theory.randomness import step_generator
+
+__all__ = ["Hutchinson", "Trace", "TraceEstimate", "exact_trace"]
+
+Trace: TypeAlias = Callable[[Denoiser, Tensor, float | Tensor], Tensor]
+"""(f, y, sigma) -> tr J at each image of y, shape (n,): `exact_trace`, or a `Hutchinson`."""
+
+PROBES = -1
+"""Keeps the random numbers of probes apart from others of the same seed."""
+
+
+def exact_trace(f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
+    """Trace of the Jacobian of `f` at each image of `y`, by d backward passes for each.
+
+    Parameters
+    ----------
+    f
+        A denoiser that torch can differentiate, in eval mode, which treats each image on its own.
+    y
+        Noisy images, shape (n, channels, height, width).
+    sigma
+        Noise level passed to f: a number or a tensor of shape (n,), in (0, 10].
+
+    Returns
+    -------
+    Shape (n,). A progress bar appears after two seconds.
+
+    Raises
+    ------
+    ValueError, TypeError, RuntimeError
+        As `gahb_theory.jacobian` does; also if f does not return images of the shape of y.
+
+    Examples
+    --------
+    >>> import torch
+    >>> y = torch.tensor([[[[1.0, 2.0]]], [[[3.0, 4.0]]]])
+    >>> exact_trace(lambda y, sigma: y**2, y, 0.1)
+    tensor([ 6., 14.])
+    """
+    d = y[0].numel()
+    parts = []
+    with tqdm(total=len(y) * d, desc="trace", unit="row", delay=2, leave=False, disable=None) as bar:
+        for _, batch, copies in _graphs(f, y, sigma, d):
+            total = torch.zeros(batch, dtype=torch.float64)
+            for pixels in torch.split(torch.arange(d, device=y.device), copies.count):
+                rows = torch.arange(len(pixels), device=y.device)
+                cotangents = torch.zeros(copies.count, batch, d, dtype=y.dtype, device=y.device)
+                cotangents[rows, :, pixels] = 1
+                total += copies.pull(cotangents)[rows, :, pixels].sum(dim=0).cpu()
+                bar.update(batch * len(pixels))
+            parts.append(total)
+    return _finite(torch.cat(parts), y)
+
+
+@dataclass(frozen=True, eq=False)
+class TraceEstimate:
+    """A random estimate of the trace at each image.
+
+    Parameters
+    ----------
+    value
+        Mean over the probes, shape (n,).
+    standard_error
+        Its standard error over the probes, shape (n,).
+    """
+
+    value: Float[Tensor, " n"]
+    standard_error: Float[Tensor, " n"]
+
+
+@dataclass(frozen=True)
+class Hutchinson:
+    """Traces by random signs, to be called like `exact_trace`.
+
+    Parameters
+    ----------
+    probes
+        Number of random directions for each image, at least 2.
+    seed
+        Names them; those of image i of the batch depend on (seed, i) alone.
+
+    References
+    ----------
+    M. F. Hutchinson, A stochastic estimator of the trace of the influence matrix for Laplacian smoothing splines,
+    Communications in Statistics, 1990.
+
+    Examples
+    --------
+    On a diagonal Jacobian one sign is as good as all:
+
+    >>> import torch
+    >>> estimate = Hutchinson(probes=2).estimate(lambda y, sigma: y**2, torch.tensor([[[[1.0, 2.0]]]]), 0.1)
+    >>> float(estimate.value), float(estimate.standard_error)
+    (6.0, 0.0)
+    """
+
+    probes: int = 16
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        validate.integer(self.probes, "probes", 2)
+        validate.integer(self.seed, "seed", 0)
+
+    def __call__(self, f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
+        """The estimate alone, shape (n,); see `exact_trace` for the parameters."""
+        return self.estimate(f, y, sigma).value
+
+    def estimate(self, f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> TraceEstimate:
+        """The estimate with its standard error; see `exact_trace` for the parameters."""
+        d = y[0].numel()
+        parts = []
+        for first, batch, copies in _graphs(f, y, sigma, self.probes):
+            signs = torch.stack([self._signs(first + i, d, y.device) for i in range(batch)], dim=1).to(y.dtype)
+            forms = []
+            for part in torch.split(signs, copies.count):
+                padded = torch.nn.functional.pad(part, (0, 0, 0, 0, 0, copies.count - len(part)))
+                forms.append((padded * copies.pull(padded)).sum(dim=2)[: len(part)])
+            parts.append(torch.cat(forms).double().cpu())
+        values = torch.cat(parts, dim=1)
+        error = values.std(dim=0) / self.probes**0.5
+        return TraceEstimate(_finite(values.mean(dim=0), y), error.to(y.dtype).to(y.device))
+
+    def _signs(self, index: int, d: int, device: torch.device) -> Tensor:
+        generator = step_generator(device, self.seed, PROBES, index)
+        return 2 * torch.randint(2, (self.probes, d), generator=generator, device=device) - 1
+
+
+class _Copies:
+    """f on `count` copies of a batch of images, with the graph from one to the other."""
+
+    def __init__(self, f: Denoiser, y: Tensor, sigma: float | Tensor, count: int) -> None:
+        self.count = count
+        with torch.inference_mode(False), torch.enable_grad():
+            self.inputs = y.detach().repeat(count, 1, 1, 1).requires_grad_()
+            told = sigma if isinstance(sigma, float) else sigma.repeat(count)
+            self.outputs = f(self.inputs.clone(), told)
+        if self.outputs.shape != self.inputs.shape:
+            raise ValueError(
+                f"the trace needs a denoiser that returns images of the shape it was given, {tuple(y.shape[1:])}, "
+                f"got {tuple(self.outputs.shape[1:])}"
+            )
+
+    def pull(self, u: Tensor) -> Tensor:
+        """J^T u for `u` of shape (count, batch, d)."""
+        cotangents = u.reshape(self.outputs.shape)
+        (gradient,) = torch.autograd.grad(self.outputs, self.inputs, cotangents, retain_graph=True)
+        return gradient.reshape(u.shape)
+
+
+def _graphs(f: Denoiser, y: Tensor, sigma: float | Tensor, directions: int) -> Iterator[tuple[int, int, _Copies]]:
+    """For each batch of images its place, its size, and f on as many copies of it as may go through f at once."""
+    validate.images(y, "y")
+    many = isinstance(sigma, Tensor) and sigma.ndim == 1
+    levels = validate.batch_sigma(sigma, y).flatten()
+    jacobian(f, y[:1], float(levels[0]))  # tests the promises on f
+    chunk = default_chunk(y)
+    for first in range(0, len(y), chunk):
+        part = y[first : first + chunk]
+        told = levels[first : first + chunk].expand(len(part)) if many else float(levels[0])
+        yield first, len(part), _Copies(f, part, told, max(1, min(directions, chunk // len(part))))
+
+
+def _finite(traces: Tensor, y: Tensor) -> Tensor:
+    if not bool(torch.isfinite(traces).all()):
+        raise RuntimeError(NOT_FINITE)
+    return traces.to(y.dtype).to(y.device)

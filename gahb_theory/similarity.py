@@ -1,0 +1,142 @@
+"""How alike two images are: the cosine <a, b> / (||a|| ||b||), with or without the mean intensity.
+
+The cosine of two positive images is large whatever they show. Without their means it is their correlation, which is the
+convention here (`centred_unit_vectors`); the paper's histograms keep the means (`unit_vectors`). Both are inner products
+of unit vectors, so that every comparison of sets is a product of matrices, done in blocks.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gahb_theory import validate
+
+__all__ = ["Closest", "Vectors", "centred_unit_vectors", "check_pair", "closest", "cosine_similarity", "unit_vectors"]
+
+Vectors: TypeAlias = Callable[[Tensor], Tensor]
+"""Images (n, c, h, w) to unit vectors (n, d), whose inner products are the similarities."""
+
+QUERIES, REFERENCES = 1024, 4096
+"""Sides of the blocks of a matrix of similarities."""
+
+
+def unit_vectors(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    """Images as vectors of length 1, their mean intensity included; a black image is 0."""
+    return _normalised(x.flatten(1))
+
+
+def centred_unit_vectors(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    """Images less their mean intensity, as vectors of length 1; a constant image is 0."""
+    flat = x.flatten(1)
+    centred = flat - flat.mean(dim=1, keepdim=True)
+    rounding = 10 * torch.finfo(x.dtype).eps * flat.abs().amax(dim=1, keepdim=True)
+    return _normalised(torch.where(centred.abs().amax(dim=1, keepdim=True) > rounding, centred, 0.0))
+
+
+def _normalised(v: Tensor) -> Tensor:
+    norm = torch.linalg.vector_norm(v, dim=1, keepdim=True)
+    return v / torch.where(norm > 0, norm, 1.0)
+
+
+def cosine_similarity(
+    a: Float[Tensor, "n c h w"], b: Float[Tensor, "n c h w"], vectors: Vectors = centred_unit_vectors
+) -> Float[Tensor, " n"]:
+    """Cosine similarity of image i of `a` and image i of `b`.
+
+    Parameters
+    ----------
+    a, b
+        Images, shape (n, channels, height, width).
+    vectors
+        The convention: `centred_unit_vectors` or `unit_vectors`.
+
+    Returns
+    -------
+    Shape (n,), in [-1, 1]; 0 for a constant image.
+
+    Examples
+    --------
+    >>> import torch
+    >>> a = torch.tensor([[[[0.1, 0.9]]]])
+    >>> round(float(cosine_similarity(a, 1 - a)), 3), round(float(cosine_similarity(a, 1 - a, unit_vectors)), 3)
+    (-1.0, 0.22)
+    """
+    check_pair(a, b)
+    return (vectors(a) * vectors(b)).sum(dim=1)
+
+
+@dataclass(frozen=True, eq=False)
+class Closest:
+    """The k most similar reference images of each of n images.
+
+    Parameters
+    ----------
+    indices
+        Their numbers, the most similar first, shape (n, k).
+    similarity
+        Their similarities, shape (n, k).
+    """
+
+    indices: Int[Tensor, "n k"]
+    similarity: Float[Tensor, "n k"]
+
+
+def closest(
+    x: Float[Tensor, "n c h w"],
+    reference: Float[Tensor, "m c h w"],
+    k: int = 1,
+    vectors: Vectors = centred_unit_vectors,
+) -> Closest:
+    """The k reference images that are most similar to each image.
+
+    The matrix of similarities exists in blocks of 1024 by 4096 only.
+
+    Parameters
+    ----------
+    x
+        Images, shape (n, channels, height, width).
+    reference
+        Images to search, such as a training set, shape (m, channels, height, width).
+    k
+        How many, at most m.
+    vectors
+        The convention: `centred_unit_vectors` or `unit_vectors`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> reference = torch.rand(100, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    >>> closest(0.5 * reference[[7, 3]] + 0.2, reference).indices.tolist()
+    [[7], [3]]
+    """
+    check_pair(x[:1], reference[:1], "reference")
+    validate.finite(x, "x")
+    validate.finite(reference, "reference")
+    validate.integer(k, "k", 1, len(reference))
+    indices, similarity = [], []
+    for part in torch.split(x, QUERIES):
+        u = vectors(part)
+        best = torch.empty(len(part), 0, dtype=u.dtype, device=u.device)
+        where = torch.empty(len(part), 0, dtype=torch.long, device=u.device)
+        for first in range(0, len(reference), REFERENCES):
+            block = u @ vectors(reference[first : first + REFERENCES]).mT
+            found, position = block.topk(min(k, block.shape[1]), dim=1)
+            best, where = torch.cat([best, found], dim=1), torch.cat([where, position + first], dim=1)
+            best, order = best.topk(min(k, best.shape[1]), dim=1)
+            where = where.gather(1, order)
+        indices.append(where)
+        similarity.append(best)
+    return Closest(torch.cat(indices), torch.cat(similarity))
+
+
+def check_pair(a: Tensor, b: Tensor, name: str = "b") -> None:
+    """Refuse two sets of images of which image i cannot be compared with image i."""
+    validate.images(a, "a")
+    validate.images(b, name)
+    if a.shape != b.shape:
+        raise ValueError(f"{name} must hold images of the same shape, {tuple(a.shape)}, got {tuple(b.shape)}")
+    validate.same_device(b, a, name)

@@ -1,0 +1,169 @@
+"""Risks that need no clean image, and the identity that only the best denoiser satisfies.
+
+For y = x + sigma z with z ~ N(0, Id) and any f with a weak derivative, integration by parts gives
+
+    E ||f(y) - x||^2 = E [ 2 sigma^2 tr J(y) + ||y - f(y)||^2 - sigma^2 d ]        (Stein 1981),
+
+whose right-hand side, SURE, is computed from y alone. For the posterior mean, J = Cov[x | y] / sigma^2, so that
+
+    E ||f(y) - x||^2 = sigma^2 E tr J(y) = sigma^2 E sum_k lambda_k(y)
+
+(Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, equations 7 and 10). For another f the two sides differ: by how
+much tells how far f is from optimal, from noisy images and clean ones, without knowing the optimum.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gahb_theory import validate
+from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.intervals import Estimate, mean_estimate
+from gahb_theory.jacobians.traces import Trace, exact_trace
+from gahb_theory.metrics import mse
+from gahb_theory.randomness import add_noise
+
+__all__ = ["TraceIdentity", "sure", "sure_risk", "trace_identity"]
+
+BATCH = 64
+
+
+def sure(
+    f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float | Tensor, trace: Trace = exact_trace
+) -> Float[Tensor, " n"]:
+    """Stein's unbiased risk estimate 2 sigma^2 tr J + ||y - f(y)||^2 - sigma^2 d of each noisy image.
+
+    The estimate of one image may be far from its error, even below 0; only the mean is right.
+
+    Parameters
+    ----------
+    f
+        A denoiser that torch can differentiate, in eval mode.
+    y
+        Noisy images, shape (n, channels, height, width).
+    sigma
+        Their noise level, which must be true: a number or a tensor of shape (n,), in (0, 10].
+    trace
+        How to compute tr J: `exact_trace`, with d backward passes for each image, or a `Hutchinson`, whose standard
+        error enters here 2 sigma^2 times.
+
+    Returns
+    -------
+    Shape (n,), summed over pixels.
+
+    References
+    ----------
+    C. M. Stein, Estimation of the mean of a multivariate normal distribution, Annals of Statistics, 1981.
+
+    Examples
+    --------
+    The denoiser that does nothing has the risk sigma^2 d:
+
+    >>> import torch
+    >>> sure(lambda y, sigma: y, torch.ones(2, 1, 4, 4), sigma=0.5)
+    tensor([4., 4.])
+    """
+    variance = validate.batch_sigma(sigma, validate.images(y, "y")).flatten().square()
+    residual = mse(y, _denoise(f, y, sigma))
+    return 2 * variance * trace(f, y, sigma) + residual - variance * y[0].numel()
+
+
+def sure_risk(
+    f: Denoiser,
+    y: Float[Tensor, "n c h w"],
+    sigma: float | Tensor,
+    trace: Trace = exact_trace,
+    confidence: float = 0.95,
+) -> Estimate:
+    """The mean of `sure` over at least 2 images, with the interval of the bootstrap over images.
+
+    The interval takes in the noise of the images and, of a `Hutchinson`, that of the probes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> print(sure_risk(lambda y, sigma: y, torch.ones(5, 1, 4, 4), sigma=0.5))
+    4 [4, 4] (95 % interval, bootstrap over 5 images)
+    """
+    return mean_estimate(_numpy(sure(f, y, sigma, trace)), confidence)
+
+
+@dataclass(frozen=True, eq=False)
+class TraceIdentity:
+    """The two sides of MSE = sigma^2 E tr J, which are equal for the posterior mean.
+
+    Parameters
+    ----------
+    mse
+        E ||f(y) - x||^2, summed over pixels.
+    trace
+        sigma^2 E tr J(y).
+    gap
+        mse less trace, with the interval of the paired bootstrap: an interval without 0 says that f is not optimal.
+    """
+
+    mse: Estimate
+    trace: Estimate
+    gap: Estimate
+
+
+def trace_identity(
+    f: Denoiser,
+    x: Float[Tensor, "n c h w"],
+    sigma: float,
+    *,
+    seed: int = 0,
+    trace: Trace = exact_trace,
+    confidence: float = 0.95,
+) -> TraceIdentity:
+    """Compare the error of a denoiser with sigma^2 E tr J, to which it is equal at the optimum.
+
+    Parameters
+    ----------
+    f
+        A denoiser that torch can differentiate, in eval mode.
+    x
+        At least 2 clean images that f was not trained on, shape (n, channels, height, width).
+    sigma
+        Noise level, in (0, 10].
+    seed
+        Names the noise.
+    trace
+        How to compute tr J: `exact_trace` or a `Hutchinson`.
+    confidence
+        Probability of the intervals, which are those of the bootstrap over images.
+
+    References
+    ----------
+    Kadkhodaie, Guth, Simoncelli, Mallat, ICLR 2024, equation 10.
+
+    Examples
+    --------
+    Shrinking every pixel alike is not optimal for disks:
+
+    >>> from gahb_theory.images import Disks
+    >>> result = trace_identity(lambda y, sigma: 0.9 * y, Disks(size=16).sample(20), sigma=0.1)
+    >>> bool(result.gap.low > 0)
+    True
+    """
+    level = validate.sigma_level(sigma)
+    y = add_noise(x, level, seed=seed)
+    error = _numpy(mse(x, _denoise(f, y, level)))
+    traced = level**2 * _numpy(trace(f, y, level))
+    return TraceIdentity(*(mean_estimate(side, confidence) for side in (error, traced, error - traced)))
+
+
+def _denoise(f: Denoiser, y: Tensor, sigma: float | Tensor) -> Tensor:
+    levels: Sequence[float | Tensor] = [sigma] * (-(-len(y) // BATCH))
+    if isinstance(sigma, Tensor) and sigma.ndim == 1 and len(sigma) > 1:
+        levels = torch.split(sigma, BATCH)
+    with torch.no_grad():
+        return torch.cat([f(part, level) for part, level in zip(torch.split(y, BATCH), levels, strict=True)])
+
+
+def _numpy(values: Tensor) -> np.ndarray:
+    return values.detach().cpu().double().numpy()
