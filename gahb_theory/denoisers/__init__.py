@@ -4,10 +4,12 @@
 `shrinking` those made of a basis and a shrinkage; `checkpoints` saves and loads networks.
 """
 
-from gahb_theory.denoisers.base import Denoiser, DenoiserModule
+from gahb_theory.denoisers.base import Denoiser, DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints import load_denoiser, save_denoiser
 from gahb_theory.denoisers.exact import GaussianDenoiser
+from gahb_theory.denoisers.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
 from gahb_theory.denoisers.networks import BFCNN, BiasFreeNorm, UNet
+from gahb_theory.denoisers.receptive import WindowedCNN, kernels_for
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
 
 __all__ = [
@@ -15,9 +17,16 @@ __all__ = [
     "BiasFreeNorm",
     "Denoiser",
     "DenoiserModule",
+    "DilatedUNet",
+    "DnCNN",
     "GaussianDenoiser",
+    "Network",
+    "RecursiveCNN",
     "ShrinkageDenoiser",
+    "StagedCNN",
     "UNet",
+    "WindowedCNN",
+    "kernels_for",
     "load_denoiser",
     "save_denoiser",
 ]
