@@ -13,9 +13,10 @@ from typing import Any, Literal
 from torch import Tensor
 
 from gahb_theory.denoisers.base import Network
+from gahb_theory.denoisers.foreign import read_foreign
 from gahb_theory.denoisers.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
 from gahb_theory.denoisers.networks import BFCNN, UNet
-from gahb_theory.denoisers.published import from_published, read_foreign
+from gahb_theory.denoisers.published import from_published
 from gahb_theory.denoisers.receptive import WindowedCNN
 from gahb_theory.runs import write_bytes, write_json
 

@@ -20,21 +20,19 @@ arguments, are measured: the network is built both ways, and the one that denois
 the file is refused and the caller must say.
 """
 
-import argparse
-import pickle
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
 from gahb_theory.denoisers.base import Network
+from gahb_theory.denoisers.foreign import listed
 from gahb_theory.denoisers.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
 from gahb_theory.denoisers.networks import BFCNN, UNet
 from gahb_theory.denoisers.receptive import WindowedCNN
 
-__all__ = ["from_published", "read_foreign"]
+__all__ = ["from_published"]
 
 Tensors = dict[str, Tensor]
 First = Literal["linear", "relu"]
@@ -47,42 +45,6 @@ DIALECTS = (
 )
 NORM_EPSILON = 1e-5
 MARGIN_DB = 2.0
-
-
-def read_foreign(file: Path) -> tuple[Tensors, Mapping[str, Any]]:
-    """The tensors of a torch file and the arguments saved beside them, by names without "module.", on the CPU.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, would have to run code to be read, or holds no named tensors.
-    """
-    content = _load(file)
-    arguments: Mapping[str, Any] = {}
-    if isinstance(content, Mapping) and not _is_state(content):
-        saved = content.get("args")
-        arguments = vars(saved) if isinstance(saved, argparse.Namespace) else {}
-        for name in ("model", "state_dict", "model_state_dict"):
-            if name in content:
-                content = content[name]
-                break
-    if isinstance(content, Sequence) and len(content) == 1:
-        content = content[0]
-    if not isinstance(content, Mapping) or not _is_state(content):
-        held = f"a {type(content).__name__}"
-        if isinstance(content, Mapping):
-            held += f" with the keys {_listed(map(str, content))}"
-        raise ValueError(f"{file} holds {held}, not the named tensors of a network; save net.state_dict()")
-    tensors = {str(name): cast(Tensor, tensor).detach() for name, tensor in content.items()}
-    while all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
-    beside = file.with_name("running_sd.pt")
-    if "gammas.0.weight" in tensors and "running_sd.0" not in tensors and beside.exists():
-        tensors |= {f"running_sd.{i}": torch.as_tensor(sd).detach() for i, sd in enumerate(_load(beside))}
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{file} holds values that are NaN or infinite in {name}; the training has diverged")
-    return tensors, arguments
 
 
 def from_published(
@@ -116,33 +78,10 @@ def from_published(
     if "cnn_list.0.first_layer.weight" in tensors:
         return _fill(_staged(tensors), source)
     raise ValueError(
-        f"{source} fits no published dialect this library knows. It has {len(tensors)} tensors: {_listed(tensors)}. "
+        f"{source} fits no published dialect this library knows. It has {len(tensors)} tensors: {listed(tensors)}. "
         f"Known are {DIALECTS}, each with or without the prefix 'module.'. If a wrapper has put a prefix before known "
-        "names, remove it and save again; else wrap your network with an adapter such as gt.adapt_clean"
+        "names, remove it and save again; else wrap the network that made it with gt.adapt"
     )
-
-
-def _load(file: Path) -> Any:
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).split("\n")[0]
-        raise ValueError(
-            f"{file} cannot be read without running code from it, which this library never does ({reason}); "
-            "load it in the code that made it and save net.state_dict()"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f"{file} is damaged or not a torch file ({error})") from error
-
-
-def _is_state(content: Mapping[Any, Any]) -> bool:
-    return len(content) > 0 and all(isinstance(value, Tensor) for value in content.values())
-
-
-def _listed(names: Any) -> str:
-    names = list(names)
-    return ", ".join(names[:6]) + (f", ... and {len(names) - 6} more" if len(names) > 6 else "")
 
 
 def _count(tensors: Tensors, pattern: str) -> int:
@@ -204,7 +143,7 @@ def _bias_free(tensors: Tensors, source: str, first: First | None) -> Network:
         gamma = next((rest.pop(g) for g in _gamma_names(i, modern) if g in rest), None)
         norms.append(_norm(gamma, sd))
     if rest:
-        raise ValueError(f"{source} has tensors that a bias-free CNN does not have: {_listed(rest)}")
+        raise ValueError(f"{source} has tensors that a bias-free CNN does not have: {listed(rest)}")
     if not modern:  # the older code always has the ReLU
         if first == "linear":
             raise ValueError(
