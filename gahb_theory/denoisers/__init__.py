@@ -7,12 +7,24 @@
 from gahb_theory.denoisers.adapters import Adapted, AdaptedDiffusion, Convention, adapt, adapt_diffusion
 from gahb_theory.denoisers.base import Denoiser, DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints import load_denoiser, save_denoiser
+from gahb_theory.denoisers.disks import DiskBayes, DiskPosterior
+from gahb_theory.denoisers.empirical import EmpiricalBayes, EmpiricalRays
 from gahb_theory.denoisers.exact import GaussianDenoiser
+from gahb_theory.denoisers.local import (
+    EquivariantPatchBayes,
+    PatchBayes,
+    PatchSchedule,
+    WienerPatchBayes,
+    calibrate_patches,
+)
+from gahb_theory.denoisers.mixtures import GaussianMixture, mixture_of_gaussians, union_of_subspaces
 from gahb_theory.denoisers.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
 from gahb_theory.denoisers.networks import BFCNN, BiasFreeNorm, UNet
 from gahb_theory.denoisers.probing import Probe, probe
 from gahb_theory.denoisers.receptive import WindowedCNN, kernels_for
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
+from gahb_theory.denoisers.stationary import StationaryGaussianDenoiser
+from gahb_theory.denoisers.tangent import TangentDenoiser
 
 __all__ = [
     "BFCNN",
@@ -23,19 +35,33 @@ __all__ = [
     "Denoiser",
     "DenoiserModule",
     "DilatedUNet",
+    "DiskBayes",
+    "DiskPosterior",
     "DnCNN",
+    "EmpiricalBayes",
+    "EmpiricalRays",
+    "EquivariantPatchBayes",
     "GaussianDenoiser",
+    "GaussianMixture",
     "Network",
+    "PatchBayes",
+    "PatchSchedule",
     "Probe",
     "RecursiveCNN",
     "ShrinkageDenoiser",
     "StagedCNN",
+    "StationaryGaussianDenoiser",
+    "TangentDenoiser",
     "UNet",
+    "WienerPatchBayes",
     "WindowedCNN",
     "adapt",
     "adapt_diffusion",
+    "calibrate_patches",
     "kernels_for",
     "load_denoiser",
+    "mixture_of_gaussians",
     "probe",
     "save_denoiser",
+    "union_of_subspaces",
 ]
