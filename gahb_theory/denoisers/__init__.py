@@ -7,6 +7,8 @@
 from gahb_theory.denoisers.adapters import Adapted, AdaptedDiffusion, Convention, adapt, adapt_diffusion
 from gahb_theory.denoisers.base import Denoiser, DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints import load_denoiser, save_denoiser
+from gahb_theory.denoisers.conditioned import ConditionedUNet
+from gahb_theory.denoisers.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
 from gahb_theory.denoisers.disks import DiskBayes, DiskPosterior
 from gahb_theory.denoisers.empirical import EmpiricalBayes, EmpiricalRays
 from gahb_theory.denoisers.exact import GaussianDenoiser
@@ -25,15 +27,18 @@ from gahb_theory.denoisers.receptive import WindowedCNN, kernels_for
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
 from gahb_theory.denoisers.stationary import StationaryGaussianDenoiser
 from gahb_theory.denoisers.tangent import TangentDenoiser
+from gahb_theory.denoisers.transformer import DiT
 
 __all__ = [
     "BFCNN",
     "Adapted",
     "AdaptedDiffusion",
     "BiasFreeNorm",
+    "ConditionedUNet",
     "Convention",
     "Denoiser",
     "DenoiserModule",
+    "DiT",
     "DilatedUNet",
     "DiskBayes",
     "DiskPosterior",
@@ -41,8 +46,12 @@ __all__ = [
     "EmpiricalBayes",
     "EmpiricalRays",
     "EquivariantPatchBayes",
+    "FullyConnected",
     "GaussianDenoiser",
     "GaussianMixture",
+    "LinearConvolution",
+    "LinearDenoiser",
+    "LocallyConnected",
     "Network",
     "PatchBayes",
     "PatchSchedule",

@@ -13,11 +13,14 @@ from typing import Any, Literal
 from torch import Tensor
 
 from gahb_theory.denoisers.base import Network
+from gahb_theory.denoisers.conditioned import ConditionedUNet
+from gahb_theory.denoisers.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
 from gahb_theory.denoisers.foreign import read_foreign
 from gahb_theory.denoisers.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
 from gahb_theory.denoisers.networks import BFCNN, UNet
 from gahb_theory.denoisers.published import from_published
 from gahb_theory.denoisers.receptive import WindowedCNN
+from gahb_theory.denoisers.transformer import DiT
 from gahb_theory.runs import write_bytes, write_json
 
 __all__ = ["load_denoiser", "save_denoiser"]
@@ -25,6 +28,8 @@ __all__ = ["load_denoiser", "save_denoiser"]
 NETWORKS: tuple[type[Network], ...] = (
     *(UNet, BFCNN, WindowedCNN),
     *(DnCNN, DilatedUNet, RecursiveCNN, StagedCNN),
+    *(ConditionedUNet, DiT),
+    *(FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected),
 )
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 

@@ -7,7 +7,8 @@ the square [0, 1]^2 without the band |a - b| < jump, on which their law is unifo
 is drawn from the prior (a Sobol sequence), and from a Gaussian at the mode that Gauss-Newton finds from the best of
 those, with the covariance of Laplace's approximation, inflated. Both samples are weighted together by the balance
 heuristic of Veach and Guibas (1995); the intensities are drawn from their conditional Gaussian. At small noise the
-second sample does the work, at large noise the first.
+second sample does the work, at large noise the first. Where the prior leaves the centre hardly any room, as for the
+largest disks of a small image, few samples count, and the effective number says so.
 """
 
 import math
