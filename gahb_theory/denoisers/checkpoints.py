@@ -1,4 +1,4 @@
-"""Saved denoisers: a folder with model.safetensors and config.json.
+"""Saved denoisers: a folder with model.safetensors, config.json and a model card.
 
 A network is loaded by its name and arguments, never by running code from a file. The configuration also stands in the
 header of the safetensors file, so that file alone is a checkpoint too. Files that others have published are read by
@@ -8,6 +8,7 @@ header of the safetensors file, so that file alone is a checkpoint too. Files th
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from torch import Tensor
@@ -16,6 +17,7 @@ from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.conditioned import ConditionedUNet
 from gahb_theory.denoisers.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
 from gahb_theory.denoisers.foreign import read_foreign
+from gahb_theory.denoisers.hub import PREFIX, download, is_hub_id, model_card, upload
 from gahb_theory.denoisers.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
 from gahb_theory.denoisers.networks import BFCNN, UNet
 from gahb_theory.denoisers.published import from_published
@@ -31,20 +33,23 @@ NETWORKS: tuple[type[Network], ...] = (
     *(ConditionedUNet, DiT),
     *(FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected),
 )
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
 
-def save_denoiser(f: Network, folder: str | Path, card: Mapping[str, Any] | None = None) -> Path:
-    """Save a network as `folder`/model.safetensors and `folder`/config.json, each written whole or not at all.
+def save_denoiser(f: Network, folder: str | Path, card: Mapping[str, Any] | None = None) -> Path | str:
+    """Save a network as a folder of model.safetensors, config.json and README.md, each written whole or not at all.
 
     Parameters
     ----------
     f
         A network of this library.
     folder
-        Created where it does not exist.
+        Created where it does not exist. A name that ends in .safetensors is a file, which holds all but the card in
+        words. "hf://owner/name" uploads the folder to the Hugging Face hub, where
+        `huggingface_hub` is installed and logged in.
     card
-        What a reader should know: data, recipe, PSNR; JSON values.
+        What a reader should know, JSON values: "data", "recipe", "psnr" (noise level to dB), "licence", and more. It
+        goes into config.json and, in words, into README.md, the model card.
 
     Examples
     --------
@@ -54,16 +59,29 @@ def save_denoiser(f: Network, folder: str | Path, card: Mapping[str, Any] | None
     ...     load_denoiser(folder).channels
     4
     """
-    from safetensors.torch import save
-
     if not isinstance(f, NETWORKS):
         raise TypeError(f"f must be one of {', '.join(n.__name__ for n in NETWORKS)}, got {type(f).__name__}")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    if isinstance(folder, str) and folder.startswith(PREFIX):
+        if not is_hub_id(folder):
+            raise ValueError(f"a hub id has the form {PREFIX}owner/name, got {folder!r}")
+        with TemporaryDirectory() as local:
+            upload(_write(f, Path(local), card), folder)
+        return folder
+    return _write(f, Path(folder), card)
+
+
+def _write(f: Network, folder: Path, card: Mapping[str, Any] | None) -> Path:
+    from safetensors.torch import save
+
+    file = folder if folder.suffix == ".safetensors" else folder / WEIGHTS
+    file.parent.mkdir(parents=True, exist_ok=True)
     config = {"network": type(f).__name__, "arguments": f.configuration, "card": dict(card or {})}
     tensors = {name: tensor.detach().contiguous() for name, tensor in f.state_dict().items()}
-    write_bytes(folder / WEIGHTS, save(tensors, metadata={"config": json.dumps(config)}))
+    write_bytes(file, save(tensors, metadata={"config": json.dumps(config)}))
+    if file is folder:
+        return file
     write_json(folder / CONFIG, config)
+    write_bytes(folder / CARD, model_card(config, sum(p.numel() for p in f.parameters())).encode())
     return folder
 
 
@@ -82,7 +100,8 @@ def load_denoiser(
     ----------
     path
         A folder with model.safetensors and config.json (a run directory of `gahb train` is one), a .safetensors file,
-        or a torch file in one of the dialects that `gahb_theory.denoisers.published` lists.
+        a torch file in one of the dialects that `gahb_theory.denoisers.published` lists, or the name "owner/name" or
+        "hf://owner/name" of a repository of the Hugging Face hub, where `huggingface_hub` is installed.
     first, output, stages
         What a published file does not always show: whether a ReLU follows the first convolution of a BF_CNN, whether a
         dilated UNet returns the clean image or the residual, and how often a recursive CNN is applied. To be given
@@ -95,6 +114,13 @@ def load_denoiser(
     ValueError
         If the file is damaged, unknown or ambiguous, or would have to run code to be read.
     """
+    if is_hub_id(path):
+        try:
+            path = download(str(path))
+        except ImportError as error:
+            if not str(path).startswith(PREFIX):
+                raise FileNotFoundError(f"no checkpoint at {path}, and {error}") from error
+            raise
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no checkpoint at {path}; give a folder with {WEIGHTS}, or a file")
