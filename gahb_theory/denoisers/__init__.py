@@ -1,7 +1,9 @@
 """Denoisers: one of the four nouns.
 
-`base` states the contract; `networks` holds those that are trained, `exact` those that are optimal for a known law,
-`shrinking` those made of a basis and a shrinkage; `checkpoints` saves and loads networks.
+`base` states the contract. Trained: `networks` (the paper's), `receptive` (its windows set apart from depth), `mohan`
+(Mohan et al. 2020), `conditioned`, `transformer` and `controls` (the inductive biases one by one). Exact: `exact`,
+`stationary`, `mixtures`, `empirical`, `disks`; under constraints: `local`, `tangent`. `shrinking` makes a denoiser of a
+basis and a shrinkage. Others' own: `adapters` and `probing`. On disk: `checkpoints`, `published`, `foreign`, `hub`.
 """
 
 from gahb_theory.denoisers.adapters import Adapted, AdaptedDiffusion, Convention, adapt, adapt_diffusion

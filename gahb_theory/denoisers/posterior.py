@@ -43,12 +43,13 @@ def posterior_mean(queries: Tensor, atoms: Iterable[Atoms], sigma: Tensor) -> Po
     mean: Tensor | None = None
     for points, values, log_prior in atoms:
         a = precise(points)
-        inner = q @ a.mT - a.square().sum(dim=1) / 2
+        v = a if values is points else precise(values)
+        inner = q @ a.mT - torch.linalg.vector_norm(a, dim=1).square() / 2
         logits = precise(log_prior) + inner / s2
         new = torch.maximum(top, logits.detach().amax(dim=1))
         weights, scale = (logits - new[:, None]).exp(), (top - new).exp()
         scale = torch.where(torch.isinf(top), torch.zeros_like(scale), scale)
-        part = weights @ precise(values)
+        part = weights @ v
         mean = part if mean is None else mean * scale[:, None] + part
         shifted = torch.where(torch.isinf(top), torch.zeros_like(top), top - new)
         moment = (moment + shifted * total) * scale + (weights * (logits - new[:, None])).sum(dim=1)
@@ -65,8 +66,9 @@ def chunks(points: Tensor, values: Tensor, log_prior: Tensor, rows: int, budget:
     each = 8 * (points.shape[1] + values.shape[1] + 3 * rows)
     size = max(1, budget // each)
     for start in range(0, len(points), size):
-        stop = start + size
-        yield Atoms(points[start:stop], values[start:stop], log_prior[start:stop])
+        part = points[start : start + size]
+        same = values is points
+        yield Atoms(part, part if same else values[start : start + size], log_prior[start : start + size])
 
 
 def precise(x: Tensor) -> Tensor:
