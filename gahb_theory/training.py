@@ -247,7 +247,10 @@ def _update_average(average: torch.nn.Module, model: torch.nn.Module, recipe: Re
     weight = 1 - 0.5 ** (recipe.batch_size / half_life)
     with torch.no_grad():
         for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
-            mean.lerp_(value, weight)
+            if mean.is_floating_point():
+                mean.lerp_(value, weight)
+            else:  # the number of batches that a batch norm has seen
+                mean.copy_(value)
 
 
 def _named_state(

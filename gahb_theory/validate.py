@@ -14,6 +14,7 @@ from torch import Tensor
 __all__ = [
     "batch_sigma",
     "batch_threshold",
+    "channels",
     "coefficients",
     "evaluation_mode",
     "finite",
@@ -58,6 +59,16 @@ def one_image(y: Tensor, name: str = "y") -> Tensor:
     if y.shape[0] != 1:
         raise ValueError(
             f"{name} must be one image of shape (1, c, h, w), got {tuple(y.shape)}; take one with {name}[:1]"
+        )
+    return y
+
+
+def channels(y: Tensor, expected: int) -> Tensor:
+    """Return `y` if its images have the number of channels that a network takes."""
+    if y.shape[1] != expected:
+        raise ValueError(
+            f"this network takes images of {expected} channel(s), got shape {tuple(y.shape)}; "
+            "convert the images, or build the network with image_channels"
         )
     return y
 

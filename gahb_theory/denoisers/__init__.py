@@ -1,23 +1,78 @@
 """Denoisers: one of the four nouns.
 
-`base` states the contract; `networks` holds those that are trained, `exact` those that are optimal for a known law,
-`shrinking` those made of a basis and a shrinkage; `checkpoints` saves and loads networks.
+`base` states the contract. Trained: `networks` (the paper's), `receptive` (its windows set apart from depth), `mohan`
+(Mohan et al. 2020), `conditioned`, `transformer` and `controls` (the inductive biases one by one). Exact: `exact`,
+`stationary`, `mixtures`, `empirical`, `disks`; under constraints: `local`, `tangent`. `shrinking` makes a denoiser of a
+basis and a shrinkage. Others' own: `adapters` and `probing`. On disk: `checkpoints`, `published`, `foreign`, `hub`.
 """
 
-from gahb_theory.denoisers.base import Denoiser, DenoiserModule
+from gahb_theory.denoisers.adapters import Adapted, AdaptedDiffusion, Convention, adapt, adapt_diffusion
+from gahb_theory.denoisers.base import Denoiser, DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints import load_denoiser, save_denoiser
+from gahb_theory.denoisers.conditioned import ConditionedUNet
+from gahb_theory.denoisers.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
+from gahb_theory.denoisers.disks import DiskBayes, DiskPosterior
+from gahb_theory.denoisers.empirical import EmpiricalBayes, EmpiricalRays
 from gahb_theory.denoisers.exact import GaussianDenoiser
+from gahb_theory.denoisers.local import (
+    EquivariantPatchBayes,
+    PatchBayes,
+    PatchSchedule,
+    WienerPatchBayes,
+    calibrate_patches,
+)
+from gahb_theory.denoisers.mixtures import GaussianMixture, mixture_of_gaussians, union_of_subspaces
+from gahb_theory.denoisers.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
 from gahb_theory.denoisers.networks import BFCNN, BiasFreeNorm, UNet
+from gahb_theory.denoisers.probing import Probe, probe
+from gahb_theory.denoisers.receptive import WindowedCNN, kernels_for
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
+from gahb_theory.denoisers.stationary import StationaryGaussianDenoiser
+from gahb_theory.denoisers.tangent import TangentDenoiser
+from gahb_theory.denoisers.transformer import DiT
 
 __all__ = [
     "BFCNN",
+    "Adapted",
+    "AdaptedDiffusion",
     "BiasFreeNorm",
+    "ConditionedUNet",
+    "Convention",
     "Denoiser",
     "DenoiserModule",
+    "DiT",
+    "DilatedUNet",
+    "DiskBayes",
+    "DiskPosterior",
+    "DnCNN",
+    "EmpiricalBayes",
+    "EmpiricalRays",
+    "EquivariantPatchBayes",
+    "FullyConnected",
     "GaussianDenoiser",
+    "GaussianMixture",
+    "LinearConvolution",
+    "LinearDenoiser",
+    "LocallyConnected",
+    "Network",
+    "PatchBayes",
+    "PatchSchedule",
+    "Probe",
+    "RecursiveCNN",
     "ShrinkageDenoiser",
+    "StagedCNN",
+    "StationaryGaussianDenoiser",
+    "TangentDenoiser",
     "UNet",
+    "WienerPatchBayes",
+    "WindowedCNN",
+    "adapt",
+    "adapt_diffusion",
+    "calibrate_patches",
+    "kernels_for",
     "load_denoiser",
+    "mixture_of_gaussians",
+    "probe",
     "save_denoiser",
+    "union_of_subspaces",
 ]

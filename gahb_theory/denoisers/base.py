@@ -8,7 +8,7 @@ each image of the batch treated on its own. Blind networks accept sigma and do n
 deepinv uses. Intensities and sigma share their unit; images lie in [0, 1].
 """
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 
-__all__ = ["Denoiser", "DenoiserModule"]
+__all__ = ["Denoiser", "DenoiserModule", "Network"]
 
 
 @runtime_checkable
@@ -29,15 +29,30 @@ class Denoiser(Protocol):
 
 
 class DenoiserModule(nn.Module):
-    """A denoiser of ours: checks its input at the border, then calls `estimate`, which a subclass writes."""
+    """A denoiser of ours: checks its input at the border, then calls `estimate`, which a subclass writes.
 
-    def forward(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, "n c h w"]:
+    The output has the channels of the input, but for networks that take a condition in further channels.
+    """
+
+    def forward(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, "n k h w"]:
         """Estimate the clean images from the noisy images `y` of standard deviation `sigma`."""
         if self.training:  # training checks its loss instead, and does not make the device wait here
             return self.estimate(y, torch.as_tensor(sigma, dtype=y.dtype, device=y.device).reshape(-1, 1, 1, 1))
         validate.images(y, "y")
         return self.estimate(y, validate.batch_sigma(sigma, y))
 
-    def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
+    def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n k h w"]:
         """Estimate the clean images; `sigma` has shape (n, 1, 1, 1) or (1, 1, 1, 1)."""
+        raise NotImplementedError
+
+
+class Network(DenoiserModule):
+    """A denoiser that is trained, saved and loaded: its arguments make it anew."""
+
+    image_channels: int
+    """Channels of the images that it returns."""
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """The arguments that make this network, as JSON values."""
         raise NotImplementedError

@@ -11,16 +11,17 @@ equation 6). Both predict the noise; the denoiser returns y minus the prediction
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from gahb_theory import validate
-from gahb_theory.denoisers.base import DenoiserModule
+from gahb_theory.denoisers.base import Network
 from gahb_theory.randomness import seeded
 
-__all__ = ["BFCNN", "BiasFreeNorm", "UNet"]
+__all__ = ["BFCNN", "BiasFreeNorm", "UNet", "initialise"]
 
 
 class BiasFreeNorm(nn.Module):
@@ -64,14 +65,16 @@ def _conv_norm_relu(inputs: int, outputs: int) -> list[nn.Module]:
     return [_conv(inputs, outputs), BiasFreeNorm(outputs, torch.default_generator), nn.ReLU(inplace=True)]
 
 
-def _initialise(network: nn.Module) -> None:
-    """He initialisation (2015) of the convolutions, as the authors do."""
+def initialise(network: nn.Module) -> None:
+    """He initialisation (2015) of the convolutions, as the authors do; biases are 0."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
-class UNet(DenoiserModule):
+class UNet(Network):
     """The paper's bias-free UNet: `blocks` scales, channels doubling from one to the next, skip connections.
 
     Parameters
@@ -104,7 +107,7 @@ class UNet(DenoiserModule):
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         with seeded(seed):
             self._build()
-            _initialise(self)
+            initialise(self)
 
     def _build(self) -> None:
         channels, blocks, image_channels = self.channels, self.blocks, self.image_channels
@@ -122,13 +125,13 @@ class UNet(DenoiserModule):
             self.decoder.append(nn.Sequential(*_conv_norm_relu(2 * outputs, outputs), *last))
 
     @property
-    def configuration(self) -> dict[str, int]:
+    def configuration(self) -> dict[str, Any]:
         """The arguments that make this network."""
         return {"channels": self.channels, "blocks": self.blocks, "image_channels": self.image_channels}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """Y minus the predicted noise."""
-        _check_channels(y, self.image_channels)
+        validate.channels(y, self.image_channels)
         step = 2**self.blocks
         if y.shape[2] % step or y.shape[3] % step:
             fit = [max(step, math.floor(side / step) * step) for side in y.shape[2:]]
@@ -148,7 +151,7 @@ class UNet(DenoiserModule):
         return y - z
 
 
-class BFCNN(DenoiserModule):
+class BFCNN(Network):
     """The paper's bias-free CNN: `depth` convolutions of one width, at one scale.
 
     Parameters
@@ -179,7 +182,7 @@ class BFCNN(DenoiserModule):
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         with seeded(seed):
             self._build()
-            _initialise(self)
+            initialise(self)
 
     def _build(self) -> None:
         channels, depth, image_channels = self.channels, self.depth, self.image_channels
@@ -189,19 +192,11 @@ class BFCNN(DenoiserModule):
         self.layers = nn.Sequential(*layers, _conv(channels, image_channels))
 
     @property
-    def configuration(self) -> dict[str, int]:
+    def configuration(self) -> dict[str, Any]:
         """The arguments that make this network."""
         return {"channels": self.channels, "depth": self.depth, "image_channels": self.image_channels}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """Y minus the predicted noise."""
-        _check_channels(y, self.image_channels)
+        validate.channels(y, self.image_channels)
         return y - self.layers(y)
-
-
-def _check_channels(y: Tensor, expected: int) -> None:
-    if y.shape[1] != expected:
-        raise ValueError(
-            f"this network takes images of {expected} channel(s), got shape {tuple(y.shape)}; "
-            "convert the images, or build the network with image_channels"
-        )

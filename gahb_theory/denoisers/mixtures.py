@@ -1,0 +1,176 @@
+"""Gaussian mixtures and unions of subspaces: exact denoisers that are not linear.
+
+    p(x) = sum_k pi_k N(x; m_k, A_k^T diag(s_k) A_k),      A_k A_k^T = Id,
+
+each component living on an affine space of dimension r. With coefficients c = A_k (y - m_k) its posterior mean, posterior
+covariance and evidence are
+
+    f_k(y) = m_k + A_k^T diag(s / (s + sigma^2)) c,        C_k = A_k^T diag(s sigma^2 / (s + sigma^2)) A_k,
+    log p_k(y) = -1/2 ( sum_j c_j^2 / (s_j + sigma^2) + log(s_j + sigma^2) )
+                 -1/2 ( (||y - m_k||^2 - ||c||^2) / sigma^2 + (d - r) log sigma^2 ) - d/2 log 2 pi .
+
+With responsibilities r_k = softmax(log pi_k + log p_k): f = sum_k r_k f_k, and the law of total covariance gives
+J = Cov / sigma^2 with Cov = sum_k r_k (C_k + f_k f_k^T) - f f^T. Between two components J has eigenvalues above 1.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gahb_theory import validate
+from gahb_theory.denoisers.base import DenoiserModule
+
+__all__ = ["GaussianMixture", "mixture_of_gaussians", "union_of_subspaces"]
+
+
+class GaussianMixture(DenoiserModule):
+    """The posterior mean of a mixture of Gaussian laws on affine spaces of one dimension.
+
+    See `mixture_of_gaussians` for full covariances and `union_of_subspaces` for flat ones.
+
+    Parameters
+    ----------
+    means
+        Shape (k, channels, height, width).
+    atoms
+        Orthonormal rows of each component, shape (k, r, d).
+    variances
+        Variance along each atom, shape (k, r), not below 0.
+    weights
+        Prior probabilities, shape (k,), positive; they are normalised. None: all equal.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = mixture_of_gaussians(torch.tensor([-1.0, 1.0]).reshape(2, 1, 1, 1), torch.full((2, 1, 1), 0.01))
+    >>> round(f(torch.full((1, 1, 1, 1), 0.8), 0.1).item(), 3)
+    0.9
+    """
+
+    means: Tensor
+    atoms: Tensor
+    variances: Tensor
+    log_prior: Tensor
+
+    def __init__(
+        self,
+        means: Float[Tensor, "k c h w"],
+        atoms: Float[Tensor, "k r d"],
+        variances: Float[Tensor, "k r"],
+        weights: Float[Tensor, " k"] | None = None,
+    ) -> None:
+        super().__init__()
+        validate.images(means, "means")
+        k, d = len(means), means[0].numel()
+        if atoms.ndim != 3 or (atoms.shape[0], atoms.shape[2]) != (k, d) or variances.shape != atoms.shape[:2]:
+            raise ValueError(
+                f"atoms must have shape ({k}, r, {d}) and variances ({k}, r), got {tuple(atoms.shape)} and "
+                f"{tuple(variances.shape)}"
+            )
+        gram = atoms @ atoms.mT
+        error = float((gram - torch.eye(atoms.shape[1], dtype=gram.dtype, device=gram.device)).abs().max())
+        if error > 1e3 * torch.finfo(atoms.dtype).eps:
+            raise ValueError(f"the rows of atoms must be orthonormal, they are off by {error:.1e}; use torch.linalg.qr")
+        if not bool((variances >= 0).all()):
+            raise ValueError(f"variances must not be below 0, got {float(variances.min()):g}")
+        prior = torch.ones(k, dtype=means.dtype, device=means.device) if weights is None else weights
+        if prior.shape != (k,) or not bool((prior > 0).all()):
+            raise ValueError(f"weights must be {k} positive numbers, got {prior.tolist()}")
+        for name, tensor in (("means", means), ("atoms", atoms), ("variances", variances)):
+            self.register_buffer(name, tensor.detach().clone())
+        self.register_buffer("log_prior", (prior / prior.sum()).log())
+        self.eval()
+
+    def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
+        """E[x | y] for each image."""
+        responsibilities, estimates, _ = self._components(y, sigma.flatten(1))
+        return torch.einsum("nk,nkd->nd", responsibilities, estimates).reshape(y.shape)
+
+    def log_density(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
+        """Log p_sigma(y), the density of the noisy images; sigma^2 times its gradient is f(y) - y (Miyasawa 1961)."""
+        return self._components(y, validate.batch_sigma(sigma, y).flatten(1))[2]
+
+    def responsibilities(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
+        """Posterior probability of each component."""
+        return self._components(y, validate.batch_sigma(sigma, y).flatten(1))[0]
+
+    def jacobian_matrix(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, "d d"]:
+        """J = Cov[x | y] / sigma^2 at one noisy image, in closed form."""
+        validate.one_image(y, "y")
+        level = validate.batch_sigma(sigma, y).flatten(1)
+        (r,), (estimates,), _ = self._components(y, level)
+        atoms, s = self.atoms.to(y.dtype), self.variances.to(y.dtype)
+        s2 = level[0, 0].square()
+        mean = r @ estimates
+        within = torch.einsum("k,krd,kr,kre->de", r, atoms, s / (s + s2), atoms)
+        between = (estimates.mT * r) @ estimates - torch.outer(mean, mean)
+        return within + between / s2
+
+    def _components(self, y: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Responsibilities (n, k), posterior means of the components (n, k, d), and log density (n,)."""
+        validate.same_device(self.means, y, "the law of this denoiser")
+        if y.shape[1:] != self.means.shape[1:]:
+            raise ValueError(
+                f"this denoiser knows the law of images of shape {tuple(self.means.shape[1:])}, got {tuple(y.shape[1:])}"
+            )
+        means, atoms = self.means.flatten(1).to(y.dtype), self.atoms.to(y.dtype)
+        s, s2 = self.variances.to(y.dtype), level[:, :, None].square()
+        centred = y.flatten(1)[:, None] - means
+        c = torch.einsum("nkd,krd->nkr", centred, atoms)
+        total = s + s2
+        d, r = means.shape[1], atoms.shape[1]
+        outside = (centred.square().sum(dim=2) - c.square().sum(dim=2)).clamp(min=0)
+        log_p = -(c.square() / total + total.log()).sum(dim=2) / 2
+        log_p = log_p - (outside / s2[..., 0] + (d - r) * s2[..., 0].log() + d * math.log(2 * math.pi)) / 2
+        joint = self.log_prior.to(y.dtype) + log_p
+        estimates = means + torch.einsum("nkr,krd->nkd", s / total * c, atoms)
+        return torch.softmax(joint, dim=1), estimates, torch.logsumexp(joint, dim=1)
+
+
+def mixture_of_gaussians(
+    means: Float[Tensor, "k c h w"], covariances: Float[Tensor, "k d d"], weights: Float[Tensor, " k"] | None = None
+) -> GaussianMixture:
+    """The exact denoiser of a Gaussian mixture with full covariances, symmetric and without negative eigenvalues."""
+    validate.images(means, "means")
+    k, d = len(means), means[0].numel()
+    if covariances.shape != (k, d, d):
+        raise ValueError(f"covariances must have shape ({k}, {d}, {d}), got {tuple(covariances.shape)}")
+    values, vectors = torch.linalg.eigh(covariances.detach())
+    floor = -(torch.finfo(values.dtype).eps ** 0.5) * values.abs().max()
+    if bool((values < floor).any()):
+        raise ValueError(f"covariances must have no negative eigenvalues, got {float(values.min()):.3g}")
+    return GaussianMixture(means, vectors.mT.contiguous(), values.clamp(min=0), weights)
+
+
+def union_of_subspaces(
+    bases: Float[Tensor, "k r c h w"], variance: float, weights: Float[Tensor, " k"] | None = None
+) -> GaussianMixture:
+    """The exact denoiser of a union of linear subspaces of one dimension, with a Gaussian law on each.
+
+    Parameters
+    ----------
+    bases
+        Images that span each subspace, shape (k, r, channels, height, width), linearly independent.
+    variance
+        Of the coefficients in an orthonormal basis. Where it is large against sigma^2, f projects on the likeliest
+        subspace and the risk is r sigma^2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = union_of_subspaces(torch.eye(2).reshape(2, 1, 1, 1, 2), variance=1e4)
+    >>> f(torch.tensor([[[[5.0, 0.1]]]]), 0.1).round(decimals=3)
+    tensor([[[[5., 0.]]]])
+    """
+    validate.positive(variance, "variance")
+    if bases.ndim != 5:
+        raise ValueError(f"bases must have shape (k, r, channels, height, width), got {tuple(bases.shape)}")
+    k, r, *shape = bases.shape
+    q, triangle = torch.linalg.qr(bases.detach().reshape(k, r, -1).mT)
+    if bool((triangle.diagonal(dim1=1, dim2=2).abs() < 1e-6 * triangle.abs().amax()).any()):
+        raise ValueError("the images of each subspace must be linearly independent")
+    variances = torch.full((k, r), float(variance), dtype=bases.dtype, device=bases.device)
+    means = torch.zeros(k, *shape, dtype=bases.dtype, device=bases.device)
+    return GaussianMixture(means, q.mT.contiguous(), variances, weights)

@@ -1,0 +1,165 @@
+"""Which convention does a network have? Found by trying.
+
+A network that removes noise in one reading and not in the others has shown its convention. Every reading is tried on
+known images (a disk, a C^2 image, a photograph) at several noise levels; the gain of a reading is the mean over images
+and levels of output PSNR minus input PSNR. Readings within half a decibel of the best are tied and the plainest of them
+is taken: networks without additive constants hardly care whether white is 1 or 255, or whether black is 0 or -1. The
+distance to the best reading that is not tied says how sure the answer is.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gahb_theory import validate
+from gahb_theory.denoisers.adapters import Convention, adapt
+from gahb_theory.images import CAlpha, Disks, Photographs
+from gahb_theory.metrics import psnr_per_image
+from gahb_theory.randomness import add_noise
+
+__all__ = ["Probe", "probe"]
+
+LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4)
+RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+TIE_DB, SURE_GAIN_DB, SURE_MARGIN_DB = 0.5, 1.0, 2.0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What was found about a network.
+
+    Parameters
+    ----------
+    convention
+        The plainest of the readings that denoise best. Give it to `adapt`.
+    gain
+        Its gain in dB.
+    margin
+        Its distance in dB to the best reading that is not tied with it.
+    sure
+        Whether it denoises (gain above 1 dB), no other reading comes near (margin above 2 dB), and the readings tied with
+        it differ in the range alone.
+    tied
+        Other readings that do as well, within 0.5 dB.
+    uses_sigma
+        Whether its output depends on the sigma it is given; False where it takes none.
+    homogeneity_error
+        Relative distance of f(2 y) / 2 and f(y), sigma doubled too, in the reading found: 0 without additive constants.
+    gains
+        Every reading that could be called, with its gain in dB, the best first.
+    """
+
+    convention: Convention
+    gain: float
+    margin: float
+    sure: bool
+    tied: tuple[Convention, ...]
+    uses_sigma: bool
+    homogeneity_error: float
+    gains: tuple[tuple[Convention, float], ...]
+
+    def __str__(self) -> str:
+        c = self.convention
+        call = {"none": "net(y)", "sigma": "net(y, sigma)", "map": "net([y, sigma])"}[c.conditioning]
+        answer = "sure" if self.sure else "NOT sure"
+        return (
+            f"{call} returns the {c.prediction} image in [{c.low:g}, {c.high:g}]: {answer}; gains {self.gain:.1f} dB, "
+            f"{self.margin:.1f} dB more than any reading that is not tied with it"
+        )
+
+
+def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: torch.dtype = torch.float32) -> Probe:
+    """Find the convention of a denoising network by trying it on noisy images.
+
+    Networks that see a diffusion time cannot be probed without their schedule; use `adapt_diffusion`.
+
+    Parameters
+    ----------
+    net
+        Any callable on batches of images, in eval mode.
+    shape
+        Images to try, (channels, height, width) with sides of at most 256. Larger is surer.
+    dtype
+        Precision to try.
+
+    Raises
+    ------
+    ValueError
+        If no reading can be called without an error; the errors are shown.
+    RuntimeError
+        If the network is in train mode.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = lambda y: y - torch.nn.functional.avg_pool2d(y, 3, stride=1, padding=1)
+    >>> probe(net, (1, 32, 32)).convention.prediction
+    'residual'
+    """
+    validate.evaluation_mode(net, "net")
+    channels, height, width = (validate.integer(s, "each of shape", 1, 4096) for s in shape)
+    side = max(16, height, width)
+    drawn = [c.sample(1, seed=0) for c in (Disks(size=side), CAlpha(alpha=2.0, size=side), Photographs(size=side))]
+    x = torch.cat(drawn)[:, :, :height, :width].to(dtype).expand(-1, channels, -1, -1)
+    sigma = torch.tensor(LEVELS, dtype=dtype).repeat_interleave(len(x))
+    x = x.repeat(len(LEVELS), 1, 1, 1)
+    y = add_noise(x, sigma, seed=1)
+    estimates: dict[Convention, Tensor] = {}
+    errors: list[str] = []
+    with torch.no_grad():
+        for conditioning, (low, high) in product(("none", "sigma", "map"), RANGES):
+            base = Convention("clean", conditioning, low, high)  # type: ignore[arg-type]
+            u, s = low + (high - low) * y, (high - low) * sigma
+            try:
+                returned = base.call(net, u.clone(), s)
+            except (TypeError, ValueError, RuntimeError, IndexError, AttributeError, AssertionError) as error:
+                errors.append(f"{conditioning}: {type(error).__name__}: {str(error).splitlines()[0]}")
+                continue
+            if returned.shape != u.shape or not bool(torch.isfinite(returned).all()):
+                errors.append(f"{conditioning}: returned shape {tuple(returned.shape)} or values that are not finite")
+                continue
+            for prediction in ("clean", "residual", "noise", "score"):
+                reading = Convention(prediction, conditioning, low, high)  # type: ignore[arg-type]
+                estimates[reading] = (reading.clean(returned, u, s) - low) / (high - low)
+        if not estimates:
+            raise ValueError(
+                f"this network could not be called as net(y), net(y, sigma) or net([y, sigma]) on images of shape "
+                f"{(channels, height, width)}: {'; '.join(dict.fromkeys(errors))}"
+            )
+        return _judge(net, estimates, x, y, sigma)
+
+
+def _judge(net: Callable[..., Any], estimates: dict[Convention, Tensor], x: Tensor, y: Tensor, sigma: Tensor) -> Probe:
+    noisy = psnr_per_image(x, y)
+    gains = {c: float((psnr_per_image(x, e) - noisy).mean()) if _finite(e) else -300.0 for c, e in estimates.items()}
+    ranked = sorted(gains, key=lambda c: gains[c], reverse=True)
+    near = [c for c in estimates if gains[c] > gains[ranked[0]] - TIE_DB]  # in the order of trying: the plainest first
+    best, tied = near[0], tuple(near[1:])
+    others = [gains[c] for c in ranked if c not in near]
+    margin = gains[best] - others[0] if others else float("inf")
+    agreed = all((c.prediction, c.conditioning) == (best.prediction, best.conditioning) for c in tied)
+    f = adapt(net, best)
+    estimate = estimates[best]
+    doubled = f(2 * y, 2 * sigma) / 2
+    return Probe(
+        convention=best,
+        gain=gains[best],
+        margin=margin,
+        sure=gains[best] > SURE_GAIN_DB and margin > SURE_MARGIN_DB and agreed,
+        tied=tied,
+        uses_sigma=best.conditioning != "none" and not _same_map(f(y, 2 * sigma), estimate),
+        homogeneity_error=float((doubled - estimate).norm() / estimate.norm()),
+        gains=tuple((c, gains[c]) for c in ranked),
+    )
+
+
+def _finite(e: Tensor) -> bool:
+    return bool(torch.isfinite(e).all())
+
+
+def _same_map(a: Tensor, b: Tensor) -> bool:
+    return bool((a - b).norm() <= 1e-3 * b.norm())
