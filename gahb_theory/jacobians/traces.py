@@ -19,7 +19,7 @@ from tqdm import tqdm
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.jacobians.autograd import NOT_FINITE, default_chunk
-from gahb_theory.jacobians.operator import jacobian
+from gahb_theory.jacobians.engines import jacobian
 from gahb_theory.randomness import step_generator
 
 __all__ = ["Hutchinson", "Trace", "TraceEstimate", "exact_trace"]
