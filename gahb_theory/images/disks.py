@@ -156,7 +156,7 @@ class Disks:
         a, b = parameters[:, 3, None, None], parameters[:, 4, None, None]
         if self.rendering == "sampled":
             return torch.where(self._inside(parameters), a, b)[:, None]
-        return (b + (a - b) * self._shape(parameters))[:, None]
+        return (self._shape(parameters) * (a - b)).add_(b)[:, None]
 
     def _shape(self, parameters: Tensor) -> Tensor:
         if self.rendering == "smooth":

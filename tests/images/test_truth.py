@@ -257,12 +257,12 @@ def test_the_formula_of_one_contour():
 
 def test_dead_leaves_have_their_covariance():
     law = gt.DeadLeaves(size=32, smallest=0.15, largest=0.4)
-    x = law.sample(600, seed=1, dtype=F64)[:, 0] - 0.5
+    x = law.sample(300, seed=1, dtype=F64)[:, 0] - 0.5
     for distance in (4, 8, 16):
         measured = (x[:, :, distance:] * x[:, :, :-distance]).mean((1, 2))
         expected = float(law.covariance(torch.tensor([distance / 32], dtype=F64)))
         # five standard errors, and 2 % of the variance for the mean over a pixel
-        assert abs(float(measured.mean()) - expected) < 5 * float(measured.std()) / 600**0.5 + 0.02 / 12
+        assert abs(float(measured.mean()) - expected) < 5 * float(measured.std()) / 300**0.5 + 0.02 / 12
     assert abs(float(law.covariance(torch.zeros(1, dtype=F64))) - 1 / 12) < 1e-12
     assert float(law.covariance(torch.tensor([0.81], dtype=F64))) == 0
 
