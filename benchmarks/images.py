@@ -132,11 +132,11 @@ def c_alpha(size: int, repeats: int, generator: torch.Generator) -> None:
 
 
 def disks(size: int, repeats: int, generator: torch.Generator) -> None:
-    """Print the times of the renderings of disks at one size."""
+    """Print the times of disks with three edges at one size."""
     n = 2**19 // size**2
     laws = {
-        "sampled": gt.Disks(size=size, rendering="sampled"),
-        "area": gt.Disks(size=size, rendering="area"),
+        "sampled": gt.Disks(size=size, edge="sampled"),
+        "area": gt.Disks(size=size, edge="area"),
         "smooth": gt.Disks(size=size),
     }
     t = microseconds(

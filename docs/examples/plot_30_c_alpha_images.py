@@ -104,7 +104,7 @@ for beta, colour in ((1.0, plots.ORANGE), (2.0, plots.BLUE), (3.0, plots.GREEN))
 ax.set(xlabel="octave j", ylabel="log2 of coefficients, 2$^{-j}$ d$_j$", xticks=octaves)
 ax.legend()
 
-sharp = gt.Disks(size=512, rendering="area").sample(4, dtype=torch.float64)
+sharp = gt.Disks(size=512, edge="area").sample(4, dtype=torch.float64)
 print(f"across the edge of disks: {gt.estimate_regularity(sharp, wavelet='db2', octaves=(3, 6)).uniform:.2f}")
 
 # sphinx_gallery_thumbnail_number = 1

@@ -15,7 +15,7 @@ from gahb_theory import plots
 
 classes = {
     "disks, smooth": gt.Disks(),
-    "disks, exact area": gt.Disks(rendering="area"),
+    "disks, exact area": gt.Disks(edge="area"),
     "ellipses": gt.Ellipses(),
     "triangles": gt.Polygons(corners=3),
     "polygons with 6 corners": gt.Polygons(corners=6),
@@ -31,8 +31,8 @@ for row, (name, law) in zip(axes, classes.items(), strict=True):
     title.set_in_layout(False)
 
 # %%
-# Three renderings of a disk
-# --------------------------
+# Three edges
+# -----------
 #
 # The published generator tests pixel centres. Its image jumps when a pixel changes sides and stands still in between, so
 # that it moves with its intensities alone: a union of planes of dimension 2. The area coverage is differentiable once, the
@@ -40,8 +40,9 @@ for row, (name, law) in zip(axes, classes.items(), strict=True):
 
 figure, axes = plt.subplots(1, 4, figsize=(9.6, 2.6), layout="constrained", width_ratios=[1, 1, 1, 1.5])
 shift = np.linspace(0, 2, 161)
-for kind, colour, ax in zip(("sampled", "area", "smooth"), (plots.ORANGE, plots.BLUE, plots.GREEN), axes, strict=False):
-    law = gt.Disks(size=24, rendering=kind)
+edges = {"sampled": "sampled", "area": "area", "smooth": 1.0}
+for (kind, edge), colour, ax in zip(edges.items(), (plots.ORANGE, plots.BLUE, plots.GREEN), axes, strict=False):
+    law = gt.Disks(size=24, edge=edge)
     parameters = torch.tensor([[11.2, 11.7, 7.3, 1.0, 0.0]], dtype=torch.float64)
     plots.image(law._paint(parameters)[0].numpy(), ax, kind)
     moved = parameters + torch.tensor(shift)[:, None] * torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0], dtype=torch.float64)

@@ -163,28 +163,39 @@ class CAlpha:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         shape = (1, self.size, self.size)
         return draw_images(
-            lambda count, first: self._draw(count, seed, first, dtype).images, n, start, self._block, shape, dtype
+            lambda count, first: self._draw(count, seed, first, dtype)[0], n, start, self._block, shape, dtype
         )
 
     def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> CAlphaScene:
         """Images with their contours, coverage, backgrounds and covariance."""
         shape = (3 + 2 * self.contours, self.size, self.size)
         return draw_scene(
-            lambda count, first: self._draw(count, seed, first, dtype), n, start, self._block, shape, dtype
+            lambda count, first: self._scene(count, seed, first, dtype), n, start, self._block, shape, dtype
         )
 
     @property
     def _block(self) -> int:
         return block_length(self.size**2, self.contours)
 
-    def _draw(self, n: int, seed: int, start: int, dtype: torch.dtype) -> CAlphaScene:
+    def _scene(self, n: int, seed: int, start: int, dtype: torch.dtype) -> CAlphaScene:
+        images, contour, coverage, backgrounds, contours = self._draw(n, seed, start, dtype)
+        covariance = None
+        if self.convention == "holder":
+            means = _means_covariance(self.contours, self.jump).to(dtype).expand(n, -1, -1)
+            field = _background_covariance(self.size, self.background_regularity)
+            covariance = RegionCovariance(_weights(coverage), field, means)
+        return CAlphaScene(images, contour, coverage, backgrounds, contours, covariance)
+
+    def _draw(
+        self, n: int, seed: int, start: int, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, GraphContours | ClosedContours | None]:
+        """Images, contour, coverage, backgrounds, contours."""
         if self.convention == "paper":
             beta = self.background_regularity
             contour, coverage, backgrounds = paper_images(
                 n, self.size, self.alpha, beta, seed=seed, start=start, dtype=dtype
             )
-            images = _mix(backgrounds, coverage)
-            return CAlphaScene(images, contour, coverage, backgrounds, None, None)
+            return _mix(backgrounds, coverage), contour, coverage, backgrounds, None
         u = torch.stack([self._parameters(n, seed, start, j, dtype) for j in range(self.contours)], dim=1)
         coefficients = torch.stack([self._series(n, seed, start, j, dtype) for j in range(self.contours)], dim=1)
         render = _graphs if self.contour == "graph" else _closed
@@ -196,11 +207,7 @@ class CAlpha:
             contour, images = contour[:, 0], _mix(backgrounds, coverage)
         else:
             images = (_weights(coverage) * backgrounds).sum(dim=1, keepdim=True)
-        means = _means_covariance(self.contours, self.jump).to(dtype).expand(n, -1, -1)
-        covariance = RegionCovariance(
-            _weights(coverage), _background_covariance(self.size, self.background_regularity), means
-        )
-        return CAlphaScene(images, contour, coverage, backgrounds, contours, covariance)
+        return images, contour, coverage, backgrounds, contours
 
     def _parameters(self, n: int, seed: int, start: int, part: int, dtype: torch.dtype) -> Tensor:
         count = 4 if self.contour == "graph" else 7

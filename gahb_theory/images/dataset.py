@@ -181,8 +181,9 @@ def write_dataset(
         raise ValueError(f'dtype must be "float32" or "uint8", got {dtype!r}')
     if path.suffix != ".npy":
         raise ValueError(f"the output must be a .npy file, got {path}")
-    for file in (path, path.with_suffix(".json")):
-        if file.exists():
+    about, record = path.with_suffix(".json"), _beside(path, "partial.json")
+    for file in (path, about):
+        if file.exists() and not (file == about and record.exists()):  # killed between the two, it goes on
             raise FileExistsError(17, f"{file} exists and is not overwritten; remove it or choose another name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -257,7 +258,7 @@ class _Unfinished:
 
     def __init__(self, path: Path, plan: dict[str, Any]) -> None:
         self.path, self.plan = path, json.loads(json.dumps(plan))
-        self.data, self.record = (path.with_name(f".{path.name}.{end}") for end in ("partial", "partial.json"))
+        self.data, self.record = (_beside(path, end) for end in ("partial", "partial.json"))
         self.blocks = -(-self.plan["n"] // BLOCK)
         header = io.BytesIO()
         layout = {"descr": np.dtype(plan["dtype"]).str, "fortran_order": False, "shape": tuple(plan["shape"])}
@@ -316,6 +317,10 @@ class _Unfinished:
 def _opened(path: Path, modified: int) -> np.ndarray:
     """The array of a file as it was at a time."""
     return np.load(path, mmap_mode="r")
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(f".{path.name}.{ending}")
 
 
 def _plan(image_class: ImageClass, n: int, seed: int, start: int, dtype: str, shape: Any) -> dict[str, Any]:

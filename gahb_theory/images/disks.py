@@ -2,9 +2,9 @@
 
     x(u) = b + (a - b) m(u),
 
-with intensities a inside and b outside, and m the shape of a disk with centre c and radius r, in one of three renderings:
+with intensities a inside and b outside, and m the shape of a disk with centre c and radius r, with one of three edges:
 
-    smooth    m = Phi((r - ||u - c||) / w), Phi the standard normal distribution function, w the width of the edge:
+    a width w m = Phi((r - ||u - c||) / w), Phi the standard normal distribution function:
               a sharp disk blurred across its contour, differentiable without end in all five parameters;
     area      m = the area of the disk in each pixel, exactly: differentiable once;
     sampled   m = 1{||u - c|| <= r} at the pixel centres, as published: it jumps when a pixel changes sides, so that the
@@ -51,11 +51,10 @@ class Disks:
     size
         Height and width in pixels, at least 16.
     edge
-        Width w of the edge in pixels ("smooth" only), at least 0.5 (below, the pixels alias).
+        A width w in pixels, at least 0.5 (below, the pixels alias): a smooth edge. "area": a sharp edge, by exact area
+        coverage. "sampled": a sharp edge, by the pixel centres inside, as published.
     jump
         Smallest difference of the two intensities, in (0, 1); they are uniform where they differ by more.
-    rendering
-        "smooth": an edge of width `edge`. "area": exact area coverage. "sampled": the pixel centres inside, as published.
 
     Examples
     --------
@@ -65,15 +64,15 @@ class Disks:
     """
 
     size: int = 64
-    edge: float = 1.0
+    edge: float | Literal["area", "sampled"] = 1.0
     jump: float = 0.2
-    rendering: Literal["smooth", "area", "sampled"] = "smooth"
 
     def __post_init__(self) -> None:
         validate.integer(self.size, "size", 16, 4096)
-        if self.rendering not in ("smooth", "area", "sampled"):
-            raise ValueError(f'rendering must be "smooth", "area" or "sampled", got {self.rendering!r}')
-        if not 0.5 <= self.edge <= self.size / 16:
+        if isinstance(self.edge, str):
+            if self.edge not in ("area", "sampled"):
+                raise ValueError(f'edge must be a width in pixels, "area" or "sampled", got {self.edge!r}')
+        elif not 0.5 <= self.edge <= self.size / 16:
             raise ValueError(f"edge must lie in [0.5, size / 16] = [0.5, {self.size / 16:g}] pixels, got {self.edge}")
         if not 0 < self.jump < 1:
             raise ValueError(f"jump must lie in (0, 1), got {self.jump}")
@@ -81,7 +80,7 @@ class Disks:
     @property
     def dimension(self) -> int:
         """Dimension of the manifold: 5, or 2 for "sampled", whose images move with their intensities alone."""
-        return 2 if self.rendering == "sampled" else 5
+        return 2 if self.edge == "sampled" else 5
 
     @property
     def optimal_slope(self) -> float:
@@ -109,16 +108,16 @@ class Disks:
         return draw_scene(draw, n, start, block_length(self.size**2, 2), shape, dtype)
 
     def curvature_radius(self, parameters: Float[Tensor, "n 5"]) -> Float[Tensor, " n"]:
-        """Estimate of the radius of curvature of the manifold at each disk ("smooth" only), in units of sigma.
+        """Estimate of the radius of curvature of the manifold at each disk (of smooth edges only), in units of sigma.
 
         1 / max ||II(v, v)|| over unit tangent vectors v, II the second fundamental form: the part of the second
         derivative across the tangent space. The maximum is sought by gradient ascent from ten directions, so the radius
         may be overestimated. A noise of level sigma moves the projection by about sqrt(5) sigma along the manifold: the
         risk 5 sigma^2 holds where that is well below the radius.
         """
-        if self.rendering != "smooth":
+        if isinstance(self.edge, str):
             raise ValueError(
-                f'the curvature needs a second derivative, and rendering="{self.rendering}" has none; use "smooth"'
+                f'the curvature needs a second derivative, and edge="{self.edge}" has none; use a smooth edge, a number'
             )
         return torch.cat([self._radius(row) for row in parameters.double()]).to(parameters.dtype)
 
@@ -146,7 +145,7 @@ class Disks:
     def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n 5"]:
         u = uniforms(n, 6, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
         radius = self.size * (0.1 + 0.25 * u[:, 0])
-        margin = radius + 3 * self.edge
+        margin = radius + 3 * (1.0 if isinstance(self.edge, str) else self.edge)
         row = margin + (self.size - 2 * margin) * u[:, 1]
         column = margin + (self.size - 2 * margin) * u[:, 2]
         inside, outside = two_intensities(u[:, 3:], self.jump)
@@ -154,14 +153,14 @@ class Disks:
 
     def _paint(self, parameters: Tensor) -> Tensor:
         a, b = parameters[:, 3, None, None], parameters[:, 4, None, None]
-        if self.rendering == "sampled":
+        if self.edge == "sampled":
             return torch.where(self._inside(parameters), a, b)[:, None]
-        return (b + (a - b) * self._shape(parameters))[:, None]
+        return (self._shape(parameters) * (a - b)).add_(b)[:, None]
 
     def _shape(self, parameters: Tensor) -> Tensor:
-        if self.rendering == "smooth":
-            return torch.special.ndtr(self._distance(parameters)[0])
-        return area_of_ellipses(_as_ellipses(parameters), self.size)
+        if isinstance(self.edge, str):
+            return area_of_ellipses(_as_ellipses(parameters), self.size)
+        return torch.special.ndtr(_depth(parameters, self.size)[0] / self.edge)
 
     def _inside(self, parameters: Tensor) -> Tensor:
         """Pixel centres inside: in each row those at most half a chord from the centre."""
@@ -173,13 +172,13 @@ class Disks:
     def _derivatives(self, parameters: Tensor) -> Tensor:
         """Derivatives of the image by its parameters, (n, k, size, size)."""
         contrast = (parameters[:, 3] - parameters[:, 4])[:, None, None]
-        if self.rendering == "sampled":
+        if self.edge == "sampled":
             inside = self._inside(parameters).to(parameters.dtype)
             return torch.stack([inside, 1 - inside], dim=1)
         shape = self._shape(parameters)
-        if self.rendering == "smooth":
-            t, (down, right) = self._distance(parameters)
-            slope = contrast * torch.exp(-(t**2) / 2) / (math.sqrt(2 * math.pi) * self.edge)
+        if not isinstance(self.edge, str):
+            depth, (down, right) = _depth(parameters, self.size)
+            slope = contrast * torch.exp(-((depth / self.edge) ** 2) / 2) / (math.sqrt(2 * math.pi) * self.edge)
             moves = torch.stack([slope * down, slope * right, slope], dim=1)
         else:  # the area grows by the length of the contour in a pixel, times its speed across
             first, last, row, column = ellipse_arcs(_as_ellipses(parameters), self.size)
@@ -188,14 +187,15 @@ class Disks:
             moves = contrast[:, None] * own_pixels(row, column, speeds * r[:, None], self.size)
         return torch.cat([moves, shape[:, None], 1 - shape[:, None]], dim=1)
 
-    def _distance(self, parameters: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Distance (r - rho) / w inwards from the contour, and the direction cosines from the centre."""
-        centre = torch.arange(self.size, dtype=parameters.dtype) + 0.5
-        down = centre[None, :, None] - parameters[:, 0, None, None]
-        right = centre[None, None, :] - parameters[:, 1, None, None]
-        rho = torch.hypot(down, right)
-        away = rho.clamp(min=1e-6)
-        return (parameters[:, 2, None, None] - rho) / self.edge, (down / away, right / away)
+
+def _depth(parameters: Tensor, size: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Distance r - rho inwards from the contour, and the direction cosines from the centre."""
+    centre = torch.arange(size, dtype=parameters.dtype) + 0.5
+    down = centre[None, :, None] - parameters[:, 0, None, None]
+    right = centre[None, None, :] - parameters[:, 1, None, None]
+    rho = torch.hypot(down, right)
+    away = rho.clamp(min=1e-6)
+    return parameters[:, 2, None, None] - rho, (down / away, right / away)
 
 
 def _as_ellipses(parameters: Tensor) -> Tensor:

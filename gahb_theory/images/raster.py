@@ -15,6 +15,7 @@ all pixels on its left.
 
 import math
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -106,7 +107,7 @@ def area_inside(vertices: Float[Tensor, "n v 2"], size: int) -> Float[Tensor, "n
             [0.2500, 0.2500]])
     """
     row, column, rise, _, _ = polygon_pieces(vertices)
-    return _accumulate(row, column, rise, rise * column, size).abs().clamp_(max=1)
+    return _accumulate(row, column, rise, rise * column, size).abs_().clamp_(max=1)
 
 
 def polygon_pieces(vertices: Float[Tensor, "n v 2"]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -162,7 +163,7 @@ def ellipse_arcs(
     # lines that do not meet the ellipse give arcs of no length
     half = ((lines - centre[:, :, None]) / amplitude[:, :, None]).clamp_(-1, 1).acos_()
     met = torch.cat([phase[:, :, None] - half, phase[:, :, None] + half], dim=2).flatten(1)
-    met = met.remainder_(2 * math.pi).sort(dim=1).values
+    met = torch.from_numpy(np.sort(met.remainder_(2 * math.pi).numpy(), axis=1))
     first = torch.cat([met[:, -1:] - 2 * math.pi, met], dim=1)
     last = torch.cat([met, met[:, -1:]], dim=1)
     middle = (first + last) / 2
@@ -190,7 +191,7 @@ def area_of_ellipses(parameters: Float[Tensor, "n 5"], size: int) -> Float[Tenso
     squares, mixed = s_2**2 - s_1**2, s_2 * c_2 - s_1 * c_1
     turn = last - first
     swept = (b * g - a * e) * squares / 2 + b * e * (turn + mixed) / 2 - a * g * (turn - mixed) / 2
-    return _accumulate(row, column, rise, parameters[:, 1:2] * rise + swept, size).abs().clamp_(max=1)
+    return _accumulate(row, column, -rise, -(parameters[:, 1:2] * rise + swept), size).clamp_(0, 1)
 
 
 def own_pixels(
@@ -208,17 +209,19 @@ def own_pixels(
 
 def _accumulate(row: Tensor, column: Tensor, rise: Tensor, swept: Tensor, size: int) -> Tensor:
     """Signed coverage from pieces of a curve that lie each in one pixel: integral of dy and of x dy along each."""
-    n = row.shape[0]
+    n, width = row.shape[0], size + 3
     i, j = row.floor().clamp_(-1, size), column.floor().clamp_(-1, size)
     # on the left of the image a piece covers nothing, on its right it covers the whole row
     own = torch.where(j < 0, 0.0, torch.where(j >= size, rise, swept - j * rise))
-    cells = torch.zeros(n, size + 2, size + 2, dtype=row.dtype, device=row.device)
-    image = torch.arange(n, device=row.device)[:, None] * (size + 2) ** 2
-    place = ((i + 1) * (size + 2) + (j + 1)).long() + image
-    cells.view(-1).scatter_add_(0, place.view(-1), rise.reshape(-1))
-    left = cells.flip(2).cumsum(2).flip(2)[:, 1:-1, 2:].contiguous()  # rises of all pieces in columns further right
-    cells.zero_().view(-1).scatter_add_(0, place.view(-1), own.reshape(-1))
-    return left.add_(cells[:, 1:-1, 1:-1])
+    # the rises in a row sum to 0, so that those on the right of a pixel are minus those on its left and in it: running
+    # sums of own - rise at the pixel itself, and of -own at the next, give own plus all rises on the right
+    cells = torch.zeros(n, size + 2, width, dtype=row.dtype, device=row.device)
+    image = torch.arange(n, device=row.device)[:, None] * ((size + 2) * width)
+    place = i.add_(1).mul_(width).add_(j).add_(1).long().add_(image).view(-1)
+    flat = cells.view(-1)
+    flat.scatter_add_(0, place, (own - rise).view(-1))
+    flat.scatter_add_(0, place.add_(1), own.neg_().view(-1))
+    return cells.cumsum_(dim=2)[:, 1:-1, 1 : size + 1]
 
 
 def blurred(x: Float[Tensor, "n c h w"], deviation: float) -> Float[Tensor, "n c h w"]:

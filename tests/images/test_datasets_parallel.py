@@ -75,6 +75,24 @@ def test_a_kill_loses_nothing_that_was_done(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["whole.json", "whole.npy", "x.json", "x.npy"]
 
 
+def test_a_kill_between_the_two_files_loses_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "x.npy"
+    with monkeypatch.context() as patch:
+
+        def killed(self, target):
+            raise KeyboardInterrupt
+
+        replace = type(path).replace
+        patch.setattr(type(path), "replace", lambda self, target: (killed if target == path else replace)(self, target))
+        with pytest.raises(KeyboardInterrupt):
+            write_dataset(path, LAW, 5)
+    assert (tmp_path / "x.json").exists()
+    assert not path.exists()
+    write_dataset(path, LAW, 5)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.json", "x.npy"]
+    assert torch.equal(gt.dataset(path).images(), LAW.sample(5))
+
+
 class Interrupted(gt.Disks):
     def sample(self, n, seed=0, start=0, dtype=torch.float32):
         if start >= BLOCK:

@@ -58,7 +58,7 @@ def test_intervals_cover():
 
 def test_across_an_edge_it_is_0():
     """Sharp disks: 0 at the edge; in the mean square 1/2, as an edge of a length meets a share 2^j of the coefficients."""
-    x = gt.Disks(size=512, rendering="area").sample(4, dtype=F64)
+    x = gt.Disks(size=512, edge="area").sample(4, dtype=F64)
     found = gt.estimate_regularity(x, wavelet="db2", octaves=(3, 6))
     assert abs(found.uniform) < 0.07
     assert abs(found.exponent - 0.5) < 0.07

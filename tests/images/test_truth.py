@@ -12,7 +12,7 @@ from gahb_theory.images.raster import area_inside, area_of_ellipses, blurred, su
 F64 = torch.float64
 MANIFOLDS = {
     "disks": gt.Disks(size=24),
-    "disks, area": gt.Disks(size=24, rendering="area"),
+    "disks, area": gt.Disks(size=24, edge="area"),
     "ellipses": gt.Ellipses(size=24),
     "polygons": gt.Polygons(size=24, corners=4),
     "sine cone": gt.SineCone(size=12, frequency=(1.0, 2.0)),
@@ -47,7 +47,7 @@ def test_the_tangent_space_holds_the_derivatives(law):
 
 
 def test_sampled_disks_move_with_their_intensities_alone():
-    law = gt.Disks(size=24, rendering="sampled")
+    law = gt.Disks(size=24, edge="sampled")
     scene = law.scene(3, dtype=F64)
     assert law.dimension == 2
     assert scene.tangent.shape == (3, 2, 576)
@@ -111,8 +111,8 @@ def test_the_curvature_radius_of_disks():
     contrast = scene.parameters.clone()
     contrast[:, 3:] *= 2  # intensities scaled by 2: so are all lengths
     torch.testing.assert_close(larger.curvature_radius(contrast), 2 * radius, rtol=1e-3, atol=0)
-    with pytest.raises(ValueError, match='rendering="area" has none'):
-        gt.Disks(size=24, rendering="area").curvature_radius(scene.parameters)
+    with pytest.raises(ValueError, match='edge="area" has none'):
+        gt.Disks(size=24, edge="area").curvature_radius(scene.parameters)
 
 
 @pytest.mark.parametrize("kind", ["graph", "closed"])
@@ -257,12 +257,12 @@ def test_the_formula_of_one_contour():
 
 def test_dead_leaves_have_their_covariance():
     law = gt.DeadLeaves(size=32, smallest=0.15, largest=0.4)
-    x = law.sample(600, seed=1, dtype=F64)[:, 0] - 0.5
+    x = law.sample(300, seed=1, dtype=F64)[:, 0] - 0.5
     for distance in (4, 8, 16):
         measured = (x[:, :, distance:] * x[:, :, :-distance]).mean((1, 2))
         expected = float(law.covariance(torch.tensor([distance / 32], dtype=F64)))
         # five standard errors, and 2 % of the variance for the mean over a pixel
-        assert abs(float(measured.mean()) - expected) < 5 * float(measured.std()) / 600**0.5 + 0.02 / 12
+        assert abs(float(measured.mean()) - expected) < 5 * float(measured.std()) / 300**0.5 + 0.02 / 12
     assert abs(float(law.covariance(torch.zeros(1, dtype=F64))) - 1 / 12) < 1e-12
     assert float(law.covariance(torch.tensor([0.81], dtype=F64))) == 0
 
