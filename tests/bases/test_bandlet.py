@@ -307,6 +307,18 @@ def test_gradients_flow_for_a_fixed_geometry() -> None:
     torch.testing.assert_close(gradient, basis.analysis(x.detach()), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("moments", [1, 2])
+def test_a_first_search_in_inference_mode_does_not_spoil_later_gradients(moments: int) -> None:
+    x = edge(48, 48)
+    with torch.inference_mode():  # with flows that no other test uses
+        basis = Bandlet("db3", sizes=(4, 8), curvatures=(0.0, 0.17), moments=moments).at(x, threshold=0.05)
+        basis.synthesis(basis.analysis(x))
+    assert int(basis.geometry.directional_leaves) > 0
+    x.requires_grad_()
+    basis.synthesis(basis.analysis(x)).square().sum().backward()
+    torch.testing.assert_close(x.grad, 2 * x.detach(), rtol=0, atol=1e-10)
+
+
 def test_a_jacobian_passes_through_a_fixed_geometry() -> None:
     x, sigma = edge(16, 16) + 0.05 * normal(1, 1, 16, 16), 0.1
     basis = Bandlet("db2", sizes=(2, 4), levels=2).at(x, threshold=sigma)
