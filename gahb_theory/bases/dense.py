@@ -131,14 +131,14 @@ class Tangent(DenseBasis):
         (5, (256, 256))
         """
         validate.coefficients(tangent, _volume(shape), "tangent")
-        q, r = torch.linalg.qr(tangent.detach().double().mT, mode="complete")
+        q, r = torch.linalg.qr(tangent.detach().cpu().double().mT, mode="complete")
         count = tangent.shape[0]
         diagonal = r.diagonal()[:count].abs()
         if count > tangent.shape[1] or float(diagonal.min()) <= 1e-9 * float(diagonal.max()):
             raise ValueError(f"the {count} directions of tangent must be linearly independent")
         signs = torch.ones_like(q[0])
         signs[:count] = torch.where(r.diagonal()[:count] < 0, -1.0, 1.0)
-        atoms = (q * signs).mT.to(tangent.dtype).contiguous()
+        atoms = (q * signs).mT.to(tangent.dtype).to(tangent.device).contiguous()
         return cls(atoms, validate.square_shape(tangent.shape[1], shape), count)
 
 
@@ -191,7 +191,7 @@ class ConditionalKLT(DenseBasis):
         if given.shape != (dimension, dimension):
             raise ValueError(f"covariance must have shape ({dimension}, {dimension}), got {tuple(given.shape)}")
         dtype = given.dtype if isinstance(covariance, Tensor) else torch.float32
-        matrix = validate.finite(given, "covariance").double()
+        matrix = validate.finite(given, "covariance").cpu().double()
         if float((matrix - matrix.mT).abs().max()) > 1e-5 * float(matrix.abs().max()):
             raise ValueError(
                 "covariance must be symmetric; use (covariance + covariance.T) / 2 if it is so up to rounding"
@@ -203,7 +203,8 @@ class ConditionalKLT(DenseBasis):
         atoms = vectors.mT.flip(0)[:count]
         atoms = atoms * canonical_sign(atoms)[:, None]
         variances = values.flip(0)[:count].clamp(min=0)
-        return cls(atoms.to(dtype), validate.square_shape(dimension, shape), variances.to(dtype))
+        atoms, variances = (result.to(dtype).to(given.device) for result in (atoms, variances))
+        return cls(atoms, validate.square_shape(dimension, shape), variances)
 
     @classmethod
     def given_contour(

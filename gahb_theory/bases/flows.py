@@ -121,8 +121,8 @@ class FlowBank:
         return _inverse_haar(c).gather(1, places)
 
     def costs(self, squares: Float[Tensor, "n p"], threshold: Float[Tensor, " n"]) -> Float[Tensor, "f n"]:
-        """Cost sum_m min(c_m^2, T^2) of each square along every flow, shape (flows, n)."""
-        columns, ceiling = squares.mT.contiguous(), threshold.square()
+        """Cost sum_m min(c_m^2, T^2) of each square along every flow, shape (flows, n); without gradients."""
+        columns, ceiling = squares.detach().mT.contiguous(), threshold.detach().square()
         if self.is_dense:
             matrices = self.matrices(squares.dtype, squares.device)
             return torch.stack([torch.minimum((b @ columns).square_(), ceiling).sum(0) for b in matrices])
@@ -228,12 +228,14 @@ def _coordinates(size: int, angles: np.ndarray, bends: np.ndarray) -> tuple[np.n
 
 @lru_cache(maxsize=64)
 def _orders(bank: FlowBank, device: torch.device) -> Tensor:
-    return torch.from_numpy(bank.orders).to(device)
+    with torch.inference_mode(False):  # a cached tensor must serve autograd later on
+        return torch.from_numpy(bank.orders).to(device)
 
 
 @lru_cache(maxsize=64)
 def _inverse_orders(bank: FlowBank, device: torch.device) -> Tensor:
-    return torch.from_numpy(bank.orders.argsort(axis=1)).to(device)
+    with torch.inference_mode(False):
+        return torch.from_numpy(bank.orders.argsort(axis=1)).to(device)
 
 
 @lru_cache(maxsize=32)

@@ -87,11 +87,11 @@ def compare(
         validate.images(x, "x")
     bases = [side.eigenbasis() if isinstance(side, Jacobian) else side for side in (a, b)]
     target = _shape(bases, x, shape)
-    dtype = torch.float64 if x is None else x.dtype
+    like = torch.zeros((), dtype=torch.float64) if x is None else x
     called = names or _names(bases)
     atoms, sides = [], []
     for basis, name in zip(bases, called, strict=True):
-        rows = _atoms(basis, target, dtype)
+        rows = _atoms(basis, target, like)
         order = _order(basis, x)
         rows = rows if order is None else rows[order]
         atoms.append(rows)
@@ -180,15 +180,15 @@ def _side(
     return Side(name=name, atoms=len(rows), **found)
 
 
-def _atoms(basis: Basis, shape: tuple[int, int, int], dtype: torch.dtype) -> Tensor:
-    """The atoms as rows (k, d)."""
+def _atoms(basis: Basis, shape: tuple[int, int, int], like: Tensor) -> Tensor:
+    """The atoms as rows (k, d), of the dtype and on the device of `like`."""
     given = getattr(basis, "atoms", None)
     d = shape[0] * shape[1] * shape[2]
     if isinstance(given, Tensor) and given.ndim == 2 and given.shape[1] == d:
-        return given.detach().to(dtype)
-    probe = basis.analysis(torch.zeros(1, *shape, dtype=dtype))
+        return given.detach().to(like)
     with torch.no_grad():
-        return basis.synthesis(torch.eye(probe.shape[1], dtype=dtype), shape).flatten(1)
+        count = basis.analysis(torch.zeros(1, *shape).to(like)).shape[1]
+        return basis.synthesis(torch.eye(count).to(like), shape).flatten(1)
 
 
 def _order(basis: Basis, x: Tensor | None) -> Tensor | None:

@@ -10,8 +10,9 @@ from gahb_theory.bases.geometry import Geometry
 from gahb_theory.denoisers import ShrinkageDenoiser
 from gahb_theory.images.fields import gaussian_fields, gaussian_series
 from gahb_theory.images.raster import area_below
+from gahb_theory.jacobians import jacobian
 from gahb_theory.randomness import add_noise
-from gahb_theory.shrinkage import Hard
+from gahb_theory.shrinkage import FixedGains, Hard
 from gahb_theory.testing import check_basis
 from gahb_theory.theory.risk import oracle_mse, shrinkage_mse
 
@@ -304,6 +305,27 @@ def test_gradients_flow_for_a_fixed_geometry() -> None:
     weights.requires_grad_()
     (gradient,) = torch.autograd.grad((basis.synthesis(weights) * x.detach()).sum(), weights)
     torch.testing.assert_close(gradient, basis.analysis(x.detach()), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("moments", [1, 2])
+def test_a_first_search_in_inference_mode_does_not_spoil_later_gradients(moments: int) -> None:
+    x = edge(48, 48)
+    with torch.inference_mode():  # with flows that no other test uses
+        basis = Bandlet("db3", sizes=(4, 8), curvatures=(0.0, 0.17), moments=moments).at(x, threshold=0.05)
+        basis.synthesis(basis.analysis(x))
+    assert int(basis.geometry.directional_leaves) > 0
+    x.requires_grad_()
+    basis.synthesis(basis.analysis(x)).square().sum().backward()
+    torch.testing.assert_close(x.grad, 2 * x.detach(), rtol=0, atol=1e-10)
+
+
+def test_a_jacobian_passes_through_a_fixed_geometry() -> None:
+    x, sigma = edge(16, 16) + 0.05 * normal(1, 1, 16, 16), 0.1
+    basis = Bandlet("db2", sizes=(2, 4), levels=2).at(x, threshold=sigma)
+    gains = torch.linspace(1, 0, 256, dtype=torch.float64)
+    J = jacobian(ShrinkageDenoiser(basis, FixedGains(gains)), x, sigma)
+    atoms = basis.atoms(range(256), dtype=torch.float64)
+    torch.testing.assert_close(J.matrix(), atoms.mT @ (gains[:, None] * atoms), rtol=0, atol=1e-10)
 
 
 def test_atoms_are_rows_and_images() -> None:

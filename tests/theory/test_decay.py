@@ -8,7 +8,8 @@ from torch import Tensor
 from gahb_theory.bases import DCT, PCA, Bandlet, Pixels, Wavelet
 from gahb_theory.images.fields import gaussian_fields
 from gahb_theory.theory.decay import approximation_error, decay_exponent
-from gahb_theory.theory.risk import projection_mse
+from gahb_theory.theory.rates import fit_slope
+from gahb_theory.theory.risk import gaussian_mse, projection_mse
 
 
 def uniform(*shape: int, seed: int = 0) -> Tensor:
@@ -79,6 +80,21 @@ def test_regular_fields_decay_as_theory_says(alpha: float) -> None:
     x = gaussian_fields(16, 128, alpha, seed=1, start=0, dtype=torch.float64)[:, :1]
     fit = decay_exponent(DCT(), x, window=(30, 1000))
     assert fit.exponent == pytest.approx(alpha, abs=0.12)  # sorting gains a little on the exponent at these sizes
+
+
+@pytest.mark.parametrize(("q", "slope"), [(2.0, 1 / 2), (3.0, 2 / 3), (4.0, 3 / 4)])
+def test_the_best_risk_of_a_field_of_amplitudes_k_to_the_minus_q_has_slope_one_minus_one_over_q(
+    q: float, slope: float
+) -> None:
+    # regularity a = q - 1 in two dimensions: slope a / (a + 1) = (q - 1) / q
+    axis = torch.arange(-256, 256, dtype=torch.float64)
+    radius = torch.hypot(axis[:, None], axis[None, :]).flatten()
+    variances = radius[radius > 0] ** (-2 * q)
+    sigmas = np.geomspace(20**-q, 60**-q, 7)  # between the first frequencies and the last
+    fit = fit_slope(sigmas, gaussian_mse(variances, torch.from_numpy(sigmas)))
+    assert fit.slope == pytest.approx(
+        slope, abs=0.01 if q > 2 else 0.025
+    )  # the sum over k ends at 256: q = 2 converges slowly
 
 
 def test_the_window_that_was_used_is_reported() -> None:
