@@ -35,6 +35,8 @@ class Estimate:
         The estimate: a number, or an array with one entry for each noise level.
     low, high
         Ends of the confidence interval of each entry.
+    standard_error
+        Standard deviation of the estimate; NaN where a bootstrap sample is infinite.
     confidence
         Probability with which an interval is meant to hold the true value.
     method
@@ -44,6 +46,7 @@ class Estimate:
     value: float | Float[np.ndarray, "..."]
     low: float | Float[np.ndarray, "..."]
     high: float | Float[np.ndarray, "..."]
+    standard_error: float | Float[np.ndarray, "..."]
     confidence: float
     method: str
 
@@ -105,9 +108,11 @@ def percentiles(
     check_confidence(confidence)
     ends = [(1 - confidence) / 2, (1 + confidence) / 2]
     low, high = np.quantile(resampled, ends, axis=-1, method="inverted_cdf")  # no interpolation between infinities
+    with np.errstate(invalid="ignore"):
+        error = np.std(resampled, axis=-1, ddof=1)
     if np.ndim(value) == 0:
-        return Estimate(float(value), float(low), float(high), confidence, method)
-    return Estimate(np.asarray(value), low, high, confidence, method)
+        return Estimate(float(value), float(low), float(high), float(error), confidence, method)
+    return Estimate(np.asarray(value), low, high, error, confidence, method)
 
 
 def share_estimate(hits: int, total: int, confidence: float = 0.95) -> Estimate:
@@ -137,7 +142,8 @@ def share_estimate(hits: int, total: int, confidence: float = 0.95) -> Estimate:
     centre = (share + z**2 / (2 * total)) / shrink
     half = z * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2)) / shrink
     low, high = max(0.0, centre - half) if hits else 0.0, min(1.0, centre + half) if hits < total else 1.0
-    return Estimate(share, low, high, confidence, f"Wilson, {hits} of {total}")
+    error = math.sqrt(share * (1 - share) / total)
+    return Estimate(share, low, high, error, confidence, f"Wilson, {hits} of {total}")
 
 
 def check_confidence(confidence: float) -> float:

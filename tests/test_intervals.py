@@ -20,6 +20,14 @@ def test_the_interval_of_a_mean_covers_as_often_as_it_says():
     assert 15 <= above <= 50
 
 
+def test_the_standard_error_of_a_mean():
+    values = np.random.default_rng(0).normal(size=400)
+    estimate = mean_estimate(values, resamples=4000)
+    assert math.isclose(estimate.standard_error, values.std(ddof=1) / 20, rel_tol=0.05)
+    assert math.isclose(share_estimate(3, 20).standard_error, math.sqrt(0.15 * 0.85 / 20))
+    assert np.isnan(mean_estimate(np.array([[1.0, np.inf]])).standard_error).all()
+
+
 def test_rows_share_the_images_they_draw():
     values = np.random.default_rng(0).normal(size=40)
     estimate = mean_estimate(np.stack([values, 2 * values + 1]))

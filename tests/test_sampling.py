@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import gahb_theory as gt
+from gahb_theory import ascent
 from gahb_theory.ascent import sample_normals
 from gahb_theory.sampling import Status, generate, growing_step, residual_level, scheduled_level
 
@@ -154,6 +155,20 @@ def test_a_sample_is_a_function_of_seed_and_index(make):
     other = generate(f, (7, *SHAPE), **(arguments | {"seed": 3}))
     assert float((other.noisy - whole.noisy).flatten(1).norm(dim=1).min()) > 1e-3
     assert len({tuple(x.flatten().tolist()) for x in whole.images}) == 7
+
+
+def test_a_sample_keeps_its_noise_when_others_end(monkeypatch):
+    monkeypatch.setattr(ascent, "LONGEST_BLOCK", 4)  # noise is drawn again and again
+
+    def f(y, sigma):
+        return 0.5 + (0.2 + 0.1 * torch.tanh(y)) * (y - 0.5)
+
+    arguments = {"beta": 0.5, "step": 0.1, "dtype": torch.float64}
+    whole = generate(f, (8, *SHAPE), **arguments)
+    assert len(set((whole.steps // 4).tolist())) > 2
+    alone = generate(f, (8, *SHAPE), batch_size=1, **arguments)
+    assert torch.equal(alone.steps, whole.steps)
+    torch.testing.assert_close(alone.noisy, whole.noisy, rtol=1e-12, atol=1e-12)
 
 
 def test_two_denoisers_take_the_same_noise():

@@ -101,7 +101,8 @@ def curve(ax, estimates, colour, label=None, line="-"):
 
 def at_level(estimate, k):
     """One noise level of an estimate."""
-    return gt.Estimate(estimate.value[k], estimate.low[k], estimate.high[k], estimate.confidence, estimate.method)
+    parts = (estimate.value, estimate.low, estimate.high, estimate.standard_error)
+    return gt.Estimate(*(float(part[k]) for part in parts), estimate.confidence, estimate.method)
 
 
 level = sigmas.index(0.1)

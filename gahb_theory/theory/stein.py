@@ -12,8 +12,9 @@ whose right-hand side, SURE, is computed from y alone. For the posterior mean, J
 much tells how far f is from optimal, from noisy images and clean ones, without knowing the optimum.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -21,7 +22,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.intervals import Estimate, mean_estimate
 from gahb_theory.jacobians.traces import Trace, exact_trace
 from gahb_theory.metrics import mse
@@ -29,11 +29,12 @@ from gahb_theory.randomness import add_noise
 
 __all__ = ["TraceIdentity", "sure", "sure_risk", "trace_identity"]
 
+Function: TypeAlias = Callable[[Tensor, float | Tensor], Tensor]
 BATCH = 64
 
 
 def sure(
-    f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float | Tensor, trace: Trace = exact_trace
+    f: Function, y: Float[Tensor, "n c h w"], sigma: float | Tensor, trace: Trace = exact_trace
 ) -> Float[Tensor, " n"]:
     """Stein's unbiased risk estimate 2 sigma^2 tr J + ||y - f(y)||^2 - sigma^2 d of each noisy image.
 
@@ -73,7 +74,7 @@ def sure(
 
 
 def sure_risk(
-    f: Denoiser,
+    f: Function,
     y: Float[Tensor, "n c h w"],
     sigma: float | Tensor,
     trace: Trace = exact_trace,
@@ -112,7 +113,7 @@ class TraceIdentity:
 
 
 def trace_identity(
-    f: Denoiser,
+    f: Function,
     x: Float[Tensor, "n c h w"],
     sigma: float,
     *,
@@ -157,7 +158,7 @@ def trace_identity(
     return TraceIdentity(*(mean_estimate(side, confidence) for side in (error, traced, error - traced)))
 
 
-def _denoise(f: Denoiser, y: Tensor, sigma: float | Tensor) -> Tensor:
+def _denoise(f: Function, y: Tensor, sigma: float | Tensor) -> Tensor:
     levels: Sequence[float | Tensor] = [sigma] * (-(-len(y) // BATCH))
     if isinstance(sigma, Tensor) and sigma.ndim == 1 and len(sigma) > 1:
         levels = torch.split(sigma, BATCH)

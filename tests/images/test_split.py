@@ -63,6 +63,17 @@ def test_the_bound_is_a_bound_and_is_of_use():
     assert float((bounds > 0.95)[off].float().mean()) < 0.02 + float((exact > 0.95)[off].float().mean())
 
 
+@pytest.mark.parametrize("crowded", [-1.0, 1.0])  # by one product of matrices, and pair by pair
+def test_similarities_on_both_sides_of_the_threshold(monkeypatch, crowded):
+    monkeypatch.setattr(module, "CROWDED", crowded)
+    u, v = gt.centred_unit_vectors(uniform(2, 1, 8, 8, dtype=torch.float64))
+    v = v - (u @ v) * u
+    v = v / v.norm()
+    near, far = (0.5 + (c * u + (1 - c**2) ** 0.5 * v) for c in (0.951, 0.949))  # two directions: the bound is tight
+    x = torch.stack([0.5 + u, near, far]).reshape(3, 1, 8, 8)
+    assert distinct(x, 0.95).tolist() == [True, False, True]
+
+
 def test_copies_are_removed_and_the_halves_are_disjoint():
     x = uniform(60, 1, 8, 8)
     doubled = torch.cat([x, 0.5 * x + 0.1, x + 0.01 * uniform(60, 1, 8, 8, seed=1)])
