@@ -112,10 +112,10 @@ class AdaptedDiffusion(DenoiserModule):
         super().__init__()
         self.net = net
         self.prediction, self.times, self.low, self.width = prediction, times, low, high - low
-        self.register_buffer("log_levels", (1 / alphas_cumprod.double() - 1).log() / 2, persistent=False)
+        self.log_levels = (
+            1 / alphas_cumprod.detach().cpu().double() - 1
+        ).log() / 2  # no buffer: not all devices have doubles
         self.training = isinstance(net, nn.Module) and net.training
-
-    log_levels: Tensor
 
     @property
     def sigma_range(self) -> tuple[float, float]:
@@ -125,11 +125,11 @@ class AdaptedDiffusion(DenoiserModule):
     def time(self, s: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """The times at which the noise has the levels `s` of the network's own range, linear in log s between two."""
         levels = self.log_levels
-        at = s.to(levels.dtype).log()
+        at = s.detach().cpu().to(levels.dtype).log()
         right = torch.searchsorted(levels, at).clamp(1, len(levels) - 1)
         fraction = (at - levels[right - 1]) / (levels[right] - levels[right - 1])
         exact = (right - 1 + fraction).clamp(0, len(levels) - 1)
-        return exact.round() if self.times == "nearest" else exact
+        return (exact.round() if self.times == "nearest" else exact).to(s.dtype).to(s.device)
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """The clean images."""
@@ -143,7 +143,7 @@ class AdaptedDiffusion(DenoiserModule):
         u, s = self.low + self.width * y, self.width * sigma
         a = (1 + s.square()).rsqrt()
         time = self.time(s.flatten().expand(len(y)))
-        time = time.round().long() if self.times == "nearest" else time.to(y.dtype)
+        time = time.long() if self.times == "nearest" else time
         returned = tensor_in(self.net(a * u, time))
         if self.prediction == "clean":
             x_hat = returned

@@ -46,7 +46,8 @@ class DiskPosterior(NamedTuple):
 class DiskBayes(DenoiserModule):
     """The posterior mean of `Disks`, with its Monte Carlo error.
 
-    The estimate is a function of y: its random numbers are fixed by the seed.
+    The estimate is a function of y: its random numbers are fixed by the seed. The work is done in double precision, on
+    the CPU or a CUDA device.
 
     Parameters
     ----------

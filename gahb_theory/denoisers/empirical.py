@@ -31,7 +31,7 @@ BUDGET = 2**28
 
 
 class EmpiricalBayes(DenoiserModule):
-    """The posterior mean of a finite set of images, all equally likely unless weighted.
+    """The posterior mean of a finite set of images, all equally likely unless weighted; the set is not copied.
 
     Parameters
     ----------

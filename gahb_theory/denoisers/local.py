@@ -30,7 +30,7 @@ from gahb_theory.denoisers.posterior import Atoms, posterior_mean, precise
 
 __all__ = ["EquivariantPatchBayes", "PatchBayes", "PatchSchedule", "WienerPatchBayes", "calibrate_patches"]
 
-BUDGET = 2**28
+BUDGET, QUERIES = 2**28, 2**14
 Boundary = Literal["zero", "circular"]
 
 
@@ -182,8 +182,11 @@ class EquivariantPatchBayes(_Patches):
         n, channels, height, width = y.shape
         queries = self._unfold(precise(y), size)
         level = sigma.expand(n, 1, 1, 1).reshape(n, 1).repeat_interleave(height * width, dim=0)
-        found = posterior_mean(queries, self._atoms(size, len(queries)), level)
-        return found.mean.reshape(n, height, width, channels).permute(0, 3, 1, 2).to(y.dtype)
+        means = [
+            posterior_mean(q, self._atoms(size, len(q)), s).mean
+            for q, s in zip(torch.split(queries, QUERIES), torch.split(level, QUERIES), strict=True)
+        ]
+        return torch.cat(means).reshape(n, height, width, channels).permute(0, 3, 1, 2).to(y.dtype)
 
     def _unfold(self, x: Tensor, size: int) -> Tensor:
         """All patches, one a row, places of one image after the other."""

@@ -24,6 +24,9 @@ from gahb_theory.denoisers.base import DenoiserModule
 
 __all__ = ["GaussianMixture", "mixture_of_gaussians", "union_of_subspaces"]
 
+BUDGET = 2**28
+"""Bytes for the estimates of all components at a time."""
+
 
 class GaussianMixture(DenoiserModule):
     """The posterior mean of a mixture of Gaussian laws on affine spaces of one dimension.
@@ -85,8 +88,13 @@ class GaussianMixture(DenoiserModule):
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """E[x | y] for each image."""
-        responsibilities, estimates, _ = self._components(y, sigma.flatten(1))
-        return torch.einsum("nk,nkd->nd", responsibilities, estimates).reshape(y.shape)
+        rows = max(1, BUDGET // (8 * 3 * self.means.numel()))
+        levels = sigma.flatten(1).expand(len(y), 1)
+        parts = []
+        for part, level in zip(torch.split(y, rows), torch.split(levels, rows), strict=True):
+            responsibilities, estimates, _ = self._components(part, level)
+            parts.append(torch.einsum("nk,nkd->nd", responsibilities, estimates))
+        return torch.cat(parts).reshape(y.shape)
 
     def log_density(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
         """Log p_sigma(y), the density of the noisy images; sigma^2 times its gradient is f(y) - y (Miyasawa 1961)."""

@@ -53,6 +53,13 @@ def test_is_the_sum_written_out(machine, boundary, size, channels):
         torch.testing.assert_close(machine(train, size, boundary)(y[k : k + 1], float(sigmas[k]))[0], expected)
 
 
+def test_queries_in_chunks(monkeypatch):
+    f, y = EquivariantPatchBayes(images(3), 3), images(2, seed=1)
+    whole = f(y, 0.3)
+    monkeypatch.setattr("gahb_theory.denoisers.local.QUERIES", 7)
+    torch.testing.assert_close(f(y, 0.3), whole)
+
+
 def test_a_patch_as_large_as_the_image_is_empirical_bayes():
     train, y = images(5, height=5, width=5), images(2, height=5, width=5, seed=1)
     expected = gt.EmpiricalBayes(train)(y, 0.3)

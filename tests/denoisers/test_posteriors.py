@@ -271,3 +271,19 @@ def test_refusals(unchecked):
         gt.StationaryGaussianDenoiser(x[:1], normal(*SHAPE).square())
     with pytest.raises(ValueError, match="tangent must have shape"):
         gt.TangentDenoiser(x, orthonormal(2, 2))
+
+
+def test_mixtures_in_chunks(monkeypatch):
+    f, y = cases()["mixture"], normal(5, *SHAPE, seed=1)
+    sigmas = torch.linspace(0.1, 1, 5, dtype=torch.float64)
+    whole = f(y, sigmas), f(y, 0.3)
+    monkeypatch.setattr("gahb_theory.denoisers.mixtures.BUDGET", 1)
+    torch.testing.assert_close((f(y, sigmas), f(y, 0.3)), whole)
+
+
+@pytest.mark.gpu
+def test_accelerator(accelerator):
+    x, y = finite_set(40).float(), normal(3, *SHAPE, seed=5).float()
+    for make in (gt.EmpiricalBayes, gt.EmpiricalRays, lambda x: gt.EquivariantPatchBayes(x, 1)):
+        there = make(x.to(accelerator))(y.to(accelerator), 0.3)
+        torch.testing.assert_close(there.cpu(), make(x)(y, 0.3), rtol=1e-3, atol=1e-4)
