@@ -135,7 +135,9 @@ def _receptive_field(f: Callable[[Tensor, float | Tensor], Tensor], y: Tensor, s
     return height, width
 
 
-def _clamps(f: Callable[[Tensor, float | Tensor], Tensor], y: Tensor, sigma: float) -> tuple[float | None, float | None]:
+def _clamps(
+    f: Callable[[Tensor, float | Tensor], Tensor], y: Tensor, sigma: float
+) -> tuple[float | None, float | None]:
     """A bound that many pixels of a very bright, or very dark, image meet to the last bit."""
     found: list[float | None] = []
     for factor, extreme in ((-3.0, torch.amin), (3.0, torch.amax)):

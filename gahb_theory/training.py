@@ -253,7 +253,9 @@ def _update_average(average: torch.nn.Module, model: torch.nn.Module, recipe: Re
                 mean.copy_(value)
 
 
-def _named_state(model: torch.nn.Module, average: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _named_state(
+    model: torch.nn.Module, average: torch.nn.Module, optimiser: torch.optim.Optimizer
+) -> dict[str, Tensor]:
     """Every tensor that the next step depends on."""
     state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     state |= {f"average.{name}": tensor for name, tensor in average.state_dict().items()}

@@ -8,7 +8,7 @@ from gahb_theory.bases import ConditionalKLT, DenseBasis, RandomBasis, Tangent
 from gahb_theory.denoisers import ShrinkageDenoiser
 from gahb_theory.images import CAlpha, Disks
 from gahb_theory.images.c_alpha import BACKGROUND_STD
-from gahb_theory.images.fields import _shells
+from gahb_theory.images.fields import lattice, power_law
 from gahb_theory.randomness import add_noise
 from gahb_theory.shrinkage import FixedGains
 from gahb_theory.testing import check_basis
@@ -81,10 +81,7 @@ def test_a_planted_covariance_is_diagonalised() -> None:
 
 def background_covariance(size: int, alpha: float) -> Tensor:
     """Exact covariance of the backgrounds of C^alpha images: stationary, from the amplitudes of their series."""
-    position, amplitude = _shells(size, alpha)
-    power = torch.zeros(4 * size * size, dtype=torch.float64)
-    power[position] = amplitude.abs().square()
-    lags = torch.fft.ifft2(power.reshape(2 * size, 2 * size), norm="forward").real
+    lags = torch.fft.ifft2(lattice(size, power_law(alpha)).square(), norm="forward").real
     rows, columns = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
     rows, columns = rows.flatten(), columns.flatten()
     return BACKGROUND_STD**2 * lags[rows[:, None] - rows, columns[:, None] - columns]

@@ -43,7 +43,7 @@ def test_saved_and_loaded_bit_for_bit(build, channels, dtype, tmp_path):
     assert f.training
     folder = save_denoiser(f, tmp_path / "deep" / "denoiser")
     assert folder == tmp_path / "deep" / "denoiser"
-    assert names(folder) == ["config.json", "model.safetensors"]
+    assert names(folder) == ["README.md", "config.json", "model.safetensors"]
     g = load_denoiser(str(folder))
     assert type(g) is type(f)
     assert g.configuration == f.configuration
@@ -85,7 +85,7 @@ def test_a_denoiser_is_replaced_by_the_next(tmp_path):
     f = used(BFCNN(3, 4, seed=2))
     save_denoiser(f, tmp_path)
     assert same(load_denoiser(tmp_path), f)
-    assert names(tmp_path) == ["config.json", "model.safetensors"]
+    assert names(tmp_path) == ["README.md", "config.json", "model.safetensors"]
 
 
 def test_a_full_disk_leaves_the_denoiser_before(tmp_path, monkeypatch):
@@ -98,13 +98,13 @@ def test_a_full_disk_leaves_the_denoiser_before(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(OSError, match=r"the disk is full: .*model.safetensors"):
         save_denoiser(used(UNet(2, 1, seed=2)), tmp_path)
-    assert names(tmp_path) == ["config.json", "model.safetensors"]
+    assert names(tmp_path) == ["README.md", "config.json", "model.safetensors"]
     assert same(load_denoiser(tmp_path), f)
 
 
 def test_only_networks_are_saved(tmp_path, unchecked):
     gaussian = GaussianDenoiser(torch.zeros(1, 1, 2, 2), torch.eye(4))
-    with pytest.raises(TypeError, match="f must be one of UNet, BFCNN, got GaussianDenoiser"):
+    with pytest.raises(TypeError, match="f must be one of UNet, BFCNN, .*, got GaussianDenoiser"):
         save_denoiser(gaussian, tmp_path)
     assert names(tmp_path) == []
 
@@ -123,15 +123,13 @@ def test_missing_files_are_named(tmp_path):
 
 def test_foreign_files_are_refused(tmp_path):
     save_file({"weight": torch.zeros(3)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(
-        ValueError, match=r"foreign.safetensors is a safetensors file without the configuration of a network"
-    ):
+    with pytest.raises(ValueError, match=r"foreign.safetensors fits no published dialect this library knows"):
         load_denoiser(tmp_path / "foreign.safetensors")
     save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ValueError, match="without the configuration"):
+    with pytest.raises(ValueError, match="fits no published dialect"):
         load_denoiser(tmp_path / "other.safetensors")
-    torch.save({"weight": torch.zeros(3)}, tmp_path / "model.pt")  # a pickle is not even opened as one
-    with pytest.raises(ValueError, match=r"model.pt is damaged or not a safetensors file"):
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "model.pt")
+    with pytest.raises(ValueError, match=r"model.pt fits no published dialect"):
         load_denoiser(tmp_path / "model.pt")
 
 
@@ -157,7 +155,9 @@ def test_files_that_fit_no_network_are_refused(config, tmp_path):
     save_denoiser(UNet(2, 1), tmp_path)
     file = tmp_path / "model.safetensors"
     save_file(load_file(file), file, metadata={"config": json.dumps(config)})
-    with pytest.raises(ValueError, match=r"model.safetensors does not fit a network of this library \(UNet, BFCNN\): "):
+    with pytest.raises(
+        ValueError, match=r"model.safetensors does not fit a network of this library \(UNet, BFCNN, .*\): "
+    ):
         load_denoiser(tmp_path)
 
 
@@ -190,7 +190,7 @@ def test_damaged_files_are_refused(tmp_path):
     damaged = [good[:cut] for cut in range(0, len(good), len(good) // 25)] + [b"text", good + b"more"]
     for content in damaged:
         file.write_bytes(content)
-        with pytest.raises(ValueError, match=r"model.safetensors is damaged or not a safetensors file"):
+        with pytest.raises(ValueError, match=r"model.safetensors is damaged or neither a safetensors nor a torch file"):
             load_denoiser(tmp_path)
     header = 8 + int.from_bytes(good[:8], "little")
     for _ in range(60):
