@@ -104,7 +104,7 @@ def test_a_full_disk_leaves_the_denoiser_before(tmp_path, monkeypatch):
 
 def test_only_networks_are_saved(tmp_path, unchecked):
     gaussian = GaussianDenoiser(torch.zeros(1, 1, 2, 2), torch.eye(4))
-    with pytest.raises(TypeError, match="f must be one of UNet, BFCNN, .*, got GaussianDenoiser"):
+    with pytest.raises(TypeError, match=r"f must be one of UNet, BFCNN, .*, got GaussianDenoiser"):
         save_denoiser(gaussian, tmp_path)
     assert names(tmp_path) == []
 
