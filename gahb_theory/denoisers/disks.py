@@ -74,7 +74,12 @@ class DiskBayes(DenoiserModule):
         super().__init__()
         if not isinstance(disks, Disks):
             raise TypeError(f"disks must be an image class Disks, got {type(disks).__name__}")
-        self.disks = disks
+        if isinstance(disks.edge, str):
+            raise ValueError(
+                f"disks must have a smooth edge, of a width in pixels, got edge={disks.edge!r}; "
+                "its images are not differentiable in the parameters. Use Disks(size, edge=1.0)"
+            )
+        self.disks, self.edge = disks, float(disks.edge)
         self.samples = validate.integer(samples, "samples", 16)
         self.budget = validate.integer(budget, "budget", 2**20)
         self.seed = validate.integer(seed, "seed", 0)
@@ -201,7 +206,7 @@ class DiskBayes(DenoiserModule):
         pair, _, _ = self._intensities(inside, q, s2)
         a, b = pair[:, 0, :1], pair[:, 0, 1:]
         t, down, right = self._profile(mode)
-        slope = (a - b) * (torch.exp(-t.square() / 2) / (math.sqrt(2 * math.pi) * self.disks.edge))[:, 0]
+        slope = (a - b) * (torch.exp(-t.square() / 2) / (math.sqrt(2 * math.pi) * self.edge))[:, 0]
         one = inside[:, 0]
         rows = torch.stack([slope * down[:, 0], slope * right[:, 0], slope, one, 1 - one], dim=1)
         return rows, q - (b + (a - b) * one)
@@ -228,7 +233,7 @@ class DiskBayes(DenoiserModule):
         down = (centre[:, None] - geometry[..., 0, None, None]).expand(*geometry.shape[:2], size, size)
         right = (centre[None, :] - geometry[..., 1, None, None]).expand(*geometry.shape[:2], size, size)
         rho = torch.hypot(down, right)
-        t = (geometry[..., 2, None, None] - rho) / self.disks.edge
+        t = (geometry[..., 2, None, None] - rho) / self.edge
         away = rho.clamp(min=1e-6)
         return t.flatten(2), (down / away).flatten(2), (right / away).flatten(2)
 
@@ -244,7 +249,7 @@ class DiskBayes(DenoiserModule):
     def _geometry(self, u: Tensor) -> Tensor:
         size = self.disks.size
         radius = size * (SMALLEST_RADIUS + RADIUS_RANGE * u[:, 2])
-        margin = radius + 3 * self.disks.edge
+        margin = radius + 3 * self.edge
         span = size - 2 * margin
         return torch.stack([margin + span * u[:, 0], margin + span * u[:, 1], radius], dim=1)
 
@@ -252,7 +257,7 @@ class DiskBayes(DenoiserModule):
         """Log density of row, column and radius: uniform radius, uniform centre where the disk fits."""
         row, column, radius = geometry.unbind(dim=-1)
         size = self.disks.size
-        margin = radius + 3 * self.disks.edge
+        margin = radius + 3 * self.edge
         span = size - 2 * margin
         inside = (radius >= size * SMALLEST_RADIUS) & (radius <= size * (SMALLEST_RADIUS + RADIUS_RANGE))
         for place in (row, column):
@@ -263,7 +268,7 @@ class DiskBayes(DenoiserModule):
     def _keep_in_range(self, geometry: Tensor) -> Tensor:
         size = self.disks.size
         radius = geometry[..., 2].clamp(size * SMALLEST_RADIUS, size * (SMALLEST_RADIUS + RADIUS_RANGE))
-        reach = (size - 2 * (radius + 3 * self.disks.edge)).abs() / 2
+        reach = (size - 2 * (radius + 3 * self.edge)).abs() / 2
         offset = geometry[..., :2] - size / 2
         places = [size / 2 + torch.maximum(torch.minimum(offset[..., i], reach), -reach) for i in (0, 1)]
         return torch.stack([*places, radius], dim=-1)

@@ -6,7 +6,8 @@ and plain containers: argparse.Namespace, which holds the arguments of a trainin
 
 import argparse
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -58,9 +59,21 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(names[:6]) + (f", ... and {len(names) - 6} more" if len(names) > 6 else "")
 
 
+@contextmanager
+def _allowing(cls: type) -> Iterator[None]:
+    """Let torch.load build one harmless class more; the list of allowed ones is put back afterwards."""
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals([cls])
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
+
+
 def _load(file: Path) -> Any:
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with _allowing(argparse.Namespace):
             return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = str(error).split("\n")[0]

@@ -193,7 +193,7 @@ def test_probe_refuses_what_it_cannot_call():
 
 
 def test_probe_of_a_denoiser_of_ours():
-    found = probe(gt.shipped_denoiser("photographs"), (1, 32, 32))
+    found = probe(gt.shipped_denoiser("photographs"), (1, 64, 64))
     assert found.convention == Convention("clean", "sigma")
     assert found.sure and not found.uses_sigma and found.homogeneity_error < 1e-5
 

@@ -117,3 +117,8 @@ def test_conformance():
     assert torch.equal(f(y, 0.2), f(y, 0.2))
     with pytest.raises(ValueError, match=r"knows disks of size 16, got images \(1, 20, 20\)"):
         f(DISKS.sample(1), 0.1)
+
+
+def test_disks_without_a_smooth_edge_are_refused(unchecked):
+    with pytest.raises(ValueError, match=r"smooth edge.*'area'.*edge=1\.0"):
+        gt.DiskBayes(gt.Disks(size=16, edge="area"))
