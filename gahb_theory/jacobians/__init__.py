@@ -2,10 +2,11 @@
 
 `operator` holds the contract. Three engines make the products: `frozen` with `recording`, `rules`, `maps` and `windows`
 for networks that can be recorded as linear maps, `autograd` for whatever torch can differentiate, `differences` for
-black boxes; `engines` chooses. `spectra` and `schur` hold the decompositions, `krylov` the iteration they use where J is
+black boxes; `engines` chooses. `spectra` and `decompositions` hold the decompositions, `krylov` the iteration they use where J is
 not formed, `singular` the result of `svd`. `path`, `dimension` and `posterior` read the spectra.
 """
 
+from gahb_theory.jacobians.decompositions import eig, polar, schur
 from gahb_theory.jacobians.differences import difference_jacobian
 from gahb_theory.jacobians.dimension import (
     DimensionEstimate,
@@ -26,7 +27,6 @@ from gahb_theory.jacobians.posterior import (
     posterior_deviation,
     posterior_moments,
 )
-from gahb_theory.jacobians.schur import eig, polar, schur
 from gahb_theory.jacobians.singular import SVD
 from gahb_theory.jacobians.spectra import eigenbasis, svd
 

@@ -238,19 +238,19 @@ class Jacobian:
 
     def eig(self) -> Spectrum:
         """All eigenvalues of J itself, most of them complex for a trained network; see `gahb_theory.jacobians.eig`."""
-        from gahb_theory.jacobians.schur import eig
+        from gahb_theory.jacobians.decompositions import eig
 
         return eig(self)
 
     def schur(self) -> Schur:
         """The real Schur form of J; see `gahb_theory.jacobians.schur`."""
-        from gahb_theory.jacobians.schur import schur
+        from gahb_theory.jacobians.decompositions import schur
 
         return schur(self)
 
     def polar(self) -> Polar:
         """J = U P with U orthogonal and P symmetric; see `gahb_theory.jacobians.polar`."""
-        from gahb_theory.jacobians.schur import polar
+        from gahb_theory.jacobians.decompositions import polar
 
         return polar(self)
 
