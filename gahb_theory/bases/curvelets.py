@@ -90,8 +90,8 @@ class Curvelets(Basis):
         waves = torch.fft.fft2(x.flatten(0, 1), norm="ortho").flatten(1)
         folded = waves.new_zeros(len(waves), plan.total).index_add(1, place, waves[:, source] * weights)
         parts = []
-        for number, (part, band) in enumerate(zip(folded.split(plan.lengths, dim=1), plan.bands, strict=True)):
-            z = torch.fft.ifft2(part.unflatten(1, band), norm="ortho").flatten(1)
+        for number, (part, band) in enumerate(zip(torch.split(folded, plan.lengths, dim=1), plan.bands, strict=True)):
+            z = torch.fft.ifft2(part.reshape(-1, *band), norm="ortho").flatten(1)
             parts.append(z.real if number == 0 else torch.view_as_real(z).flatten(1))
         return torch.cat(parts, dim=1).reshape(x.shape[0], -1)
 
@@ -105,13 +105,13 @@ class Curvelets(Basis):
         source, place, weights = plan.on(c)
         low, high = plan.lengths[0], [2 * length for length in plan.lengths[1:]]
         parts = []
-        each = c.reshape(c.shape[0] * channels, -1).split([low, *high], dim=1)
+        each = torch.split(c.reshape(c.shape[0] * channels, -1), [low, *high], dim=1)
         for number, (part, band) in enumerate(zip(each, plan.bands, strict=True)):
-            z = part if number == 0 else torch.view_as_complex(part.unflatten(1, (-1, 2)).contiguous())
-            parts.append(torch.fft.fft2(z.unflatten(1, band), norm="ortho").flatten(1))
+            z = part if number == 0 else torch.view_as_complex(part.reshape(len(part), -1, 2))
+            parts.append(torch.fft.fft2(z.reshape(-1, *band), norm="ortho").flatten(1))
         spread = torch.cat(parts, dim=1)[:, place] * weights
         waves = spread.new_zeros(len(spread), height * width).index_add(1, source, spread)
-        x = torch.fft.ifft2(waves.unflatten(1, (height, width)), norm="ortho").real
+        x = torch.fft.ifft2(waves.reshape(-1, height, width), norm="ortho").real
         return (x / REDUNDANCY).reshape(-1, channels, height, width)
 
 
@@ -134,7 +134,7 @@ class _Plan:
         return sum(self.lengths)
 
     def on(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return self.source.to(x.device), self.place.to(x.device), self.weights.to(x)
+        return self.source.to(x.device), self.place.to(x.device), self.weights.to(x.dtype).to(x.device)
 
 
 @lru_cache(maxsize=16)
@@ -145,6 +145,13 @@ def _plan(height: int, width: int, scales: int, wedges: int) -> _Plan:
             f"the sides of the images must be multiples of {largest}, and at least {2 * largest}, for {scales} scales and "
             f"{wedges} wedges, got {height} x {width}; crop the images or take fewer scales"
         )
+    with torch.inference_mode(False):  # cached tensors must serve autograd later on
+        plan = _folded(height, width, scales, wedges)
+        _check_tight(plan, height, width)
+    return plan
+
+
+def _folded(height: int, width: int, scales: int, wedges: int) -> _Plan:
     transform = _package().UDCT((height, width), num_scales=scales, wedges_per_direction=wedges)
     steps = [ratio.tolist() for ratio in transform.decimation_ratios]
     source, place, weights, bands, begin = [], [], [], [], 0
@@ -159,9 +166,7 @@ def _plan(height: int, width: int, scales: int, wedges: int) -> _Plan:
                 weights.append(window.values.double() * (1 if scale == 0 else math.sqrt(2)))
                 begin += h * w
             bands.append((len(windows), h, w))
-    plan = _Plan(torch.cat(source), torch.cat(place), math.sqrt(REDUNDANCY) * torch.cat(weights), tuple(bands))
-    _check_tight(plan, height, width)
-    return plan
+    return _Plan(torch.cat(source), torch.cat(place), math.sqrt(REDUNDANCY) * torch.cat(weights), tuple(bands))
 
 
 def _check_tight(plan: _Plan, height: int, width: int) -> None:
@@ -169,7 +174,7 @@ def _check_tight(plan: _Plan, height: int, width: int) -> None:
     power = torch.zeros(height * width, dtype=torch.float64).index_add(0, plan.source, plan.weights.square())
     power = power.reshape(height, width)
     mirrored = power.flip(0, 1).roll((1, 1), dims=(0, 1))
-    folds = len(plan.place.unique()) < len(plan.place)
+    folds = int(torch.bincount(plan.place).max()) > 1
     if folds or float(((power + mirrored) / (2 * REDUNDANCY) - 1).abs().max()) > 1e-9:
         raise ValueError(
             f"the windows of the package curvelets are no tight frame of {height} x {width} images; take 3 wedges, or "

@@ -9,6 +9,7 @@ from gahb_theory.bases import DCT, Curvelets, CycleSpinning, Wavelet
 from gahb_theory.comparison import compare
 from gahb_theory.denoisers import ShrinkageDenoiser
 from gahb_theory.images import CAlpha
+from gahb_theory.jacobians import jacobian
 from gahb_theory.randomness import add_noise
 from gahb_theory.shrinkage import Hard
 from gahb_theory.testing import check_basis
@@ -39,6 +40,34 @@ def test_without_the_package_it_says_how_to_install_it(monkeypatch) -> None:
 def test_it_is_complete_linear_batched_and_differentiable(package, shape, dtype) -> None:
     check_basis(Curvelets(), shape, dtype)
     check_basis(Curvelets(scales=3), shape, dtype)
+
+
+def test_what_inference_mode_keeps_serves_gradients(package) -> None:
+    frame = Curvelets(scales=3)
+    with torch.inference_mode():
+        frame.analysis(torch.zeros(1, 1, 24, 40))  # a size that no other test uses
+    x = torch.zeros(1, 1, 24, 40, requires_grad=True)
+    frame.synthesis(frame.analysis(x), (1, 24, 40)).sum().backward()
+    torch.testing.assert_close(x.grad, torch.ones_like(x), rtol=0, atol=1e-5)
+
+
+def test_its_denoiser_has_a_symmetric_jacobian(package) -> None:
+    y = add_noise(CAlpha(alpha=2.0, size=16).sample(1, seed=1, dtype=torch.float64), 0.2, seed=2)
+    J = jacobian(ShrinkageDenoiser(Curvelets(scales=3), Hard(3.0)), y, 0.2)
+    assert J.asymmetry() == pytest.approx(0, abs=1e-12)  # A^T diag(0 or 1) A / 4
+    assert 0 < J.trace() < 256
+
+
+@pytest.mark.gpu
+def test_it_runs_where_the_images_are(package) -> None:
+    device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else None
+    if device is None:
+        pytest.skip("no accelerator here")
+    x = torch.rand(2, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    frame = Curvelets(scales=3)
+    c = frame.analysis(x.to(device))
+    torch.testing.assert_close(c.cpu(), frame.analysis(x), rtol=0, atol=1e-5)
+    torch.testing.assert_close(frame.synthesis(c).cpu(), x, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

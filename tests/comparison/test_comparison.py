@@ -195,6 +195,8 @@ def test_the_response_to_atoms_below_the_noise() -> None:
         result.response_of_chance, rel=0.1
     )
     assert compare(basis, J, x, sigma).response is None
+    # under so much noise only the strongest atom is left
+    assert compare(J, basis, x, 10.0).weighted_rank == 1
 
 
 def test_a_jacobian_tells_of_its_denoiser() -> None:
