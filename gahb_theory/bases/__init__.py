@@ -4,12 +4,13 @@ Each module holds one family and states its atoms. Fixed: `pixels`, `fourier` (r
 `blocks` (block and lapped cosines, principal components of patches), `pca`. Adapted to an image by the search for a best
 basis: `bandlet` (with its `flows`, `quadtree` and `geometry`), `packets`, and `wedgelets`, which are a projection. Given
 by a matrix: `dense` (random, tangent to a manifold, of a known covariance), and `eigen`, the basis that a denoiser itself
-adapts to its input. `frames` are redundant, and marked so. `base` has the contract.
+adapts to its input. `frames` and `curvelets` are redundant, and marked so. `base` has the contract.
 """
 
 from gahb_theory.bases.bandlet import Bandlet
 from gahb_theory.bases.base import Basis
 from gahb_theory.bases.blocks import BlockDCT, LappedTransform, PatchPCA, SeparablePCA
+from gahb_theory.bases.curvelets import Curvelets
 from gahb_theory.bases.dense import ConditionalKLT, DenseBasis, RandomBasis, Tangent
 from gahb_theory.bases.eigen import Eigenbasis
 from gahb_theory.bases.fourier import DCT, Fourier
@@ -27,6 +28,7 @@ __all__ = [
     "Basis",
     "BlockDCT",
     "ConditionalKLT",
+    "Curvelets",
     "CycleSpinning",
     "DenseBasis",
     "Eigenbasis",

@@ -1,6 +1,6 @@
 """Put two bases side by side."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -90,14 +90,20 @@ def compare(
     like = torch.zeros((), dtype=torch.float64) if x is None else x
     called = names or _names(bases)
     atoms, sides = [], []
-    for basis, name in zip(bases, called, strict=True):
+    for given, basis, name in zip((a, b), bases, called, strict=True):
         rows = _atoms(basis, target, like)
         order = _order(basis, x)
         rows = rows if order is None else rows[order]
         atoms.append(rows)
-        sides.append(_side(basis, rows, order, name, x, sigma, target, coverage, contour))
+        side = _side(basis, rows, name, x, sigma, target, coverage, contour)
+        sides.append(_with_denoiser(side, given, x) if isinstance(given, Jacobian) else side)
     u, v = atoms
-    kept = None if x is None or sigma is None else _above(bases[1], x, sigma, v)
+    above = None if x is None or sigma is None else _above(x, sigma, v)
+    kept = None if above is None else v[above]
+    response = response_of_chance = None
+    if isinstance(a, Jacobian) and above is not None and not bool(above.all()):
+        response = _response(a.matvec(v[~above].mT.to(a.device, a.dtype)))
+        response_of_chance = _response(a.matrix())
     fits = min(len(u), len(v))
     if rank is None:
         rank = max(1, min(fits, target[0] * target[1] * target[2] // 8 if kept is None else len(kept)))
@@ -130,6 +136,8 @@ def compare(
         weighted_rank=None if weights is None or kept is None else len(kept),
         coherence=measures.coherence(u[:rank], v),
         effective_atoms=float(measures.effective_atoms(u[:rank], v).mean()),
+        response=response,
+        response_of_chance=response_of_chance,
         procrustes=distance,
         band_of_chance=None if coverage is None else align(v[:1].reshape(1, *target), coverage).band_of_chance,
     )
@@ -138,7 +146,6 @@ def compare(
 def _side(
     basis: Basis,
     rows: Tensor,
-    order: Tensor | None,
     name: str,
     x: Tensor | None,
     sigma: float | None,
@@ -149,7 +156,7 @@ def _side(
     """What is known of one basis on its own; `rows` are its atoms in the order that is compared."""
     found: dict[str, Any] = dict.fromkeys(
         ("energy", "best_energy", "energy_area", "terms", "decay", "oracle_mse", "gains", "dimensions")
-    ) | dict.fromkeys(("band_energy", "alignment", "frequency"))
+    ) | dict.fromkeys(("band_energy", "alignment", "frequency", "asymmetry", "homogeneity_error", "error", "excess"))
     gains = basis.eigenvalues if isinstance(basis, Eigenbasis) else None
     if x is not None:
         centred = x - x.mean(dim=(1, 2, 3), keepdim=True)  # the mean would hide everything else
@@ -199,11 +206,26 @@ def _order(basis: Basis, x: Tensor | None) -> Tensor | None:
     return basis.analysis(x).detach().square().mean(dim=0).argsort(descending=True, stable=True)
 
 
-def _above(basis: Basis, x: Tensor, sigma: float, rows: Tensor) -> Tensor:
-    """Atoms of the second basis whose mean squared coefficient exceeds sigma^2; at least one."""
+def _above(x: Tensor, sigma: float, rows: Tensor) -> Tensor:
+    """Which atoms have a mean squared coefficient above sigma^2; at least one."""
     energy = (x.flatten(1) @ rows.mT).square().mean(dim=0)
-    chosen = (energy > sigma**2).nonzero()[:, 0]
-    return rows[chosen] if len(chosen) else rows[energy.argmax()][None]
+    above = energy > sigma**2
+    above[energy.argmax()] = True
+    return above
+
+
+def _response(columns: Tensor) -> float:
+    """Root mean square of the norms of columns."""
+    return float(columns.square().sum(dim=0).mean().sqrt())
+
+
+def _with_denoiser(side: Side, J: Jacobian, x: Tensor | None) -> Side:
+    """What only a Jacobian tells: how far it is from that of a posterior mean, and how well its denoiser did."""
+    error = excess = None
+    if x is not None and len(x) == 1:
+        error = float((J.output.to(x).flatten() - x.flatten()).square().sum())
+        excess = None if side.oracle_mse is None else error - side.oracle_mse
+    return replace(side, asymmetry=J.asymmetry(), homogeneity_error=J.homogeneity_error(), error=error, excess=excess)
 
 
 def _shape(bases: list[Basis], x: Tensor | None, shape: tuple[int, int, int] | None) -> tuple[int, int, int]:

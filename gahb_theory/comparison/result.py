@@ -45,6 +45,15 @@ class Side:
     """Mean squared cosine of the angle of the gradients of the first atoms with the normal of the contour."""
     frequency: Float[np.ndarray, " shown"] | None
     """Mean frequency of the first atoms along the contour, in cycles across the image."""
+    asymmetry: float | None
+    """||J - J^T|| / ||J||; this and the next three only of a side given as a Jacobian."""
+    homogeneity_error: float | None
+    """||J y - f(y)|| / ||f(y)||."""
+    error: float | None
+    """Squared error ||f(y) - x||^2 of the denoiser itself, summed over pixels, if one image x is given."""
+    excess: float | None
+    """`error` less `oracle_mse`: what the gains lose to the oracle in the same basis. The first is of one draw of the noise,
+    the second a mean over draws."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +86,11 @@ class Comparison:
     coherence: float
     effective_atoms: float
     """Mean number of atoms of the second that one of the first r atoms of the first is spread over."""
+    response: float | None
+    """Root mean square of ||J v|| over the unit atoms v of the second whose coefficients do not exceed the noise, J being the
+    first: 0 if the denoiser removes all the second would. None if the first is no Jacobian, or without x and sigma."""
+    response_of_chance: float | None
+    """The same over all unit vectors, ||J||_F / sqrt(d)."""
     procrustes: float | None
     """Root mean squared distance of the first r atoms after the best rotation inside clusters of eigenvalues, from 0 to
     sqrt(2); None if the first has no eigenvalues."""
@@ -94,6 +108,10 @@ class Comparison:
                 )
 
         row("oracle risk", a.oracle_mse, b.oracle_mse, ".4g")
+        row("error of the denoiser", a.error, b.error, ".4g")
+        row("error less the oracle risk", a.excess, b.excess, ".4g")
+        row("asymmetry", a.asymmetry, b.asymmetry, ".2g")
+        row("error of homogeneity", a.homogeneity_error, b.homogeneity_error, ".2g")
         row("terms for 99 % of the energy", a.terms, b.terms, "d")
         row("area under the energy curve", a.energy_area, b.energy_area, ".4f")
         exponents = [None if s.decay is None else s.decay["exponent"] for s in (a, b)]
@@ -109,6 +127,7 @@ class Comparison:
         row(f"overlap of {self.ranks[at]} atoms", self.overlap[at], self.overlap_of_chance[at], ".3f")
         if self.weighted_overlap is not None and self.weighted_rank is not None:
             row("weighted overlap", self.weighted_overlap, self.weighted_rank / self.dimension, ".3f")
+        row("response to atoms below the noise", self.response, self.response_of_chance, ".3g")
         row("median principal angle (deg)", np.median(self.angles), np.median(self.angles_of_chance), ".1f")
         row("coherence", self.coherence, None, ".2f")
         row("atoms one is spread over", self.effective_atoms, None, ".1f")

@@ -33,7 +33,8 @@ from gahb_theory.comparison import (
 from gahb_theory.comparison.alignment import contour_band
 from gahb_theory.denoisers import ShrinkageDenoiser
 from gahb_theory.images import CAlpha, Disks
-from gahb_theory.jacobians import jacobian
+from gahb_theory.jacobians import Jacobian, jacobian
+from gahb_theory.randomness import add_noise
 from gahb_theory.shrinkage import FixedGains, oracle_gains
 from gahb_theory.theory import oracle_mse
 
@@ -173,6 +174,76 @@ def test_the_eigenbasis_of_a_shrinkage_denoiser_is_the_basis_of_the_denoiser() -
     assert result.first.oracle_mse == pytest.approx(result.second.oracle_mse)
     assert result.first.oracle_mse == pytest.approx(sigma**2 * float(gains.sum()))
     assert float(result.angles.max()) < 1e-3
+
+
+def test_the_response_to_atoms_below_the_noise() -> None:
+    x, sigma = CAlpha(alpha=2.0, size=16).sample(1, seed=1, dtype=torch.float64), 0.1
+    basis = Wavelet("db2")
+    c = basis.analysis(x)[0]
+    below = c.abs() <= sigma
+    # kept or removed as the basis would: nothing below the noise passes
+    kept = jacobian(ShrinkageDenoiser(basis, FixedGains((~below).double())), x, sigma)
+    assert compare(kept, basis, x, sigma).response == pytest.approx(0, abs=1e-12)
+    gains = oracle_gains(c[None], sigma)[0]
+    J = jacobian(ShrinkageDenoiser(basis, FixedGains(gains)), x, sigma)
+    result = compare(J, basis, x, sigma)
+    assert result.response == pytest.approx(float(gains[below].square().mean().sqrt()))
+    assert result.response_of_chance == pytest.approx(float(gains.square().mean().sqrt()))
+    assert result.response < 0.5 * result.response_of_chance
+    # a basis that knows nothing of the image does no better than chance
+    assert compare(J, RandomBasis.draw((1, 16, 16)), x, sigma).response == pytest.approx(
+        result.response_of_chance, rel=0.1
+    )
+    assert compare(basis, J, x, sigma).response is None
+    # under so much noise only the strongest atom is left
+    assert compare(J, basis, x, 10.0).weighted_rank == 1
+
+
+def test_a_jacobian_tells_of_its_denoiser() -> None:
+    x, sigma = CAlpha(alpha=2.0, size=16).sample(1, seed=1, dtype=torch.float64), 0.1
+    y = add_noise(x, sigma, seed=2)
+    basis = Wavelet("db2")
+    f = ShrinkageDenoiser(basis, FixedGains(oracle_gains(basis.analysis(x), sigma)[0]))
+    result = compare(jacobian(f, y, sigma), basis, x, sigma)
+    first = result.first
+    assert first.asymmetry == pytest.approx(0, abs=1e-12)
+    assert first.homogeneity_error == pytest.approx(0, abs=1e-12)
+    assert first.error == pytest.approx(float((f(y, sigma) - x).square().sum()))
+    assert first.excess == pytest.approx(first.error - float(oracle_mse(basis, x, sigma)))
+    # over draws of the noise the mean error of the oracle is its risk
+    errors = (f(add_noise(x.expand(400, -1, -1, -1), sigma, seed=3), sigma) - x).square().sum(dim=(1, 2, 3))
+    assert abs(float(errors.mean()) - first.oracle_mse) < 4 * float(errors.std()) / 20
+    assert (result.second.asymmetry, result.second.error) == (None, None)
+    assert compare(jacobian(f, y, sigma), basis, x.expand(2, -1, -1, -1), sigma).first.error is None
+    shifted = jacobian(lambda z, _: 0.5 * z.roll(1, dims=2) + 0.1, y, sigma)
+    told = compare(shifted, basis, x, sigma).first
+    # ||P - P^T||^2 = 2 d and ||P||^2 = d for a shift P by one pixel
+    assert told.asymmetry == pytest.approx(math.sqrt(2))
+    assert told.homogeneity_error == pytest.approx(0.1 * 16 / float((0.5 * y.roll(1, dims=2) + 0.1).norm()))
+    assert "response to atoms below the noise" in result.table()
+    assert "error of the denoiser" in result.table()
+
+
+def test_the_eigenbases_of_two_denoisers_are_compared() -> None:
+    images = CAlpha(alpha=2.0, size=16).sample(400, seed=1, dtype=torch.float64)
+    y = add_noise(images[:1], 0.1, seed=2)
+
+    def linear(part: slice) -> Jacobian:
+        pca = PCA.fit(images[part])
+        gains = pca.variances / (pca.variances + 0.1**2)
+        return jacobian(ShrinkageDenoiser(pca, FixedGains(gains)), y, 0.1)
+
+    one, other = linear(slice(0, 200)), linear(slice(200, 400))
+    apart = compare(one, other, images[:1], 0.1, rank=8, names=("first half", "second half"))
+    assert (apart.first.name, apart.second.name) == ("first half", "second half")
+    assert apart.first.asymmetry < 1e-10 > apart.second.asymmetry
+    fewer = compare(linear(slice(0, 20)), linear(slice(200, 220)), images[:1], 0.1, rank=8)
+    # denoisers of disjoint sets agree far better than by chance, and better when learnt from more
+    at = list(apart.ranks).index(8)
+    assert apart.overlap[at] > fewer.overlap[at] + 0.1
+    assert fewer.overlap[at] > 5 * fewer.overlap_of_chance[at]
+    assert np.median(apart.angles) < np.median(fewer.angles) < np.median(apart.angles_of_chance)
+    np.testing.assert_allclose(compare(one, one, images[:1], 0.1, rank=8).angles, 0, atol=1e-3)
 
 
 @pytest.fixture(scope="module")
