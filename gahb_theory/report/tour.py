@@ -123,8 +123,8 @@ def _performance(case: str, title: str, p: Performance) -> Section:
     versus = "; ".join(f"{g.min():+.1f} to {g.max():+.1f} dB against the {name}" for name, g in gains.items())
     words = (
         fitted,
-        f"Over these noise levels the denoiser stands at {versus}. An oracle knows the clean coefficients, and no method that "
-        "has only the noisy image reaches it in a fixed basis; one in an adapted basis may.",
+        f"Over these noise levels the denoiser stands at {versus}. An oracle attenuates each coefficient "
+        "knowing the clean one: no attenuation in that basis does better, and one in a basis adapted to the image may.",
     )
     header = ("sigma", *(f"{s:g}" for s in p.sigmas))
     rows = [(name, *(f"{v:.2f}" for v in values)) for name, values in p.psnr.items()]
