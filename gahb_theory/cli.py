@@ -153,7 +153,7 @@ class Analyze:
             "command": "analyze",
             "settings": {key: value for key, value in runs.describe(self).items() if key not in ("class", "run")},
             "data": runs.fingerprint(x),
-            "denoiser": runs.fingerprint(torch.cat([p.detach().flatten() for p in f.parameters()])),
+            "denoiser": runs.fingerprint_parameters(f),
             "versions": runs.versions(),
         }
         run = runs.open_run(self.run or Path("runs") / f"analyze-{self.image.stem}", config)

@@ -29,6 +29,7 @@ from gahb_theory.version import __version__
 __all__ = [
     "describe",
     "fingerprint",
+    "fingerprint_parameters",
     "from_arrays",
     "open_run",
     "read_arrays",
@@ -196,6 +197,11 @@ def fingerprint(x: Tensor | np.ndarray) -> str:
     digest = hashlib.sha256(f"{array.dtype}{array.shape}".encode())
     digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def fingerprint_parameters(f: torch.nn.Module) -> str:
+    """The sha256 of all parameters of a network, in their order."""
+    return fingerprint(torch.cat([p.detach().flatten().cpu() for p in f.parameters()]))
 
 
 def versions() -> dict[str, str]:

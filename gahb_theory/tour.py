@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from gahb_theory import runs
@@ -61,9 +60,7 @@ def run_tour(tour: Tour) -> Path:
         "settings": settings,
         "classes": {name: runs.describe(shipped_class(name, split="test")) for name in names},
         "data": {name: runs.fingerprint(x) for name, x in tests.items()},
-        "denoisers": {
-            name: runs.fingerprint(torch.cat([p.flatten() for p in f.parameters()])) for name, f in shipped.items()
-        },
+        "denoisers": {name: runs.fingerprint_parameters(f) for name, f in shipped.items()},
         "versions": runs.versions(),
     }
     run = runs.open_run(tour.run or _default_directory(settings), config)

@@ -17,7 +17,6 @@ goes on from its last checkpoint and ends with the same bits. On several GPUs:
 import copy
 import json
 import math
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -31,15 +30,13 @@ from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.checkpoints import NETWORKS, save_denoiser
 from gahb_theory.images.base import ImageClass
 from gahb_theory.images.stream import Data, image_stream
-from gahb_theory.metrics import psnr_curve
 from gahb_theory.processes import interrupts_deferred, processes
 from gahb_theory.randomness import step_generator
+from gahb_theory.training_log import VALIDATION_SEED, TrainingLog
 
 __all__ = ["Recipe", "train"]
 
-STATE, LOG = "state.safetensors", "log.jsonl"
-VALIDATION_SIGMAS = (0.05, 0.1, 0.2, 0.5)
-VALIDATION_SEED = 2**40
+STATE = "state.safetensors"
 SECONDS_BETWEEN_CHECKPOINTS = 45.0
 
 Network = TypeVar("Network", bound=DenoiserModule)
@@ -188,7 +185,8 @@ def train(
             run = runs.open_run(run, _configuration(f, data, recipe)) if rank == 0 else Path(run)
             first = _load(run / STATE, state)
         wrapped = torch.nn.parallel.DistributedDataParallel(model) if world > 1 else model
-        log = _Log(recipe, run if keeper else None, held_out, first, silent=rank > 0)
+        every = SECONDS_BETWEEN_CHECKPOINTS
+        log = TrainingLog(recipe, run if keeper else None, held_out, first, every=every, silent=rank > 0)
 
         for step in range(first, recipe.steps):
             x = draw(step * recipe.batch_size + mine.start, mine.stop - mine.start)
@@ -211,7 +209,8 @@ def train(
 
             last = step + 1 == recipe.steps
             if log.update(step, loss.detach(), average, now=last or interrupt.received is not None) and keeper:
-                _save(Path(str(run)), state, step + 1, average, log.card(f, data, recipe))
+                card = _configuration(f, data, recipe) | {"validation_psnr": log.psnr, "log": json.loads(log.lines[-1])}
+                _save(Path(str(run)), state, step + 1, average, card)
             interrupt.raise_if_received()
 
         log.close()
@@ -292,69 +291,8 @@ def _configuration(f: DenoiserModule, data: Data, recipe: Recipe) -> dict[str, A
     """Everything that made a run."""
     return {
         "network": {"class": type(f).__name__} | getattr(f, "configuration", {}),
-        "initial_weights": runs.fingerprint(torch.cat([p.detach().flatten().cpu() for p in f.parameters()])),
+        "initial_weights": runs.fingerprint_parameters(f),
         "data": runs.describe(data),
         "recipe": runs.describe(recipe),
         "versions": runs.versions(),
     }
-
-
-class _Log:
-    """The progress bar, the lines of log.jsonl, and when the next checkpoint is due."""
-
-    def __init__(self, recipe: Recipe, run: Path | None, held_out: Tensor, first: int, *, silent: bool) -> None:
-        from tqdm import tqdm
-
-        self.recipe, self.held_out, self.silent = recipe, held_out, silent
-        self.file = None if run is None else run / LOG
-        self.psnr: dict[str, float] = {}
-        self.losses: list[Tensor] = []
-        self.began = self.saved = time.monotonic()
-        kept = [] if self.file is None or not self.file.exists() else self.file.read_text().splitlines()
-        self.lines = [line for line in kept if json.loads(line)["images_seen"] <= first * recipe.batch_size]
-        self.seconds = json.loads(self.lines[-1])["seconds"] if self.lines else 0.0
-        self.bar = tqdm(
-            total=recipe.steps * recipe.batch_size,
-            initial=first * recipe.batch_size,
-            unit=" images",
-            desc="training",
-            delay=2,
-            disable=True if silent else None,
-        )
-
-    def update(self, step: int, loss: Tensor, average: DenoiserModule, *, now: bool) -> bool:
-        """Note a step; every so often, and `now`, measure the PSNR, write a line and say that a checkpoint is due."""
-        self.bar.update(self.recipe.batch_size)
-        self.losses.append(loss)
-        if self.silent or not (now or time.monotonic() - self.saved > SECONDS_BETWEEN_CHECKPOINTS):
-            return False
-        mean = float(torch.stack(self.losses).mean())
-        if not math.isfinite(mean):
-            raise FloatingPointError(
-                f"the loss is not finite after {(step + 1) * self.recipe.batch_size} images; the last checkpoint is "
-                "good. Lower learning_rate, or look for NaN in the data"
-            )
-        device = next(average.parameters()).device
-        curve = psnr_curve(average, self.held_out.to(device), VALIDATION_SIGMAS, seed=VALIDATION_SEED)
-        self.psnr = {f"{s:g}": round(float(p), 3) for s, p in zip(VALIDATION_SIGMAS, curve.psnr, strict=True)}
-        line = {
-            "images_seen": (step + 1) * self.recipe.batch_size,
-            "loss": mean,
-            "learning_rate": self.recipe.rate(step),
-            "psnr": self.psnr,
-            "seconds": round(self.seconds + time.monotonic() - self.began, 1),
-        }
-        self.lines.append(json.dumps(line))
-        if self.file is not None:
-            runs.write_bytes(self.file, ("\n".join(self.lines) + "\n").encode())
-        self.bar.set_postfix_str(f"loss {mean:.4g}, PSNR at 0.1: {self.psnr['0.1']:.2f} dB")
-        self.losses, self.saved = [], time.monotonic()
-        return True
-
-    def card(self, f: DenoiserModule, data: Data, recipe: Recipe) -> dict[str, Any]:
-        """What a reader of the checkpoint should know."""
-        return _configuration(f, data, recipe) | {"validation_psnr": self.psnr, "log": json.loads(self.lines[-1])}
-
-    def close(self) -> None:
-        """End the progress bar."""
-        self.bar.close()

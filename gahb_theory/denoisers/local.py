@@ -63,7 +63,13 @@ class PatchSchedule:
 class _Patches(DenoiserModule):
     images: Tensor
 
-    def __init__(self, images: Tensor, patch: int | PatchSchedule, boundary: Boundary, budget: int) -> None:
+    def __init__(
+        self,
+        images: Float[Tensor, "N c h w"],
+        patch: int | PatchSchedule,
+        boundary: Boundary = "zero",
+        budget: int = BUDGET,
+    ) -> None:
         super().__init__()
         validate.images(images)
         if boundary not in ("zero", "circular"):
@@ -121,15 +127,6 @@ class PatchBayes(_Patches):
     True
     """
 
-    def __init__(
-        self,
-        images: Float[Tensor, "N c h w"],
-        patch: int | PatchSchedule,
-        boundary: Boundary = "zero",
-        budget: int = BUDGET,
-    ) -> None:
-        super().__init__(images, patch, boundary, budget)
-
     def _at(self, y: Tensor, sigma: Tensor, size: int) -> Tensor:
         def distances(difference: Tensor) -> Tensor:
             squared = difference.square().sum(dim=2)
@@ -168,15 +165,6 @@ class EquivariantPatchBayes(_Patches):
     >>> EquivariantPatchBayes(images, patch=3, boundary="circular")(moved, 0.01).allclose(moved, atol=1e-3)
     True
     """
-
-    def __init__(
-        self,
-        images: Float[Tensor, "N c h w"],
-        patch: int | PatchSchedule,
-        boundary: Boundary = "zero",
-        budget: int = BUDGET,
-    ) -> None:
-        super().__init__(images, patch, boundary, budget)
 
     def _at(self, y: Tensor, sigma: Tensor, size: int) -> Tensor:
         n, channels, height, width = y.shape

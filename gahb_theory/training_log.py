@@ -1,0 +1,82 @@
+"""The log of a training run: the progress bar, log.jsonl, and when the next checkpoint is due."""
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from gahb_theory import runs
+from gahb_theory.denoisers.base import DenoiserModule
+from gahb_theory.metrics import psnr_curve
+
+if TYPE_CHECKING:
+    from gahb_theory.training import Recipe
+
+__all__ = ["VALIDATION_SEED", "TrainingLog"]
+
+LOG = "log.jsonl"
+VALIDATION_SIGMAS = (0.05, 0.1, 0.2, 0.5)
+VALIDATION_SEED = 2**40
+
+
+class TrainingLog:
+    """The progress bar, the lines of log.jsonl, and when the next checkpoint is due."""
+
+    def __init__(
+        self, recipe: "Recipe", run: Path | None, held_out: Tensor, first: int, *, every: float, silent: bool
+    ) -> None:
+        from tqdm import tqdm
+
+        self.recipe, self.held_out, self.every, self.silent = recipe, held_out, every, silent
+        self.file = None if run is None else run / LOG
+        self.psnr: dict[str, float] = {}
+        self.losses: list[Tensor] = []
+        self.began = self.saved = time.monotonic()
+        kept = [] if self.file is None or not self.file.exists() else self.file.read_text().splitlines()
+        self.lines = [line for line in kept if json.loads(line)["images_seen"] <= first * recipe.batch_size]
+        self.seconds = json.loads(self.lines[-1])["seconds"] if self.lines else 0.0
+        self.bar = tqdm(
+            total=recipe.steps * recipe.batch_size,
+            initial=first * recipe.batch_size,
+            unit=" images",
+            desc="training",
+            delay=2,
+            disable=True if silent else None,
+        )
+
+    def update(self, step: int, loss: Tensor, average: DenoiserModule, *, now: bool) -> bool:
+        """Note a step; every so often, and `now`, measure the PSNR, write a line and say that a checkpoint is due."""
+        self.bar.update(self.recipe.batch_size)
+        self.losses.append(loss)
+        if self.silent or not (now or time.monotonic() - self.saved > self.every):
+            return False
+        mean = float(torch.stack(self.losses).mean())
+        if not math.isfinite(mean):
+            raise FloatingPointError(
+                f"the loss is not finite after {(step + 1) * self.recipe.batch_size} images; the last checkpoint is "
+                "good. Lower learning_rate, or look for NaN in the data"
+            )
+        device = next(average.parameters()).device
+        curve = psnr_curve(average, self.held_out.to(device), VALIDATION_SIGMAS, seed=VALIDATION_SEED)
+        self.psnr = {f"{s:g}": round(float(p), 3) for s, p in zip(VALIDATION_SIGMAS, curve.psnr, strict=True)}
+        line = {
+            "images_seen": (step + 1) * self.recipe.batch_size,
+            "loss": mean,
+            "learning_rate": self.recipe.rate(step),
+            "psnr": self.psnr,
+            "seconds": round(self.seconds + time.monotonic() - self.began, 1),
+        }
+        self.lines.append(json.dumps(line))
+        if self.file is not None:
+            runs.write_bytes(self.file, ("\n".join(self.lines) + "\n").encode())
+        self.bar.set_postfix_str(f"loss {mean:.4g}, PSNR at 0.1: {self.psnr['0.1']:.2f} dB")
+        self.losses, self.saved = [], time.monotonic()
+        return True
+
+    def close(self) -> None:
+        """End the progress bar."""
+        self.bar.close()
