@@ -1,0 +1,218 @@
+"""Memorisation turns into generalisation as the training set grows (Kadkhodaie et al. 2024, figures 1, 2 and 9 to 14).
+
+Two networks are trained on disjoint halves of N images each, for N = 1, 10, ..., 10^5. A network that memorises denoises
+its own images better than others, and draws copies of them; its twin draws others. Networks that have learned the law agree:
+
+    PSNR(train) - PSNR(test) -> 0,      E ||f_A(y) - f_B(y)||^2 / risk -> 0,      cos(sample_A, sample_B) -> 1 .
+
+The optimal denoiser of one image returns it, but a homogeneous network can only project on the ray through it: its best risk is
+sigma^2, a PSNR slope of 1.
+
+    python experiments/memorisation.py --photographs FOLDER
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import laboratory
+import numpy as np
+import torch
+from laboratory import NOISE_SEED, SIGMAS, Claim, Job, Laboratory, TrainingSet, estimate, interval, judge, slope
+
+import gahb_theory as gt
+
+NAME = "memorisation"
+TITLE = "Memorisation turns into generalisation"
+SHOWN = 4
+"""Pairs of samples in the picture."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes of the experiment."""
+
+    photographs: Path | None = None
+    size: int = 32
+    counts: tuple[int, ...] = (1, 10, 100, 1000, 10_000, 100_000)
+    channels: int = 16
+    blocks: int = 3
+    recipe: gt.Recipe = gt.Recipe(images_seen=80_000)
+    test_images: int = 128
+    samples: int = 48
+    step: float = 0.05
+    """h of the sampler; the paper has 0.01."""
+
+    @property
+    def law(self) -> gt.Photographs:
+        """The law of the images."""
+        return gt.Photographs(self.photographs, size=self.size)
+
+
+SCALES = {
+    "smoke": Settings(
+        size=16, counts=(1, 64), channels=4, blocks=1, recipe=gt.Recipe(images_seen=1024), test_images=16, samples=4, step=0.5
+    ),
+    "laptop": Settings(),
+    "paper": Settings(
+        size=80,
+        counts=(1, 10, 100, 1000, 10_000, 99_325),
+        channels=64,
+        recipe=gt.Recipe(images_seen=250_000_000, batch_size=512),
+        test_images=512,
+        samples=1000,
+        step=0.01,
+    ),
+}
+
+
+def jobs(s: Settings) -> list[Job]:
+    """Two networks for each N."""
+    return [
+        Job(f"photographs_{n}_{half}", TrainingSet(s.law, n, half), s.recipe, s.channels, s.blocks)  # type: ignore[arg-type]
+        for n in s.counts
+        for half in ("A", "B")
+    ]
+
+
+def measure_pair(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    """All measures of the two networks of one N."""
+    s: Settings = config["settings"]
+    lab: Laboratory = Laboratory(NAME, "", Path(), config["checkpoints"], Path(), device=config["device"])
+    f = [lab.load(name) for name in config["networks"]]
+    sets = [TrainingSet(s.law, config["n"], half) for half in ("A", "B")]  # type: ignore[arg-type]
+    own = [images.images().to(lab.device) for images in sets]
+    test = sets[0].test(s.test_images).to(lab.device)
+    repeated = own[0][torch.arange(max(2, s.test_images)) % len(own[0])]
+    gap = gt.psnr_gap(f[0], repeated, test, SIGMAS, seed=NOISE_SEED)
+    low, high = 0.02, 0.5
+    unit = gt.fit_slope(SIGMAS, gap.train.mse_per_image, window=(low, high))
+    distance = gt.function_distance(f[0], f[1], test, SIGMAS, seed=NOISE_SEED)
+    memoriser = gt.EmpiricalRays(own[0][:10_000])
+    from_memoriser = gt.memoriser_distance(f[0], memoriser, test, SIGMAS, seed=NOISE_SEED)
+    shape = (s.samples, *test.shape[1:])
+    drawn = [gt.generate(g, shape, seed=NOISE_SEED, step=s.step, max_steps=4000) for g in f]
+    pairs = gt.paired_similarity(drawn[0].images, drawn[1].images)
+    copied = [gt.copies(d.images, x) for d, x in zip(drawn, own, strict=True)]
+    chance = gt.copies(test[: s.samples], own[0])
+    chosen = torch.arange(SHOWN) % s.samples
+    closest = [x[c.indices[chosen.numpy()]] for c, x in zip(copied, own, strict=True)]
+    rows = torch.stack([closest[0], drawn[0].images[chosen], drawn[1].images[chosen], closest[1]])
+    np.savez(
+        directory / "arrays.npz",
+        **{
+            "train": gap.train.psnr,
+            "test": gap.test.psnr,
+            "grid": rows.cpu().numpy(),
+            "pairs": pairs.pairs,
+            "null": pairs.null,
+            "closest": np.concatenate([c.similarity for c in copied]),
+        },
+    )
+    return {
+        "n": config["n"],
+        "hashes": [laboratory.runs.fingerprint(x) for x in own],
+        "gap": estimate(gap.gap),
+        "mean_gap": estimate(gap.mean_gap),
+        "train_slope": slope(unit),
+        "distance_ratio": estimate(distance.ratio),
+        "memoriser_ratio": estimate(from_memoriser.ratio),
+        "pairs": estimate(pairs.mean),
+        "pairs_null": estimate(pairs.null_mean),
+        "copies": estimate(copied[0].share),
+        "closest": estimate(copied[0].mean),
+        "copies_of_chance": estimate(chance.share),
+        "status": [str(d) for d in drawn],
+    }
+
+
+def measure(lab: Laboratory, s: Settings) -> None:
+    """Train, measure and keep."""
+    todo = jobs(s)
+    lab.networks(todo)
+    pairs = [todo[i : i + 2] for i in range(0, len(todo), 2)]
+    configs = [
+        {
+            "settings": s,
+            "n": pair[0].images.n,
+            "networks": [job.name for job in pair],
+            "keys": [job.key for job in pair],
+            "checkpoints": lab.checkpoints,
+            "device": lab.device,
+        }
+        for pair in pairs
+    ]
+    pieces = lab.measures(configs, measure_pair)
+    arrays = {
+        f"{piece.result['n']}/{name}": a
+        for piece in pieces
+        for name, a in laboratory.runs.read_arrays(piece.directory / "arrays.npz").items()
+    }
+    rows = [piece.result for piece in pieces]
+    lab.keep({"settings": laboratory.runs.describe(s), "sigmas": SIGMAS, "rows": rows}, arrays)
+
+
+def claims(results: Mapping[str, Any]) -> list[Claim]:
+    """What the numbers say of the paper's claims."""
+    rows = results["rows"]
+    one, most = rows[0], rows[-1]
+    n, sigmas = most["n"], np.array(results["sigmas"])
+    unit = one["train_slope"]
+    gaps = [row["mean_gap"]["value"] for row in rows]
+    excess = most["pairs"]["low"] - most["pairs_null"]["high"]
+    ratios = np.array([row["distance_ratio"]["value"] for row in rows])
+    middle = int(np.argmin(np.abs(sigmas - 0.1)))
+    far = [row["memoriser_ratio"]["value"][middle] for row in rows]
+    return [
+        Claim(
+            "A network trained on one image denoises it with a PSNR slope of 1.",
+            f"slope {interval(unit)} over sigma in [{unit['window'][0]:g}, {unit['window'][1]:g}]",
+            "slope 1 (figure 1)",
+            judge([abs(unit["value"] - 1) <= 0.05]),
+            "A homogeneous network can at best project on the ray through the image, whose risk is sigma^2.",
+        ),
+        Claim(
+            "With N the gap between training and test images closes.",
+            f"mean gap {gaps[0]:.1f} dB at N = {one['n']}, {interval(most['mean_gap'])} dB at N = {n:,}",
+            "train and test PSNR coincide at N = 10^5 (figure 1)",
+            judge([abs(most["mean_gap"]["value"]) < 0.3, gaps[0] > 3]),
+            "Gap in dB for N = " + ", ".join(f"{row['n']:,}: {g:.2f}" for row, g in zip(rows, gaps, strict=True)) + ".",
+        ),
+        Claim(
+            "Networks trained on disjoint sets become the same function.",
+            f"E||f_A - f_B||^2 / risk at sigma = 0.1: {ratios[0, middle]:.2f} at N = {one['n']}, "
+            f"{ratios[-1, middle]:.3f} at N = {n:,}",
+            "not measured as a function",
+            judge([ratios[-1, middle] < 0.1, ratios[0, middle] > 5 * ratios[-1, middle]]),
+            f"Over all noise levels the ratio at N = {n:,} runs from {ratios[-1].min():.3f} to {ratios[-1].max():.3f}; 2 would "
+            "be all of the risk.",
+        ),
+        Claim(
+            "They draw nearly the same samples from the same noise.",
+            f"mean cosine of pairs {interval(most['pairs'])} at N = {n:,}, of no pairs {interval(most['pairs_null'])}",
+            "nearly identical samples at N = 10^5 (figure 2)",
+            judge([excess > 0.3, most["pairs"]["value"] > 0.8]),
+            "Means for N = " + ", ".join(f"{row['n']:,}: {row['pairs']['value']:.2f}" for row in rows) + " (means removed).",
+        ),
+        Claim(
+            "Small training sets are copied, large ones are not.",
+            f"share of copies {one['copies']['value']:.2f} at N = {one['n']}, {interval(most['copies'])} at N = {n:,}",
+            "copies for N up to 100, none at 10^5 (figure 2)",
+            judge([one["copies"]["low"] > 0.5, most["copies"]["high"] < most["copies_of_chance"]["high"] + 0.1]),
+            "Shares for N = " + ", ".join(f"{row['n']:,}: {row['copies']['value']:.2f}" for row in rows)
+            + f". Unseen images of the law would count as copies with a share of {most['copies_of_chance']['value']:.2f}.",
+        ),
+        Claim(
+            "A memorising network is the optimal denoiser of its training images at all intensities.",
+            f"E||f - f_N||^2 / risk of f_N on unseen images at sigma = 0.1: {far[0]:.3f} at N = {one['n']}",
+            "implied by its section 2",
+            judge([far[0] < 0.1]),
+            "For N = " + ", ".join(f"{row['n']:,}: {v:.2f}" for row, v in zip(rows, far, strict=True))
+            + ": the distance grows when the network stops memorising (memoriser of at most 10,000 images).",
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    laboratory.main(NAME, SCALES, jobs, measure, claims)
