@@ -1,25 +1,20 @@
-"""Training a denoiser.
-
-Minimise the weighted mean squared error over images, noise levels and noise,
-
-    E_sigma w(sigma) E ||x - f(x + sigma z)||^2,        w(sigma) = (sigma^2 + eps^2)^(-p/2), eps = 0.01 .
-
-The minimiser is the posterior mean whatever w. The paper has w = 1 (p = 0) and sigma = u^2, u uniform. Since the risk
-grows as sigma^(2 alpha/(alpha + 1)), a weight of about p = 4/3 makes every noise level count alike; the published
-loss is dominated by large noise.
+"""Training a denoiser by a `Recipe`: a weighted squared error over images, noise levels and noise.
 
 Everything a step does is a pure function of (seed, step): its images, noise levels and noise. A run that was killed
 goes on from its last checkpoint and ends with the same bits. On several GPUs:
 
     torchrun --nproc-per-node 8 -m gahb_theory train --run runs/mine ...
+
+A network that is homogeneous in use, f(y) = s f(y / s) for every s > 0, is trained through the right-hand side, s the
+standard deviation of each noisy image. In training `BiasFreeNorm` divides by the spread of the whole batch, so that
+f(y) itself would depend on how loud the other images of the batch are; on y / s all are equally loud.
 """
 
 import copy
 import json
-import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -28,10 +23,13 @@ from torch import Tensor
 from gahb_theory import runs, validate
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.checkpoints import NETWORKS, save_denoiser
+from gahb_theory.denoisers.networks import BiasFreeNorm
 from gahb_theory.images.base import ImageClass
 from gahb_theory.images.stream import Data, image_stream
+from gahb_theory.optimisers import Muon, adam, is_kernel
 from gahb_theory.processes import interrupts_deferred, processes
 from gahb_theory.randomness import step_generator
+from gahb_theory.recipes import Recipe
 from gahb_theory.training_log import VALIDATION_SEED, TrainingLog
 
 __all__ = ["Recipe", "train"]
@@ -40,85 +38,6 @@ STATE = "state.safetensors"
 SECONDS_BETWEEN_CHECKPOINTS = 45.0
 
 Network = TypeVar("Network", bound=DenoiserModule)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train. The defaults are those of the paper but for the budget and the schedule.
-
-    Parameters
-    ----------
-    images_seen
-        Budget: images times passes.
-    batch_size
-        Images per step, over all processes.
-    learning_rate
-        Of Adam, after a warm-up over the first hundredth of the budget.
-    schedule
-        "cosine": down to zero. "halving": halved ten times at equal distances, as the paper does every 100 epochs.
-    sigma_law
-        "square": the law of u^2 (the paper); "uniform"; "log_uniform". Between sigma_min and sigma_max.
-    sigma_min
-        Smallest noise level; 0 is allowed but for "log_uniform".
-    sigma_max
-        Largest noise level.
-    weight_power
-        The exponent p of the weight above.
-    ema_half_life
-        Half-life, in images, of the running average of the weights that is returned.
-    seed
-        Names the images, the order, the noise levels and the noise.
-    """
-
-    images_seen: int = 100_000
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    schedule: Literal["cosine", "halving"] = "cosine"
-    sigma_law: Literal["square", "uniform", "log_uniform"] = "square"
-    sigma_min: float = 0.0
-    sigma_max: float = 1.0
-    weight_power: float = 0.0
-    ema_half_life: float = 2000.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        validate.integer(self.images_seen, "images_seen", 1)
-        validate.integer(self.batch_size, "batch_size", 1)
-        validate.positive(self.learning_rate, "learning_rate")
-        validate.positive(self.ema_half_life, "ema_half_life")
-        validate.integer(self.seed, "seed", 0)
-        validate.sigma_level(self.sigma_max, "sigma_max")
-        if self.schedule not in ("cosine", "halving"):
-            raise ValueError(f'schedule must be "cosine" or "halving", got {self.schedule!r}')
-        if self.sigma_law not in ("square", "uniform", "log_uniform"):
-            raise ValueError(f'sigma_law must be "square", "uniform" or "log_uniform", got {self.sigma_law!r}')
-        if not math.isfinite(self.weight_power):
-            raise ValueError(f"weight_power must be finite, got {self.weight_power}")
-        if not 0 <= self.sigma_min < self.sigma_max:
-            raise ValueError(f"sigma_min must lie in [0, sigma_max) = [0, {self.sigma_max}), got {self.sigma_min}")
-        if self.sigma_law == "log_uniform" and self.sigma_min == 0:
-            raise ValueError('sigma_law="log_uniform" needs sigma_min above 0, for example 0.01')
-
-    @property
-    def steps(self) -> int:
-        """Number of optimisation steps."""
-        return math.ceil(self.images_seen / self.batch_size)
-
-    def draw_sigma(self, u: Tensor) -> Tensor:
-        """Noise levels of the law, from numbers uniform in [0, 1)."""
-        low, high = self.sigma_min, self.sigma_max
-        if self.sigma_law == "square":
-            return (low**0.5 + (high**0.5 - low**0.5) * u) ** 2
-        if self.sigma_law == "uniform":
-            return low + (high - low) * u
-        return low * (high / low) ** u
-
-    def rate(self, step: int) -> float:
-        """Learning rate of a step."""
-        progress = step / self.steps
-        warm = min(1.0, (step + 1) / max(1, self.steps // 100))
-        factor = 0.5 * (1 + math.cos(math.pi * progress)) if self.schedule == "cosine" else 0.5 ** int(10 * progress)
-        return self.learning_rate * warm * factor
 
 
 def train(
@@ -177,8 +96,9 @@ def train(
         model = copy.deepcopy(f).train().requires_grad_(True)
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = copy.deepcopy(model).eval().requires_grad_(False)
-        optimiser = _adam(model, recipe)
-        state = _named_state(model, average, optimiser)
+        optimisers = _optimisers(model, recipe)
+        typical = torch.zeros((), device=device)
+        state = _named_state(model, average, optimisers) | {"gradient_norm": typical}
         first = 0
         keeper = run is not None and rank == 0
         if run is not None:
@@ -189,26 +109,30 @@ def train(
         log = TrainingLog(recipe, run if keeper else None, held_out, first, every=every, silent=rank > 0)
 
         for step in range(first, recipe.steps):
+            if step >= (1 - recipe.frozen_part) * recipe.steps:
+                _freeze_normalisation(model)
             x = draw(step * recipe.batch_size + mine.start, mine.stop - mine.start)
             x = x.to(device, memory_format=torch.channels_last)
             generator = step_generator(device, recipe.seed, step)
             u = torch.rand(recipe.batch_size, generator=generator, device=device)[mine]
             z = torch.randn((recipe.batch_size, *x.shape[1:]), generator=generator, device=device)[mine]
             sigma = recipe.draw_sigma(u)
-            weight = (sigma**2 + 1e-4) ** (-recipe.weight_power / 2)
             y = x + sigma[:, None, None, None] * z
+            scale = _input_scale(f, y, recipe)
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                x_hat = wrapped(y, sigma)
-            loss = (weight * (x_hat.float() - x).square().sum((1, 2, 3))).mean()
-            for group in optimiser.param_groups:
-                group["lr"] = recipe.rate(step)
-            optimiser.zero_grad(set_to_none=True)
+                x_hat = scale * wrapped(y / scale, sigma / scale.flatten()).float()
+            loss = (recipe.weight(sigma) * (x_hat - x).square().sum((1, 2, 3))).mean()
+            model.zero_grad(set_to_none=True)
             loss.backward()
-            optimiser.step()
+            norm = _limit_gradient(model, typical, recipe)
+            for optimiser, highest in optimisers:
+                for group in optimiser.param_groups:
+                    group["lr"] = recipe.rate(step, highest)
+                optimiser.step()
             _update_average(average, model, recipe, step)
 
             last = step + 1 == recipe.steps
-            if log.update(step, loss.detach(), average, now=last or interrupt.received is not None) and keeper:
+            if log.update(step, loss.detach(), norm, average, now=last or interrupt.received is not None) and keeper:
                 card = _configuration(f, data, recipe) | {"validation_psnr": log.psnr, "log": json.loads(log.lines[-1])}
                 _save(Path(str(run)), state, step + 1, average, card)
             interrupt.raise_if_received()
@@ -228,16 +152,42 @@ def _validation(data: Data, given: Tensor | None) -> Tensor:
     return image_stream(data, 0)(0, min(64, len(data)))  # type: ignore[arg-type]
 
 
-def _adam(model: torch.nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Adam with its state in place from the start, so that it is saved and loaded as plain tensors."""
-    optimiser = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
-    for parameter in model.parameters():
-        optimiser.state[parameter] = {
-            "step": torch.tensor(0.0),
-            "exp_avg": torch.zeros_like(parameter),
-            "exp_avg_sq": torch.zeros_like(parameter),
-        }
-    return optimiser
+def _optimisers(model: torch.nn.Module, recipe: Recipe) -> list[tuple[torch.optim.Optimizer, float]]:
+    """The optimisers, each with its highest learning rate."""
+    kernels = [p for p in model.parameters() if recipe.optimiser == "muon" and is_kernel(p)]
+    taken = {id(p) for p in kernels}
+    others = [p for p in model.parameters() if id(p) not in taken]
+    found: list[tuple[torch.optim.Optimizer, float]] = []
+    found += [(adam(others, recipe.learning_rate), recipe.learning_rate)] if others else []
+    found += [(Muon(kernels, recipe.kernel_rate), recipe.kernel_rate)] if kernels else []
+    return found
+
+
+def _input_scale(f: torch.nn.Module, y: Tensor, recipe: Recipe) -> Tensor:
+    """The s of each image, shape (n, 1, 1, 1)."""
+    if recipe.input_scale == "unit" or not getattr(f, "homogeneous", False):
+        return y.new_ones(len(y), 1, 1, 1)
+    return (y.var((1, 2, 3), unbiased=False, keepdim=True) + 1e-6).sqrt()
+
+
+def _freeze_normalisation(model: torch.nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, BiasFreeNorm):
+            module.eval()
+
+
+def _limit_gradient(model: torch.nn.Module, typical: Tensor, recipe: Recipe) -> Tensor:
+    """Shorten a gradient that is far longer than its running mean `typical`, which is updated; return its length."""
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    norm = torch.stack([g.norm() for g in gradients]).norm()
+    if recipe.gradient_limit is not None:
+        longest = torch.where(typical > 0, recipe.gradient_limit * typical, norm)
+        kept = torch.minimum(norm, longest)
+        typical.copy_(torch.where(typical > 0, torch.lerp(typical, kept, 0.02), norm))
+        factor = torch.where(norm > longest, longest / norm, torch.ones_like(norm))
+        for g in gradients:
+            g.mul_(factor)
+    return norm
 
 
 def _update_average(average: torch.nn.Module, model: torch.nn.Module, recipe: Recipe, step: int) -> None:
@@ -253,13 +203,15 @@ def _update_average(average: torch.nn.Module, model: torch.nn.Module, recipe: Re
 
 
 def _named_state(
-    model: torch.nn.Module, average: torch.nn.Module, optimiser: torch.optim.Optimizer
+    model: torch.nn.Module, average: torch.nn.Module, optimisers: list[tuple[torch.optim.Optimizer, float]]
 ) -> dict[str, Tensor]:
     """Every tensor that the next step depends on."""
     state = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     state |= {f"average.{name}": tensor for name, tensor in average.state_dict().items()}
-    for name, parameter in model.named_parameters():
-        state |= {f"adam.{name}.{key}": tensor for key, tensor in optimiser.state[parameter].items()}
+    for optimiser, _ in optimisers:
+        for name, parameter in model.named_parameters():
+            kept = optimiser.state.get(parameter, {})
+            state |= {f"optimiser.{name}.{key}": tensor for key, tensor in kept.items()}
     return state
 
 

@@ -14,7 +14,7 @@ from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.metrics import psnr_curve
 
 if TYPE_CHECKING:
-    from gahb_theory.training import Recipe
+    from gahb_theory.recipes import Recipe
 
 __all__ = ["VALIDATION_SEED", "TrainingLog"]
 
@@ -35,6 +35,7 @@ class TrainingLog:
         self.file = None if run is None else run / LOG
         self.psnr: dict[str, float] = {}
         self.losses: list[Tensor] = []
+        self.norms: list[Tensor] = []
         self.began = self.saved = time.monotonic()
         kept = [] if self.file is None or not self.file.exists() else self.file.read_text().splitlines()
         self.lines = [line for line in kept if json.loads(line)["images_seen"] <= first * recipe.batch_size]
@@ -48,17 +49,19 @@ class TrainingLog:
             disable=True if silent else None,
         )
 
-    def update(self, step: int, loss: Tensor, average: DenoiserModule, *, now: bool) -> bool:
+    def update(self, step: int, loss: Tensor, norm: Tensor, average: DenoiserModule, *, now: bool) -> bool:
         """Note a step; every so often, and `now`, measure the PSNR, write a line and say that a checkpoint is due."""
         self.bar.update(self.recipe.batch_size)
         self.losses.append(loss)
+        self.norms.append(norm)
         if self.silent or not (now or time.monotonic() - self.saved > self.every):
             return False
         mean = float(torch.stack(self.losses).mean())
-        if not math.isfinite(mean):
+        length = float(torch.stack(self.norms).mean())
+        if not (math.isfinite(mean) and math.isfinite(length)):
             raise FloatingPointError(
-                f"the loss is not finite after {(step + 1) * self.recipe.batch_size} images; the last checkpoint is "
-                "good. Lower learning_rate, or look for NaN in the data"
+                f"the loss or its gradient is not finite after {(step + 1) * self.recipe.batch_size} images; the last "
+                "checkpoint is good. Lower learning_rate, or look for NaN in the data"
             )
         device = next(average.parameters()).device
         curve = psnr_curve(average, self.held_out.to(device), VALIDATION_SIGMAS, seed=VALIDATION_SEED)
@@ -66,7 +69,8 @@ class TrainingLog:
         line = {
             "images_seen": (step + 1) * self.recipe.batch_size,
             "loss": mean,
-            "learning_rate": self.recipe.rate(step),
+            "gradient_norm": length,
+            "learning_rate": self.recipe.rate(step, self.recipe.learning_rate),
             "psnr": self.psnr,
             "seconds": round(self.seconds + time.monotonic() - self.began, 1),
         }
@@ -74,7 +78,7 @@ class TrainingLog:
         if self.file is not None:
             runs.write_bytes(self.file, ("\n".join(self.lines) + "\n").encode())
         self.bar.set_postfix_str(f"loss {mean:.4g}, PSNR at 0.1: {self.psnr['0.1']:.2f} dB")
-        self.losses, self.saved = [], time.monotonic()
+        self.losses, self.norms, self.saved = [], [], time.monotonic()
         return True
 
     def close(self) -> None:

@@ -70,7 +70,7 @@ def test_a_fixed_set_and_a_dataset_of_the_same_images_train_alike(small):
 
 def test_sigma_laws():
     u = torch.linspace(0, 1 - 1e-6, 1001, dtype=torch.float64)
-    square = Recipe(sigma_law="square").draw_sigma(u)
+    square = Recipe(sigma_law="square", sigma_min=0.0).draw_sigma(u)
     torch.testing.assert_close(square, u**2)
     torch.testing.assert_close(Recipe(sigma_law="uniform", sigma_min=0.2, sigma_max=0.7).draw_sigma(u), 0.2 + 0.5 * u)
     log = Recipe(sigma_law="log_uniform", sigma_min=0.01).draw_sigma(u)
@@ -82,11 +82,11 @@ def test_sigma_laws():
 def test_schedules():
     recipe = Recipe(images_seen=32_000, batch_size=32, learning_rate=1.0)
     assert recipe.steps == 1000
-    assert recipe.rate(0) == pytest.approx(0.1), "the warm-up takes the first hundredth of the steps"
-    assert recipe.rate(500) == pytest.approx(0.5)
-    assert recipe.rate(999) < 1e-5
+    assert recipe.rate(0, 1.0) == pytest.approx(0.1), "the warm-up takes the first hundredth of the steps"
+    assert recipe.rate(500, 1.0) == pytest.approx(0.5)
+    assert recipe.rate(999, 1.0) < 1e-5
     halving = Recipe(images_seen=32_000, batch_size=32, learning_rate=1.0, schedule="halving")
-    assert [halving.rate(step) for step in (99, 100, 199, 200, 999)] == [1, 0.5, 0.5, 0.25, 2**-9]
+    assert [halving.rate(step, 1.0) for step in (99, 100, 199, 200, 999)] == [1, 0.5, 0.5, 0.25, 2**-9]
 
 
 def test_weight_of_the_loss(small, monkeypatch):
@@ -94,16 +94,13 @@ def test_weight_of_the_loss(small, monkeypatch):
     f, X = small
 
     def plain(model, recipe):
-        optimiser = torch.optim.SGD(model.parameters(), lr=recipe.learning_rate)
-        for p in model.parameters():
-            optimiser.state[p] = {}
-        return optimiser
+        return [(torch.optim.SGD(model.parameters(), lr=recipe.learning_rate), recipe.learning_rate)]
 
-    monkeypatch.setattr(training, "_adam", plain)
+    monkeypatch.setattr(training, "_optimisers", plain)
     level = {"sigma_law": "uniform", "sigma_min": 0.5, "sigma_max": 0.5 + 1e-9, "images_seen": 16, "batch_size": 16}
     weight = (0.25 + 1e-4) ** -0.75
     a = train(f, X, learning_rate=1e-3, weight_power=1.5, **level)
-    b = train(f, X, learning_rate=1e-3 * weight, **level)
+    b = train(f, X, learning_rate=1e-3 * weight, weight_power=0.0, **level)
     torch.testing.assert_close(a.encoder[0][0].weight, b.encoder[0][0].weight, rtol=0, atol=1e-6)
     assert not torch.equal(a.encoder[0][0].weight, f.encoder[0][0].weight)
 
@@ -232,7 +229,12 @@ def test_the_loss_that_is_not_finite_stops_the_run(small, tmp_path):
         ({"learning_rate": -1.0}, "learning_rate"),
         ({"sigma_max": 25.0}, "0..255"),
         ({"sigma_min": 2.0}, "sigma_min"),
-        ({"sigma_law": "log_uniform"}, "sigma_min above 0"),
+        ({"sigma_min": 0.0}, "sigma_min above 0"),
+        ({"optimiser": "sgd"}, "muon"),
+        ({"kernel_rate": 0.0}, "kernel_rate"),
+        ({"input_scale": "one"}, "deviation"),
+        ({"gradient_limit": 1.0}, "above 1"),
+        ({"frozen_part": 1.5}, "frozen_part"),
         ({"sigma_law": "normal"}, "square"),
         ({"schedule": "steps"}, "cosine"),
         ({"weight_power": float("nan")}, "weight_power"),

@@ -34,6 +34,9 @@ class DenoiserModule(nn.Module):
     The output has the channels of the input, but for networks that take a condition in further channels.
     """
 
+    homogeneous: bool = False
+    """True promises f(s y, s sigma) = s f(y, sigma) for s > 0 in eval mode; False promises nothing."""
+
     def forward(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, "n k h w"]:
         """Estimate the clean images from the noisy images `y` of standard deviation `sigma`."""
         if self.training:  # training checks its loss instead, and does not make the device wait here

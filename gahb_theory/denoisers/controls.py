@@ -48,6 +48,8 @@ class LinearDenoiser(Network):
     4096
     """
 
+    homogeneous = True
+
     def __init__(self, size: int, image_channels: int = 1) -> None:
         super().__init__()
         self.size = validate.integer(size, "size", 1, 128)
@@ -81,6 +83,8 @@ class LinearConvolution(Network):
     >>> sum(p.numel() for p in LinearConvolution(kernel=21).parameters())
     441
     """
+
+    homogeneous = True
 
     def __init__(self, kernel: int = 43, image_channels: int = 1) -> None:
         super().__init__()
@@ -123,6 +127,8 @@ class FullyConnected(Network):
     >>> FullyConnected(size=8, width=32).eval()(torch.rand(2, 1, 8, 8), 0.1).shape
     torch.Size([2, 1, 8, 8])
     """
+
+    homogeneous = True
 
     def __init__(self, size: int, width: int = 1024, depth: int = 4, image_channels: int = 1, *, seed: int = 0) -> None:
         super().__init__()
@@ -175,6 +181,8 @@ class LocallyConnected(Network):
     >>> sum(p.numel() for p in f.parameters())
     13824
     """
+
+    homogeneous = True
 
     def __init__(
         self, size: int, channels: int = 8, depth: int = 5, kernel: int = 3, image_channels: int = 1, *, seed: int = 0

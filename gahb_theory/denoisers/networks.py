@@ -100,6 +100,8 @@ class UNet(Network):
     torch.Size([1, 1, 32, 32])
     """
 
+    homogeneous = True
+
     def __init__(self, channels: int = 64, blocks: int = 3, image_channels: int = 1, *, seed: int = 0) -> None:
         super().__init__()
         self.channels = validate.integer(channels, "channels", 1)
@@ -174,6 +176,8 @@ class BFCNN(Network):
     >>> sum(p.numel() for p in BFCNN().parameters())
     702784
     """
+
+    homogeneous = True
 
     def __init__(self, channels: int = 64, depth: int = 21, image_channels: int = 1, *, seed: int = 0) -> None:
         super().__init__()

@@ -73,6 +73,8 @@ class WindowedCNN(Network):
     9
     """
 
+    homogeneous = True
+
     def __init__(
         self,
         channels: int = 64,

@@ -5,14 +5,14 @@ C^alpha images (alpha = 2, "holder"), one on the embedded photographs without "c
 Each folder holds the weights and a config.json with the recipe and the PSNR.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from gahb_theory.denoisers.checkpoints import load_denoiser
 from gahb_theory.denoisers.networks import UNet
 from gahb_theory.images import CAlpha, Photographs
-from gahb_theory.training import Recipe, train
+from gahb_theory.recipes import Recipe
+from gahb_theory.training import train
 
 __all__ = ["Shipped", "shipped_class", "shipped_denoiser", "shipped_recipe", "train_shipped"]
 
@@ -41,8 +41,22 @@ def shipped_recipe(name: Shipped) -> Recipe:
     """The recipe of a shipped denoiser: log-uniform noise levels, weighted by 1 / sigma."""
     _check(name)
     budget = {"c_alpha": 140_000, "photographs": 220_000}[name]
-    recipe = Recipe(learning_rate=2e-3, sigma_law="log_uniform", sigma_min=0.01, weight_power=1.0)
-    return replace(recipe, images_seen=budget, ema_half_life=4000.0)
+    return Recipe(
+        images_seen=budget,
+        batch_size=32,
+        optimiser="adam",
+        learning_rate=2e-3,
+        schedule="cosine",
+        sigma_law="log_uniform",
+        sigma_min=0.01,
+        sigma_max=1.0,
+        weight_power=1.0,
+        input_scale="unit",
+        frozen_part=0.0,
+        gradient_limit=None,
+        ema_half_life=4000.0,
+        seed=0,
+    )
 
 
 def train_shipped(name: Shipped, run: str | Path | None = None, images_seen: int | None = None) -> UNet:

@@ -1,6 +1,7 @@
 """All networks keep the contract, train by the same call, and are saved and loaded; each control breaks its one bias."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -55,7 +56,8 @@ def test_contract_and_homogeneity(network):
 def test_trains_and_is_saved(network, tmp_path):
     """A short training lowers the error of the network, and what is loaded from its run is the same network."""
     f, x = SMALL[network](), gt.Disks(size=16)
-    g = gt.train(f, x, images_seen=1024, batch_size=16, learning_rate=3e-3, ema_half_life=100.0, run=tmp_path / "run")
+    recipe = replace(gt.Recipe.published(), batch_size=16, learning_rate=3e-3, ema_half_life=100.0)
+    g = gt.train(f, x, images_seen=1024, recipe=recipe, run=tmp_path / "run")
     test = x.sample(32, seed=1)
     y = gt.add_noise(test, 0.3)
     with torch.no_grad():

@@ -1,0 +1,99 @@
+"""The optimisers of training: Adam, and orthogonalised momentum for the kernels of convolutions.
+
+A kernel W (outputs, inputs, k, k) is a matrix of `outputs` rows. Orthogonalised momentum (Muon: Jordan et al. 2024) moves
+it along the polar factor of its averaged gradient, the steepest descent for the spectral norm (Bernstein and Newhouse 2024),
+
+    M <- mu M + G,      G + mu M = U S V^T,      W <- W - eta max(1, rows / columns)^(1/2) U V^T .
+
+The polar factor is found to about 20% by five Newton-Schulz steps X <- a X + (b A + c A^2) X, A = X X^T, that need
+products of matrices alone. Directions in which the gradient is small, which Adam follows slowly, move as fast as the others.
+Everything else (gains, first and last layer, kernels of few channels, matrices of other networks) is left to Adam.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+__all__ = ["Muon", "adam", "is_kernel", "orthogonalise"]
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+FEWEST_CHANNELS = 8
+
+
+def orthogonalise(matrix: Float[Tensor, "m n"], steps: int = 5) -> Float[Tensor, "m n"]:
+    """The polar factor U V^T of U S V^T, roughly: singular values near 1 in place of S.
+
+    Parameters
+    ----------
+    matrix
+        Shape (m, n).
+    steps
+        Number of Newton-Schulz steps. Five bring singular values above 1e-2 of the Frobenius norm into [0.65, 1.25].
+
+    Examples
+    --------
+    >>> matrix = torch.diag(torch.tensor([3.0, 1.0, 0.1]))
+    >>> bool(((orthogonalise(matrix).diagonal() - 1).abs() < 0.35).all())
+    True
+    """
+    a, b, c = COEFFICIENTS
+    x = matrix / (matrix.norm() + 1e-12)
+    tall = x.shape[0] > x.shape[1]
+    x = x.mT if tall else x
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if tall else x
+
+
+def is_kernel(parameter: Tensor) -> bool:
+    """Whether a parameter is a convolution kernel between at least eight channels and eight channels."""
+    return parameter.ndim == 4 and min(parameter.shape[:2]) >= FEWEST_CHANNELS
+
+
+class Muon(torch.optim.Optimizer):
+    """Orthogonalised momentum for convolution kernels.
+
+    Parameters
+    ----------
+    kernels
+        Parameters of shape (rows, ...); all other axes are the columns of the matrix.
+    lr
+        The spectral norm of a step, for kernels of no more rows than columns.
+    momentum
+        The factor mu.
+    """
+
+    def __init__(self, kernels: Iterable[Tensor], lr: float = 0.02, momentum: float = 0.95) -> None:
+        super().__init__(list(kernels), {"lr": lr, "momentum": momentum})
+        for group in self.param_groups:
+            for kernel in group["params"]:
+                self.state[kernel] = {"momentum": torch.zeros_like(kernel)}
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Move every kernel that has a gradient."""
+        for group in self.param_groups:
+            for kernel in group["params"]:
+                if kernel.grad is None:
+                    continue
+                mean = self.state[kernel]["momentum"]
+                mean.mul_(group["momentum"]).add_(kernel.grad)
+                ahead = kernel.grad.add(mean, alpha=group["momentum"]).flatten(1)
+                size = max(1.0, ahead.shape[0] / ahead.shape[1]) ** 0.5
+                kernel.sub_(orthogonalise(ahead).reshape(kernel.shape), alpha=group["lr"] * size)
+
+
+def adam(parameters: Iterable[Tensor], lr: float) -> torch.optim.Optimizer:
+    """Adam with its state in place from the start, so that it is saved and loaded as plain tensors."""
+    optimiser = torch.optim.Adam(list(parameters), lr=lr)
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            optimiser.state[parameter] = {
+                "step": torch.tensor(0.0),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+    return optimiser

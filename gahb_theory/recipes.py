@@ -1,0 +1,157 @@
+"""How a denoiser is trained: noise levels, loss, scale, optimiser, schedule.
+
+Every recipe minimises a weighted mean squared error over images, noise levels and noise,
+
+    E_sigma w(sigma) E ||x - f(x + sigma z)||^2,        w(sigma) = (sigma^2 + eps^2)^(-p/2), eps = 0.01 .
+
+The minimiser is the posterior mean whatever w; recipes differ in how soon they come near it, and at which noise levels.
+The published one has w = 1 (p = 0) and sigma = u^2, u uniform. Since the risk grows as sigma^(2 alpha/(alpha + 1)), its
+loss is dominated by large noise; a weight of about p = 4/3 makes every noise level count alike.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from gahb_theory import validate
+
+__all__ = ["Recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    The defaults are the best recipe that we know for the bias-free networks (`benchmarks/recipes.py` compares it with
+    the published one); `Recipe.published()` is that of the paper.
+
+    Parameters
+    ----------
+    images_seen
+        Budget: images times passes.
+    batch_size
+        Images per step, over all processes.
+    optimiser
+        "muon": orthogonalised momentum for the kernels of convolutions, Adam for all else; "adam": Adam for all.
+    learning_rate
+        Of Adam, after a warm-up over the first hundredth of the budget.
+    kernel_rate
+        Of orthogonalised momentum: the spectral norm of a step. Not used by "adam".
+    schedule
+        "cosine": down to zero. "halving": halved ten times at equal distances, as the paper does every 100 epochs.
+    sigma_law
+        "log_uniform"; "uniform"; "square": the law of u^2 (the paper). Between sigma_min and sigma_max.
+    sigma_min
+        Smallest noise level; 0 is allowed but for "log_uniform".
+    sigma_max
+        Largest noise level.
+    weight_power
+        The exponent p of the weight above.
+    input_scale
+        "deviation": a network that is homogeneous in use is trained as s f(y / s), s the standard deviation of each
+        noisy image. In use that is f(y); in training, where the normalisation divides by the spread of the whole batch,
+        it gives loud and quiet images the same part in it. "unit": s = 1.
+    frozen_part
+        The last part of the training, in [0, 1], in which `BiasFreeNorm` divides by its running standard deviation, as it
+        does in use, and not by that of the batch.
+    gradient_limit
+        A gradient longer than this many times its running mean length is shortened to it; None leaves all as they are.
+    ema_half_life
+        Half-life, in images, of the running average of the weights that is returned.
+    seed
+        Names the images, the order, the noise levels and the noise.
+    """
+
+    images_seen: int = 100_000
+    batch_size: int = 32
+    optimiser: Literal["muon", "adam"] = "muon"
+    learning_rate: float = 2e-3
+    kernel_rate: float = 0.05
+    schedule: Literal["cosine", "halving"] = "cosine"
+    sigma_law: Literal["log_uniform", "uniform", "square"] = "log_uniform"
+    sigma_min: float = 0.01
+    sigma_max: float = 1.0
+    weight_power: float = 4 / 3
+    input_scale: Literal["deviation", "unit"] = "deviation"
+    frozen_part: float = 0.3
+    gradient_limit: float | None = 10.0
+    ema_half_life: float = 2000.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        validate.integer(self.images_seen, "images_seen", 1)
+        validate.integer(self.batch_size, "batch_size", 1)
+        validate.positive(self.learning_rate, "learning_rate")
+        validate.positive(self.kernel_rate, "kernel_rate")
+        validate.positive(self.ema_half_life, "ema_half_life")
+        validate.integer(self.seed, "seed", 0)
+        validate.sigma_level(self.sigma_max, "sigma_max")
+        _one_of(self.optimiser, "optimiser", "muon", "adam")
+        _one_of(self.schedule, "schedule", "cosine", "halving")
+        _one_of(self.sigma_law, "sigma_law", "log_uniform", "uniform", "square")
+        _one_of(self.input_scale, "input_scale", "deviation", "unit")
+        if not math.isfinite(self.weight_power):
+            raise ValueError(f"weight_power must be finite, got {self.weight_power}")
+        if not 0 <= self.frozen_part <= 1:
+            raise ValueError(f"frozen_part must lie in [0, 1], got {self.frozen_part}")
+        if self.gradient_limit is not None and not self.gradient_limit > 1:
+            raise ValueError(f"gradient_limit must be above 1, or None, got {self.gradient_limit}")
+        if not 0 <= self.sigma_min < self.sigma_max:
+            raise ValueError(f"sigma_min must lie in [0, sigma_max) = [0, {self.sigma_max}), got {self.sigma_min}")
+        if self.sigma_law == "log_uniform" and self.sigma_min == 0:
+            raise ValueError('sigma_law="log_uniform" needs sigma_min above 0, for example 0.01')
+
+    @classmethod
+    def published(cls) -> "Recipe":
+        """The recipe of the paper: Adam at 1e-3, halved ten times, on the plain squared error, sigma the law of u^2.
+
+        Its budget, batch and running average are those of this library; `dataclasses.replace` changes them.
+
+        Examples
+        --------
+        >>> Recipe.published().sigma_law
+        'square'
+        """
+        return cls(
+            optimiser="adam",
+            learning_rate=1e-3,
+            schedule="halving",
+            sigma_law="square",
+            sigma_min=0.0,
+            weight_power=0.0,
+            input_scale="unit",
+            frozen_part=0.0,
+            gradient_limit=None,
+        )
+
+    @property
+    def steps(self) -> int:
+        """Number of optimisation steps."""
+        return math.ceil(self.images_seen / self.batch_size)
+
+    def draw_sigma(self, u: Tensor) -> Tensor:
+        """Noise levels of the law, from numbers uniform in [0, 1)."""
+        low, high = self.sigma_min, self.sigma_max
+        if self.sigma_law == "square":
+            return (low**0.5 + (high**0.5 - low**0.5) * u) ** 2
+        if self.sigma_law == "uniform":
+            return low + (high - low) * u
+        return low * (high / low) ** u
+
+    def weight(self, sigma: Tensor) -> Tensor:
+        """Weight of each noise level in the loss."""
+        return (sigma**2 + 1e-4) ** (-self.weight_power / 2)
+
+    def rate(self, step: int, highest: float) -> float:
+        """Learning rate of a step, `highest` being what the schedule begins with after the warm-up."""
+        progress = step / self.steps
+        warm = min(1.0, (step + 1) / max(1, self.steps // 100))
+        factor = 0.5 * (1 + math.cos(math.pi * progress)) if self.schedule == "cosine" else 0.5 ** int(10 * progress)
+        return highest * warm * factor
+
+
+def _one_of(value: str, name: str, *allowed: str) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
