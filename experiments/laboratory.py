@@ -12,13 +12,14 @@ Killed at any moment, the same command goes on. On a processor the pieces run si
 """
 
 import argparse
+import hashlib
 import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -33,12 +34,41 @@ from gahb_theory.denoisers.checkpoints import save_denoiser
 from gahb_theory.sweep import Executor, Piece, Serial, key
 
 HERE = Path(__file__).parent
+PHOTOGRAPHS = "GAHB_PHOTOGRAPHS"
 SIGMAS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.5, 0.7, 1.0)
 HALF_PRECISION_LOSS = 0.01
 """Decibels that the weights may lose by being kept in half precision."""
 TEST_SEED, NOISE_SEED = 77, 78
 
 Verdict = Literal["holds", "holds in part", "does not hold at this scale"]
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Patches of the photographs in the folder that GAHB_PHOTOGRAPHS names, or of the embedded ones.
+
+    What is computed from them is named by `digest`, so that it does not depend on where the folder lies.
+    """
+
+    size: int
+    digest: str = "embedded"
+
+    @staticmethod
+    def here(size: int) -> "Patches":
+        """Of the folder as it is now."""
+        if (folder := os.environ.get(PHOTOGRAPHS)) is None:
+            return Patches(size)
+        files = sorted(file for file in Path(folder).rglob("*") if file.is_file())
+        listing = "".join(f"{file.relative_to(folder)} {file.stat().st_size} " for file in files)
+        return Patches(size, hashlib.sha256(listing.encode()).hexdigest()[:16])
+
+    def scene(self, n: int, seed: int = 0, start: int = 0) -> Any:
+        """Patches, and the photograph each comes from."""
+        return gt.Photographs(os.environ.get(PHOTOGRAPHS), size=self.size).scene(n, seed, start)
+
+    def sample(self, n: int, seed: int = 0, start: int = 0) -> Tensor:
+        """Patches of all photographs."""
+        return self.scene(n, seed, start).images
 
 
 @dataclass(frozen=True)
@@ -49,11 +79,11 @@ class TrainingSet:
     disjoint thirds of the photographs; of other laws, disjoint draws. Near-duplicates are removed at a cosine of 0.95.
     """
 
-    law: gt.ImageClass
+    law: gt.ImageClass | Patches
     n: int | None = None
     half: Literal["A", "B"] = "A"
 
-    def data(self) -> gt.ImageClass | Tensor:
+    def data(self) -> Any:
         """What `gt.train` takes."""
         return self.law if self.n is None else self.images()
 
@@ -61,19 +91,19 @@ class TrainingSet:
         """The n images; for a smaller n the first of those for a larger one."""
         if self.n is None:
             raise ValueError("fresh images have no end")
-        if isinstance(self.law, gt.Photographs):
+        if isinstance(self.law, Patches):
             return _patches(self.law, self.n, "AB".index(self.half))
         halves = gt.split(self.law.sample(3 * self.n + 16), self.n)
         return halves.first if self.half == "A" else halves.second
 
     def test(self, n: int) -> Tensor:
         """Images that neither half holds."""
-        if isinstance(self.law, gt.Photographs) and self.n is not None:
+        if isinstance(self.law, Patches) and self.n is not None:
             return _patches(self.law, n, 2)
         return self.law.sample(n, seed=TEST_SEED)
 
 
-def _patches(law: gt.Photographs, n: int, third: int) -> Tensor:
+def _patches(law: Patches, n: int, third: int) -> Tensor:
     """The first n patches, near-duplicates left out, of every third photograph."""
     drawn, start = torch.empty(0), 0
     while True:
@@ -281,17 +311,13 @@ def main(
     parser = argparse.ArgumentParser(description=f"The experiment {experiment}; the head of its file says what it shows.")
     parser.add_argument("--scale", choices=list(scales), default="laptop", help="laptop: the committed results")
     parser.add_argument("--photographs", type=Path, help="a folder of images in place of the embedded photographs")
-    parser.add_argument("--weights", type=Path, help="a folder of published checkpoints to measure too")
     parser.add_argument("--workers", type=int, help="processes; by default one for each core, or one for a GPU")
     parser.add_argument("--dry-run", action="store_true", help="print what the networks take, and stop")
     parser.add_argument("--runs", type=Path, default=Path("runs") / "experiments", help="where the work is kept")
     given = parser.parse_args()
     settings = scales[given.scale]
-    for name in ("photographs", "weights"):
-        if getattr(given, name) is not None:
-            if not hasattr(settings, name):
-                parser.error(f"{experiment} takes no --{name}")
-            settings = replace(settings, **{name: getattr(given, name)})
+    if given.photographs is not None:
+        os.environ[PHOTOGRAPHS] = str(given.photographs.resolve())
     if given.dry_run:
         print(dry_run(given.scale, jobs(settings)))
         return

@@ -12,7 +12,7 @@ sigma^2, a PSNR slope of 1.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +33,20 @@ SHOWN = 4
 class Settings:
     """Sizes of the experiment."""
 
-    photographs: Path | None = None
     size: int = 32
     counts: tuple[int, ...] = (1, 10, 100, 1000, 10_000, 100_000)
     channels: int = 16
     blocks: int = 3
-    recipe: gt.Recipe = gt.Recipe(images_seen=80_000)
+    recipe: gt.Recipe = gt.Recipe(images_seen=32_000)
     test_images: int = 128
     samples: int = 48
     step: float = 0.05
     """h of the sampler; the paper has 0.01."""
 
     @property
-    def law(self) -> gt.Photographs:
+    def law(self) -> laboratory.Patches:
         """The law of the images."""
-        return gt.Photographs(self.photographs, size=self.size)
+        return laboratory.Patches.here(self.size)
 
 
 SCALES = {
@@ -59,7 +58,7 @@ SCALES = {
         size=80,
         counts=(1, 10, 100, 1000, 10_000, 99_325),
         channels=64,
-        recipe=gt.Recipe(images_seen=250_000_000, batch_size=512),
+        recipe=replace(gt.Recipe.published(), images_seen=250_000_000, batch_size=512),
         test_images=512,
         samples=1000,
         step=0.01,
