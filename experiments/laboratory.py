@@ -258,8 +258,9 @@ def read_results(folder: Path, experiment: str) -> tuple[dict[str, Any], dict[st
 
 
 def estimate(e: gt.Estimate) -> dict[str, Any]:
-    """An estimate as JSON holds it."""
-    return {name: np.round(getattr(e, name), 6).tolist() for name in ("value", "low", "high")}
+    """An estimate as JSON holds it, to six digits."""
+    digits = np.vectorize(lambda v: float(f"{v:.6g}"))
+    return {name: digits(getattr(e, name)).tolist() for name in ("value", "low", "high")}
 
 
 def slope(fit: gt.SlopeFit) -> dict[str, Any]:

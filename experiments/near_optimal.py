@@ -43,7 +43,7 @@ class Settings:
     size: int = 48
     channels: int = 16
     blocks: int = 3
-    recipe: gt.Recipe = gt.Recipe(images_seen=32_000)
+    recipe: gt.Recipe = gt.Recipe(images_seen=24_000)
     test_images: int = 64
     contour_images: int = 6
     """Images for the risk given the contour, each an eigenvalue problem of size^2."""
