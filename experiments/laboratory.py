@@ -191,10 +191,13 @@ class Laboratory:
             return gt.sweep(configs, function, executor, folder=self.folder / "measures")
 
     def keep(self, results: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Write results.json and arrays.npz, in half precision where no index or count is meant."""
+        """Write results.json and arrays.npz, images in half precision."""
         folder = self.results / self.experiment
         folder.mkdir(parents=True, exist_ok=True)
-        small = {name: a.astype(np.float16) if a.dtype.kind == "f" and a.size > 512 else a for name, a in arrays.items()}
+        small = {
+            name: a.astype(np.float16 if a.ndim > 2 else np.float32) if a.dtype.kind == "f" else a
+            for name, a in arrays.items()
+        }
         runs.write_arrays(folder / "arrays.npz", small)
         versions = runs.versions()
         runs.write_json(folder / "results.json", {"scale": self.scale, "versions": versions, **results})
@@ -309,7 +312,9 @@ def main(
     claims: Callable[[Mapping[str, Any]], list[Claim]],
 ) -> None:
     """Run an experiment from the command line."""
-    parser = argparse.ArgumentParser(description=f"The experiment {experiment}; the head of its file says what it shows.")
+    parser = argparse.ArgumentParser(
+        description=f"The experiment {experiment}; the head of its file says what it shows."
+    )
     parser.add_argument("--scale", choices=list(scales), default="laptop", help="laptop: the committed results")
     parser.add_argument("--photographs", type=Path, help="a folder of images in place of the embedded photographs")
     parser.add_argument("--workers", type=int, help="processes; by default one for each core, or one for a GPU")
@@ -336,4 +341,7 @@ def main(
     )
     measure(lab, settings)
     for claim in claims(lab.kept[0]):
-        print(f"\n{claim.claim}\n  ours     {claim.ours}\n  paper    {claim.paper}\n  verdict  {claim.verdict}: {claim.why}")
+        print(
+            f"\n{claim.claim}\n  ours     {claim.ours}\n  paper    {claim.paper}\n  verdict  {claim.verdict}: "
+            f"{claim.why}"
+        )

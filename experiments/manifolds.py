@@ -14,14 +14,26 @@ and the eigenvectors of their Jacobians are compared with the tangent space.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import laboratory
 import numpy as np
 import torch
-from laboratory import NOISE_SEED, SIGMAS, TEST_SEED, Claim, Job, Laboratory, TrainingSet, estimate, interval, judge, slope
+from laboratory import (
+    NOISE_SEED,
+    SIGMAS,
+    TEST_SEED,
+    Claim,
+    Job,
+    Laboratory,
+    TrainingSet,
+    estimate,
+    interval,
+    judge,
+    slope,
+)
 
 import gahb_theory as gt
 from gahb_theory.comparison.measures import principal_angles
@@ -42,7 +54,7 @@ class Settings:
     size: int = 32
     channels: int = 16
     blocks: int = 3
-    recipe: gt.Recipe = gt.Recipe(images_seen=32_000)
+    recipe: gt.Recipe = field(default_factory=lambda: gt.Recipe(images_seen=32_000))
     test_images: int = 64
     spectra: int = 12
     """Images at which a Jacobian is taken."""
@@ -126,7 +138,7 @@ def measure_manifold(config: Mapping[str, Any], directory: Path) -> dict[str, An
         result["exact_excess"] = estimate(mean_estimate(best.mse_per_image / (k * np.array(SIGMAS)[:, None] ** 2)))
         posterior = exact.jacobian_matrix(gt.add_noise(scene.images[:1], s.sigma, seed=NOISE_SEED), s.sigma)
         result["exact_eigenvalues"] = torch.linalg.eigvalsh(posterior.double()).flip(0)[:KEPT].numpy().round(4).tolist()
-    np.savez(directory / "arrays.npz", **arrays)
+    laboratory.runs.write_arrays(directory / "arrays.npz", arrays)
     return result
 
 
@@ -157,24 +169,30 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
             f"mean principal angle of the first five {interval(disks['angle'], 1)} degrees at sigma = {sigma:g}",
             "nearly the tangent space (figure 5)",
             judge([disks["angle"]["value"] < 20]),
-            "First eigenvalues (mean over images): " + ", ".join(f"{v:.2f}" for v in disks["eigenvalues"][:10])
-            + "; of the exact posterior at one: " + ", ".join(f"{v:.2f}" for v in disks["exact_eigenvalues"][:10]) + ".",
+            "First eigenvalues (mean over images): "
+            + ", ".join(f"{v:.2f}" for v in disks["eigenvalues"][:10])
+            + "; of the exact posterior at one: "
+            + ", ".join(f"{v:.2f}" for v in disks["exact_eigenvalues"][:10])
+            + ".",
         ),
         Claim(
             "Beyond the tangent space the network keeps directions that it should remove.",
-            f"{interval(disks['middle'], 1)} eigenvalues in ({MIDDLE[0]}, {MIDDLE[1]}), trace {disks['trace']['value']:.1f}",
+            f"{interval(disks['middle'], 1)} eigenvalues in ({MIDDLE[0]}, {MIDDLE[1]}), trace "
+            f"{disks['trace']['value']:.1f}",
             "at least five more, from .67 to .28 (figure 5)",
             judge([disks["middle"]["low"] >= 3]),
-            "The exact posterior mean has " + str(sum(MIDDLE[0] < v < MIDDLE[1] for v in disks["exact_eigenvalues"]))
+            "The exact posterior mean has "
+            + str(sum(MIDDLE[0] < v < MIDDLE[1] for v in disks["exact_eigenvalues"]))
             + f" there and a trace of {sum(disks['exact_eigenvalues']):.1f}, at one image.",
         ),
         Claim(
             "The PSNR slope on disks is below that of the optimum, 1.",
-            f"slope {interval(disks['slope'])} over sigma in [{disks['slope']['window'][0]:g}, {disks['slope']['window'][1]:g}]",
+            f"slope {interval(disks['slope'])} over sigma in [{disks['slope']['window'][0]:g}, "
+            f"{disks['slope']['window'][1]:g}]",
             "below 1 at small noise (figure 5)",
             judge([disks["slope"]["high"] < 1]),
-            f"At sigma = {sigmas[at]:g} the risk is {excess['disks'][at]:.1f} times 5 sigma^2; that of the exact posterior mean "
-            f"{disks['exact_excess']['value'][at]:.2f} times.",
+            f"At sigma = {sigmas[at]:g} the risk is {excess['disks'][at]:.1f} times 5 sigma^2; that of the exact "
+            f"posterior mean {disks['exact_excess']['value'][at]:.2f} times.",
         ),
     ]
     for name, figure in (("ray", 19), ("sine_cone", 20)):
@@ -186,7 +204,8 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
                 f"{interval(row['slope'])}; mean angle {interval(row['angle'], 1)} degrees",
                 f"unit slope, but extra eigenvectors and an intercept below the optimum (figure {figure})",
                 judge([row["angle"]["value"] < 20, excess[name][at] > 1.1]),
-                "First eigenvalues: " + ", ".join(f"{v:.2f}" for v in row["eigenvalues"][:8])
+                "First eigenvalues: "
+                + ", ".join(f"{v:.2f}" for v in row["eigenvalues"][:8])
                 + f"; trace {row['trace']['value']:.2f}.",
             )
         )

@@ -12,7 +12,7 @@ sigma^2, a PSNR slope of 1.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class Settings:
     counts: tuple[int, ...] = (1, 10, 100, 1000, 10_000, 100_000)
     channels: int = 16
     blocks: int = 3
-    recipe: gt.Recipe = gt.Recipe(images_seen=32_000)
+    recipe: gt.Recipe = field(default_factory=lambda: gt.Recipe(images_seen=32_000))
     test_images: int = 128
     samples: int = 48
     step: float = 0.05
@@ -51,7 +51,14 @@ class Settings:
 
 SCALES = {
     "smoke": Settings(
-        size=16, counts=(1, 64), channels=4, blocks=1, recipe=gt.Recipe(images_seen=1024), test_images=16, samples=4, step=0.5
+        size=16,
+        counts=(1, 64),
+        channels=4,
+        blocks=1,
+        recipe=gt.Recipe(images_seen=1024),
+        test_images=16,
+        samples=4,
+        step=0.5,
     ),
     "laptop": Settings(),
     "paper": Settings(
@@ -98,17 +105,9 @@ def measure_pair(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     chosen = torch.arange(SHOWN) % s.samples
     closest = [x[c.indices[chosen.numpy()]] for c, x in zip(copied, own, strict=True)]
     rows = torch.stack([closest[0], drawn[0].images[chosen], drawn[1].images[chosen], closest[1]])
-    np.savez(
-        directory / "arrays.npz",
-        **{
-            "train": gap.train.psnr,
-            "test": gap.test.psnr,
-            "grid": rows.cpu().numpy(),
-            "pairs": pairs.pairs,
-            "null": pairs.null,
-            "closest": np.concatenate([c.similarity for c in copied]),
-        },
-    )
+    arrays = {"train": gap.train.psnr, "test": gap.test.psnr, "grid": rows, "pairs": pairs.pairs, "null": pairs.null}
+    arrays["closest"] = np.concatenate([c.similarity for c in copied])
+    laboratory.runs.write_arrays(directory / "arrays.npz", arrays)
     return {
         "n": config["n"],
         "hashes": [laboratory.runs.fingerprint(x) for x in own],
@@ -184,22 +183,25 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
             f"{ratios[-1, middle]:.3f} at N = {n:,}",
             "not measured as a function",
             judge([ratios[-1, middle] < 0.1, ratios[0, middle] > 5 * ratios[-1, middle]]),
-            f"Over all noise levels the ratio at N = {n:,} runs from {ratios[-1].min():.3f} to {ratios[-1].max():.3f}; 2 would "
-            "be all of the risk.",
+            f"Over all noise levels the ratio at N = {n:,} runs from {ratios[-1].min():.3f} to {ratios[-1].max():.3f}; "
+            "2 would be all of the risk.",
         ),
         Claim(
             "They draw nearly the same samples from the same noise.",
             f"mean cosine of pairs {interval(most['pairs'])} at N = {n:,}, of no pairs {interval(most['pairs_null'])}",
             "nearly identical samples at N = 10^5 (figure 2)",
             judge([excess > 0.3, most["pairs"]["value"] > 0.8]),
-            "Means for N = " + ", ".join(f"{row['n']:,}: {row['pairs']['value']:.2f}" for row in rows) + " (means removed).",
+            "Means for N = "
+            + ", ".join(f"{row['n']:,}: {row['pairs']['value']:.2f}" for row in rows)
+            + " (means removed).",
         ),
         Claim(
             "Small training sets are copied, large ones are not.",
             f"share of copies {one['copies']['value']:.2f} at N = {one['n']}, {interval(most['copies'])} at N = {n:,}",
             "copies for N up to 100, none at 10^5 (figure 2)",
             judge([one["copies"]["low"] > 0.5, most["copies"]["high"] < most["copies_of_chance"]["high"] + 0.1]),
-            "Shares for N = " + ", ".join(f"{row['n']:,}: {row['copies']['value']:.2f}" for row in rows)
+            "Shares for N = "
+            + ", ".join(f"{row['n']:,}: {row['copies']['value']:.2f}" for row in rows)
             + f". Unseen images of the law would count as copies with a share of {most['copies_of_chance']['value']:.2f}.",
         ),
         Claim(
@@ -207,7 +209,8 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
             f"E||f - f_N||^2 / risk of f_N on unseen images at sigma = 0.1: {far[0]:.3f} at N = {one['n']}",
             "implied by its section 2",
             judge([far[0] < 0.1]),
-            "For N = " + ", ".join(f"{row['n']:,}: {v:.2f}" for row, v in zip(rows, far, strict=True))
+            "For N = "
+            + ", ".join(f"{row['n']:,}: {v:.2f}" for row, v in zip(rows, far, strict=True))
             + ": the distance grows when the network stops memorising (memoriser of at most 10,000 images).",
         ),
     ]

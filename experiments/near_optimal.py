@@ -15,14 +15,26 @@ and the eigenbasis of its Jacobian beside bandlets and beside the eigenvectors o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import laboratory
 import numpy as np
 import torch
-from laboratory import NOISE_SEED, SIGMAS, TEST_SEED, Claim, Job, Laboratory, TrainingSet, estimate, interval, judge, slope
+from laboratory import (
+    NOISE_SEED,
+    SIGMAS,
+    TEST_SEED,
+    Claim,
+    Job,
+    Laboratory,
+    TrainingSet,
+    estimate,
+    interval,
+    judge,
+    slope,
+)
 
 import gahb_theory as gt
 from gahb_theory.intervals import mean_estimate
@@ -43,7 +55,7 @@ class Settings:
     size: int = 48
     channels: int = 16
     blocks: int = 3
-    recipe: gt.Recipe = gt.Recipe(images_seen=24_000)
+    recipe: gt.Recipe = field(default_factory=lambda: gt.Recipe(images_seen=24_000))
     test_images: int = 64
     contour_images: int = 6
     """Images for the risk given the contour, each an eigenvalue problem of size^2."""
@@ -57,7 +69,13 @@ class Settings:
 
 SCALES = {
     "smoke": Settings(
-        alphas=(2.0,), size=16, channels=4, blocks=1, recipe=gt.Recipe(images_seen=1024), test_images=8, contour_images=2
+        alphas=(2.0,),
+        size=16,
+        channels=4,
+        blocks=1,
+        recipe=gt.Recipe(images_seen=1024),
+        test_images=8,
+        contour_images=2,
     ),
     "laptop": Settings(),
     "paper": Settings(
@@ -123,7 +141,7 @@ def measure_class(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
         exact = gt.jacobian(knowing, y, s.sigma)
         compared["given contour"] = _numbers(gt.compare(J, exact, clean.to(lab.device), s.sigma))
         arrays["given_contour_atoms"] = exact.eigenbasis().atom_images(list(range(16))).numpy()
-    np.savez(directory / "arrays.npz", **arrays)
+    laboratory.runs.write_arrays(directory / "arrays.npz", arrays)
     return {
         "alpha": config["alpha"],
         "convention": config["convention"],
@@ -188,7 +206,8 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
     published = [row for row in rows.values() if row["convention"] == "paper"]
     sizes = f"sigma >= {COMPARED_FROM:g}"
     against = {
-        name: {row["alpha"]: np.array(row["against"][name]["value"])[large] for row in holder} for name in holder[0]["against"]
+        name: {row["alpha"]: np.array(row["against"][name]["value"])[large] for row in holder}
+        for name in holder[0]["against"]
     }
     lowest = {name: min(v.min() for v in by_alpha.values()) for name, by_alpha in against.items()}
     found = [
@@ -219,7 +238,9 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
             others = ", ".join(
                 f"{name} {interval(v)}" for name, v in row["slopes"].items() if name != "network" and "refused" not in v
             )
-            measured = f"measured {PAPER_SLOPES[alpha]:.2f} at 80x80" if kind == "paper" and alpha in PAPER_SLOPES else ""
+            measured = (
+                f"measured {PAPER_SLOPES[alpha]:.2f} at 80x80" if kind == "paper" and alpha in PAPER_SLOPES else ""
+            )
             also = f", (alpha - 1) / alpha = {weaker:.2f}" if kind == "paper" else ""
             found.append(
                 Claim(
@@ -243,8 +264,8 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
             ),
             "geometry-adaptive harmonic bases (figure 4)",
             judge([by["bandlets"][0] > 2 * by["bandlets"][1] for by in weighted.values()]),
-            f"Part of the shrinkage at sigma = {results['settings']['sigma']:g} inside the span of the atoms above the noise; "
-            "oracle PSNR in the eigenbasis and in bandlets: "
+            f"Part of the shrinkage at sigma = {results['settings']['sigma']:g} inside the span of the atoms above the "
+            "noise; oracle PSNR in the eigenbasis and in bandlets: "
             + "; ".join(
                 f"alpha = {a:g}: {by['bandlets']['oracle_psnr'][0]:.2f} and {by['bandlets']['oracle_psnr'][1]:.2f} dB"
                 for a, by in overlaps.items()

@@ -41,7 +41,11 @@ class Settings:
     crop: int = 64
 
 
-SCALES = {"smoke": Settings(images=2, bases_from=64, crop=16), "laptop": Settings(), "paper": Settings(images=64, bases_from=10_000)}
+SCALES = {
+    "smoke": Settings(images=2, bases_from=64, crop=16),
+    "laptop": Settings(),
+    "paper": Settings(images=64, bases_from=10_000),
+}
 
 
 def jobs(s: Settings) -> list[Job]:
@@ -68,17 +72,7 @@ def measure_network(config: Mapping[str, Any], directory: Path) -> dict[str, Any
     coefficients = torch.from_numpy(np.stack([r.coefficients for r in readings])).reshape(x.shape)
     decay = gt.decay_exponent(gt.Pixels(), coefficients, window=(4, d // 8))  # they are sorted there
     first = readings[0]
-    np.savez(
-        directory / "arrays.npz",
-        clean=first.clean,
-        noisy=first.noisy,
-        denoised=first.denoised,
-        eigenvalues=first.eigenvalues,
-        coefficients=first.coefficients,
-        atoms=first.atoms[:16],
-        atom_indices=first.atom_indices[:16],
-        errors=np.stack([first.errors[key] for key in first.errors]),
-    )
+    laboratory.runs.write_arrays(directory / "arrays.npz", laboratory.runs.to_arrays(first, "reading"))
 
     def mean(key: str) -> dict[str, Any]:
         return estimate(mean_estimate(np.array([r.summary[key] for r in readings])))
@@ -91,7 +85,9 @@ def measure_network(config: Mapping[str, Any], directory: Path) -> dict[str, Any
         },
         "oracle_psnr": {key: estimate(mean_estimate(value)) for key, value in oracle.items()},
         "gain": {
-            key: estimate(mean_estimate(oracle["eigenbasis"] - value)) for key, value in oracle.items() if key != "eigenbasis"
+            key: estimate(mean_estimate(oracle["eigenbasis"] - value))
+            for key, value in oracle.items()
+            if key != "eigenbasis"
         },
         "exponent": {"value": decay.exponent, "low": decay.low, "high": decay.high},
         "trace": mean("effective dimension tr J"),
@@ -137,21 +133,22 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
         found += [
             Claim(
                 f"The eigenbasis represents {title} with fewer terms than fixed bases.",
-                f"{row['terms']} terms leave out {100 * eigen['value']:.2f} % of the energy; the best fixed basis, {best}, "
-                f"{100 * left[best]['value']:.2f} %",
+                f"{row['terms']} terms leave out {100 * eigen['value']:.2f} % of the energy; the best fixed basis, "
+                f"{best}, {100 * left[best]['value']:.2f} %",
                 "sparse in the eigenbasis (figure 3)",
                 judge([eigen["value"] < left[best]["value"], gain["low"] > 0]),
-                f"An oracle attenuation gains at least {interval(gain)} dB in the eigenbasis over fixed bases; the decay exponent "
-                f"of the coefficients is {interval(row['exponent'])}. The eigenbasis has seen the noisy image, the others have not.",
+                f"An oracle attenuation gains at least {interval(gain)} dB in the eigenbasis over fixed bases; the "
+                f"decay exponent of the coefficients is {interval(row['exponent'])}. The eigenbasis has seen the noisy "
+                "image, the others have not.",
             ),
             Claim(
                 f"On {title} the denoiser is a symmetric shrinkage, with eigenvalues from 1 to 0.",
-                f"||J - J'|| / ||J|| = {interval(row['asymmetry'])}; eigenvalues from {row['smallest']['value']:.2f} to "
-                f"{row['largest']['value']:.2f}; ||J y - f(y)|| / ||f(y)|| = {row['homogeneity']['value']:.1e}",
+                f"||J - J'|| / ||J|| = {interval(row['asymmetry'])}; eigenvalues from {row['smallest']['value']:.2f} "
+                f"to {row['largest']['value']:.2f}; ||J y - f(y)|| / ||f(y)|| = {row['homogeneity']['value']:.1e}",
                 "approximately symmetric; largest eigenvalue 1.24 (figure 3)",
                 judge([row["homogeneity"]["value"] < 1e-4, row["asymmetry"]["value"] < 0.2]),
-                "That J y = f(y) is exact to rounding; the symmetry is not small print: eigenvectors are those of the symmetric "
-                "part.",
+                "That J y = f(y) is exact to rounding; the symmetry is not small print: eigenvectors are those of the "
+                "symmetric part.",
             ),
         ]
     return found

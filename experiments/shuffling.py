@@ -9,7 +9,7 @@ stands the best linear denoiser of the law, whose risk no permutation changes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class Settings:
     size: int = 32
     channels: int = 16
     blocks: int = 3
-    recipe: gt.Recipe = gt.Recipe(images_seen=32_000)
+    recipe: gt.Recipe = field(default_factory=lambda: gt.Recipe(images_seen=32_000))
     test_images: int = 128
     covariance_images: int = 20_000
     sigma: float = 0.3
@@ -96,7 +96,7 @@ def measure_both(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
         coefficients = E.analysis(clean if name == "plain" else shuffled.shuffle(clean))[0]
         arrays[f"{name}/coefficients"] = coefficients.cpu().numpy()
         spectra[name] = {"trace": J.trace(), "asymmetry": J.asymmetry()}
-    np.savez(directory / "arrays.npz", **{name.replace("/", "."): a for name, a in arrays.items()})
+    laboratory.runs.write_arrays(directory / "arrays.npz", arrays)
     return {"gap": estimate(gap), "shuffled_over_linear": estimate(own), "spectra": spectra}
 
 
@@ -107,8 +107,7 @@ def measure(lab: Laboratory, s: Settings) -> None:
     config = {"settings": s, "networks": [job.name for job in todo], "keys": [job.key for job in todo]}
     config |= {"checkpoints": lab.checkpoints, "device": lab.device}
     (piece,) = lab.measures([config], measure_both)
-    stored = laboratory.runs.read_arrays(piece.directory / "arrays.npz")
-    arrays = {name.replace(".", "/"): a for name, a in stored.items()}
+    arrays = laboratory.runs.read_arrays(piece.directory / "arrays.npz")
     lab.keep({"settings": laboratory.runs.describe(s), "sigmas": SIGMAS, **piece.result}, arrays)
 
 
@@ -125,9 +124,10 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
             f"{interval(here)} dB lower at sigma = {sigma:g}",
             "far below, with a much lower slope (figure 21; no number given)",
             judge([here["low"] > 3]),
-            f"Over all noise levels the loss runs from {min(gap['value']):.1f} to {max(gap['value']):.1f} dB. At sigma = {sigma:g} "
-            f"the network on shuffled images stands {beyond:+.2f} dB against the best linear denoiser; the effective "
-            f"dimensions tr J at one image are {spectra['plain']['trace']:.1f} and {spectra['shuffled']['trace']:.1f}.",
+            f"Over all noise levels the loss runs from {min(gap['value']):.1f} to {max(gap['value']):.1f} dB. At sigma "
+            f"= {sigma:g} the network on shuffled images stands {beyond:+.2f} dB against the best linear denoiser; the "
+            f"effective dimensions tr J at one image are {spectra['plain']['trace']:.1f} and "
+            f"{spectra['shuffled']['trace']:.1f}.",
         )
     ]
 
