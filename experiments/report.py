@@ -41,12 +41,12 @@ def report(folder: Path) -> Path:
         lead = " ".join((experiment.__doc__ or "").split("\n\n")[1].split())
         command = f"Command: python experiments/{experiment.NAME}.py --scale {scale}"
         drawn = getattr(pictures, experiment.NAME)(results, arrays)
-        sections.append(Section(experiment.TITLE, (lead, command), (Table(HEADER, rows), *drawn)))
+        sections.append(Section(experiment.TITLE, (lead, command), (Table(HEADER, rows, align="left"), *drawn)))
     if not sections:
         raise SystemExit(f"no results in {folder}; run python experiments/manifolds.py first")
     held = [row[3] for row in summary]
     words = ", ".join(f"{held.count(v)} {v}" for v in ("holds", "holds in part", "does not hold at this scale"))
-    first = Section("All claims", (f"Of {len(held)} claims: {words}.",), (Table(HEADER[:4], summary),))
+    first = Section("All claims", (f"Of {len(held)} claims: {words}.",), (Table(HEADER[:4], summary, align="left"),))
     return write_page(
         folder / "report.html", "The paper on one page", LEAD, [first, *sections], {"scale": scale, **versions}
     )

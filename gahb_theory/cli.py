@@ -4,6 +4,7 @@ Every command is a frozen dataclass, which is its configuration and its help. Ba
 """
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ from gahb_theory.report.tour import tour_report
 from gahb_theory.tour import PCA_SAMPLES, PCA_SEED, Tour, run_tour
 from gahb_theory.training import Recipe, train
 
-__all__ = ["Analyze", "Generate", "Report", "Train", "main"]
+__all__ = ["Analyze", "Generate", "Report", "Reproduce", "Train", "main"]
 
 Images = CAlpha | Disks | Photographs
 SampledImages = (
@@ -85,7 +86,7 @@ class Generate:
 
 @dataclass(frozen=True)
 class Train:
-    """Train a bias-free network on images of a class, as the paper does, or by a recipe of your own.
+    """Train a bias-free network on images of a class, by the default recipe or one of your own.
 
     Writes a checkpoint every minute; killed at any moment, the same command goes on and ends with the same weights.
     On several GPUs: torchrun --nproc-per-node 8 -m gahb_theory train ...
@@ -181,6 +182,45 @@ class Report:
         return tour_report(self.run)
 
 
+@dataclass(frozen=True)
+class Reproduce:
+    """Measure a claim of the paper; the programs lie in experiments/ of the source of this library.
+
+    Networks are trained once and measurements made once; killed at any moment, the same command goes on. `gahb
+    reproduce report` draws what has been measured on one page.
+    """
+
+    name: Positional[Literal["memorisation", "shrinkage", "near_optimal", "manifolds", "shuffling", "report"]]
+    """The experiment."""
+    scale: Literal["smoke", "laptop", "paper"] = "laptop"
+    """smoke: a minute, to see that it runs; laptop: two cores, hours; paper: the published sizes, on a GPU."""
+    photographs: Path | None = None
+    """A folder of images in place of the embedded photographs."""
+    workers: int | None = None
+    """Processes; by default one for each core, or one for a GPU."""
+    dry_run: bool = False
+    """Print the parameters, memory, operations and hours of a GPU that the networks take, and stop."""
+
+    def execute(self) -> Path:
+        """Run the program and return where its results are."""
+        places = (Path("experiments"), Path(__file__).parents[1] / "experiments")
+        file = next((place / f"{self.name}.py" for place in places if (place / f"{self.name}.py").exists()), None)
+        if file is None:
+            raise FileNotFoundError(
+                f"no experiments/{self.name}.py here; the experiments come with the source of the library: clone its "
+                "repository and call the command there"
+            )
+        options = []
+        if self.name != "report":
+            options += ["--scale", self.scale] + (["--dry-run"] if self.dry_run else [])
+            options += [] if self.photographs is None else ["--photographs", str(self.photographs)]
+            options += [] if self.workers is None else ["--workers", str(self.workers)]
+        code = subprocess.run([sys.executable, str(file), *options], check=False).returncode
+        if code:
+            raise SystemExit(code)
+        return file.parent / "results"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; without one, the tour."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -193,6 +233,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "train": Train,
             "analyze": Analyze,
             "report": Report,
+            "reproduce": Reproduce,
         }
         command = tyro.extras.subcommand_cli_from_dict(
             commands, prog="gahb", description="Why denoisers generalise. `gahb` alone is `gahb tour`.", args=given

@@ -32,6 +32,7 @@ def refusal(capsys, *arguments):
         ("train", "--recipe.sigma-law"),
         ("analyze", "--sigma"),
         ("report", "RUN"),
+        ("reproduce", "--dry-run"),
     ],
 )
 def test_help(command, word, capsys):
@@ -116,3 +117,27 @@ def test_the_module_is_the_command():
         [sys.executable, "-m", "gahb_theory", "--help"], check=True, capture_output=True, text=True
     ).stdout
     assert all(command in told for command in ("tour", "generate", "train", "analyze", "report"))
+
+
+def test_reproduce_passes_its_options_on(monkeypatch, tmp_path, capfd):
+    """The program of the current folder goes first."""
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "manifolds.py").write_text("import sys; print(sys.argv[1:])")
+    monkeypatch.chdir(tmp_path)
+    run("reproduce", "manifolds", "--scale", "smoke", "--workers", 2, "--dry-run")
+    assert "['--scale', 'smoke', '--dry-run', '--workers', '2']" in capfd.readouterr().out
+
+
+def test_reproduce_without_the_source_says_where_it_is(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "__file__", str(tmp_path / "a" / "cli.py"))
+    assert "clone its repository" in refusal(capsys, "reproduce", "shrinkage")
+
+
+def test_reproduce_ends_as_its_program_does(monkeypatch, tmp_path):
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "report.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        run("reproduce", "report")
+    assert stop.value.code == 3

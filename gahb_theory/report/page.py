@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gahb_theory.runs import write_bytes
 
@@ -26,11 +26,12 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under a header, with a caption."""
+    """Rows of cells under a header, with a caption; numbers stand to the right, words to the left."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
+    align: Literal["left", "right"] = "right"
 
 
 @dataclass(frozen=True)
