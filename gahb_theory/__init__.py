@@ -38,6 +38,7 @@ from gahb_theory.comparison import Comparison, compare
 from gahb_theory.denoisers import (
     BFCNN,
     BiasFreeNorm,
+    BoundaryBrokenPatchBayes,
     ConditionedUNet,
     Convention,
     Denoiser,
@@ -176,6 +177,7 @@ __all__ = [
     "BayesShrink",
     "Behaviour",
     "BiasFreeNorm",
+    "BoundaryBrokenPatchBayes",
     "BlockDCT",
     "BlockJamesStein",
     "CAlpha",

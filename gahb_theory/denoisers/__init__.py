@@ -2,7 +2,7 @@
 
 `base` states the contract. Trained: `networks` (the paper's), `receptive` (its windows set apart from depth), `mohan`
 (Mohan et al. 2020), `conditioned`, `transformer` and `controls` (the inductive biases one by one). Exact: `exact`,
-`stationary`, `mixtures`, `empirical`, `disks`; under constraints: `local`, `tangent`. `shrinking` makes a denoiser of a
+`stationary`, `mixtures`, `empirical`, `disks`; under constraints: `local`, `equivariant`, `tangent`. `shrinking` makes a denoiser of a
 basis and a shrinkage. Others' own: `adapters` and `probing`. On disk: `checkpoints`, `published`, `foreign`, `hub`.
 """
 
@@ -13,17 +13,13 @@ from gahb_theory.denoisers.conditioned import ConditionedUNet
 from gahb_theory.denoisers.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
 from gahb_theory.denoisers.disks import DiskBayes, DiskPosterior
 from gahb_theory.denoisers.empirical import EmpiricalBayes, EmpiricalRays
+from gahb_theory.denoisers.equivariant import BoundaryBrokenPatchBayes, EquivariantPatchBayes
 from gahb_theory.denoisers.exact import GaussianDenoiser
-from gahb_theory.denoisers.local import (
-    EquivariantPatchBayes,
-    PatchBayes,
-    PatchSchedule,
-    WienerPatchBayes,
-    calibrate_patches,
-)
+from gahb_theory.denoisers.local import PatchBayes, WienerPatchBayes
 from gahb_theory.denoisers.mixtures import GaussianMixture, mixture_of_gaussians, union_of_subspaces
 from gahb_theory.denoisers.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
 from gahb_theory.denoisers.networks import BFCNN, BiasFreeNorm, UNet
+from gahb_theory.denoisers.patches import PatchSchedule, calibrate_patches
 from gahb_theory.denoisers.probing import Probe, probe
 from gahb_theory.denoisers.receptive import WindowedCNN, kernels_for
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
@@ -36,6 +32,7 @@ __all__ = [
     "Adapted",
     "AdaptedDiffusion",
     "BiasFreeNorm",
+    "BoundaryBrokenPatchBayes",
     "ConditionedUNet",
     "Convention",
     "Denoiser",
