@@ -3,12 +3,13 @@
 `base` states the contract. Trained: `networks` (the paper's), `receptive` (its windows set apart from depth), `mohan`
 (Mohan et al. 2020), `conditioned`, `transformer` and `controls` (the inductive biases one by one). Exact: `exact`,
 `stationary`, `mixtures`, `empirical`, `disks`; under constraints: `local`, `equivariant`, `tangent`. `shrinking` makes a denoiser of a
-basis and a shrinkage. Others' own: `adapters` and `probing`. On disk: `checkpoints`, `published`, `foreign`, `hub`.
+basis and a shrinkage. Others' own: `adapters`, `probing` and `classical`. On disk: `checkpoints`, `published`, `foreign`, `hub`.
 """
 
 from gahb_theory.denoisers.adapters import Adapted, AdaptedDiffusion, Convention, adapt, adapt_diffusion
 from gahb_theory.denoisers.base import Denoiser, DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints import load_denoiser, save_denoiser
+from gahb_theory.denoisers.classical import AdaptedArrays, NonLocalMeans, adapt_arrays
 from gahb_theory.denoisers.conditioned import ConditionedUNet
 from gahb_theory.denoisers.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
 from gahb_theory.denoisers.disks import DiskBayes, DiskPosterior
@@ -30,6 +31,7 @@ from gahb_theory.denoisers.transformer import DiT
 __all__ = [
     "BFCNN",
     "Adapted",
+    "AdaptedArrays",
     "AdaptedDiffusion",
     "BiasFreeNorm",
     "BoundaryBrokenPatchBayes",
@@ -52,6 +54,7 @@ __all__ = [
     "LinearDenoiser",
     "LocallyConnected",
     "Network",
+    "NonLocalMeans",
     "PatchBayes",
     "PatchSchedule",
     "Probe",
@@ -64,6 +67,7 @@ __all__ = [
     "WienerPatchBayes",
     "WindowedCNN",
     "adapt",
+    "adapt_arrays",
     "adapt_diffusion",
     "calibrate_patches",
     "kernels_for",
