@@ -2,8 +2,9 @@
 
 `base` states the contract. Trained: `networks` (the paper's), `receptive` (its windows set apart from depth), `mohan`
 (Mohan et al. 2020), `conditioned`, `transformer` and `controls` (the inductive biases one by one). Exact: `exact`,
-`stationary`, `mixtures`, `empirical`, `disks`; under constraints: `local`, `equivariant`, `tangent`. `shrinking` makes a denoiser of a
-basis and a shrinkage. Others' own: `adapters`, `probing` and `classical`. On disk: `checkpoints`, `published`, `foreign`, `hub`.
+`stationary`, `mixtures`, `empirical`, `disks`; under constraints: `local`, `equivariant`, `tangent`. `shrinking` makes a
+denoiser of a basis and a shrinkage. Others' own: `adapters`, `probing` and `classical`. On disk: `checkpoints`,
+`published`, `foreign`, `hub`.
 """
 
 from gahb_theory.denoisers.adapters import Adapted, AdaptedDiffusion, Convention, adapt, adapt_diffusion

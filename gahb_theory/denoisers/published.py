@@ -21,6 +21,7 @@ the file is refused and the caller must say.
 """
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any, Literal, cast
 
 import torch
@@ -43,6 +44,10 @@ DIALECTS = (
     "running_sd.0), DnCNN (first_layer.weight ... or model.0.weight ...), the dilated UNet (conv1.weight ...), the "
     "recursive and the staged CNN (cnn.first_layer.weight, cnn_list.0.first_layer.weight)"
 )
+FIRST_LAYERS = (
+    *("encoder.0.0.weight", "conv_layers.0.weight", "first_layer.weight", "model.0.weight", "conv1.weight"),
+    *("cnn.first_layer.weight", "cnn_list.0.first_layer.weight"),
+)
 NORM_EPSILON = 1e-5
 MARGIN_DB = 2.0
 
@@ -63,6 +68,30 @@ def from_published(
     ValueError
         If the names fit no dialect, the tensors do not fit the network, or a fact is missing that they do not show.
     """
+    dtype = _precision(tensors)
+    tensors = {name: t.to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
+    for name in FIRST_LAYERS:
+        if name in tensors and tensors[name].ndim != 4:
+            raise ValueError(
+                f"{source} has {name} of shape {tuple(tensors[name].shape)}, where a convolution has four axes"
+            )
+    try:
+        return _recognised(tensors, arguments, source, first, output, stages)
+    except ValueError as error:
+        if source in str(error):
+            raise
+        raise ValueError(f"{source} fits no network of this library: {error}") from error
+
+
+def _recognised(
+    tensors: Tensors,
+    arguments: Mapping[str, Any],
+    source: str,
+    first: First | None,
+    output: Output | None,
+    stages: int | None,
+) -> Network:
+    """The network whose dialect the names belong to."""
     if "encoder.0.0.weight" in tensors:
         return _fill(_unet(tensors), source)
     if "conv_layers.0.weight" in tensors:
@@ -94,15 +123,19 @@ def _count(tensors: Tensors, pattern: str) -> int:
 
 def _fill(built: tuple[Network, Tensors], source: str) -> Network:
     network, tensors = built
-    dtype = next(t.dtype for t in tensors.values() if t.is_floating_point())
     try:
-        network.to(dtype).load_state_dict(tensors, strict=True)
+        network.to(_precision(tensors)).load_state_dict(tensors, strict=True)
     except RuntimeError as error:
         raise ValueError(
             f"{source} looks like {type(network).__name__}({network.configuration}), but its tensors do not fit that "
             f"network: {error}"
         ) from error
     return network.eval()
+
+
+def _precision(tensors: Tensors) -> torch.dtype:
+    """The widest of the floating-point types, at least float32."""
+    return reduce(torch.promote_types, (t.dtype for t in tensors.values() if t.is_floating_point()), torch.float32)
 
 
 def _norm(gamma: Tensor | None, sd: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,7 +165,7 @@ def _bias_free(tensors: Tensors, source: str, first: First | None) -> Network:
     rest = dict(tensors)
     depth = _count(rest, "conv_layers.{}.weight")
     convolutions = [rest.pop(f"conv_layers.{i}.weight") for i in range(depth)]
-    modern = "BN_layers.0.running_sd" in rest
+    modern = "BN_layers.0.running_sd" in rest or depth == 2  # without a norm the two dialects are the same
     norms = []
     for i in range(depth - 2):
         name = f"BN_layers.{i}.running_sd" if modern else f"running_sd.{i}"
@@ -153,7 +186,8 @@ def _bias_free(tensors: Tensors, source: str, first: First | None) -> Network:
     shapes = [c.shape for c in convolutions]
     inputs, outputs = shapes[0][1], shapes[-1][0]
     coarse = inputs - outputs
-    if any(len(s) != 4 or s[2] != s[3] or s[2] % 2 == 0 for s in shapes) or coarse not in (0, outputs / 3):
+    square = all(len(s) == 4 and s[2] == s[3] and s[2] % 2 == 1 for s in shapes)
+    if not square or coarse not in (0, outputs / 3):
         raise ValueError(
             f"{source} has convolutions of shapes {[tuple(s) for s in shapes]}; known are square odd kernels, with as "
             "many channels out as in, or three detail channels out for four in"
@@ -210,6 +244,8 @@ def _dncnn(tensors: Tensors) -> tuple[Network, Tensors]:
             mapped[f"layers.{at + 1}.{rest[-1]}"] = tensor
         elif rest[-1] == "weight":
             mapped[f"layers.{at + 1}.gamma"] = tensor
+        elif rest[-1] in ("gammas", "running_sd"):
+            mapped[f"layers.{at + 1}.{'gamma' if rest[-1] == 'gammas' else 'running_sd'}"] = tensor.flatten()
         elif rest[-1] == "running_var":
             mapped[f"layers.{at + 1}.running_sd"] = tensor.sqrt() + NORM_EPSILON
         elif rest[-1] not in ("bias", "running_mean", "num_batches_tracked"):  # kept by their class, never used

@@ -432,6 +432,157 @@ def test_staged_cnn(tmp_path, bias):
 
 # ---------------------------------------------------------------- what they all share
 
+DIALECTS = {
+    "UNet": (lambda: unet_state(3, 2, 1), lambda s, y: unet_forward(s, 2, y), {}),
+    "UNet of one block": (lambda: unet_state(4, 1, 3), lambda s, y: unet_forward(s, 1, y), {}),
+    "UNet of four blocks": (lambda: unet_state(2, 4, 1), lambda s, y: unet_forward(s, 4, y), {}),
+    "BF_CNN": (lambda: stack_state([3] * 5, 4, 1, 1, "BN_layers"), lambda s, y: stack_forward(s, y, False), {"first": "linear"}),
+    "BF_CNN_RF": (lambda: stack_state([3, 1, 3, 1, 3], 4, 3, 3, "BN_layers"), lambda s, y: stack_forward(s, y, False), {}),
+    "conditional": (lambda: stack_state([3, 1, 3], 4, 4, 3, "BN_layers"), lambda s, y: stack_forward(s, y, False, 1), {}),
+    "older BF_CNN": (lambda: stack_state([3] * 5, 4, 1, 1, "gammas"), lambda s, y: stack_forward(s, y, True), {}),
+    "DnCNN": (lambda: dncnn_state(4, 3, 1, True), lambda s, y: dncnn_forward(s, 4, y, True), {}),
+    "DnCNN without biases": (lambda: dncnn_state(4, 3, 1, False), lambda s, y: dncnn_forward(s, 4, y, False), {}),
+    "dilated UNet": (lambda: dilated_state(4, 1, True), lambda s, y: dilated_forward(s, y, False), {"output": "clean"}),
+    "recursive": (
+        lambda: recursive_state("cnn.", 2, 4, 2, 1, True, False, seed=4),
+        lambda s, y: recursive_forward(s, "cnn.", 2, torch.cat([y, y], 1)),
+        {"stages": 1},
+    ),
+    "staged": (
+        lambda: recursive_state("cnn_list.0.", 2, 4, 1, 1, False, False, seed=4),
+        lambda s, y: recursive_forward(s, "cnn_list.0.", 2, y),
+        {},
+    ),
+}  # fmt: skip
+ALL = pytest.mark.parametrize(("make", "forward", "choices"), DIALECTS.values(), ids=DIALECTS.keys())
+
+OPTIMISER = {"state": {0: {"step": 3, "exp_avg": torch.zeros(2, 2)}}, "param_groups": [{"lr": 1e-3, "params": [0]}]}
+WRAPPERS = {
+    "bare": lambda s: s,
+    "plain dict": dict,
+    "parameters": lambda s: {n: torch.nn.Parameter(t, t.is_floating_point()) for n, t in s.items()},
+    "module": lambda s: prefixed(s, "module."),
+    "compiled in parallel": lambda s: prefixed(s, "module._orig_mod."),
+    "model": lambda s: {"model": s, "optimizer": OPTIMISER, "epoch": 3},
+    "model in a list": lambda s: wrapped_2020(s),
+    "state_dict": lambda s: {"state_dict": prefixed(s, "module."), "epoch": 3, "best": torch.tensor(27.0)},
+    "model_state_dict": lambda s: {"optimizer_state_dict": OPTIMISER, "loss": 0.5, "model_state_dict": s},
+    "params": lambda s: {"params": s},
+    "a name of their own": lambda s: {"denoiser": s, "scaler": {"scale": torch.tensor(2.0)}},
+    "arguments as a dict": lambda s: {"args": {"lr": 1e-3}, "net": s},
+    "a list": lambda s: [s],
+}
+
+
+def shaped_for(state):
+    """Images with the channels that a state asks for."""
+    first = next(t for t in state.values() if t.ndim == 4)
+    return image({2: 1}.get(first.shape[1], first.shape[1]), 16, 32)
+
+
+@ALL
+@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS.keys())
+def test_wrapping_does_not_matter(tmp_path, make, forward, choices, wrap):
+    state = make()
+    y = shaped_for(state)
+    for zipped in (True, False):
+        path = tmp_path / f"{zipped}.pth"
+        torch.save(wrap(state), path, _use_new_zipfile_serialization=zipped)
+        f = gt.load_denoiser(path, **choices)
+        assert not f.training and next(f.parameters()).dtype == torch.float32
+        assert_same(f, y, forward(state, y))
+
+
+@ALL
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions(tmp_path, make, forward, choices, dtype):
+    """Half precision is widened, which is exact; double precision is kept."""
+    narrow = {n: t.to(dtype) if t.is_floating_point() else t for n, t in make().items()}
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    kept = {n: t.to(wide) if t.is_floating_point() else t for n, t in narrow.items()}
+    f = gt.load_denoiser(saved(tmp_path / "m.pt", narrow), **choices)
+    y = shaped_for(kept).to(wide)
+    assert {p.dtype for p in f.parameters()} == {wide}
+    assert_same(f, y, forward(kept, y))
+
+
+def test_mixed_precisions_are_widened(tmp_path):
+    state = stack_state([3, 1, 3, 3], 4, 1, 1, "BN_layers")
+    mixed = {n: t.half() if n.endswith("weight") else t for n, t in state.items()}
+    f = gt.load_denoiser(saved(tmp_path / "m.pt", mixed))
+    exact = {n: t.float() for n, t in mixed.items()}
+    assert_same(f, image(), stack_forward(exact, image(), relu=False))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_files_written_on_another_device(tmp_path, monkeypatch, zipped):
+    state = dncnn_state(4, 3, 1, False)
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:3")
+    torch.save(wrapped_2020(state), tmp_path / "m.pt", _use_new_zipfile_serialization=zipped)
+    monkeypatch.undo()
+    assert b"cuda:3" in (tmp_path / "m.pt").read_bytes()
+    assert_same(gt.load_denoiser(tmp_path / "m.pt"), image(), dncnn_forward(state, 4, image(), False))
+
+
+def test_several_sets_of_tensors_are_ambiguous(tmp_path):
+    state, average = dncnn_state(4, 3, 1, False, seed=2), dncnn_state(4, 3, 1, False, seed=3)
+    path = saved(tmp_path / "m.pt", {"params": state, "params_ema": average, "optimizer": OPTIMISER})
+    with pytest.raises(ValueError, match="several sets of named tensors.*entry='params' or entry='params_ema'"):
+        gt.load_denoiser(path)
+    for entry, chosen in (("params", state), ("params_ema", average)):
+        assert_same(gt.load_denoiser(path, entry=entry), image(), dncnn_forward(chosen, 4, image(), False))
+    with pytest.raises(ValueError, match="no set of named tensors 'ema'; it holds params, params_ema"):
+        gt.load_denoiser(path, entry="ema")
+    with pytest.raises(ValueError, match="leave out entry='ema'"):
+        gt.load_denoiser(saved(tmp_path / "n.pt", state), entry="ema")
+    with pytest.raises(ValueError, match="leave out entry='ema'"):
+        gt.load_denoiser(gt.save_denoiser(BFCNN(4, 3), tmp_path / "ours"), entry="ema")
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+def test_dncnn_with_the_root_taken_already(tmp_path, depth):
+    state = dncnn_state(depth, 4, 1, False)
+    taken = {n: t for n, t in state.items() if not n.startswith("bn_layer_list")}
+    for i in range(depth - 2):
+        taken[f"bn_layer_list.{i}.gammas"] = state[f"bn_layer_list.{i}.weight"].reshape(1, -1, 1, 1)
+        taken[f"bn_layer_list.{i}.running_sd"] = (state[f"bn_layer_list.{i}.running_var"].sqrt() + 1e-5).reshape(
+            1, -1, 1, 1
+        )
+    f = gt.load_denoiser(saved(tmp_path / "m.pt", taken))
+    assert_same(f, image(), dncnn_forward(state, depth, image(), False))
+
+
+def test_two_convolutions_without_a_norm_between_are_ambiguous(tmp_path):
+    """Nothing is left to tell the older dialect, which has the ReLU, from the newer."""
+    state = stack_state([3, 3], 4, 1, 1, "BN_layers")
+    path = saved(tmp_path / "m.pt", state)
+    with pytest.raises(ValueError, match='first="linear" or first="relu"'):
+        gt.load_denoiser(path)
+    for first in ("linear", "relu"):
+        f = gt.load_denoiser(path, first=first)
+        assert_same(f, image(), stack_forward(state, image(), relu=first == "relu"))
+
+
+@ALL
+def test_every_tensor_counts(tmp_path, make, forward, choices):
+    """Without any one of its tensors, with any one of another shape, or with one more, a file is refused by its name."""
+    state = make()
+    unused = (
+        ("bias", "running_mean", "num_batches_tracked")
+        if "bias" not in str(list(state)[:2])
+        else ("num_batches_tracked",)
+    )
+    optional = {n for n in state if n.startswith("bn_layer_list") and n.endswith(unused)} | {
+        n for n in state if n.startswith("gammas")
+    }
+    path = tmp_path / "m.pt"
+    for name, tensor in state.items():
+        changed = [state | {name + "_2": tensor}, state | {name: torch.zeros(3, 2, 2)}, state | {name: torch.zeros(7)}]
+        changed += [{n: t for n, t in state.items() if n != name}]
+        for content in changed if name not in optional else changed[:1]:
+            with pytest.raises(ValueError, match=r"m\.pt "):
+                gt.load_denoiser(saved(path, dict(content)), **choices)
+
 
 def test_double_precision_is_kept(tmp_path):
     state = {name: tensor.double() for name, tensor in unet_state(2, 1, 1).items()}
