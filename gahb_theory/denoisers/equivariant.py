@@ -89,8 +89,8 @@ class EquivariantPatchBayes(PatchMachine):
             queries = self._patches(precise(y), size, places)
             extent = queries.shape[1]
             moments = posterior_mean(queries, self._products(size, places, len(places)), level).mean
-            middle, patch, product = torch.split(moments, (channels, extent, channels * extent), dim=1)
-            covariance = product.unflatten(1, (channels, extent)) - middle[:, :, None] * patch[:, None]
+            middle, patch, product = torch.split(moments, [channels, extent, channels * extent], dim=1)
+            covariance = product.reshape(-1, channels, extent) - middle[:, :, None] * patch[:, None]
             covariance = (covariance * (sources >= 0)[:, None] / sigma**2).transpose(0, 1)
             rows = torch.zeros(channels, len(places), d, dtype=level.dtype, device=y.device)
             rows.scatter_add_(2, sources.clamp(min=0).expand_as(covariance), covariance)

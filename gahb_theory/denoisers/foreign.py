@@ -14,7 +14,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-__all__ = ["listed", "read_foreign"]
+__all__ = ["Tensors", "count", "listed", "one_axis", "read_foreign"]
+
+Tensors = dict[str, Tensor]
 
 
 def read_foreign(file: Path, entry: str | None = None) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
@@ -68,6 +70,19 @@ def listed(names: Iterable[str]) -> str:
     """The first six names, and how many more there are."""
     names = list(names)
     return ", ".join(names[:6]) + (f", ... and {len(names) - 6} more" if len(names) > 6 else "")
+
+
+def count(tensors: Tensors, pattern: str) -> int:
+    """How many of pattern.format(0), pattern.format(1), ... there are, up to the first that is missing."""
+    n = 0
+    while pattern.format(n) in tensors:
+        n += 1
+    return n
+
+
+def one_axis(scale: Tensor) -> Tensor:
+    """Scales of shape (n,) or (1, n, 1, 1) as (n,); others stay as they are, and do not fit."""
+    return scale.flatten() if scale.numel() == max(scale.shape, default=0) else scale
 
 
 @contextmanager
