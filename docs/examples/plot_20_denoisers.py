@@ -110,12 +110,13 @@ for row, (name, f) in zip(axes[1:], denoisers.items(), strict=True):
 # Exact denoisers have symmetric Jacobians, as the covariance of a posterior must be. Those that see patches have not,
 # though each pixel of theirs is a posterior mean too: two pixels look at different patches.
 #
-# The posterior has five eigenvalues that count, the dimension of its law, and its first vectors are those of the tangent
-# space: they move the disk, change its radius and its intensities. The memoriser has found a training image, and nothing
-# moves it: its eigenvalues are 0. The homogeneous one, the best that a network without additive constants can memorise,
-# keeps the direction of the image itself, with eigenvalue 1. The local machines know the same images and compose the
-# disk of their parts; the equivariant one has more parts, and is better. The disk lies away from the border, so that the
-# boundary-broken machine does the same as it.
+# The posterior has five eigenvalues that count, the dimension of its law, and its first vectors are those of the
+# tangent space: they move the disk, change its radius and its intensities. The memoriser is in doubt between two
+# training images: one eigenvalue is far above 1, along their difference, and hardly anything else moves it. The
+# homogeneous one, the best that a network without additive constants can memorise, keeps the direction of the image
+# itself, with eigenvalue 1. The local machines know the same images and compose the disk of their parts; the
+# equivariant one has more parts, and is better. The disk lies away from the border, so that the boundary-broken machine
+# does the same as it.
 #
 # How the machines see locality
 # -----------------------------

@@ -700,8 +700,53 @@ PUBLISHED_PSNR = {10: 33.46, 50: 26.14, 100: 23.62}
 
 
 @pytest.mark.data
+def test_published_unet_is_its_forward_pass(optional_data):
+    """The network that is opened, against the forward pass written here, on an image with odd sides."""
+    path = optional_data / "weights" / "bfdenoising_unet_biasfree_0-100.pt"
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        (state,) = torch.load(path, weights_only=True, map_location="cpu")["model"]
+    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    y = gt.add_noise(gt.read_image(optional_data / "photographs" / "set12" / "01.png")[..., :75, :93], 0.2)
+    assert_same(gt.load_denoiser(path), y, dilated_forward(state, y, residual=False))
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_published_psnr_on_berkeley_photographs(optional_data):
+    """A hundred photographs of the Berkeley set, 180 x 180, for the 68 larger ones of the published table.
+
+    The PSNR of one photograph varies by 2.6 dB, so that the means over 100 and over 68 of them differ by 0.4 dB from one
+    choice to another (standard error). Measured: +0.13, -0.13, -0.30 dB; over all 400: +0.09, -0.11, -0.29. The table
+    means images clamped to [0, 1], noise that is not, and the mean of the dB of each image: the first hardly matters,
+    the other two do.
+    """
+    f = gt.load_denoiser(optional_data / "weights" / "bfdenoising_unet_biasfree_0-100.pt")
+    paths = sorted((optional_data / "photographs" / "train400").glob("*.png"))[::4]
+    x = torch.cat([gt.read_image(path) for path in paths])
+
+    def estimates(level, change=lambda y: y):
+        y = gt.add_noise(x, level / 255)
+        with torch.no_grad():
+            return torch.cat([f(change(part), level / 255) for part in y.split(10)])
+
+    for level, published in PUBLISHED_PSNR.items():
+        out = estimates(level)
+        per_image = gt.psnr_per_image(x, out.clamp(0, 1))
+        error = float(per_image.std()) * (1 / len(x) + 1 / 68) ** 0.5
+        assert 0.3 < error < 0.5
+        assert abs(float(per_image.mean()) - published) < error
+        assert abs(float(per_image.mean()) - float(gt.psnr(x, out))) < 0.02
+        assert float(per_image.mean()) + 10 * float((x - out.clamp(0, 1)).square().mean().log10()) > 0.3
+    assert float(gt.psnr(x, estimates(100, lambda y: y.clamp(0, 1)).clamp(0, 1))) < published - 1.5
+
+
+@pytest.mark.data
 def test_published_unet_denoises_as_published(optional_data):
-    """On the small images of Set12 the published curve of the Berkeley set is met up to less than 1 dB."""
+    """On the small images of Set12, which are easier, the published curve of the Berkeley set is met up to 1 dB.
+
+    All of Set12: 0.79, 1.10, 1.10, 1.01, 0.91, 0.80, 0.66, 0.61, 0.46, 0.31 dB above it at sigma = 10, 20, ..., 100, with
+    standard errors of 0.3 to 0.4 dB.
+    """
     f = gt.load_denoiser(optional_data / "weights" / "bfdenoising_unet_biasfree_0-100.pt")
     assert f.configuration == {"channels": 32, "image_channels": 1, "bias": False, "output": "clean"}
     paths = sorted((optional_data / "photographs" / "set12").glob("*.png"))[:7]  # those of 256x256
