@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import gahb_theory as gt
+from gahb_theory.denoisers import AdaptedArrays
 
 
 def noisy(n=2, channels=1, height=10, width=12, dtype=torch.float64):
@@ -39,6 +40,13 @@ def test_jacobian_of_a_function_on_arrays():
     J = gt.difference_jacobian(f, noisy(1), 0.1)
     expected = torch.kron(torch.eye(10).double(), torch.from_numpy(weights.T.copy()))
     torch.testing.assert_close(J.matrix(), expected, rtol=0, atol=1e-8)
+
+
+def test_black_boxes_keep_all_of_the_contract_but_the_gradient():
+    f = gt.adapt_arrays(lambda image, sigma: image / 2)
+    assert isinstance(f, AdaptedArrays) and isinstance(f, gt.Denoiser)
+    with pytest.raises(AssertionError, match=r"AdaptedArrays must be differentiable.*difference_jacobian reads"):
+        gt.testing.check_denoiser(f, (1, 8, 8))
 
 
 def written_out(y, sigma, patch, window, strength):
