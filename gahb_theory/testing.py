@@ -180,7 +180,11 @@ def check_denoiser(
     close(f(y, torch.full((3,), 0.1, dtype=dtype)), "sigma must be accepted as a tensor of shape (batch,)")
     z = y.clone().requires_grad_(True)
     gradient = _gradient(f(z, 0.1).square().sum(), z)
-    _promise(gradient is not None, f"{name} must be differentiable in y (autograd found no path from output to input)")
+    _promise(
+        gradient is not None,
+        f"{name} must be differentiable in y (autograd found no path from output to input; "
+        "difference_jacobian reads the Jacobian of a black box)",
+    )
     assert gradient is not None
     _promise(bool(torch.isfinite(gradient).all()), f"{name} must have finite gradients")
     return measure_behaviour(f, shape, 0.1, dtype)

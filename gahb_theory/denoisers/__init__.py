@@ -2,28 +2,26 @@
 
 `base` states the contract. Trained: `networks` (the paper's), `receptive` (its windows set apart from depth), `mohan`
 (Mohan et al. 2020), `conditioned`, `transformer` and `controls` (the inductive biases one by one). Exact: `exact`,
-`stationary`, `mixtures`, `empirical`, `disks`; under constraints: `local`, `tangent`. `shrinking` makes a denoiser of a
-basis and a shrinkage. Others' own: `adapters` and `probing`. On disk: `checkpoints`, `published`, `foreign`, `hub`.
+`stationary`, `mixtures`, `empirical`, `disks`; under constraints: `local`, `equivariant`, `tangent`. `shrinking` makes a
+denoiser of a basis and a shrinkage. Others' own: `adapters`, `probing` and `classical`. On disk: `checkpoints`,
+`published`, `foreign`, `hub`.
 """
 
 from gahb_theory.denoisers.adapters import Adapted, AdaptedDiffusion, Convention, adapt, adapt_diffusion
 from gahb_theory.denoisers.base import Denoiser, DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints import load_denoiser, save_denoiser
+from gahb_theory.denoisers.classical import AdaptedArrays, NonLocalMeans, adapt_arrays
 from gahb_theory.denoisers.conditioned import ConditionedUNet
 from gahb_theory.denoisers.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
 from gahb_theory.denoisers.disks import DiskBayes, DiskPosterior
 from gahb_theory.denoisers.empirical import EmpiricalBayes, EmpiricalRays
+from gahb_theory.denoisers.equivariant import BoundaryBrokenPatchBayes, EquivariantPatchBayes
 from gahb_theory.denoisers.exact import GaussianDenoiser
-from gahb_theory.denoisers.local import (
-    EquivariantPatchBayes,
-    PatchBayes,
-    PatchSchedule,
-    WienerPatchBayes,
-    calibrate_patches,
-)
+from gahb_theory.denoisers.local import PatchBayes, WienerPatchBayes
 from gahb_theory.denoisers.mixtures import GaussianMixture, mixture_of_gaussians, union_of_subspaces
 from gahb_theory.denoisers.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
 from gahb_theory.denoisers.networks import BFCNN, BiasFreeNorm, UNet
+from gahb_theory.denoisers.patches import PatchSchedule, calibrate_patches
 from gahb_theory.denoisers.probing import Probe, probe
 from gahb_theory.denoisers.receptive import WindowedCNN, kernels_for
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
@@ -34,8 +32,10 @@ from gahb_theory.denoisers.transformer import DiT
 __all__ = [
     "BFCNN",
     "Adapted",
+    "AdaptedArrays",
     "AdaptedDiffusion",
     "BiasFreeNorm",
+    "BoundaryBrokenPatchBayes",
     "ConditionedUNet",
     "Convention",
     "Denoiser",
@@ -55,6 +55,7 @@ __all__ = [
     "LinearDenoiser",
     "LocallyConnected",
     "Network",
+    "NonLocalMeans",
     "PatchBayes",
     "PatchSchedule",
     "Probe",
@@ -67,6 +68,7 @@ __all__ = [
     "WienerPatchBayes",
     "WindowedCNN",
     "adapt",
+    "adapt_arrays",
     "adapt_diffusion",
     "calibrate_patches",
     "kernels_for",

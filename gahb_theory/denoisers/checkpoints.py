@@ -91,10 +91,12 @@ def load_denoiser(
     first: Literal["linear", "relu"] | None = None,
     output: Literal["clean", "residual"] | None = None,
     stages: int | None = None,
+    entry: str | None = None,
 ) -> Network:
     """Load a network saved by this library or published by others, in eval mode, on the CPU.
 
-    No code from a file is run, and no tensor is left out or made up.
+    No code from a file is run, and no tensor is left out or made up. Published weights in half precision become float32,
+    which holds them exactly.
 
     Parameters
     ----------
@@ -106,6 +108,8 @@ def load_denoiser(
         What a published file does not always show: whether a ReLU follows the first convolution of a BF_CNN, whether a
         dilated UNet returns the clean image or the residual, and how often a recursive CNN is applied. To be given
         only where the file is refused without.
+    entry
+        The key of the set of tensors that is meant, where a torch file holds several, as a network and its running average.
 
     Raises
     ------
@@ -126,8 +130,10 @@ def load_denoiser(
         raise FileNotFoundError(f"no checkpoint at {path}; give a folder with {WEIGHTS}, or a file")
     file = _file(path)
     if _is_torch_file(file):
-        tensors, arguments = read_foreign(file)
+        tensors, arguments = read_foreign(file, entry)
         return from_published(tensors, arguments, str(file), first=first, output=output, stages=stages)
+    if entry is not None:
+        raise ValueError(f"{file} is a safetensors file, which holds one set of tensors; leave out entry={entry!r}")
     text, tensors = _read(file)
     if text is None:
         return from_published(tensors, {}, str(file), first=first, output=output, stages=stages)

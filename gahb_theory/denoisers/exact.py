@@ -126,6 +126,12 @@ class GaussianDenoiser(DenoiserModule):
         level = self._levels(sigma)
         return (self.gains(sigma) * level.square()).sum(dim=-1)
 
+    def jacobian_matrix(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, "d d"]:
+        """J = sum_k s_k / (s_k + sigma^2) e_k e_k^T; the same at every noisy image."""
+        validate.one_image(y, "y")
+        atoms = self.atoms.to(y.dtype)
+        return (atoms.mT * self.gains(validate.sigma_level(sigma)).to(y.dtype)) @ atoms
+
     def _levels(self, sigma: float | Tensor) -> Tensor:
         """Noise levels, without axes or of shape (s, 1)."""
         count = sigma.shape[0] if isinstance(sigma, Tensor) and sigma.ndim == 1 else None

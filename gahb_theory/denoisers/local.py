@@ -1,24 +1,16 @@
-"""Optimal denoisers under the constraints of a convolutional network: locality and equivariance.
+"""Optimal denoisers under the constraint of locality alone.
 
 A network whose output pixel sees only a P x P patch, and which may do something else at every place, is at its best
 
     f_i(y) = sum_n w_n x_n,i ,       w = softmax_n( -||y_P(i) - x_n,P(i)||^2 / (2 sigma^2) ),        (local)
 
-and one that must do the same everywhere compares with the patches of all places,
-
-    f_i(y) = sum_(n,j) w_nj x_n,j ,  w = softmax_(n,j)( -||y_P(i) - x_n,P(j)||^2 / (2 sigma^2) ) .   (local, equivariant)
-
-The second is the equivariant local score machine of Kamb and Ganguli (ICML 2025), which predicts what trained CNNs make
-of their training images; see also Niedoba et al. (2024). Both are `EmpiricalBayes` where the patch is the image. A third
-takes its neighbourhoods from the data: the pixels that row i of the Wiener filter Sigma (Sigma + sigma^2 Id)^-1 looks at
-(Lukoianov, Yuan, Solomon and Sitzmann, NeurIPS 2025). Patches that reach beyond the image see zeros, which carry no
-noise, or, for boundary="circular", the other side.
+a mean over the training images at the same place. Another machine takes its neighbourhoods from the data: the pixels that
+row i of the Wiener filter Sigma (Sigma + sigma^2 Id)^-1 looks at (Lukoianov, Yuan, Solomon and Sitzmann, NeurIPS 2025).
+Both are `EmpiricalBayes` where the patch is the image. `equivariant` has the machines that do the same everywhere.
+Patches that reach beyond the image see zeros, which carry no noise, or, for boundary="circular", the other side.
 """
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float
@@ -26,86 +18,16 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
-from gahb_theory.denoisers.posterior import Atoms, posterior_mean, precise
+from gahb_theory.denoisers.patches import BUDGET, PatchMachine, check_shape
+from gahb_theory.denoisers.posterior import precise
 
-__all__ = ["EquivariantPatchBayes", "PatchBayes", "PatchSchedule", "WienerPatchBayes", "calibrate_patches"]
+__all__ = ["PatchBayes", "WienerPatchBayes"]
 
-BUDGET, QUERIES = 2**28, 2**14
-Boundary = Literal["zero", "circular"]
-
-
-@dataclass(frozen=True)
-class PatchSchedule:
-    """The side of the patch as a function of the noise level: that of the nearest level, in the logarithm.
-
-    Parameters
-    ----------
-    sigmas
-        Noise levels, above 0.
-    sizes
-        Odd side of the patch at each.
-    """
-
-    sigmas: tuple[float, ...]
-    sizes: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        if len(self.sigmas) != len(self.sizes) or not self.sizes or any(s <= 0 for s in self.sigmas):
-            raise ValueError(f"sigmas and sizes must pair positive levels with sides, got {self.sigmas}, {self.sizes}")
-        for size in self.sizes:
-            _odd(size)
-
-    def __call__(self, sigma: float) -> int:
-        """The side of the patch at one noise level."""
-        return self.sizes[min(range(len(self.sizes)), key=lambda i: abs(math.log(self.sigmas[i] / sigma)))]
+Windows = Callable[[Tensor], Tensor]
+"""Sums over the neighbourhood of each pixel, (n, b, c, h, w) to (n, b, 1 or c, h, w)."""
 
 
-class _Patches(DenoiserModule):
-    images: Tensor
-
-    def __init__(
-        self,
-        images: Float[Tensor, "N c h w"],
-        patch: int | PatchSchedule,
-        boundary: Boundary = "zero",
-        budget: int = BUDGET,
-    ) -> None:
-        super().__init__()
-        validate.images(images)
-        if boundary not in ("zero", "circular"):
-            raise ValueError(f'boundary must be "zero" or "circular", got {boundary!r}')
-        self.schedule = PatchSchedule((1.0,), (_odd(patch),)) if isinstance(patch, int) else patch
-        if max(self.schedule.sizes) > 2 * min(images.shape[2:]) - 1:
-            raise ValueError(f"patches of side {max(self.schedule.sizes)} are too large for {tuple(images.shape[2:])}")
-        self.boundary, self.budget = boundary, validate.integer(budget, "budget", 2**10)
-        self.register_buffer("images", images.detach())
-        self.eval()
-
-    def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
-        """The constrained posterior mean of each image."""
-        validate.same_device(self.images, y, "the set of this denoiser")
-        if y.shape[1:] != self.images.shape[1:]:
-            raise ValueError(
-                f"this denoiser knows images of shape {tuple(self.images.shape[1:])}, got {tuple(y.shape[1:])}"
-            )
-        if len(self.schedule.sizes) == 1 or len(sigma) == 1:
-            return self._at(y, sigma, self.schedule(float(sigma[0])))
-        sizes = torch.tensor([self.schedule(s) for s in sigma.flatten().tolist()])
-        result = torch.empty_like(y)
-        for size in sorted(set(sizes.tolist())):
-            mine = torch.nonzero(sizes == size).flatten().to(y.device)
-            result = result.index_copy(0, mine, self._at(y[mine], sigma[mine], size))
-        return result
-
-    def _pad(self, x: Tensor, size: int) -> Tensor:
-        r = size // 2
-        return nn.functional.pad(x, (r, r, r, r), mode="circular" if self.boundary == "circular" else "constant")
-
-    def _at(self, y: Tensor, sigma: Tensor, size: int) -> Tensor:
-        raise NotImplementedError
-
-
-class PatchBayes(_Patches):
+class PatchBayes(PatchMachine):
     """The optimal local denoiser: every pixel is a mean over the training images at its place, weighted by its patch.
 
     Parameters
@@ -128,68 +50,17 @@ class PatchBayes(_Patches):
     """
 
     def _at(self, y: Tensor, sigma: Tensor, size: int) -> Tensor:
-        def distances(difference: Tensor) -> Tensor:
-            squared = difference.square().sum(dim=2)
-            windows = nn.functional.avg_pool2d(self._pad(squared, size), size, stride=1, divisor_override=1)
-            return windows[:, :, None]
+        return _pixelwise(y, self.images, sigma, self._windows(size), self.budget)
 
-        return _pixelwise(y, self.images, sigma, distances, self.budget)
+    def _jacobian(self, y: Tensor, sigma: float, size: int) -> Tensor:
+        return _pixelwise_jacobian(y, self.images, sigma, self._windows(size), self.budget)
 
+    def _windows(self, size: int) -> Windows:
+        def windows(squared: Tensor) -> Tensor:
+            padded = self.pad(squared.sum(dim=2), size)
+            return nn.functional.avg_pool2d(padded, size, stride=1, divisor_override=1)[:, :, None]
 
-class EquivariantPatchBayes(_Patches):
-    """The equivariant local machine: every pixel is a mean over all pixels of all training images, weighted by patches.
-
-    Parameters
-    ----------
-    images
-        Training images, shape (N, channels, height, width).
-    patch
-        Odd side of the patch, or a schedule of sides over noise levels; see `calibrate_patches`.
-    boundary
-        What a patch sees beyond the image: "zero" or "circular". With zeros the machine tells places near the border
-        apart, as a network with zero padding does.
-    budget
-        Bytes for what is computed at a time.
-
-    References
-    ----------
-    M. Kamb, S. Ganguli, An analytic theory of creativity in convolutional diffusion models, ICML 2025.
-
-    Examples
-    --------
-    It knows a training image wherever it has been moved to:
-
-    >>> import torch
-    >>> images = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    >>> moved = images[:1].roll((3, 2), (2, 3))
-    >>> EquivariantPatchBayes(images, patch=3, boundary="circular")(moved, 0.01).allclose(moved, atol=1e-3)
-    True
-    """
-
-    def _at(self, y: Tensor, sigma: Tensor, size: int) -> Tensor:
-        n, channels, height, width = y.shape
-        queries = self._unfold(precise(y), size)
-        level = sigma.expand(n, 1, 1, 1).reshape(n, 1).repeat_interleave(height * width, dim=0)
-        means = [
-            posterior_mean(q, self._atoms(size, len(q)), s).mean
-            for q, s in zip(torch.split(queries, QUERIES), torch.split(level, QUERIES), strict=True)
-        ]
-        return torch.cat(means).reshape(n, height, width, channels).permute(0, 3, 1, 2).to(y.dtype)
-
-    def _unfold(self, x: Tensor, size: int) -> Tensor:
-        """All patches, one a row, places of one image after the other."""
-        return nn.functional.unfold(self._pad(x, size), size).transpose(1, 2).flatten(0, 1)
-
-    def _atoms(self, size: int, queries: int) -> Iterator[Atoms]:
-        n, channels, height, width = self.images.shape
-        each = 8 * (channels * size**2 + channels + 3 * queries)
-        rows = max(1, self.budget // each)
-        images = max(1, rows // (height * width))
-        for start in range(0, n, images):
-            part = self.images[start : start + images]
-            points, values = self._unfold(part, size), part.permute(0, 2, 3, 1).reshape(-1, channels)
-            for a, b in zip(torch.split(points, rows), torch.split(values, rows), strict=True):
-                yield Atoms(a, b, torch.zeros(len(a), dtype=a.dtype, device=a.device))
+        return windows
 
 
 class WienerPatchBayes(DenoiserModule):
@@ -249,86 +120,66 @@ class WienerPatchBayes(DenoiserModule):
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """The constrained posterior mean of each image."""
-        validate.same_device(self.images, y, "the set of this denoiser")
-        if y.shape[1:] != self.images.shape[1:]:
-            raise ValueError(
-                f"this denoiser knows images of shape {tuple(self.images.shape[1:])}, got {tuple(y.shape[1:])}"
-            )
+        check_shape(y, self.images)
         result = torch.empty_like(y)
         levels = sigma.flatten().expand(len(y))
         for level in sorted(set(levels.tolist())):
             mine = torch.nonzero(levels == level).flatten()
-            mask = precise(self.mask(level))
-
-            def distances(difference: Tensor, mask: Tensor = mask) -> Tensor:
-                return (difference.square().flatten(2) @ mask.mT).reshape(difference.shape)
-
-            part = _pixelwise(y[mine], self.images, torch.full_like(sigma[:1], level), distances, self.budget)
+            same = torch.full_like(sigma[:1], level)
+            part = _pixelwise(y[mine], self.images, same, self._windows(level), self.budget)
             result = result.index_copy(0, mine, part)
         return result
 
+    def jacobian_matrix(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, "d d"]:
+        """J at one noisy image, in closed form: row i is the covariance of pixel i and its neighbours, over sigma^2."""
+        validate.one_image(y, "y")
+        check_shape(y, self.images)
+        level = validate.sigma_level(sigma)
+        return _pixelwise_jacobian(y, self.images, level, self._windows(level), self.budget).to(y.dtype)
 
-def calibrate_patches(
-    f: Callable[[Tensor, float], Tensor],
-    machine: Callable[[int], DenoiserModule],
-    y: Callable[[float], Tensor],
-    sigmas: Sequence[float],
-    sizes: Sequence[int],
-) -> PatchSchedule:
-    """The side of the patch at which a local machine comes nearest to a denoiser, for each noise level.
-
-    Parameters
-    ----------
-    f
-        The denoiser to be explained, such as a trained network.
-    machine
-        Makes the local machine of a given side.
-    y
-        Noisy images at a given noise level.
-    sigmas, sizes
-        Noise levels, and the sides to try at each.
-
-    Examples
-    --------
-    >>> from gahb_theory.images import CAlpha
-    >>> from gahb_theory.randomness import add_noise
-    >>> x = CAlpha(size=16).sample(6)
-    >>> make = lambda side: PatchBayes(x[:4], side)
-    >>> calibrate_patches(make(5), make, lambda s: add_noise(x[4:], s), [0.1, 0.5], [3, 5, 7]).sizes
-    (5, 5)
-    """
-    chosen = []
-    with torch.no_grad():
-        for sigma in sigmas:
-            noisy = y(sigma)
-            target = f(noisy, sigma)
-            errors = {size: float((machine(size)(noisy, sigma) - target).square().mean()) for size in sizes}
-            chosen.append(min(errors, key=lambda size: errors[size]))
-    return PatchSchedule(tuple(float(s) for s in sigmas), tuple(chosen))
+    def _windows(self, sigma: float) -> Windows:
+        mask = precise(self.mask(sigma))
+        return lambda squared: (squared.flatten(2) @ mask.mT).reshape(squared.shape)
 
 
-def _pixelwise(y: Tensor, images: Tensor, sigma: Tensor, distances: Callable[[Tensor], Tensor], budget: int) -> Tensor:
-    """Posterior means with weights of their own at each pixel; `distances` maps (n, b, c, h, w) to squared distances."""
+def _pixelwise(y: Tensor, images: Tensor, sigma: Tensor, windows: Windows, budget: int) -> Tensor:
+    """Posterior means with weights of their own at each pixel."""
+    mean = torch.zeros_like(precise(y))
+    total = torch.zeros_like(mean)
+    for x, weights, scale in _weighted(y, images, sigma, windows, budget):
+        mean, total = mean * scale + (weights * x).sum(dim=1), total * scale + weights.sum(dim=1)
+    return (mean / total).to(y.dtype)
+
+
+def _pixelwise_jacobian(y: Tensor, images: Tensor, sigma: float, windows: Windows, budget: int) -> Tensor:
+    """Cov(x_i, x_j) / sigma^2 under the weights of pixel i, times how often its neighbourhood counts pixel j."""
+    shape, d = y.shape[1:], y.numel()
+    impulses = torch.eye(d, dtype=precise(y).dtype, device=y.device).reshape(1, d, *shape)
+    counts = windows(impulses).expand(1, d, *shape).reshape(d, d).mT
+    total, first, second = (impulses.new_zeros(size) for size in (d, (d, d), (d, d)))
+    level = impulses.new_full((1, 1, 1, 1), sigma)
+    for x, weights, scale in _weighted(y, images, level, windows, budget):
+        w, flat = weights.expand(-1, -1, *shape).flatten(2)[0], x[0].flatten(1)
+        old = scale.expand(-1, *shape).flatten()
+        total = total * old + w.sum(dim=0)
+        first = first * old[:, None] + w.mT @ flat
+        second = second * old[:, None] + (w * flat).mT @ flat
+    first, second = first / total[:, None], second / total[:, None]
+    return counts * (second - first.diagonal()[:, None] * first) / sigma**2
+
+
+def _weighted(
+    y: Tensor, images: Tensor, sigma: Tensor, windows: Windows, budget: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Chunks of images (1, b, c, h, w), their weights (n, b, 1 or c, h, w), and the factor for all sums so far."""
     q, s2 = precise(y)[:, None], precise(sigma)[:, None].square()
     rows = max(1, budget // (8 * 4 * y.numel()))
     top: Tensor | None = None
     for part in torch.split(images, rows):
         x = precise(part)[None]
-        logits = -distances(q - x) / (2 * s2)
-        new = logits.detach().amax(dim=1, keepdim=True)
-        new = new if top is None else torch.maximum(top, new)
-        weights = (logits - new).exp()
-        if top is None:
-            mean, total = (weights * x).sum(dim=1), weights.sum(dim=1)
-        else:
-            scale = (top - new).exp()[:, 0]
-            mean, total = mean * scale + (weights * x).sum(dim=1), total * scale + weights.sum(dim=1)
+        logits = -windows((q - x).square()) / (2 * s2)
+        highest = logits.detach().amax(dim=1, keepdim=True)
+        new = highest if top is None else torch.maximum(top, highest)
+        scale = torch.zeros_like(new) if top is None else (top - new).exp()
+        yield x, (logits - new).exp(), scale[:, 0]
         top = new
-    return (mean / total).to(y.dtype)
-
-
-def _odd(size: int) -> int:
-    validate.integer(size, "patch", 1)
-    if size % 2 == 0:
-        raise ValueError(f"patch must be odd, so that it has a middle, got {size}; take {size + 1}")
-    return size

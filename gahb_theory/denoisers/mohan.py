@@ -156,7 +156,33 @@ def _stage(inputs: int, outputs: int, channels: int, hidden: int, *, bias: bool,
     return nn.Sequential(*layers, nn.Conv2d(channels, outputs, 3, padding=1, bias=last_bias))
 
 
-class RecursiveCNN(Network):
+class _Stages(Network):
+    """What the recursive CNN and its unrolled form have in common; grey images."""
+
+    fewest_hidden = 0
+
+    def __init__(
+        self, channels: int = 64, hidden: int = 5, stages: int = 4, *, bias: bool = False, seed: int = 0
+    ) -> None:
+        super().__init__()
+        self.channels = validate.integer(channels, "channels", 1)
+        self.hidden = validate.integer(hidden, "hidden", self.fewest_hidden)
+        self.stages = validate.integer(stages, "stages", 1)
+        self.image_channels, self.bias = 1, bool(bias)
+        with seeded(seed):
+            self.layers = self._build()
+            initialise(self)
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """The arguments that make this network."""
+        return {"channels": self.channels, "hidden": self.hidden, "stages": self.stages, "bias": self.bias}
+
+    def _build(self) -> nn.Module:
+        raise NotImplementedError
+
+
+class RecursiveCNN(_Stages):
     """One CNN applied `stages` times: x_0 = y, x_(t+1) = net(y, x_t); grey images.
 
     Parameters
@@ -179,22 +205,10 @@ class RecursiveCNN(Network):
     torch.Size([1, 1, 8, 8])
     """
 
-    def __init__(
-        self, channels: int = 64, hidden: int = 5, stages: int = 4, *, bias: bool = False, seed: int = 0
-    ) -> None:
-        super().__init__()
-        self.channels = validate.integer(channels, "channels", 1)
-        self.hidden = validate.integer(hidden, "hidden", 0)
-        self.stages = validate.integer(stages, "stages", 1)
-        self.image_channels, self.bias = 1, bool(bias)
-        with seeded(seed):
-            self.layers = _stage(2, 1, channels, hidden, bias=bias, last_bias=False)
-            initialise(self)
+    layers: nn.Sequential
 
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {"channels": self.channels, "hidden": self.hidden, "stages": self.stages, "bias": self.bias}
+    def _build(self) -> nn.Module:
+        return _stage(2, 1, self.channels, self.hidden, bias=self.bias, last_bias=False)
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """The output of the last stage."""
@@ -205,7 +219,7 @@ class RecursiveCNN(Network):
         return x
 
 
-class StagedCNN(Network):
+class StagedCNN(_Stages):
     """The recursive CNN unrolled: every stage has weights of its own and hands `hidden` channels to the next.
 
     Parameters
@@ -229,26 +243,17 @@ class StagedCNN(Network):
     torch.Size([1, 1, 8, 8])
     """
 
-    def __init__(
-        self, channels: int = 64, hidden: int = 5, stages: int = 4, *, bias: bool = False, seed: int = 0
-    ) -> None:
-        super().__init__()
-        self.channels = validate.integer(channels, "channels", 1)
-        self.hidden = validate.integer(hidden, "hidden", 1)
-        self.stages = validate.integer(stages, "stages", 1)
-        self.image_channels, self.bias = 1, bool(bias)
-        with seeded(seed):
-            self.layers = nn.ModuleList()
-            for i in range(stages):
-                last = i == stages - 1
-                inputs, outputs = 1 if i == 0 else hidden + 1, 1 if last else hidden
-                self.layers.append(_stage(inputs, outputs, channels, hidden, bias=bias, last_bias=bias and not last))
-            initialise(self)
+    layers: nn.ModuleList
+    fewest_hidden = 1
 
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {"channels": self.channels, "hidden": self.hidden, "stages": self.stages, "bias": self.bias}
+    def _build(self) -> nn.Module:
+        layers = nn.ModuleList()
+        for i in range(self.stages):
+            last = i == self.stages - 1
+            inputs, outputs = 1 if i == 0 else self.hidden + 1, 1 if last else self.hidden
+            bias = self.bias and not last
+            layers.append(_stage(inputs, outputs, self.channels, self.hidden, bias=self.bias, last_bias=bias))
+        return layers
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """The output of the last stage."""

@@ -68,7 +68,7 @@ class Probe:
         answer = "sure" if self.sure else "NOT sure"
         return (
             f"{call} returns the {c.prediction} image in [{c.low:g}, {c.high:g}]: {answer}; gains {self.gain:.1f} dB, "
-            f"{self.margin:.1f} dB more than any reading that is not tied with it"
+            f"{self.margin:.1f} dB more than any reading that is not tied with it; tied: {len(self.tied)}"
         )
 
 

@@ -86,11 +86,11 @@ class StationaryGaussianDenoiser(DenoiserModule):
         """Risk sum_w S sigma^2 / (S + sigma^2), summed over pixels."""
         return self.gains(sigma).sum() * sigma**2
 
-    def jacobian_matrix(self, sigma: float) -> Float[Tensor, "d d"]:
-        """J, the circulant matrix of the filter; the same at every y."""
-        channels, height, width = self.spectrum.shape
-        d = channels * height * width
-        impulses = torch.eye(d, dtype=self.mean.dtype, device=self.mean.device).reshape(d, channels, height, width)
+    def jacobian_matrix(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, "d d"]:
+        """J, the circulant matrix of the filter; the same at every noisy image."""
+        validate.one_image(y, "y")
+        d = self.mean.numel()
+        impulses = torch.eye(d, dtype=y.dtype, device=y.device).reshape(d, *self.mean.shape[1:])
         return (self(impulses + self.mean, sigma) - self.mean).flatten(1).mT
 
     def log_density(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:

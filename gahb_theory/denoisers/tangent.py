@@ -56,6 +56,15 @@ class TangentDenoiser(DenoiserModule):
         c = tangent @ (y - points).flatten(1)[:, :, None]
         return points + (tangent.mT @ c)[:, :, 0].reshape(y.shape)
 
+    def jacobian_matrix(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, "d d"]:
+        """J = T^T T; the same at every noisy image of one clean image."""
+        validate.one_image(y, "y")
+        validate.sigma_level(sigma)
+        if len(self.tangent) != 1:
+            raise ValueError(f"J is that of one clean image, this denoiser knows {len(self.tangent)}; make one of each")
+        tangent = self.tangent[0].to(y.dtype)
+        return tangent.mT @ tangent
+
     def mse(self, sigma: float) -> float:
         """Risk k sigma^2, summed over pixels."""
         return self.tangent.shape[1] * validate.sigma_level(sigma) ** 2

@@ -148,13 +148,13 @@ def smoothing(prediction, low, high):
 
 
 @pytest.mark.parametrize("prediction", ["clean", "residual", "noise", "score"])
-@pytest.mark.parametrize("high", [1, 255])
-def test_probe_finds_conditioned_conventions(prediction, high):
-    found = probe(smoothing(prediction, 0, high), (1, 32, 32))
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 255), (-1, 1)])
+def test_probe_finds_conditioned_conventions(prediction, low, high):
+    found = probe(smoothing(prediction, low, high), (1, 32, 32))
     assert found.convention.prediction == prediction
     assert found.convention.conditioning == "sigma"
     assert found.uses_sigma
-    f = adapt(smoothing(prediction, 0, high), found.convention)
+    f = adapt(smoothing(prediction, low, high), found.convention)
     y = gt.add_noise(gt.Disks(size=32).sample(2), 0.2)
     torch.testing.assert_close(f(y, 0.2), smoothing("clean", 0, 1)(y, torch.tensor([0.2])), rtol=0, atol=1e-4)
 

@@ -52,15 +52,18 @@ def cases():
     }
 
 
+def test_closed_jacobian_of_what_is_linear():
+    y = normal(1, *SHAPE, seed=8)
+    scene_tangent = orthonormal(1, 2)
+    for f in (gt.GaussianDenoiser(normal(1, *SHAPE), covariances(1)[0]), gt.TangentDenoiser(y + 1, scene_tangent)):
+        torch.testing.assert_close(f.jacobian_matrix(y, 0.3), gt.jacobian(f, y, 0.3).matrix(), rtol=1e-9, atol=1e-11)
+    with pytest.raises(ValueError, match="J is that of one clean image"):
+        gt.TangentDenoiser(normal(2, *SHAPE), orthonormal(2, 2)).jacobian_matrix(y, 0.3)
+
+
 @pytest.fixture(params=list(cases()))
 def f(request):
     return cases()[request.param]
-
-
-def matrix(f, y, sigma):
-    if isinstance(f, gt.StationaryGaussianDenoiser):
-        return f.jacobian_matrix(sigma)
-    return f.jacobian_matrix(y, sigma)
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.5, 2.0])
@@ -73,7 +76,7 @@ def test_score_is_the_gradient_of_the_log_density(f, sigma):
 @pytest.mark.parametrize("sigma", [0.2, 1.0])
 def test_closed_jacobian_is_that_of_autograd_and_a_covariance(f, sigma):
     y = normal(1, *SHAPE, seed=8)
-    closed = matrix(f, y, sigma)
+    closed = f.jacobian_matrix(y, sigma)
     torch.testing.assert_close(closed, gt.jacobian(f, y, sigma).matrix(), rtol=1e-8, atol=1e-9)
     assert float((closed - closed.mT).abs().max()) < 1e-10
     assert float(torch.linalg.eigvalsh(closed).min()) > -1e-10
@@ -109,7 +112,7 @@ def test_risk_is_sigma_squared_times_the_mean_trace_and_sure(name, sigma):
     y = x + sigma * normal(n, *SHAPE, seed=6)
     x_hat = f(y, sigma)
     error = (x_hat - x).square().sum((1, 2, 3))
-    trace = torch.stack([matrix(f, y[i : i + 1], sigma).trace() for i in range(n)])
+    trace = torch.stack([f.jacobian_matrix(y[i : i + 1], sigma).trace() for i in range(n)])
     sure = 2 * sigma**2 * trace + (y - x_hat).square().sum((1, 2, 3)) - sigma**2 * D
     for estimate in (sigma**2 * trace, sure):
         difference = estimate - error

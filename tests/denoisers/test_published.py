@@ -432,6 +432,158 @@ def test_staged_cnn(tmp_path, bias):
 
 # ---------------------------------------------------------------- what they all share
 
+DIALECTS = {
+    "UNet": (lambda: unet_state(3, 2, 1), lambda s, y: unet_forward(s, 2, y), {}),
+    "UNet of one block": (lambda: unet_state(4, 1, 3), lambda s, y: unet_forward(s, 1, y), {}),
+    "UNet of four blocks": (lambda: unet_state(2, 4, 1), lambda s, y: unet_forward(s, 4, y), {}),
+    "BF_CNN": (
+        lambda: stack_state([3] * 5, 4, 1, 1, "BN_layers"),
+        lambda s, y: stack_forward(s, y, False),
+        {"first": "linear"},
+    ),
+    "BF_CNN_RF": (lambda: stack_state([3, 1, 3, 1, 3], 4, 3, 3, "BN_layers"), lambda s, y: stack_forward(s, y, False), {}),
+    "conditional": (lambda: stack_state([3, 1, 3], 4, 4, 3, "BN_layers"), lambda s, y: stack_forward(s, y, False, 1), {}),
+    "older BF_CNN": (lambda: stack_state([3] * 5, 4, 1, 1, "gammas"), lambda s, y: stack_forward(s, y, True), {}),
+    "DnCNN": (lambda: dncnn_state(4, 3, 1, True), lambda s, y: dncnn_forward(s, 4, y, True), {}),
+    "DnCNN without biases": (lambda: dncnn_state(4, 3, 1, False), lambda s, y: dncnn_forward(s, 4, y, False), {}),
+    "dilated UNet": (lambda: dilated_state(4, 1, True), lambda s, y: dilated_forward(s, y, False), {"output": "clean"}),
+    "recursive": (
+        lambda: recursive_state("cnn.", 2, 4, 2, 1, True, False, seed=4),
+        lambda s, y: recursive_forward(s, "cnn.", 2, torch.cat([y, y], 1)),
+        {"stages": 1},
+    ),
+    "staged": (
+        lambda: recursive_state("cnn_list.0.", 2, 4, 1, 2, False, False, seed=4)
+        | recursive_state("cnn_list.1.", 2, 4, 3, 1, False, False, seed=5),
+        lambda s, y: recursive_forward(s, "cnn_list.1.", 2, torch.cat([y, recursive_forward(s, "cnn_list.0.", 2, y)], 1)),
+        {},
+    ),
+}  # fmt: skip
+ALL = pytest.mark.parametrize(("make", "forward", "choices"), DIALECTS.values(), ids=DIALECTS.keys())
+
+OPTIMISER = {"state": {0: {"step": 3, "exp_avg": torch.zeros(2, 2)}}, "param_groups": [{"lr": 1e-3, "params": [0]}]}
+WRAPPERS = {
+    "bare": lambda s: s,
+    "plain dict": dict,
+    "parameters": lambda s: {n: torch.nn.Parameter(t, t.is_floating_point()) for n, t in s.items()},
+    "module": lambda s: prefixed(s, "module."),
+    "compiled in parallel": lambda s: prefixed(s, "module._orig_mod."),
+    "model": lambda s: {"model": s, "optimizer": OPTIMISER, "epoch": 3},
+    "model in a list": lambda s: wrapped_2020(s),
+    "state_dict": lambda s: {"state_dict": prefixed(s, "module."), "epoch": 3, "best": torch.tensor(27.0)},
+    "model_state_dict": lambda s: {"optimizer_state_dict": OPTIMISER, "loss": 0.5, "model_state_dict": s},
+    "params": lambda s: {"params": s},
+    "a name of their own": lambda s: {"denoiser": s, "scaler": {"scale": torch.tensor(2.0)}},
+    "arguments as a dict": lambda s: {"args": {"lr": 1e-3}, "net": s},
+    "a list": lambda s: [s],
+}
+
+
+def shaped_for(state):
+    """Images with the channels that a state asks for."""
+    first = next(t for t in state.values() if t.ndim == 4)
+    return image({2: 1}.get(first.shape[1], first.shape[1]), 16, 32)
+
+
+@ALL
+@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS.keys())
+def test_wrapping_does_not_matter(tmp_path, make, forward, choices, wrap):
+    state = make()
+    y = shaped_for(state)
+    for zipped in (True, False):
+        path = tmp_path / f"{zipped}.pth"
+        torch.save(wrap(state), path, _use_new_zipfile_serialization=zipped)
+        f = gt.load_denoiser(path, **choices)
+        assert not f.training and next(f.parameters()).dtype == torch.float32
+        assert_same(f, y, forward(state, y))
+
+
+@ALL
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions(tmp_path, make, forward, choices, dtype):
+    """Half precision is widened, which is exact; double precision is kept."""
+    narrow = {n: t.to(dtype) if t.is_floating_point() else t for n, t in make().items()}
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    kept = {n: t.to(wide) if t.is_floating_point() else t for n, t in narrow.items()}
+    f = gt.load_denoiser(saved(tmp_path / "m.pt", narrow), **choices)
+    y = shaped_for(kept).to(wide)
+    assert {p.dtype for p in f.parameters()} == {wide}
+    assert_same(f, y, forward(kept, y))
+
+
+def test_mixed_precisions_are_widened(tmp_path):
+    state = stack_state([3, 1, 3, 3], 4, 1, 1, "BN_layers")
+    mixed = {n: t.half() if n.endswith("weight") else t for n, t in state.items()}
+    f = gt.load_denoiser(saved(tmp_path / "m.pt", mixed))
+    exact = {n: t.float() for n, t in mixed.items()}
+    assert_same(f, image(), stack_forward(exact, image(), relu=False))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_files_written_on_another_device(tmp_path, monkeypatch, zipped):
+    state = dncnn_state(4, 3, 1, False)
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:3")
+    torch.save(wrapped_2020(state), tmp_path / "m.pt", _use_new_zipfile_serialization=zipped)
+    monkeypatch.undo()
+    assert b"cuda:3" in (tmp_path / "m.pt").read_bytes()
+    assert_same(gt.load_denoiser(tmp_path / "m.pt"), image(), dncnn_forward(state, 4, image(), False))
+
+
+def test_several_sets_of_tensors_are_ambiguous(tmp_path):
+    state, average = dncnn_state(4, 3, 1, False, seed=2), dncnn_state(4, 3, 1, False, seed=3)
+    path = saved(tmp_path / "m.pt", {"params": state, "params_ema": average, "optimizer": OPTIMISER})
+    with pytest.raises(ValueError, match=r"several sets of named tensors.*entry='params' or entry='params_ema'"):
+        gt.load_denoiser(path)
+    for entry, chosen in (("params", state), ("params_ema", average)):
+        assert_same(gt.load_denoiser(path, entry=entry), image(), dncnn_forward(chosen, 4, image(), False))
+    with pytest.raises(ValueError, match="no set of named tensors 'ema'; it holds params, params_ema"):
+        gt.load_denoiser(path, entry="ema")
+    with pytest.raises(ValueError, match="leave out entry='ema'"):
+        gt.load_denoiser(saved(tmp_path / "n.pt", state), entry="ema")
+    with pytest.raises(ValueError, match="leave out entry='ema'"):
+        gt.load_denoiser(gt.save_denoiser(BFCNN(4, 3), tmp_path / "ours"), entry="ema")
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+def test_dncnn_with_the_root_taken_already(tmp_path, depth):
+    state = dncnn_state(depth, 4, 1, False)
+    taken = {n: t for n, t in state.items() if not n.startswith("bn_layer_list")}
+    for i in range(depth - 2):
+        taken[f"bn_layer_list.{i}.gammas"] = state[f"bn_layer_list.{i}.weight"].reshape(1, -1, 1, 1)
+        taken[f"bn_layer_list.{i}.running_sd"] = (state[f"bn_layer_list.{i}.running_var"].sqrt() + 1e-5).reshape(
+            1, -1, 1, 1
+        )
+    f = gt.load_denoiser(saved(tmp_path / "m.pt", taken))
+    assert_same(f, image(), dncnn_forward(state, depth, image(), False))
+
+
+def test_two_convolutions_without_a_norm_between_are_ambiguous(tmp_path):
+    """Nothing is left to tell the older dialect, which has the ReLU, from the newer."""
+    state = stack_state([3, 3], 4, 1, 1, "BN_layers")
+    path = saved(tmp_path / "m.pt", state)
+    with pytest.raises(ValueError, match='first="linear" or first="relu"'):
+        gt.load_denoiser(path)
+    for first in ("linear", "relu"):
+        f = gt.load_denoiser(path, first=first)
+        assert_same(f, image(), stack_forward(state, image(), relu=first == "relu"))
+
+
+@ALL
+def test_every_tensor_counts(tmp_path, make, forward, choices):
+    """Without any one of its tensors, with any one of another shape, or with one more, a file is refused by its name."""
+    state = make()
+    unused = ("num_batches_tracked",)
+    if "first_layer.weight" in state and "first_layer.bias" not in state:
+        unused += ("bias", "running_mean")  # kept by the class of a norm without additive terms, never used
+    optional = {name for name in state if name.endswith(unused)}
+    path = tmp_path / "m.pt"
+    for name, tensor in state.items():
+        changed = [state | {name + "_2": tensor}, state | {name: torch.zeros(3, 2, 2)}, state | {name: torch.zeros(7)}]
+        changed += [{n: t for n, t in state.items() if n != name}]
+        for content in changed if name not in optional else changed[:1]:
+            with pytest.raises(ValueError, match=r"m\.pt "):
+                gt.load_denoiser(saved(path, dict(content)), **choices)
+
 
 def test_double_precision_is_kept(tmp_path):
     state = {name: tensor.double() for name, tensor in unet_state(2, 1, 1).items()}
@@ -503,8 +655,17 @@ class Trap:
 
 def test_no_code_is_run(tmp_path):
     mark = tmp_path / "mark"
-    state = unet_state(2, 1, 1)
-    for i, content in enumerate(({"model": [state], "args": Trap(str(mark))}, BFCNN(2, 3))):
+    state, trap = unet_state(2, 1, 1), Trap(str(mark))
+    hidden = (
+        {"model": [state], "args": trap},
+        {"model": [state], "args": argparse.Namespace(lr=1e-3, callback=trap)},
+        {"model": [state], "optimizer": {"state": {0: trap}}},
+        state | {"extra.weight": trap},
+        trap,
+        BFCNN(2, 3),
+    )
+    allowed = torch.serialization.get_safe_globals()
+    for i, content in enumerate(hidden):
         for zipped in (True, False):
             path = tmp_path / f"{i}{zipped}.pt"
             torch.save(content, path, _use_new_zipfile_serialization=zipped)
@@ -514,6 +675,7 @@ def test_no_code_is_run(tmp_path):
     with pytest.raises(ValueError, match="damaged or neither a safetensors nor a torch file"):
         gt.load_denoiser(tmp_path / "plain.pkl")
     assert not mark.exists()
+    assert torch.serialization.get_safe_globals() == allowed
 
 
 @pytest.mark.parametrize("zipped", [True, False])
@@ -538,8 +700,53 @@ PUBLISHED_PSNR = {10: 33.46, 50: 26.14, 100: 23.62}
 
 
 @pytest.mark.data
+def test_published_unet_is_its_forward_pass(optional_data):
+    """The network that is opened, against the forward pass written here, on an image with odd sides."""
+    path = optional_data / "weights" / "bfdenoising_unet_biasfree_0-100.pt"
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        (state,) = torch.load(path, weights_only=True, map_location="cpu")["model"]
+    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    y = gt.add_noise(gt.read_image(optional_data / "photographs" / "set12" / "01.png")[..., :75, :93], 0.2)
+    assert_same(gt.load_denoiser(path), y, dilated_forward(state, y, residual=False))
+
+
+@pytest.mark.data
+@pytest.mark.slow
+def test_published_psnr_on_berkeley_photographs(optional_data):
+    """A hundred photographs of the Berkeley set, 180 x 180, for the 68 larger ones of the published table.
+
+    The PSNR of one photograph varies by 2.6 dB, so that the means over 100 and over 68 of them differ by 0.4 dB from one
+    choice to another (standard error). Measured: +0.13, -0.13, -0.30 dB; over all 400: +0.09, -0.11, -0.29. The table
+    means images clamped to [0, 1], noise that is not, and the mean of the dB of each image: the first hardly matters,
+    the other two do.
+    """
+    f = gt.load_denoiser(optional_data / "weights" / "bfdenoising_unet_biasfree_0-100.pt")
+    paths = sorted((optional_data / "photographs" / "train400").glob("*.png"))[::4]
+    x = torch.cat([gt.read_image(path) for path in paths])
+
+    def estimates(level, change=lambda y: y):
+        y = gt.add_noise(x, level / 255)
+        with torch.no_grad():
+            return torch.cat([f(change(part), level / 255) for part in y.split(10)])
+
+    for level, published in PUBLISHED_PSNR.items():
+        out = estimates(level)
+        per_image = gt.psnr_per_image(x, out.clamp(0, 1))
+        error = float(per_image.std()) * (1 / len(x) + 1 / 68) ** 0.5
+        assert 0.3 < error < 0.5
+        assert abs(float(per_image.mean()) - published) < error
+        assert abs(float(per_image.mean()) - float(gt.psnr(x, out))) < 0.02
+        assert float(per_image.mean()) + 10 * float((x - out.clamp(0, 1)).square().mean().log10()) > 0.3
+    assert float(gt.psnr(x, estimates(100, lambda y: y.clamp(0, 1)).clamp(0, 1))) < published - 1.5
+
+
+@pytest.mark.data
 def test_published_unet_denoises_as_published(optional_data):
-    """On the small images of Set12 the published curve of the Berkeley set is met up to less than 1 dB."""
+    """On the small images of Set12, which are easier, the published curve of the Berkeley set is met up to 1 dB.
+
+    All of Set12: 0.79, 1.10, 1.10, 1.01, 0.91, 0.80, 0.66, 0.61, 0.46, 0.31 dB above it at sigma = 10, 20, ..., 100, with
+    standard errors of 0.3 to 0.4 dB.
+    """
     f = gt.load_denoiser(optional_data / "weights" / "bfdenoising_unet_biasfree_0-100.pt")
     assert f.configuration == {"channels": 32, "image_channels": 1, "bias": False, "output": "clean"}
     paths = sorted((optional_data / "photographs" / "set12").glob("*.png"))[:7]  # those of 256x256
