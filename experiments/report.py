@@ -16,6 +16,7 @@ import shuffling
 from laboratory import HERE, read_results
 
 from gahb_theory.report.page import Section, Table, write_page
+from gahb_theory.runs import write_bytes
 
 EXPERIMENTS = (memorisation, shrinkage, near_optimal, manifolds, shuffling)
 LEAD = (
@@ -26,8 +27,19 @@ LEAD = (
 HEADER = ("claim", "ours", "paper", "verdict", "why")
 
 
+def claims_table(folder: Path) -> str:
+    """All claims as the lines of a Markdown table."""
+    lines = ["| claim | ours | paper | verdict |", "|---|---|---|---|"]
+    for experiment in EXPERIMENTS:
+        if (folder / experiment.NAME / "results.json").exists():
+            for c in experiment.claims(read_results(folder, experiment.NAME)[0]):
+                cells = (c.claim, c.ours, c.paper, f"**{c.verdict}**")
+                lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
 def report(folder: Path) -> Path:
-    """Write report.html and figures/ into a folder of results."""
+    """Write report.html, claims.md and figures/ into a folder of results."""
     summary, sections = [], []
     scale, versions = "", {}
     for experiment in EXPERIMENTS:
@@ -44,6 +56,7 @@ def report(folder: Path) -> Path:
         sections.append(Section(experiment.TITLE, (lead, command), (Table(HEADER, rows, align="left"), *drawn)))
     if not sections:
         raise SystemExit(f"no results in {folder}; run python experiments/manifolds.py first")
+    write_bytes(folder / "claims.md", (claims_table(folder) + "\n").encode())
     held = [row[3] for row in summary]
     words = ", ".join(f"{held.count(v)} {v}" for v in ("holds", "holds in part", "does not hold at this scale"))
     first = Section("All claims", (f"Of {len(held)} claims: {words}.",), (Table(HEADER[:4], summary, align="left"),))
