@@ -163,7 +163,13 @@ class CAlpha:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         shape = (1, self.size, self.size)
         return draw_images(
-            lambda count, first: self._draw(count, seed, first, dtype)[0], n, start, self._block, shape, dtype
+            lambda count, first: self._draw(count, seed, first, dtype)[0],
+            n,
+            start,
+            self._block,
+            shape,
+            dtype,
+            torch.get_num_threads() if self.convention == "paper" else 1,
         )
 
     def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> CAlphaScene:
@@ -175,6 +181,8 @@ class CAlpha:
 
     @property
     def _block(self) -> int:
+        if self.convention == "paper":
+            return block_length(self.size**2, 4)  # in the cache of one core
         return block_length(self.size**2, self.contours)
 
     def _scene(self, n: int, seed: int, start: int, dtype: torch.dtype) -> CAlphaScene:
@@ -192,10 +200,7 @@ class CAlpha:
         """Images, contour, coverage, backgrounds, contours."""
         if self.convention == "paper":
             beta = self.background_regularity
-            contour, coverage, backgrounds = paper_images(
-                n, self.size, self.alpha, beta, seed=seed, start=start, dtype=dtype
-            )
-            return _mix(backgrounds, coverage), contour, coverage, backgrounds, None
+            return (*paper_images(n, self.size, self.alpha, beta, seed=seed, start=start, dtype=dtype), None)
         u = torch.stack([self._parameters(n, seed, start, j, dtype) for j in range(self.contours)], dim=1)
         coefficients = torch.stack([self._series(n, seed, start, j, dtype) for j in range(self.contours)], dim=1)
         render = _graphs if self.contour == "graph" else _closed

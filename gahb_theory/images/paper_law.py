@@ -11,22 +11,34 @@ One thing is mended: a contour above the image, which emptied the mask where it 
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gahb_theory.images.transforms import filtered, forward_real, inverse_real
-from gahb_theory.randomness import Component, uniforms
+from gahb_theory.images.transforms import filtered_pairs, forward_real, inverse_real
+from gahb_theory.randomness import Component, symmetric_uniforms
 
-__all__ = ["paper_contours", "paper_fields", "paper_images"]
+__all__ = ["PaperImages", "paper_contours", "paper_fields", "paper_images"]
+
+
+class PaperImages(NamedTuple):
+    """Images and what they are made of."""
+
+    images: Float[Tensor, "n 1 size size"]
+    contour: Float[Tensor, "n size"]
+    """Rounded to whole pixels, in units of the side."""
+    coverage: Float[Tensor, "n 1 size size"]
+    backgrounds: Float[Tensor, "n 2 size size"]
 
 
 def paper_contours(
     n: int, size: int, alpha: float, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "n size"]:
     """Contours before they are rounded, in units of the side, about 0; their standard deviation shrinks as size^-1/2."""
-    white = uniforms(n, size, seed=seed, start=start, component=Component.CONTOUR, dtype=dtype).mul_(2).sub_(1)
+    white = symmetric_uniforms(n, size, seed=seed, start=start, component=Component.CONTOUR, dtype=dtype)
     gain = torch.arange(size // 2 + 1, dtype=dtype).clamp_(min=1) ** -alpha
     return inverse_real(forward_real(white).mul_(gain / size), size)
 
@@ -35,45 +47,65 @@ def paper_fields(
     n: int, size: int, beta: float, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "n 2 size size"]:
     """Two background fields of each image before they are stretched; they are periodic."""
-    noise = uniforms(n, 2 * size**2, seed=seed, start=start, component=Component.FIELDS, dtype=dtype).mul_(2).sub_(1)
-    return filtered(noise.reshape(n, 2, size, size), _gain(size, beta, dtype))
+    return _field_pairs(n, size, beta, seed, start, dtype).permute(0, 3, 1, 2).contiguous()
+
+
+def _field_pairs(n: int, size: int, beta: float, seed: int, start: int, dtype: torch.dtype) -> Tensor:
+    noise = symmetric_uniforms(n, 2 * size**2, seed=seed, start=start, component=Component.FIELDS, dtype=dtype)
+    return filtered_pairs(noise.reshape(n, size, size, 2), _gain(size, beta, dtype))
 
 
 @lru_cache(maxsize=32)
 def _gain(size: int, beta: float, dtype: torch.dtype) -> Tensor:
-    rows = torch.fft.fftfreq(size, 1 / size).to(dtype)
-    radius = torch.hypot(rows[:, None], torch.arange(size // 2 + 1, dtype=dtype)[None, :])
+    """|k|^-beta, and the factor 1 / size^2 of the inverse transform."""
+    k = torch.fft.fftfreq(size, 1 / size, dtype=torch.float64)
+    radius = torch.hypot(k[:, None], k[None, :])
     radius[0, 0] = 1
-    return radius**-beta
+    return (radius**-beta / size**2).to(dtype)
 
 
 def paper_images(
     n: int, size: int, alpha: float, beta: float, *, seed: int, start: int, dtype: torch.dtype
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Rounded contours (n, size) in units of the side, masks (n, 1, size, size), backgrounds (n, 2, size, size)."""
-    contour = paper_contours(n, size, alpha, seed=seed, start=start, dtype=dtype)
-    rows = contour.mul_(size).round_().add_(size // 2).clamp_(0, size)
-    backgrounds = paper_fields(n, size, beta, seed=seed, start=start, dtype=dtype)
-    least, most = backgrounds.amin((2, 3)), backgrounds.amax((2, 3))
-    u = uniforms(n, 3, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
-    bright = u[:, 2:] >= 0.5  # one region is stretched to [u_0, 1], the other to [0, u_1]
-    first = torch.arange(2) == bright.long()
-    low = torch.where(first, u[:, :1], 0)
-    high = torch.where(first, 1, u[:, 1:2])
-    backgrounds.sub_(least[:, :, None, None]).div_((most - least)[:, :, None, None])
-    backgrounds.mul_((high - low)[:, :, None, None]).add_(low[:, :, None, None])
-    return rows / size, _boxed_mask(rows, size), backgrounds
+) -> PaperImages:
+    """Draw images, by NumPy alone: many threads can do so at once, each with images of its own."""
+    contour = paper_contours(n, size, alpha, seed=seed, start=start, dtype=dtype).numpy()
+    rows = np.clip(np.rint(contour * contour.dtype.type(size)) + size // 2, 0, size)
+    coverage = _boxed_mask(rows, size)
+    u = symmetric_uniforms(n, 3, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype).numpy()
+    bright = (u[:, 2:] >= 0) == np.array([False, True])  # one region is stretched to [u_0, 1], the other to [0, u_1]
+    u = (u + 1) / 2
+    low, high = np.where(bright, u[:, :1], 0), np.where(bright, 1, u[:, 1:2])
+    pairs = _field_pairs(n, size, beta, seed, start, dtype).numpy()
+    backgrounds = np.empty((n, 2, size, size), dtype=pairs.dtype)
+    for region in range(2):
+        field = backgrounds[:, region]
+        field[:] = pairs[..., region]
+        least, most = field.min((1, 2)), field.max((1, 2))
+        field -= least[:, None, None]
+        field *= ((high - low)[:, region] / (most - least))[:, None, None]
+        field += low[:, region, None, None]
+    images = backgrounds[:, 0] - backgrounds[:, 1]
+    images *= coverage
+    images += backgrounds[:, 1]
+    return PaperImages(
+        torch.from_numpy(images)[:, None],
+        torch.from_numpy(rows / contour.dtype.type(size)),
+        torch.from_numpy(coverage)[:, None],
+        torch.from_numpy(backgrounds),
+    )
 
 
-def _boxed_mask(rows: Tensor, size: int) -> Tensor:
+def _boxed_mask(rows: np.ndarray, size: int) -> np.ndarray:
     """The mask {i >= rows_j}, its mean over each pixel, its left and its upper neighbours, reflected at the border.
 
     The sum over two rows is clamp(i + 1 - rows_j, 0, 2); by reflection the first row and column equal the second.
     """
-    level = torch.arange(1, size + 1, dtype=rows.dtype)
+    level = np.arange(1, size + 1, dtype=rows.dtype)
     level[0] = 2
-    pair = (level[:, None] - rows[:, None, :]).clamp_(0, 2)
-    out = torch.empty_like(pair)
-    torch.add(pair[:, :, 1:], pair[:, :, :-1], out=out[:, :, 1:])
+    pair = level[:, None] - rows[:, None, :]
+    np.clip(pair, 0, 2, out=pair)
+    out = np.empty_like(pair)
+    np.add(pair[:, :, 1:], pair[:, :, :-1], out=out[:, :, 1:])
     out[:, :, 0] = out[:, :, 1]
-    return out.mul_(0.25)[:, None]
+    out *= rows.dtype.type(0.25)
+    return out
