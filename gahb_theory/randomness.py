@@ -39,6 +39,7 @@ LARGEST_SEED = 2**128 - 1
 LARGEST_INDEX = 2**63 - 1
 WORD = 2**64 - 1
 FEW_WORDS, MANY_STREAMS = 16, 64
+NEAR_WORDS = 2**12  # 32 KiB, which stay in the nearest cache
 
 
 class Component(IntEnum):
@@ -108,11 +109,14 @@ def symmetric_uniforms(
     # third word of the counter: above all indices, so that no stream of an image is met
     counter = np.array([first & WORD, first >> 64, LARGEST_INDEX + 1 + blocks, component], dtype=np.uint64)
     key = np.array([seed & WORD, seed >> 64], dtype=np.uint64)
-    words = np.random.Philox(counter=counter, key=key).random_raw(4 * n * blocks)
-    signed = words.view(np.int64 if double else np.int32).reshape(n, -1)[:, :count]
-    values = signed.astype(np.float64 if double else np.float32)
-    values *= 2.0**-63 if double else np.float32(2.0**-31)
-    return torch.from_numpy(values)
+    philox = np.random.Philox(counter=counter, key=key)
+    integer, floating, scale = (np.int64, np.float64, 2.0**-63) if double else (np.int32, np.float32, 2.0**-31)
+    values = np.empty(n * blocks * (4 if double else 8), dtype=floating)
+    step = NEAR_WORDS if double else 2 * NEAR_WORDS
+    for part in (values[first : first + step] for first in range(0, len(values), step)):
+        part[:] = philox.random_raw(len(part) * floating().itemsize // 8).view(integer)
+        part *= floating(scale)
+    return torch.from_numpy(values.reshape(n, -1)[:, :count])
 
 
 def normals(

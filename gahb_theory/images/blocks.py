@@ -105,4 +105,3 @@ def _join(parts: list[Any]) -> Any:
     if is_dataclass(head) and not isinstance(head, type) and getattr(head, "batched", True):
         return type(head)(*(_join([getattr(part, f.name) for part in parts]) for f in fields(head)))
     return head
-

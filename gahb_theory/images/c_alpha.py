@@ -181,8 +181,6 @@ class CAlpha:
 
     @property
     def _block(self) -> int:
-        if self.convention == "paper":
-            return block_length(self.size**2, 4)  # in the cache of one core
         return block_length(self.size**2, self.contours)
 
     def _scene(self, n: int, seed: int, start: int, dtype: torch.dtype) -> CAlphaScene:

@@ -57,11 +57,11 @@ def _field_pairs(n: int, size: int, beta: float, seed: int, start: int, dtype: t
 
 @lru_cache(maxsize=32)
 def _gain(size: int, beta: float, dtype: torch.dtype) -> Tensor:
-    """|k|^-beta, and the factor 1 / size^2 of the inverse transform."""
+    """|k|^-beta / size^2, the factor of the inverse transform included, each number twice in a row."""
     k = torch.fft.fftfreq(size, 1 / size, dtype=torch.float64)
     radius = torch.hypot(k[:, None], k[None, :])
     radius[0, 0] = 1
-    return (radius**-beta / size**2).to(dtype)
+    return (radius**-beta / size**2).repeat_interleave(2, dim=1).to(dtype)
 
 
 def paper_images(

@@ -30,12 +30,15 @@ def inverse_corner(spectrum: Complex[Tensor, "n s s"], size: int) -> Complex[Ten
     return torch.from_numpy(fft.ifft(columns, axis=1, norm="forward")[:, :size])
 
 
-def filtered_pairs(x: Float[Tensor, "n s s 2"], gain: Float[Tensor, "s s"]) -> Float[Tensor, "n s s 2"]:
-    """Filter pairs of images by real and even gains: those of one pair as real and imaginary part; `x` is overwritten."""
+def filtered_pairs(x: Float[Tensor, "n s s 2"], gain: Float[Tensor, "s s2"]) -> Float[Tensor, "n s s 2"]:
+    """Filter pairs of images by real and even gains, each given twice in a row.
+
+    The images of a pair are taken as real and imaginary part; `x` is overwritten.
+    """
     fft = _fft()
     spectrum = fft.fft2(torch.view_as_complex(x).numpy(), axes=(1, 2), overwrite_x=True)
     parts = spectrum.view(spectrum.real.dtype)  # real and imaginary part after one another
-    parts *= gain.numpy().repeat(2, axis=1)
+    parts *= gain.numpy()
     both = fft.ifft2(spectrum, axes=(1, 2), norm="forward", overwrite_x=True)
     return torch.view_as_real(torch.from_numpy(both))
 
