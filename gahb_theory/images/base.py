@@ -41,10 +41,10 @@ class ImageClass(Protocol):
 
 @dataclass(frozen=True)
 class ManifoldScene:
-    """Images of a manifold of dimension k, their parameters, and the tangent space at each."""
+    """Images of a manifold, their p parameters, and the tangent space at each, of dimension k."""
 
     images: Float[Tensor, "n c h w"]
-    parameters: Float[Tensor, "n k"]
+    parameters: Float[Tensor, "n p"]
     """What they mean stands in the class."""
     tangent: Float[Tensor, "n k d"]
     """Orthonormal rows that span the derivatives of the image by its parameters."""
@@ -96,7 +96,7 @@ class Manifold:
         """Threads that `_paint` gains by: torch has its own."""
         return 1
 
-    def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n k"]:
+    def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n p"]:
         raise NotImplementedError
 
     def _paint(self, parameters: Tensor) -> Tensor:

@@ -152,8 +152,18 @@ class CAlpha:
         return None
 
     @property
-    def optimal_slope(self) -> float:
-        """Asymptotic PSNR slope a / (a + 1) of the optimal denoiser, a the smaller of the two nominal regularities."""
+    def optimal_slope(self) -> float | None:
+        """Asymptotic PSNR slope a / (a + 1) of the optimal denoiser, a the smaller of the regularities the images have.
+
+        These are alpha and beta for "holder", alpha - 1/2 and beta - 1 for "paper"; None if that is not above 0.
+        """
+        lost = (0.5, 1.0) if self.convention == "paper" else (0.0, 0.0)
+        a = min(self.alpha - lost[0], self.background_regularity - lost[1])
+        return a / (a + 1) if a > 0 else None
+
+    @property
+    def nominal_slope(self) -> float:
+        """a / (a + 1), a the smaller of alpha and beta: what the paper compares with, whatever the convention."""
         a = min(self.alpha, self.background_regularity)
         return a / (a + 1)
 

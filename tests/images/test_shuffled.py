@@ -90,5 +90,5 @@ def test_the_dtype_is_that_of_the_class_before():
             return torch.zeros(n, 1, 2, 2)
 
     assert Shuffled(Bare()).sample(2).shape == (2, 1, 2, 2)
-    with pytest.raises(TypeError, match="Bare.sample takes no dtype: leave it out"):
+    with pytest.raises(TypeError, match=r"Bare\.sample takes no dtype: leave it out"):
         Shuffled(Bare()).sample(2, dtype=torch.float64)
