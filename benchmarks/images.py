@@ -8,8 +8,9 @@ shifted to put k = 0 in the middle, the gain raised to its power anew for each f
 mask[0:row_j, j] = 0, a 2 x 2 convolution layer, two backgrounds stretched between their extremes. Its "lean" variant
 computes the gains once, shifts nothing and reads the rows as numbers. The array program of disks takes the distances of
 all images at once on the torus, in double precision, as the published one does; the lean one in single precision on the plane.
-All variants take turns in one process with the same number of threads; times are those of the wall clock, the best of
-several; only their ratios mean something on another machine.
+All variants take turns in one process with the same number of threads; times are the best of
+several; with one thread times are those of the processor, with more those of the wall clock. Only ratios
+mean something on another machine.
 """
 
 import argparse
@@ -146,12 +147,13 @@ def paper_floor(n: int, size: int, generator: torch.Generator) -> None:
 
 def microseconds(variants: dict[str, tuple[Callable[[], object], int]], repeats: int) -> dict[str, float]:
     """Time per image, the best of `repeats` rounds in which all variants take turns."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     best = dict.fromkeys(variants, np.inf)
     for _ in range(repeats):
         for name, (call, n) in variants.items():
-            begun = time.perf_counter()
+            begun = clock()
             call()
-            best[name] = min(best[name], 1e6 * (time.perf_counter() - begun) / n)
+            best[name] = min(best[name], 1e6 * (clock() - begun) / n)
     return best
 
 

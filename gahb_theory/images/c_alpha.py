@@ -10,7 +10,7 @@ region {exactly k of the contours lie above, or around} has a background of its 
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
 import torch
@@ -22,7 +22,7 @@ from gahb_theory.images.blocks import block_length, draw_images, draw_scene
 from gahb_theory.images.contours import ClosedContours, GraphContours
 from gahb_theory.images.covariance import RegionCovariance, StationaryCovariance
 from gahb_theory.images.fields import evaluate_series, gaussian_fields, lattice, power_law, series_coefficients
-from gahb_theory.images.paper_law import paper_images
+from gahb_theory.images.paper_law import paper_images, paper_sample
 from gahb_theory.images.raster import area_below, area_inside, blurred
 from gahb_theory.randomness import Component, uniforms
 
@@ -163,7 +163,7 @@ class CAlpha:
 
     @property
     def nominal_slope(self) -> float:
-        """a / (a + 1), a the smaller of alpha and beta: what the paper compares with, whatever the convention."""
+        """The slope a / (a + 1) of the smaller a of alpha and beta: what the paper compares with, whatever the convention."""
         a = min(self.alpha, self.background_regularity)
         return a / (a + 1)
 
@@ -172,14 +172,15 @@ class CAlpha:
     ) -> Float[Tensor, "n 1 size size"]:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         shape = (1, self.size, self.size)
+        if self.convention == "paper":
+            law = partial(paper_sample, size=self.size, alpha=self.alpha, beta=self.background_regularity, seed=seed)
+
+            def draw(count: int, first: int) -> Tensor:
+                return law(count, start=first, dtype=dtype)
+
+            return draw_images(draw, n, start, self._block, shape, dtype, threads=torch.get_num_threads())
         return draw_images(
-            lambda count, first: self._draw(count, seed, first, dtype)[0],
-            n,
-            start,
-            self._block,
-            shape,
-            dtype,
-            torch.get_num_threads() if self.convention == "paper" else 1,
+            lambda count, first: self._draw(count, seed, first, dtype)[0], n, start, self._block, shape, dtype
         )
 
     def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> CAlphaScene:

@@ -21,7 +21,9 @@ from torch import Tensor
 from gahb_theory.images.transforms import filtered_pairs, forward_real, inverse_real
 from gahb_theory.randomness import Component, symmetric_uniforms
 
-__all__ = ["PaperImages", "paper_contours", "paper_fields", "paper_images"]
+__all__ = ["PaperImages", "paper_contours", "paper_fields", "paper_images", "paper_sample"]
+
+PART_PIXELS = 2**16  # the arrays of so many stay in the cache of one core
 
 
 class PaperImages(NamedTuple):
@@ -68,15 +70,64 @@ def paper_images(
     n: int, size: int, alpha: float, beta: float, *, seed: int, start: int, dtype: torch.dtype
 ) -> PaperImages:
     """Draw images, by NumPy alone: many threads can do so at once, each with images of its own."""
+    rows, low, high = _drawn(n, size, alpha, seed, start, dtype)
+    images, coverage = np.empty((2, n, size, size), dtype=rows.dtype)
+    backgrounds = np.empty((n, 2, size, size), dtype=rows.dtype)
+    for part in _parts(n, size):
+        _boxed_mask(rows[part], coverage[part])
+        pairs = _field_pairs(part.stop - part.start, size, beta, seed, start + part.start, dtype)
+        _compose(pairs.numpy(), low[part], high[part], coverage[part], backgrounds[part], images[part])
+    return PaperImages(
+        torch.from_numpy(images)[:, None],
+        torch.from_numpy(rows / rows.dtype.type(size)),
+        torch.from_numpy(coverage)[:, None],
+        torch.from_numpy(backgrounds),
+    )
+
+
+def paper_sample(
+    n: int, size: int, alpha: float, beta: float, *, seed: int, start: int, dtype: torch.dtype
+) -> Float[Tensor, "n 1 size size"]:
+    """The same images alone: what they are made of stays in the cache and is overwritten by that of the next ones."""
+    rows, low, high = _drawn(n, size, alpha, seed, start, dtype)
+    images = np.empty((n, size, size), dtype=rows.dtype)
+    parts = _parts(n, size)
+    coverage = np.empty((parts[0].stop, size, size), dtype=rows.dtype)
+    backgrounds = np.empty((parts[0].stop, 2, size, size), dtype=rows.dtype)
+    for part in parts:
+        count = part.stop - part.start
+        _boxed_mask(rows[part], coverage[:count])
+        pairs = _field_pairs(count, size, beta, seed, start + part.start, dtype)
+        _compose(pairs.numpy(), low[part], high[part], coverage[:count], backgrounds[:count], images[part])
+    return torch.from_numpy(images)[:, None]
+
+
+def _parts(n: int, size: int) -> list[slice]:
+    step = max(1, PART_PIXELS // size**2)
+    return [slice(first, min(first + step, n)) for first in range(0, n, step)]
+
+
+def _drawn(
+    n: int, size: int, alpha: float, seed: int, start: int, dtype: torch.dtype
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of the contours (n, size), lower and upper end (n, 2) of the backgrounds."""
     contour = paper_contours(n, size, alpha, seed=seed, start=start, dtype=dtype).numpy()
     rows = np.clip(np.rint(contour * contour.dtype.type(size)) + size // 2, 0, size)
-    coverage = _boxed_mask(rows, size)
     u = symmetric_uniforms(n, 3, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype).numpy()
     bright = (u[:, 2:] >= 0) == np.array([False, True])  # one region is stretched to [u_0, 1], the other to [0, u_1]
     u = (u + 1) / 2
-    low, high = np.where(bright, u[:, :1], 0), np.where(bright, 1, u[:, 1:2])
-    pairs = _field_pairs(n, size, beta, seed, start, dtype).numpy()
-    backgrounds = np.empty((n, 2, size, size), dtype=pairs.dtype)
+    return rows, np.where(bright, u[:, :1], 0), np.where(bright, 1, u[:, 1:2])
+
+
+def _compose(
+    pairs: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    coverage: np.ndarray,
+    backgrounds: np.ndarray,
+    images: np.ndarray,
+) -> None:
+    """Stretch the fields into `backgrounds`, and mix these into `images`."""
     for region in range(2):
         field = backgrounds[:, region]
         field[:] = pairs[..., region]
@@ -84,28 +135,20 @@ def paper_images(
         field -= least[:, None, None]
         field *= ((high - low)[:, region] / (most - least))[:, None, None]
         field += low[:, region, None, None]
-    images = backgrounds[:, 0] - backgrounds[:, 1]
+    np.subtract(backgrounds[:, 0], backgrounds[:, 1], out=images)
     images *= coverage
     images += backgrounds[:, 1]
-    return PaperImages(
-        torch.from_numpy(images)[:, None],
-        torch.from_numpy(rows / contour.dtype.type(size)),
-        torch.from_numpy(coverage)[:, None],
-        torch.from_numpy(backgrounds),
-    )
 
 
-def _boxed_mask(rows: np.ndarray, size: int) -> np.ndarray:
+def _boxed_mask(rows: np.ndarray, out: np.ndarray) -> None:
     """The mask {i >= rows_j}, its mean over each pixel, its left and its upper neighbours, reflected at the border.
 
     The sum over two rows is clamp(i + 1 - rows_j, 0, 2); by reflection the first row and column equal the second.
     """
-    level = np.arange(1, size + 1, dtype=rows.dtype)
+    level = np.arange(1, rows.shape[1] + 1, dtype=rows.dtype)
     level[0] = 2
-    pair = level[:, None] - rows[:, None, :]
-    np.clip(pair, 0, 2, out=pair)
-    out = np.empty_like(pair)
-    np.add(pair[:, :, 1:], pair[:, :, :-1], out=out[:, :, 1:])
+    half = np.subtract(level[:, None], rows[:, None, :])
+    np.clip(half, 0, 2, out=half)
+    np.add(half[:, :, 1:], half[:, :, :-1], out=out[:, :, 1:])
     out[:, :, 0] = out[:, :, 1]
     out *= rows.dtype.type(0.25)
-    return out
