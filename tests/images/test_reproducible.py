@@ -191,3 +191,31 @@ def test_bad_parameters_are_refused(unchecked):
     ):
         with pytest.raises(ValueError, match=message):
             law()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("count", [1, 9, 5000])
+def test_symmetric_uniforms_are_the_words_of_philox(count, dtype):
+    """Row i begins at word i w of one stream, w the multiple of 4 that holds a row, also where the counter carries."""
+    seed, start = 2**100 + 17, 2**62
+    x = randomness.symmetric_uniforms(3, count, seed=seed, start=start, component=2, dtype=dtype)
+    double = dtype == torch.float64
+    blocks = -(-count // (4 if double else 8))
+    for i in range(3):
+        first = (start + i) * blocks
+        philox = np.random.Philox(
+            counter=np.array([first % 2**64, first // 2**64, 2**63 + blocks, 2], dtype=np.uint64),
+            key=np.array([seed % 2**64, seed >> 64], dtype=np.uint64),
+        )
+        words = philox.random_raw(4 * blocks).view(np.int64 if double else np.int32)[:count]
+        np.testing.assert_array_equal(x[i].numpy(), words.astype(x.numpy().dtype) / 2 ** (63 if double else 31))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_symmetric_uniforms_are_uniform(dtype):
+    x = randomness.symmetric_uniforms(100, 203, seed=3, component=2, dtype=dtype).double()
+    assert float(x.abs().max()) <= 1
+    u = ((x.flatten() + 1) / 2).sort().values
+    distance = float((u - (torch.arange(len(u)) + 0.5) / len(u)).abs().max())
+    assert distance < 1.95 / len(u) ** 0.5  # Kolmogorov's distance, exceeded with odds 1:1000
+    assert abs(float(torch.corrcoef(torch.stack([x[:50].flatten(), x[50:].flatten()]))[0, 1])) < 5 / 10_150**0.5
