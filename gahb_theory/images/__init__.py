@@ -6,7 +6,7 @@ from gahb_theory.images.contours import ClosedContours, GraphContours
 from gahb_theory.images.covariance import RegionCovariance, StationaryCovariance
 from gahb_theory.images.dataset import ImageDataset, write_dataset
 from gahb_theory.images.dead_leaves import DeadLeaves, DeadLeavesScene
-from gahb_theory.images.disks import Disks, DisksScene
+from gahb_theory.images.disks import Disks
 from gahb_theory.images.duplicates import near_duplicates
 from gahb_theory.images.ellipses import Ellipses
 from gahb_theory.images.gaussian import GaussianField, GaussianFieldScene, Texture
@@ -24,7 +24,6 @@ __all__ = [
     "DeadLeaves",
     "DeadLeavesScene",
     "Disks",
-    "DisksScene",
     "Ellipses",
     "GaussianField",
     "GaussianFieldScene",

@@ -8,11 +8,14 @@ An image class is a law p(x) one can sample, together with the truth about it: w
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["ImageClass", "ManifoldScene", "Scene", "orthonormal_rows", "two_intensities"]
+from gahb_theory.images.blocks import admit, block_length, draw_images, draw_scene
+
+__all__ = ["ImageClass", "Manifold", "ManifoldScene", "Scene", "orthonormal_rows", "two_intensities"]
 
 
 @runtime_checkable
@@ -38,19 +41,88 @@ class ImageClass(Protocol):
 
 @dataclass(frozen=True)
 class ManifoldScene:
-    """Images of a manifold of dimension k, their parameters, and the tangent space at each."""
+    """Images of a manifold, their p parameters, and the tangent space at each, of dimension k."""
 
     images: Float[Tensor, "n c h w"]
-    parameters: Float[Tensor, "n k"]
+    parameters: Float[Tensor, "n p"]
     """What they mean stands in the class."""
     tangent: Float[Tensor, "n k d"]
     """Orthonormal rows that span the derivatives of the image by its parameters."""
 
 
+class Manifold:
+    """Images painted from a few parameters: what the classes of this kind share.
+
+    A subclass has a `size` and a `dimension`, draws parameters, paints images from them, and knows the derivatives.
+    """
+
+    size: int
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of the manifold."""
+        raise NotImplementedError
+
+    @property
+    def optimal_slope(self) -> float:
+        """PSNR slope of the optimal denoiser on a manifold, at small noise."""
+        return 1.0
+
+    def sample(
+        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "n 1 size size"]:
+        """Images start .. start + n - 1, shape (n, 1, size, size)."""
+        shape = (1, self.size, self.size)
+        admit(n, shape, dtype)
+        parameters = self._parameters(n, seed, start, dtype)  # few numbers: those of all images at once
+
+        def draw(count: int, first: int) -> Tensor:
+            return self._paint(parameters[first - start : first - start + count])
+
+        return draw_images(draw, n, start, block_length(self.size**2), shape, dtype, self._threads)
+
+    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> ManifoldScene:
+        """Images with their parameters and orthonormal tangent spaces."""
+
+        def draw(count: int, first: int) -> ManifoldScene:
+            parameters = self._parameters(count, seed, first, dtype)
+            return ManifoldScene(self._paint(parameters), parameters, orthonormal_rows(self._derivatives(parameters)))
+
+        shape = (2 * self.dimension + 1, self.size, self.size)
+        return draw_scene(draw, n, start, block_length(self.size**2, self.dimension), shape, dtype)
+
+    @property
+    def _threads(self) -> int:
+        """Threads that `_paint` gains by: torch has its own."""
+        return 1
+
+    def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n p"]:
+        raise NotImplementedError
+
+    def _paint(self, parameters: Tensor) -> Tensor:
+        """Images (n, 1, size, size)."""
+        raise NotImplementedError
+
+    def _derivatives(self, parameters: Tensor) -> Tensor:
+        """Derivatives of the images by the parameters, (n, k, size, size)."""
+        raise NotImplementedError
+
+
 def orthonormal_rows(derivatives: Float[Tensor, "n k *pixels"]) -> Float[Tensor, "n k d"]:
-    """Orthonormalise the derivatives of each image by its k parameters."""
-    q, _ = torch.linalg.qr(derivatives.flatten(2).mT)
-    return q.mT.contiguous()
+    """Orthonormalise the derivatives of each image by its k parameters.
+
+    By the method of Gram and Schmidt, twice, which is enough (Giraud, Langou, Rozloznik, van den Eshof 2005), with sums
+    that round the rows of one image alike in any batch; LAPACK's do not.
+    """
+    rows = derivatives.flatten(2).numpy().copy()
+    for i in range(rows.shape[1]):
+        row = rows[:, i]
+        for _ in range(2):
+            row /= np.sqrt((row * row).sum(axis=1, keepdims=True)).clip(min=np.finfo(row.dtype).tiny)
+            for j in range(i):
+                row -= (row * rows[:, j]).sum(axis=1, keepdims=True) * rows[:, j]
+        row /= np.sqrt((row * row).sum(axis=1, keepdims=True)).clip(min=np.finfo(row.dtype).tiny)
+    return torch.from_numpy(rows)
 
 
 def two_intensities(u: Float[Tensor, "n 3"], jump: float) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:

@@ -1,21 +1,24 @@
 """Drawing many images block by block: the memory beyond the result is that of one block, which stays in the cache."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from gahb_theory import validate
 
-__all__ = ["block_length", "draw_images", "draw_scene"]
+__all__ = ["admit", "block_length", "draw_images", "draw_scene", "empty"]
 
 BLOCK_PIXELS = 2**18
 
 AnyScene = TypeVar("AnyScene")
+Step = TypeVar("Step")
 
 
 def block_length(pixels: int, cost: int = 1) -> int:
@@ -23,53 +26,9 @@ def block_length(pixels: int, cost: int = 1) -> int:
     return max(1, BLOCK_PIXELS // (pixels * cost))
 
 
-def draw_images(
-    draw: Callable[[int, int], Tensor], n: int, start: int, block: int, shape: tuple[int, ...], dtype: torch.dtype
-) -> Tensor:
-    """Images start .. start + n - 1 of shape (n, *shape), drawn by `draw(count, first)` in blocks.
-
-    Raises
-    ------
-    ValueError
-        If the images do not fit in the memory of the machine.
-    """
+def admit(n: int, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """Refuse numbers of images that are not positive, or do not fit in the memory of the machine."""
     validate.integer(n, "n", 1)
-    _fits(n, shape, dtype)
-    if n <= block:
-        return draw(n, start)
-    out = torch.empty(n, *shape, dtype=dtype)
-    for first, count in _blocks(n, block):
-        out[first : first + count] = draw(count, start + first)
-    return out
-
-
-def draw_scene(
-    draw: Callable[[int, int], AnyScene], n: int, start: int, block: int, shape: tuple[int, ...], dtype: torch.dtype
-) -> AnyScene:
-    """Scenes of images start .. start + n - 1, drawn by `draw(count, first)` in blocks and joined field by field."""
-    validate.integer(n, "n", 1)
-    _fits(n, shape, dtype)
-    if n <= block:
-        return draw(n, start)
-    return _join([draw(count, start + first) for first, count in _blocks(n, block)])
-
-
-def _blocks(n: int, block: int) -> Any:
-    steps = tqdm(range(0, n, block), desc="drawing images", unit=" blocks", delay=2, disable=None, leave=False)
-    return ((first, min(block, n - first)) for first in steps)
-
-
-def _join(parts: list[Any]) -> Any:
-    """Tensors are concatenated along the batch, dataclasses joined field by field; anything else is common to all."""
-    head = parts[0]
-    if isinstance(head, Tensor):
-        return torch.cat(parts)
-    if is_dataclass(head) and not isinstance(head, type) and getattr(head, "batched", True):
-        return type(head)(*(_join([getattr(part, f.name) for part in parts]) for f in fields(head)))
-    return head
-
-
-def _fits(n: int, shape: tuple[int, ...], dtype: torch.dtype) -> None:
     needed = n * torch.Size(shape).numel() * dtype.itemsize
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -80,3 +39,69 @@ def _fits(n: int, shape: tuple[int, ...], dtype: torch.dtype) -> None:
             f"{n:,} images of shape {tuple(shape)} need {needed / 2**30:,.0f} GiB, and this machine has "
             f"{memory / 2**30:,.0f} GiB; draw fewer at a time, or write them to disk with gahb_theory.dataset"
         )
+
+
+def draw_images(
+    draw: Callable[[int, int], Tensor],
+    n: int,
+    start: int,
+    block: int,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    threads: int = 1,
+) -> Tensor:
+    """Images start .. start + n - 1 of shape (n, *shape), drawn by `draw(count, first)` in blocks.
+
+    `threads` above 1 are for functions `draw` that run on one core and leave the interpreter free, as NumPy does.
+
+    Raises
+    ------
+    ValueError
+        If the images do not fit in the memory of the machine.
+    """
+    admit(n, shape, dtype)
+    if n <= block:
+        return draw(n, start)
+    out = empty(n, *shape, dtype=dtype)
+
+    def fill(first: int) -> None:
+        out[first : first + block] = draw(min(block, n - first), start + first)
+
+    firsts = range(0, n, block)
+    if threads == 1:
+        for first in _shown(firsts):
+            fill(first)
+    else:
+        with ThreadPoolExecutor(min(threads, len(firsts))) as pool:
+            for _ in _shown(pool.map(fill, firsts), len(firsts)):
+                pass
+    return out
+
+
+def empty(*shape: int, dtype: torch.dtype) -> Tensor:
+    """Memory as NumPy asks for it: in huge pages, whose first use costs a small part of that of ordinary ones."""
+    return torch.from_numpy(np.empty(shape, np.float64 if dtype == torch.float64 else np.float32))
+
+
+def draw_scene(
+    draw: Callable[[int, int], AnyScene], n: int, start: int, block: int, shape: tuple[int, ...], dtype: torch.dtype
+) -> AnyScene:
+    """Scenes of images start .. start + n - 1, drawn by `draw(count, first)` in blocks and joined field by field."""
+    admit(n, shape, dtype)
+    if n <= block:
+        return draw(n, start)
+    return _join([draw(min(block, n - first), start + first) for first in _shown(range(0, n, block))])
+
+
+def _shown(steps: Iterable[Step], total: int | None = None) -> Iterable[Step]:
+    return tqdm(steps, total=total, desc="drawing images", unit=" blocks", delay=2, disable=None, leave=False)
+
+
+def _join(parts: list[Any]) -> Any:
+    """Tensors are concatenated along the batch, dataclasses joined field by field; anything else is common to all."""
+    head = parts[0]
+    if isinstance(head, Tensor):
+        return torch.cat(parts)
+    if is_dataclass(head) and not isinstance(head, type) and getattr(head, "batched", True):
+        return type(head)(*(_join([getattr(part, f.name) for part in parts]) for f in fields(head)))
+    return head

@@ -10,7 +10,7 @@ region {exactly k of the contours lie above, or around} has a background of its 
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
 import torch
@@ -22,7 +22,7 @@ from gahb_theory.images.blocks import block_length, draw_images, draw_scene
 from gahb_theory.images.contours import ClosedContours, GraphContours
 from gahb_theory.images.covariance import RegionCovariance, StationaryCovariance
 from gahb_theory.images.fields import evaluate_series, gaussian_fields, lattice, power_law, series_coefficients
-from gahb_theory.images.paper_law import paper_images
+from gahb_theory.images.paper_law import paper_images, paper_sample
 from gahb_theory.images.raster import area_below, area_inside, blurred
 from gahb_theory.randomness import Component, uniforms
 
@@ -152,8 +152,18 @@ class CAlpha:
         return None
 
     @property
-    def optimal_slope(self) -> float:
-        """Asymptotic PSNR slope a / (a + 1) of the optimal denoiser, a the smaller of the two nominal regularities."""
+    def optimal_slope(self) -> float | None:
+        """Asymptotic PSNR slope a / (a + 1) of the optimal denoiser, a the smaller of the regularities the images have.
+
+        These are alpha and beta for "holder", alpha - 1/2 and beta - 1 for "paper"; None if that is not above 0.
+        """
+        lost = (0.5, 1.0) if self.convention == "paper" else (0.0, 0.0)
+        a = min(self.alpha - lost[0], self.background_regularity - lost[1])
+        return a / (a + 1) if a > 0 else None
+
+    @property
+    def nominal_slope(self) -> float:
+        """The slope a / (a + 1) of the smaller a of alpha and beta: what the paper compares with, whatever the convention."""
         a = min(self.alpha, self.background_regularity)
         return a / (a + 1)
 
@@ -162,6 +172,13 @@ class CAlpha:
     ) -> Float[Tensor, "n 1 size size"]:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         shape = (1, self.size, self.size)
+        if self.convention == "paper":
+            law = partial(paper_sample, size=self.size, alpha=self.alpha, beta=self.background_regularity, seed=seed)
+
+            def draw(count: int, first: int) -> Tensor:
+                return law(count, start=first, dtype=dtype)
+
+            return draw_images(draw, n, start, self._block, shape, dtype, threads=torch.get_num_threads())
         return draw_images(
             lambda count, first: self._draw(count, seed, first, dtype)[0], n, start, self._block, shape, dtype
         )
@@ -192,10 +209,7 @@ class CAlpha:
         """Images, contour, coverage, backgrounds, contours."""
         if self.convention == "paper":
             beta = self.background_regularity
-            contour, coverage, backgrounds = paper_images(
-                n, self.size, self.alpha, beta, seed=seed, start=start, dtype=dtype
-            )
-            return _mix(backgrounds, coverage), contour, coverage, backgrounds, None
+            return (*paper_images(n, self.size, self.alpha, beta, seed=seed, start=start, dtype=dtype), None)
         u = torch.stack([self._parameters(n, seed, start, j, dtype) for j in range(self.contours)], dim=1)
         coefficients = torch.stack([self._series(n, seed, start, j, dtype) for j in range(self.contours)], dim=1)
         render = _graphs if self.contour == "graph" else _closed

@@ -18,33 +18,24 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import orthonormal_rows, two_intensities
-from gahb_theory.images.blocks import block_length, draw_images, draw_scene
+from gahb_theory.images.base import Manifold, two_intensities
 from gahb_theory.images.raster import area_of_ellipses, ellipse_arcs, own_pixels
 from gahb_theory.randomness import Component, uniforms
 
-__all__ = ["Disks", "DisksScene"]
+__all__ = ["Disks"]
 
 
 @dataclass(frozen=True)
-class DisksScene:
-    """Disk images, their parameters and the tangent space at each."""
-
-    images: Float[Tensor, "n 1 size size"]
-    parameters: Float[Tensor, "n 5"]
-    """Centre row, centre column and radius in pixels, intensity inside, intensity outside."""
-    tangent: Float[Tensor, "n k d"]
-    """Orthonormal rows that span the derivatives of the image by its parameters; k is `Disks.dimension`."""
-
-
-@dataclass(frozen=True)
-class Disks:
+class Disks(Manifold):
     """One disk per image: centre, radius and two intensities are random.
+
+    The parameters of a scene are: row and column of the centre and radius in pixels, intensities inside and outside.
 
     Parameters
     ----------
@@ -81,31 +72,6 @@ class Disks:
     def dimension(self) -> int:
         """Dimension of the manifold: 5, or 2 for "sampled", whose images move with their intensities alone."""
         return 2 if self.edge == "sampled" else 5
-
-    @property
-    def optimal_slope(self) -> float:
-        """PSNR slope of the optimal denoiser on a manifold, at small noise."""
-        return 1.0
-
-    def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
-    ) -> Float[Tensor, "n 1 size size"]:
-        """Images start .. start + n - 1, shape (n, 1, size, size)."""
-
-        def draw(count: int, first: int) -> Tensor:
-            return self._paint(self._parameters(count, seed, first, dtype))
-
-        return draw_images(draw, n, start, 8 * block_length(self.size**2), (1, self.size, self.size), dtype)
-
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> DisksScene:
-        """Images with their parameters and orthonormal tangent spaces."""
-
-        def draw(count: int, first: int) -> DisksScene:
-            parameters = self._parameters(count, seed, first, dtype)
-            return DisksScene(self._paint(parameters), parameters, orthonormal_rows(self._derivatives(parameters)))
-
-        shape = (3 * self.dimension, self.size, self.size)
-        return draw_scene(draw, n, start, block_length(self.size**2, 2), shape, dtype)
 
     def curvature_radius(self, parameters: Float[Tensor, "n 5"]) -> Float[Tensor, " n"]:
         """Estimate of the radius of curvature of the manifold at each disk (of smooth edges only), in units of sigma.
@@ -151,10 +117,17 @@ class Disks:
         inside, outside = two_intensities(u[:, 3:], self.jump)
         return torch.stack([row, column, radius, inside, outside], dim=1)
 
+    @property
+    def _threads(self) -> int:
+        return torch.get_num_threads() if self.edge == "sampled" else 1
+
     def _paint(self, parameters: Tensor) -> Tensor:
         a, b = parameters[:, 3, None, None], parameters[:, 4, None, None]
         if self.edge == "sampled":
-            return torch.where(self._inside(parameters), a, b)[:, None]
+            images = np.empty((len(parameters), self.size, self.size), dtype=a.numpy().dtype)
+            images[:] = b.numpy()
+            np.copyto(images, a.numpy(), where=self._inside(parameters))
+            return torch.from_numpy(images)[:, None]
         return (self._shape(parameters) * (a - b)).add_(b)[:, None]
 
     def _shape(self, parameters: Tensor) -> Tensor:
@@ -162,18 +135,22 @@ class Disks:
             return area_of_ellipses(_as_ellipses(parameters), self.size)
         return torch.special.ndtr(_depth(parameters, self.size)[0] / self.edge)
 
-    def _inside(self, parameters: Tensor) -> Tensor:
-        """Pixel centres inside: in each row those at most half a chord from the centre."""
-        centre = torch.arange(self.size, dtype=parameters.dtype) + 0.5
-        chord = parameters[:, 2:3] ** 2 - (centre - parameters[:, :1]) ** 2
-        half = torch.where(chord >= 0, chord, -1.0)  # squared; a row that the disk does not meet has no centre inside
-        return (centre - parameters[:, 1:2])[:, None, :] ** 2 <= half[:, :, None]
+    def _inside(self, parameters: Tensor) -> np.ndarray:
+        """Pixel centres inside: in each row those at most half a chord from the centre, which follow one another."""
+        row, column, radius = (parameters[:, d : d + 1].numpy().astype(np.float64) for d in range(3))
+        chord = radius**2 - (np.arange(self.size) + 0.5 - row) ** 2
+        half = np.sqrt(np.where(chord >= 0, chord, 0))
+        first = np.ceil(column - half - 0.5)
+        count = np.where(chord >= 0, np.floor(column + half - 0.5) + 1 - first, 0)
+        # one comparison instead of two: without a sign, what lies before the first wraps around to large numbers
+        place = np.arange(self.size, dtype=np.uint16)
+        return place - first.astype(np.uint16)[:, :, None] < count.astype(np.uint16)[:, :, None]
 
     def _derivatives(self, parameters: Tensor) -> Tensor:
         """Derivatives of the image by its parameters, (n, k, size, size)."""
         contrast = (parameters[:, 3] - parameters[:, 4])[:, None, None]
         if self.edge == "sampled":
-            inside = self._inside(parameters).to(parameters.dtype)
+            inside = torch.from_numpy(self._inside(parameters)).to(parameters.dtype)
             return torch.stack([inside, 1 - inside], dim=1)
         shape = self._shape(parameters)
         if not isinstance(self.edge, str):

@@ -13,8 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import ManifoldScene, orthonormal_rows, two_intensities
-from gahb_theory.images.blocks import block_length, draw_images, draw_scene
+from gahb_theory.images.base import Manifold, two_intensities
 from gahb_theory.images.raster import area_of_ellipses, ellipse_arcs, own_pixels
 from gahb_theory.randomness import Component, uniforms
 
@@ -22,7 +21,7 @@ __all__ = ["Ellipses"]
 
 
 @dataclass(frozen=True)
-class Ellipses:
+class Ellipses(Manifold):
     """One ellipse per image: centre, half-axes, direction and two intensities are random.
 
     The parameters of a scene are: row and column of the centre, half-axes p > q in pixels, angle from the row axis to
@@ -55,30 +54,6 @@ class Ellipses:
     def dimension(self) -> int:
         """Dimension of the manifold."""
         return 7
-
-    @property
-    def optimal_slope(self) -> float:
-        """PSNR slope of the optimal denoiser on a manifold, at small noise."""
-        return 1.0
-
-    def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
-    ) -> Float[Tensor, "n 1 size size"]:
-        """Images start .. start + n - 1, shape (n, 1, size, size)."""
-
-        def draw(count: int, first: int) -> Tensor:
-            return self._paint(self._parameters(count, seed, first, dtype))
-
-        return draw_images(draw, n, start, block_length(self.size**2), (1, self.size, self.size), dtype)
-
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> ManifoldScene:
-        """Images with their parameters and orthonormal tangent spaces."""
-
-        def draw(count: int, first: int) -> ManifoldScene:
-            parameters = self._parameters(count, seed, first, dtype)
-            return ManifoldScene(self._paint(parameters), parameters, orthonormal_rows(self._derivatives(parameters)))
-
-        return draw_scene(draw, n, start, block_length(self.size**2, 4), (15, self.size, self.size), dtype)
 
     def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n 7"]:
         u = uniforms(n, 8, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)

@@ -14,15 +14,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import ManifoldScene, orthonormal_rows
-from gahb_theory.images.blocks import block_length, draw_images, draw_scene
+from gahb_theory.images.base import Manifold, ManifoldScene
+from gahb_theory.images.blocks import block_length, draw_scene
 from gahb_theory.randomness import Component, uniforms
 
 __all__ = ["Ray", "SineCone"]
 
 
 @dataclass(frozen=True)
-class SineCone:
+class SineCone(Manifold):
     """Sine waves of one frequency with random amplitude, uniform on (0, 1/2], and random phase.
 
     The parameters of a scene are the amplitude and the phase. Intensities lie in [-1/2, 1/2]: a constant would be one
@@ -57,36 +57,15 @@ class SineCone:
         """Dimension of the cone."""
         return 2
 
-    @property
-    def optimal_slope(self) -> float:
-        """PSNR slope of the optimal denoiser on a manifold, at small noise."""
-        return 1.0
-
-    def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
-    ) -> Float[Tensor, "n 1 size size"]:
-        """Images start .. start + n - 1, shape (n, 1, size, size)."""
-
-        def draw(count: int, first: int) -> Tensor:
-            return self._waves(self._parameters(count, seed, first, dtype))[:, :1]
-
-        return draw_images(draw, n, start, block_length(self.size**2), (1, self.size, self.size), dtype)
-
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> ManifoldScene:
-        """Images with their parameters and tangent spaces: the wave, and the wave a quarter of a period on."""
-
-        def draw(count: int, first: int) -> ManifoldScene:
-            parameters = self._parameters(count, seed, first, dtype)
-            waves = self._waves(parameters)
-            return ManifoldScene(waves[:, :1], parameters, orthonormal_rows(waves))
-
-        return draw_scene(draw, n, start, block_length(self.size**2), (5, self.size, self.size), dtype)
-
     def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n 2"]:
         u = uniforms(n, 2, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
         return torch.stack([(1 - u[:, 0]) / 2, 2 * torch.pi * u[:, 1]], dim=1)
 
-    def _waves(self, parameters: Tensor) -> Float[Tensor, "n 2 size size"]:
+    def _paint(self, parameters: Tensor) -> Tensor:
+        return self._derivatives(parameters)[:, :1]
+
+    def _derivatives(self, parameters: Tensor) -> Tensor:
+        """The wave, and the wave a quarter of a period on: a times the derivative by a, and minus that by f."""
         cell = 2 * torch.pi * (torch.arange(self.size, dtype=parameters.dtype) + 0.5) / self.size
         phase = self.frequency[0] * cell[:, None] + self.frequency[1] * cell[None, :] + parameters[:, 1, None, None]
         return parameters[:, :1, None, None] * torch.stack([phase.cos(), phase.sin()], dim=1)

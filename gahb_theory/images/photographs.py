@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.images.blocks import block_length, draw_images, draw_scene
 from gahb_theory.randomness import Component, uniforms
 
 __all__ = ["Photographs", "PhotographsScene", "centre_crop", "read_image"]
@@ -87,13 +88,34 @@ class Photographs:
         """Names of the photographs that patches are drawn from."""
         return _pyramid(self.folder, self.size, self.channels, self.split).names
 
-    def sample(self, n: int, seed: int = 0, start: int = 0) -> Float[Tensor, "n c size size"]:
-        """Patches start .. start + n - 1, shape (n, channels, size, size)."""
-        return self.scene(n, seed, start).images
+    def sample(
+        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "n c size size"]:
+        """Patches start .. start + n - 1, shape (n, channels, size, size).
 
-    def scene(self, n: int, seed: int = 0, start: int = 0) -> PhotographsScene:
+        In double precision they are the same patches: photographs hold no more than single precision does.
+        """
+        shape = (self.channels, self.size, self.size)
+
+        def draw(count: int, first: int) -> Tensor:
+            return self._draw(count, seed, first, dtype).images
+
+        return draw_images(draw, n, start, block_length(self.size**2, 2 * self.channels), shape, dtype)
+
+    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> PhotographsScene:
         """Patches together with the photograph and the scale each comes from."""
-        validate.integer(n, "n", 1)
+        shape = (self.channels, self.size, self.size)
+
+        def draw(count: int, first: int) -> PhotographsScene:
+            return self._draw(count, seed, first, dtype)
+
+        return draw_scene(draw, n, start, block_length(self.size**2, 2 * self.channels), shape, dtype)
+
+    def _draw(self, n: int, seed: int, start: int, dtype: torch.dtype) -> PhotographsScene:
+        if dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                f"dtype must be torch.float32 or torch.float64, got {dtype}; convert the images afterwards"
+            )
         planes = _pyramid(self.folder, self.size, self.channels, self.split)
         u = uniforms(n, 4, seed=seed, start=start, component=Component.PARAMETERS, dtype=torch.float64)
         plane = torch.searchsorted(planes.cumulative, u[:, 0].contiguous(), right=True).clamp(
@@ -106,7 +128,7 @@ class Photographs:
         mirrored = torch.where(u[:, 3, None] < 0.5, span, span.flip(0))
         corner = planes.offset[plane] + row * width + column
         index = corner[:, None, None] + span[None, :, None] * width[:, None, None] + mirrored[:, None, :]
-        images = planes.pixels[:, index].transpose(0, 1).contiguous()
+        images = planes.pixels[:, index].transpose(0, 1).to(dtype).contiguous()
         return PhotographsScene(images, planes.photograph[plane], planes.scale[plane])
 
 

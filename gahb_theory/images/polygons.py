@@ -13,8 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import ManifoldScene, orthonormal_rows, two_intensities
-from gahb_theory.images.blocks import block_length, draw_images, draw_scene
+from gahb_theory.images.base import Manifold, two_intensities
 from gahb_theory.images.raster import area_inside, own_pixels, polygon_pieces, subdivided
 from gahb_theory.randomness import Component, uniforms
 
@@ -22,7 +21,7 @@ __all__ = ["Polygons"]
 
 
 @dataclass(frozen=True)
-class Polygons:
+class Polygons(Manifold):
     """One convex polygon per image: its corners and two intensities are random.
 
     The parameters of a scene are the rows and columns of the corners in pixels, (row, column) after (row, column), then
@@ -58,31 +57,6 @@ class Polygons:
     def dimension(self) -> int:
         """Dimension of the manifold: two coordinates for each corner, and two intensities."""
         return 2 * self.corners + 2
-
-    @property
-    def optimal_slope(self) -> float:
-        """PSNR slope of the optimal denoiser on a manifold, at small noise."""
-        return 1.0
-
-    def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
-    ) -> Float[Tensor, "n 1 size size"]:
-        """Images start .. start + n - 1, shape (n, 1, size, size)."""
-
-        def draw(count: int, first: int) -> Tensor:
-            return self._paint(self._parameters(count, seed, first, dtype))
-
-        return draw_images(draw, n, start, block_length(self.size**2), (1, self.size, self.size), dtype)
-
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> ManifoldScene:
-        """Images with their parameters and orthonormal tangent spaces."""
-
-        def draw(count: int, first: int) -> ManifoldScene:
-            parameters = self._parameters(count, seed, first, dtype)
-            return ManifoldScene(self._paint(parameters), parameters, orthonormal_rows(self._derivatives(parameters)))
-
-        shape = (2 * self.dimension + 1, self.size, self.size)
-        return draw_scene(draw, n, start, block_length(self.size**2, self.corners), shape, dtype)
 
     def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n p"]:
         k = self.corners

@@ -4,7 +4,9 @@ The optimal denoiser is equivariant to a permutation Pi, f_Pi(y) = Pi f(Pi^T y),
 whose inductive bias is geometric does worse.
 """
 
+import inspect
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -77,11 +79,23 @@ class Shuffled:
         order = torch.argsort(self.permutation(x.shape[2] * x.shape[3])).to(x.device)
         return x.flatten(2)[:, :, order].reshape(x.shape)
 
-    def sample(self, n: int, seed: int = 0, start: int = 0) -> Float[Tensor, "n c h w"]:
-        """Shuffled images start .. start + n - 1."""
-        return self.shuffle(self.image_class.sample(n, seed, start))
+    def sample(
+        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype | None = None
+    ) -> Float[Tensor, "n c h w"]:
+        """Shuffled images start .. start + n - 1; a `dtype` is asked of the class before, which must know it."""
+        return self.shuffle(self._originals(n, seed, start, dtype))
 
-    def scene(self, n: int, seed: int = 0, start: int = 0) -> ShuffledScene:
+    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype | None = None) -> ShuffledScene:
         """Shuffled images together with the originals."""
-        originals = self.image_class.sample(n, seed, start)
+        originals = self._originals(n, seed, start, dtype)
         return ShuffledScene(self.shuffle(originals), originals)
+
+    def _originals(self, n: int, seed: int, start: int, dtype: torch.dtype | None) -> Tensor:
+        if dtype is None:
+            return self.image_class.sample(n, seed, start)
+        sample: Any = self.image_class.sample
+        if "dtype" not in inspect.signature(sample).parameters:
+            raise TypeError(
+                f"{type(self.image_class).__name__}.sample takes no dtype: leave it out, and convert the images"
+            )
+        return sample(n, seed, start, dtype=dtype)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-__all__ = ["filtered", "forward_real", "inverse_corner", "inverse_real"]
+__all__ = ["filtered_pairs", "forward_real", "inverse_corner", "inverse_real"]
 
 
 def forward_real(x: Float[Tensor, "n p"]) -> Complex[Tensor, "n q"]:
@@ -30,11 +30,17 @@ def inverse_corner(spectrum: Complex[Tensor, "n s s"], size: int) -> Complex[Ten
     return torch.from_numpy(fft.ifft(columns, axis=1, norm="forward")[:, :size])
 
 
-def filtered(x: Float[Tensor, "*n h w"], gain: Float[Tensor, "h v"]) -> Float[Tensor, "*n h w"]:
-    """Multiply the spectra of images by real gains, v = w / 2 + 1."""
-    fft, shape = _fft(), x.shape[-2:]
-    spectrum = torch.from_numpy(fft.rfft2(x.numpy())).mul_(gain)
-    return torch.from_numpy(fft.irfft2(spectrum.numpy(), s=tuple(shape), overwrite_x=True))
+def filtered_pairs(x: Float[Tensor, "n s s 2"], gain: Float[Tensor, "s s2"]) -> Float[Tensor, "n s s 2"]:
+    """Filter pairs of images by real and even gains, each given twice in a row.
+
+    The images of a pair are taken as real and imaginary part; `x` is overwritten.
+    """
+    fft = _fft()
+    spectrum = fft.fft2(torch.view_as_complex(x).numpy(), axes=(1, 2), overwrite_x=True)
+    parts = spectrum.view(spectrum.real.dtype)  # real and imaginary part after one another
+    parts *= gain.numpy()
+    both = fft.ifft2(spectrum, axes=(1, 2), norm="forward", overwrite_x=True)
+    return torch.view_as_real(torch.from_numpy(both))
 
 
 def _fft() -> Any:

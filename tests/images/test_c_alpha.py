@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gahb_theory.images import CAlpha
 from gahb_theory.images.c_alpha import BACKGROUND_STD, CONTOUR_STD
 from gahb_theory.images.fields import gaussian_fields
-from gahb_theory.randomness import Component, uniforms
+from gahb_theory.randomness import Component, symmetric_uniforms, uniforms
 
 DOUBLE = torch.float64
 CONVENTIONS = pytest.mark.parametrize("convention", ["holder", "paper"])
@@ -24,12 +24,11 @@ def published(alpha, beta, size, index, seed):
     """
 
     def drawn(count, component):
-        u = uniforms(1, count, seed=seed, start=index, component=component, dtype=DOUBLE)
-        return u[0].numpy()
+        return symmetric_uniforms(1, count, seed=seed, start=index, component=component, dtype=DOUBLE)[0].numpy()
 
     frequency = np.abs(np.round(np.fft.fftfreq(size) * size))
     frequency[0] = 1.0  # the gain of the mean is that of frequency 1
-    white = 2 * drawn(size, Component.CONTOUR) - 1
+    white = drawn(size, Component.CONTOUR)
     contour = np.real(np.fft.ifft(np.fft.fft(white) * frequency**-alpha))
     mask = np.ones((size, size))
     rows = []
@@ -43,13 +42,13 @@ def published(alpha, beta, size, index, seed):
         for j in range(size):
             blurred[i, j] = padded[i : i + 2, j : j + 2].mean()
 
-    noise = 2 * drawn(2 * size * size, Component.FIELDS) - 1
+    noise = drawn(2 * size * size, Component.FIELDS)
     full = np.round(np.fft.fftfreq(size) * size)
     radius = np.sqrt(full[:, None] ** 2 + full[None, :] ** 2)
     radius[0, 0] = 1.0
-    u0, u1, coin = drawn(3, Component.PARAMETERS)
+    u0, u1, coin = (drawn(3, Component.PARAMETERS) + 1) / 2
     fields = []
-    for which, white in enumerate(noise.reshape(2, size, size)):
+    for which, white in enumerate(np.moveaxis(noise.reshape(size, size, 2), 2, 0)):
         field = np.real(np.fft.ifft2(np.fft.fft2(white) * radius**-beta))
         unit = (field - field.min()) / (field.max() - field.min())
         bright = which == (1 if coin >= 0.5 else 0)
@@ -246,7 +245,13 @@ def test_what_theory_says():
     assert CAlpha(2.0).optimal_slope == pytest.approx(2 / 3)
     assert CAlpha(1.0).optimal_slope == pytest.approx(1 / 2)
     assert CAlpha(4.0, beta=1.0).optimal_slope == CAlpha(1.0, beta=4.0).optimal_slope == pytest.approx(1 / 2)
-    assert CAlpha(5.0, convention="paper").optimal_slope == pytest.approx(5 / 6)
+    assert CAlpha(3.0, beta=2.0).nominal_slope == CAlpha(3.0, beta=2.0).optimal_slope == pytest.approx(2 / 3)
+    for alpha, beta, slope in ((5.0, 5.0, 4 / 5), (2.0, 2.0, 1 / 2), (1.0, 3.0, 1 / 3), (2.0, 4.0, 3 / 5)):
+        law = CAlpha(alpha, beta, convention="paper")  # a = min(alpha - 1/2, beta - 1)
+        assert law.optimal_slope == pytest.approx(slope)
+        assert law.nominal_slope == pytest.approx(min(alpha, beta) / (min(alpha, beta) + 1))
+    assert CAlpha(1.0, convention="paper").optimal_slope is None
+    assert CAlpha(0.5, 3.0, convention="paper").optimal_slope is None
     assert CAlpha().dimension is None
     assert CAlpha(3.0).background_regularity == 3.0
     assert CAlpha(3.0, beta=0.5).background_regularity == 0.5

@@ -132,3 +132,13 @@ def test_bad_parameters_are_refused(unchecked):
             Disks(jump=jump)
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         Disks().sample(0)
+
+
+@pytest.mark.parametrize("size", [16, 33, 300])
+def test_sampled_disks_hold_the_pixel_centres_inside(size):
+    """Pixel by pixel; in double precision no centre lies on a contour."""
+    scene = Disks(size=size, edge="sampled").scene(20, seed=8, dtype=DOUBLE)
+    centre = torch.arange(size, dtype=DOUBLE) + 0.5
+    row, column, radius, a, b = scene.parameters.mT[:, :, None, None]
+    inside = (centre[:, None] - row) ** 2 + (centre - column) ** 2 <= radius**2
+    assert torch.equal(scene.images[:, 0], torch.where(inside, a, b))

@@ -140,6 +140,26 @@ def test_patches_are_functions_of_seed_and_index():
     assert not Photographs(size=17).sample(1).is_inference()
 
 
+def test_double_precision_holds_the_same_patches():
+    law = Photographs(size=16, channels=3)
+    single, double = law.scene(5, seed=1), law.scene(5, seed=1, dtype=torch.float64)
+    assert double.images.dtype == torch.float64
+    assert torch.equal(double.images, single.images.double())
+    assert torch.equal(law.sample(5, seed=1, dtype=torch.float64), double.images)
+    with pytest.raises(ValueError, match=r"dtype must be torch.float32 or torch.float64, got torch.float16"):
+        law.sample(1, dtype=torch.float16)
+
+
+def test_blocks_and_memory(monkeypatch):
+    law = Photographs(size=16)
+    whole = law.scene(9, seed=2, start=3)
+    monkeypatch.setattr("gahb_theory.images.blocks.BLOCK_PIXELS", 1)
+    assert all(torch.equal(value, vars(whole)[name]) for name, value in vars(law.scene(9, seed=2, start=3)).items())
+    assert torch.equal(law.sample(9, seed=2, start=3), whole.images)
+    with pytest.raises(ValueError, match="draw fewer at a time"):
+        law.sample(10**12)
+
+
 def test_a_folder_of_every_kind(tmp_path):
     """Grey, colour, alpha, 16 bits, palette, bilevel, JPEG, in sub-folders: each is what it should be at scale 1."""
     grey, colour = noise(20, 20, seed=1), noise(20, 20, 3, seed=2)

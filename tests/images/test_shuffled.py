@@ -76,3 +76,19 @@ def test_bad_parameters_are_refused(unchecked):
     for seed in (-1, 2**128):
         with pytest.raises(ValueError, match="seed must be between 0 and"):
             Shuffled(Disks(), seed=seed)
+
+
+def test_the_dtype_is_that_of_the_class_before():
+    law = Shuffled(CAlpha(2.0, size=16), seed=1)
+    assert law.sample(2).dtype == torch.float32
+    scene = law.scene(2, dtype=torch.float64)
+    assert torch.equal(scene.originals, CAlpha(2.0, size=16).sample(2, dtype=torch.float64))
+    assert torch.equal(law.sample(2, dtype=torch.float64), scene.images)
+
+    class Bare:
+        def sample(self, n, seed=0, start=0):
+            return torch.zeros(n, 1, 2, 2)
+
+    assert Shuffled(Bare()).sample(2).shape == (2, 1, 2, 2)
+    with pytest.raises(TypeError, match=r"Bare\.sample takes no dtype: leave it out"):
+        Shuffled(Bare()).sample(2, dtype=torch.float64)

@@ -22,8 +22,6 @@ MANIFOLDS = {
 
 def painted(law, parameters):
     """Images at given parameters."""
-    if isinstance(law, gt.SineCone):
-        return law._waves(parameters)[:, :1]
     if isinstance(law, gt.Ray):
         return parameters[:, :, None, None] * law.image.to(parameters)
     return law._paint(parameters)
