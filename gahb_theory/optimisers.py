@@ -65,6 +65,18 @@ class Muon(torch.optim.Optimizer):
         The spectral norm of a step, for kernels of no more rows than columns.
     momentum
         The factor mu.
+
+    References
+    ----------
+    K. Jordan et al., Muon: an optimizer for hidden layers in neural networks, 2024. J. Bernstein and L. Newhouse, Old
+    optimizer, new norm: an anthology, 2024.
+
+    Examples
+    --------
+    >>> kernel = torch.nn.Parameter(torch.zeros(8, 8, 3, 3))
+    >>> optimiser = Muon([kernel], lr=0.1)
+    >>> kernel.square().sum().backward()
+    >>> optimiser.step()
     """
 
     def __init__(self, kernels: Iterable[Tensor], lr: float = 0.02, momentum: float = 0.95) -> None:
