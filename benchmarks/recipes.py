@@ -90,7 +90,7 @@ def tables(rows: list[dict[str, str]]) -> str:
     for row in rows:
         key = (row["class"], row["recipe"], int(row["images"]))
         found.setdefault(key, {}).setdefault(int(row["seed"]), []).append(float(row["psnr"]))
-    noisy = -20 * np.log10(np.array(SIGMAS))
+    noisy = 20 * np.log10(1 / np.array(SIGMAS))
     out = []
     for name in ("c_alpha", "photographs"):
         got = {label: found.get((name, label, IMAGES), {}) for label in COMPARED}

@@ -105,6 +105,70 @@ def test_weight_of_the_loss(small, monkeypatch):
     assert not torch.equal(a.encoder[0][0].weight, f.encoder[0][0].weight)
 
 
+def test_equal_input_scale_makes_training_independent_of_how_loud_the_batch_is():
+    """Images and noise 8 times as loud (exact in floating point) give the same network, for a loss divided by 64."""
+    level = {"images_seen": 64, "batch_size": 16, "sigma_law": "uniform", "weight_power": 0.0, "gradient_limit": None}
+    x = gt.Disks(size=16).sample(32, seed=0)
+    f = gt.UNet(8, 1)
+    quiet = train(f, x, sigma_min=0.5, sigma_max=0.5 + 1e-9, **level)
+    loud = train(f, 8 * x, sigma_min=4.0, sigma_max=4.0 + 8e-9, **level)
+    unlike = train(f, 8 * x, sigma_min=4.0, sigma_max=4.0 + 8e-9, input_scale="unit", **level)
+    y = gt.add_noise(x, 0.5)
+    with torch.no_grad():
+        moved = float((quiet(y, 0.5) - f.eval()(y, 0.5)).norm())
+        assert float((quiet(y, 0.5) - loud(y, 0.5)).norm()) < 1e-2 * moved, "up to the 1e-6 beside each variance"
+        assert float((quiet(y, 0.5) - unlike(y, 0.5)).norm()) > 0.02 * moved
+
+
+def test_only_homogeneous_networks_are_scaled():
+    y = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    scale = training._input_scale(gt.UNet(4, 1), 5 * y, Recipe())
+    torch.testing.assert_close(scale.flatten(), 5 * y.flatten(1).std(1, correction=0), rtol=1e-4, atol=0)
+    one = torch.ones(3, 1, 1, 1)
+    assert torch.equal(training._input_scale(gt.UNet(4, 1), y, Recipe.published()), one)
+    assert torch.equal(training._input_scale(gt.DnCNN(4, 4), y, Recipe()), one)
+
+
+def test_frozen_normalisation_in_the_last_part(small):
+    """With a frozen part of 1 the running deviations stay; with none they are those of the last batches."""
+    f, X = small
+    frozen = train(f, X, images_seen=160, batch_size=16, frozen_part=1.0)
+    free = train(f, X, images_seen=160, batch_size=16, frozen_part=0.0)
+    before = [b for n, b in f.named_buffers() if n.endswith("running_sd")]
+    assert all(torch.equal(a, b) for a, b in zip(frozen.buffers(), before, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(free.buffers(), before, strict=True))
+
+
+def test_a_long_gradient_is_shortened_and_a_usual_one_left():
+    model = gt.LinearConvolution(kernel=1, image_channels=1)
+    typical, recipe = torch.zeros(()), Recipe(gradient_limit=10.0)
+
+    def limited(length):
+        model.weight.grad = torch.full((1, 1, 1, 1), length)
+        assert float(training._limit_gradient(model, typical, recipe)) == pytest.approx(length, rel=1e-6)
+        return float(model.weight.grad.norm())
+
+    assert limited(2.0) == pytest.approx(2.0) == float(typical), "the first gradient is the usual one"
+    assert limited(19.0) == pytest.approx(19.0)
+    usual = 2.0 + 0.02 * 17.0
+    assert float(typical) == pytest.approx(usual)
+    assert limited(1000.0) == pytest.approx(10 * usual, rel=1e-5)
+    assert float(typical) == pytest.approx(usual * (1 + 0.02 * 9)), "an outlier moves the mean by its shortened length"
+    model.weight.grad = torch.full((1, 1, 1, 1), 1e6)
+    training._limit_gradient(model, typical, Recipe(gradient_limit=None))
+    assert float(model.weight.grad) == 1e6
+
+
+def test_published_recipe_has_the_law_and_loss_of_the_paper():
+    recipe = Recipe.published()
+    u = torch.linspace(0, 1, 11, dtype=torch.float64)
+    torch.testing.assert_close(recipe.draw_sigma(u), u**2)
+    assert torch.equal(recipe.weight(u), torch.ones(11, dtype=torch.float64))
+    assert recipe.learning_rate == 1e-3
+    assert len(training._optimisers(gt.UNet(8, 1), recipe)) == 1
+    assert len(training._optimisers(gt.UNet(8, 1), Recipe())) == 2
+
+
 def test_run_directory(small, tmp_path):
     f, X = small
     g = train(f, X, images_seen=320, batch_size=16, run=tmp_path / "run")
@@ -134,7 +198,7 @@ SCRIPT = """
     from gahb_theory import training
     torch.set_num_threads(1)
     training.SECONDS_BETWEEN_CHECKPOINTS = 0.2
-    gt.train(gt.UNet(channels=4, blocks=1), gt.CAlpha(size=16), images_seen=8000, batch_size=16, run=sys.argv[1])
+    gt.train(gt.UNet(channels=8, blocks=1), gt.CAlpha(size=16), images_seen=4800, batch_size=16, run=sys.argv[1])
 """
 
 
@@ -175,7 +239,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bits(number, script, unint
     if number == signal.SIGTERM:
         assert code == 143
     seen = json.loads((run / "log.jsonl").read_text().splitlines()[-1])["images_seen"]
-    assert seen < 8000, "the run was to be stopped before its end"
+    assert seen < 4800, "the run was to be stopped before its end"
     subprocess.run([sys.executable, script, run], check=True)
     assert_same(weights(gt.load_denoiser(run)), uninterrupted)
     counts = [json.loads(line)["images_seen"] for line in (run / "log.jsonl").read_text().splitlines()]
@@ -189,7 +253,7 @@ def test_two_processes(tmp_path):
         import os, sys, torch
         import gahb_theory as gt
         torch.set_num_threads(1)
-        f = gt.train(gt.UNet(channels=4, blocks=1), gt.Disks(size=16), images_seen=640, batch_size=16, run=sys.argv[1])
+        f = gt.train(gt.UNet(channels=8, blocks=1), gt.Disks(size=16), images_seen=640, batch_size=16, run=sys.argv[1])
         torch.save(f.state_dict(), sys.argv[1] + "-" + os.environ["RANK"] + ".pt")
     """
     path, run = tmp_path / "two.py", tmp_path / "run"
@@ -199,7 +263,7 @@ def test_two_processes(tmp_path):
     first, second = (torch.load(f"{run}-{rank}.pt", weights_only=True) for rank in (0, 1))
     assert_same(first, second)
     assert_same(weights(gt.load_denoiser(run)), first)
-    alone = train(gt.UNet(channels=4, blocks=1), gt.Disks(size=16), images_seen=640, batch_size=16)
+    alone = train(gt.UNet(channels=8, blocks=1), gt.Disks(size=16), images_seen=640, batch_size=16)
     x = gt.Disks(size=16).sample(32, seed=7)
     y = gt.add_noise(x, 0.2)
     with torch.no_grad():
@@ -219,6 +283,22 @@ def test_the_loss_that_is_not_finite_stops_the_run(small, tmp_path):
     with pytest.raises(FloatingPointError, match="not finite"):
         train(f, Broken(), images_seen=64, batch_size=16, run=tmp_path / "run")
     assert not (tmp_path / "run" / "state.safetensors").exists(), "a bad state is never saved"
+
+
+def test_a_loss_that_is_not_finite_leaves_the_last_good_checkpoint(small, tmp_path, monkeypatch):
+    f, _ = small
+
+    class Breaks:
+        def sample(self, n, seed=0, start=0):
+            x = gt.Disks(size=16).sample(n, seed=seed, start=start)
+            return x * float("nan") if start >= 48 else x
+
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    with pytest.raises(FloatingPointError, match="last checkpoint is good"):
+        train(f, Breaks(), images_seen=160, batch_size=16, run=tmp_path / "run")
+    kept = gt.load_denoiser(tmp_path / "run")
+    assert all(bool(torch.isfinite(p).all()) for p in kept.parameters())
+    assert json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[-1])["images_seen"] == 48
 
 
 @pytest.mark.parametrize(
