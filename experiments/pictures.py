@@ -246,7 +246,7 @@ def _rows_of_atoms(atoms: Mapping[str, np.ndarray], clean: np.ndarray, columns: 
         figure, axes = plots._new(0.85 * (columns + 1), 0.95 * len(atoms), len(atoms), columns + 1)
         axes = axes.reshape(len(atoms), columns + 1)
         for row, (name, images) in enumerate(atoms.items()):
-            plots.image(clean, axes[row, 0], name)
+            plots.image(clean - min(0.0, float(clean.min())), axes[row, 0], name)
             axes[row, 0].title.set_fontsize(7)
             for k in range(columns):
                 axes[row, k + 1].set_axis_off()
