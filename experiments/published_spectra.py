@@ -158,7 +158,7 @@ def draw() -> None:
     axes[1].legend(title="$255\\,\\sigma$")
     save(figure, "published_spectra.png")
 
-    figure = Figure(figsize=(11.0, 3.6), layout="constrained")
+    figure = Figure(figsize=(12.0, 2.5), layout="constrained")
     axes = figure.subplots(2, 3 + len(SHOWN))
     for row, name in zip(axes, NETWORKS, strict=True):
         stem = f"{name}/{SHOWN_SIGMA}"
@@ -170,16 +170,16 @@ def draw() -> None:
             plots.signed_image(atom[None], ax, f"$e_{{{k + 1}}}$")
     save(figure, "published_eigenvectors.png")
 
-    figure = Figure(figsize=(7.4, 3.2), layout="constrained")
+    figure = Figure(figsize=(8.0, 2.7), layout="constrained")
     axes = figure.subplots(1, 2, sharex=True, sharey=True)
     for ax, (name, (_, title)) in zip(axes, NETWORKS.items(), strict=True):
         real, imaginary = pictures[f"{name}/{SHOWN_SIGMA}/complex"].T
         twisted = imaginary != 0
         ax.plot(real[twisted], imaginary[twisted], ".", ms=2.5, color=plots.VERMILION, label="complex")
         ax.plot(real[~twisted], imaginary[~twisted], ".", ms=2.5, color=plots.BLUE, label="real")
-        ax.set(title=title, xlabel="real part", aspect="equal")
+        ax.set(title=title, xlabel="real part")
     axes[0].set_ylabel("imaginary part")
-    axes[1].legend()
+    axes[0].legend(loc="upper right", markerscale=2)
     save(figure, "published_complex.png")
 
 
@@ -188,7 +188,7 @@ def save(figure: Any, name: str) -> None:
     import io
 
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
+    figure.savefig(buffer, format="png", dpi=100)
     runs.write_bytes(IMAGES / name, buffer.getvalue())
 
 
