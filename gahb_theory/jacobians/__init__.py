@@ -1,7 +1,7 @@
 """The Jacobian of a denoiser: an operator, its engines, and what is read from it.
 
-`operator` holds the contract. Three engines make the products: `frozen` with `recording`, `rules`, `maps` and
-`windows` for networks that can be recorded as linear maps, `autograd` for whatever torch can differentiate,
+`operator` holds the contract. Three engines make the products: `frozen` with `recording`, `rules`, `maps`, `windows`
+and `meeting` for networks that can be recorded as linear maps, `autograd` for whatever torch can differentiate,
 `differences` for black boxes; `engines` chooses. `spectra` and `decompositions` hold the decompositions, `krylov` the
 iteration they use where J is not formed, `singular` the result of `svd`. `path`, `dimension` and `posterior` read the
 spectra.

@@ -107,7 +107,7 @@ def jacobian(
         one = point.shape[-2] * point.shape[-1] > LARGE or chunk == 1
         products = AutogradProducts(f, point, level, probes=1 if one else 2)
         try:
-            frozen = _frozen(f, point, level, products)
+            frozen = _frozen(f, point, level, products, budget)
         except UnknownOperation as reason:
             fitting = _within(default_chunk(point), products.bytes_per_direction, budget)
             name = f"autograd ({reason})"
@@ -116,9 +116,9 @@ def jacobian(
     return Jacobian(frozen, point, products.output, chunk=chunk or fitting, engine="frozen")
 
 
-def _frozen(f: Denoiser, y: Tensor, sigma: float, autograd: AutogradProducts) -> FrozenProducts:
+def _frozen(f: Denoiser, y: Tensor, sigma: float, autograd: AutogradProducts, budget: float) -> FrozenProducts:
     """The frozen engine, if it can be made and agrees with automatic differentiation."""
-    frozen = FrozenProducts(record(f, y, sigma), y.element_size(), autograd.check_unchanged)
+    frozen = FrozenProducts(record(f, y, sigma), y.element_size(), autograd.check_unchanged, budget=budget)
     u, expected = autograd.probe
     if u.ndim != 4:
         raise UnknownOperation("the output is no image")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gahb_theory.jacobians.maps import Scale, Window
-from gahb_theory.jacobians.recording import Recording
+from gahb_theory.jacobians.recording import Recording, Step
 
 __all__ = ["FrozenProducts"]
 
@@ -30,6 +30,8 @@ class FrozenProducts:
         Bytes of a number.
     check
         Called before each product; raises if the recording is no longer valid.
+    budget
+        Working memory in bytes.
 
     Attributes
     ----------
@@ -37,8 +39,15 @@ class FrozenProducts:
         Memory of one direction on its way through the network.
     """
 
-    def __init__(self, recording: Recording, element_size: int, check: Callable[[], None] = lambda: None) -> None:
-        self._check = check
+    def __init__(
+        self,
+        recording: Recording,
+        element_size: int,
+        check: Callable[[], None] = lambda: None,
+        *,
+        budget: float = 1e9,
+    ) -> None:
+        self._check, self.budget = check, budget
         self._steps, self._output = recording.steps, recording.output
         self._shapes = recording.shapes
         self._last_use = {i: step.output for step in self._steps for i in step.inputs}
@@ -82,13 +91,23 @@ class FrozenProducts:
 
     def pull_window(self, u: Tensor, window: Window) -> tuple[Tensor, Window]:
         """J^T u for `u` that lives on a window of the output, on the window of the input where it does not vanish."""
+        gradients, windows = self._pull(u, window, None)
+        return gradients[0], windows[0]
+
+    def pull_to(self, u: Tensor, window: Window, held: int) -> tuple[Tensor, Window, Tensor | None, Window]:
+        """As `pull_window`, but back to the value `held`; also what reaches the input around it, or None."""
+        gradients, windows = self._pull(u, window, held)
+        return gradients[held], windows[held], gradients.get(0), windows.get(0, ((0, 0), (0, 0)))
+
+    def _pull(self, u: Tensor, window: Window, held: int | None) -> tuple[dict[int, Tensor], dict[int, Window]]:
+        """The cotangents at the input and at `held`, behind which nothing is computed, and the windows of all values."""
         self._check()
-        windows = self.windows(window)
+        windows = self.windows(window, held)
         gradients = {self._output: u.contiguous(memory_format=torch.channels_last)}
         owned: set[int] = set()
         with torch.no_grad():
             for step in reversed(self._steps):
-                g = gradients.pop(step.output, None)
+                g = gradients.pop(step.output, None) if step.output != held else None
                 if g is None:
                     continue
                 at = windows[step.output]
@@ -98,25 +117,31 @@ class FrozenProducts:
                     parts = step.map.pull(g, at)
                 for i, part, reached in zip(step.inputs, parts, step.map.reach(at), strict=True):
                     self._add(gradients, owned, i, part, reached, windows[i], fresh=step.map.fresh)
-        return gradients[0], windows[0]
+        return gradients, windows
 
-    def windows(self, window: Window) -> dict[int, Window]:
-        """For each value the window on which a window of the output depends."""
+    def windows(self, window: Window, held: int | None = None) -> dict[int, Window]:
+        """For each value the window on which a window of the output depends, not looking behind the value `held`."""
         found = {self._output: window}
         for step in reversed(self._steps):
-            if step.output in found:
+            if step.output in found and step.output != held:
                 for i, reached in zip(step.inputs, step.map.reach(found[step.output]), strict=True):
                     found[i] = _union(found[i], reached) if i in found else reached
         return found
 
-    def work(self, window: Window) -> int:
-        """Operations of `pull_window` for one direction."""
-        windows = self.windows(window)
-        return sum(step.map.work(windows[step.output]) for step in self._steps if step.output in windows)
+    def work(self, window: Window, held: int | None = None) -> int:
+        """Operations of `pull_window` for one direction, or of `pull_to`."""
+        windows = self.windows(window, held)
+        steps = (step for step in self._steps if step.output in windows and step.output != held)
+        return sum(step.map.work(windows[step.output]) for step in steps)
 
     def reached(self, window: Window) -> Window:
         """The window of the input on which a window of the output depends."""
         return self.windows(window)[0]
+
+    @property
+    def recorded(self) -> tuple[Step, ...]:
+        """The linear maps and what they connect."""
+        return self._steps
 
     @property
     def steps(self) -> int:

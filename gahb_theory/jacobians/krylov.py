@@ -87,9 +87,9 @@ class _Basis:
         """Orthonormal directions outside the basis that span `block`, as far as it reaches outside."""
         columns: list[Tensor] = []
         for column in block.mT:
-            space = torch.cat([self.vectors, *(c[:, None] for c in columns)], dim=1)
+            space = torch.cat([self.vectors, *(c[:, None] for c in columns)], dim=1) if columns else self.vectors
             x, size = column, float(column.norm())
-            for _ in range(3):
+            for _ in range(2):  # twice is enough (Parlett 1980, section 6.9)
                 x = x - space @ (space.mT @ x)
             while float(x.norm()) <= 1e-10 * size or size == 0:
                 self.random += 1

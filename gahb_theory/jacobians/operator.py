@@ -12,7 +12,7 @@ equations 6 and 9). Neither property holds to the letter for a trained network, 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -21,18 +21,12 @@ from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis
-from gahb_theory.jacobians.blocks import (
-    lacks_memory,
-    on_columns,
-    scipy_operator,
-    sparse_rows,
-    whole_rows,
-    window_columns,
-)
+from gahb_theory.jacobians.blocks import lacks_memory, on_columns, scipy_operator, window_columns
 from gahb_theory.jacobians.maps import Window
 from gahb_theory.jacobians.nonnormal import Polar, Schur, Spectrum
+from gahb_theory.jacobians.rows import all_rows_sparse, row_groups
 from gahb_theory.jacobians.singular import SVD
-from gahb_theory.jacobians.windows import WindowedProducts, block_side, row_blocks, row_entries
+from gahb_theory.jacobians.windows import WindowedProducts
 
 __all__ = ["Jacobian", "Products"]
 
@@ -68,7 +62,8 @@ class Jacobian:
     output
         f(y), shape (1, ...).
     chunk
-        Number of directions in one call of the engine; halved where memory does not suffice.
+        Number of directions in one call of the engine, more where they live on a part of the image; halved where memory
+        does not suffice.
     engine
         Name of the engine, and why it was chosen.
 
@@ -103,6 +98,7 @@ class Jacobian:
         self._products: Products | None = products
         self._matrix: Tensor | None = None
         self._version = 0
+        self._both_ends = True
 
     def __repr__(self) -> str:
         return f"Jacobian(shape={self.shape}, dtype={self.dtype}, device={str(self.device)!r}, chunk={self.chunk})"
@@ -170,12 +166,10 @@ class Jacobian:
             from scipy.sparse import csr_array
 
             return csr_array(self.matrix().cpu().numpy())
-        shape = cast(tuple[int, int, int], self.output_shape)
 
         def fill() -> Any:
-            side = block_side(engine, shape, self.chunk, self.device)
-            entries = row_entries(engine, shape, side, self._y)
-            return sparse_rows(self._blocks(torch.arange(self.shape[0])), entries, self.shape, self._y)
+            groups, both = self._blocks(torch.arange(self.shape[0])), self._both_ends
+            return all_rows_sparse(engine, groups, self.output_shape, self.chunk, self._y, both_ends=both)
 
         return self._halving(fill)
 
@@ -290,13 +284,9 @@ class Jacobian:
         bar = tqdm(total=len(indices), desc="Jacobian", unit="row", delay=2, leave=False, disable=None)
         indices = indices.to(self.device)
         with bar as progress:
-            engine: Any = self._products
-            if isinstance(engine, WindowedProducts):
-                shape = cast(tuple[int, int, int], self.output_shape)
-                side = block_side(engine, shape, self.chunk, self.device)
-                groups = row_blocks(engine, indices, shape, side, self.chunk, self._y)
-            else:
-                groups = whole_rows(engine.pull, indices, self.output_shape, self.chunk, self._y)
+            groups = row_groups(
+                self._products, indices, self.output_shape, self.chunk, self._y, both_ends=self._both_ends
+            )
             for positions, part, window in groups:
                 yield positions, part, window
                 progress.update(len(positions))
@@ -308,9 +298,9 @@ class Jacobian:
                 with torch.inference_mode(False):
                     return run()
             except (MemoryError, RuntimeError) as error:
-                if self.chunk == 1 or not lacks_memory(error):
+                if not lacks_memory(error) or (self.chunk == 1 and not self._both_ends):
                     raise
-            self.chunk //= 2
+            self.chunk, self._both_ends = max(1, self.chunk // 2), False
 
     def _dense(self) -> Tensor:
         assert self._matrix is not None

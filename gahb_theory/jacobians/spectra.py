@@ -138,7 +138,14 @@ def eigenbasis(
     )
 
 
-def svd(J: Jacobian, k: int | None = None, *, tol: float = 1e-5, max_iterations: int | None = None) -> SVD:
+def svd(
+    J: Jacobian,
+    k: int | None = None,
+    *,
+    tol: float = 1e-5,
+    max_iterations: int | None = None,
+    checkpoint: str | Path | None = None,
+) -> SVD:
     """The k largest singular values of J, and their vectors.
 
     A dense decomposition if k is None, if k is more than an eighth of the smaller dimension, or if that is at most 256;
@@ -156,6 +163,8 @@ def svd(J: Jacobian, k: int | None = None, *, tol: float = 1e-5, max_iterations:
         count as converged if their residual is at most 10 tol ||J||.
     max_iterations
         Restarts of the Lanczos iteration before it gives up; 10 min(d_out, d_in) if None.
+    checkpoint
+        As in `eigenbasis`: a file (.npz) from which a long iteration goes on after an interruption.
 
     Returns
     -------
@@ -198,7 +207,7 @@ def svd(J: Jacobian, k: int | None = None, *, tol: float = 1e-5, max_iterations:
         forward, backward = matrix @ right, matrix.mT @ left
         complete, matvecs = True, J.shape[0]
     else:
-        left, values, right, pairs = _partial_svd(J, count, tol, max_iterations)
+        left, values, right, pairs = _partial_svd(J, count, tol, max_iterations, checkpoint)
         forward, backward = _matvec(J, right), _rmatvec(J, left)
         complete, matvecs = pairs.complete, 2 * pairs.products + 3 * count
     residuals = torch.maximum(
@@ -221,7 +230,7 @@ def svd(J: Jacobian, k: int | None = None, *, tol: float = 1e-5, max_iterations:
 
 
 def _partial_svd(
-    J: Jacobian, k: int, tol: float, max_iterations: int | None
+    J: Jacobian, k: int, tol: float, max_iterations: int | None, checkpoint: str | Path | None
 ) -> tuple[Tensor, Tensor, Tensor, RitzPairs]:
     """Left vectors (d_out, k), values and right vectors (d_in, k), from the eigenvectors of J^T J or of J J^T."""
     tall = J.shape[0] >= J.shape[1]
@@ -232,6 +241,8 @@ def _partial_svd(
         k,
         tol=_reachable(tol / 10, J),
         max_iterations=max_iterations,
+        block=1 if J.device.type == "cpu" else DEVICE_BLOCK,
+        checkpoint=checkpoint,
     )
     images, values, rotation = torch.linalg.svd(forward(J, pairs.vectors), full_matrices=False)
     vectors = pairs.vectors @ rotation.mT

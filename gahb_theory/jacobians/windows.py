@@ -7,7 +7,8 @@ start on b x b pixels and the window grows layer by layer,
 
 so that a row costs a sum of window areas instead of a sum of image areas, whatever the size of the image. In a UNet the
 layers near the output work on small windows and only the coarse ones, which are cheap, on the whole image. Each value is
-the same sum of the same terms as on the whole image.
+the same sum of the same terms as on the whole image; whether it has the same bits depends on the library of convolutions,
+which may add the terms in another order at another size. The difference is of the order of rounding.
 """
 
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ def block_side(engine: WindowedProducts, shape: tuple[int, int, int], chunk: int
     for side in (*(s for s in SIDES if s < max(height, width)), max(height, width)):
         top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
         window = ((top, min(height, top + side)), (left, min(width, left + side)))
-        batch = min(chunk, channels * side * side)
+        batch = min(_fitting(engine, window, shape, chunk), channels * side * side)
         costs[side] = engine.work(window) / rate + OVERHEAD * engine.steps / batch
     return min(costs, key=costs.__getitem__)
 
@@ -85,10 +86,16 @@ def row_blocks(
     for block in torch.split(order, counts.tolist()):
         top, left = (int(x[block[0]]) // side * side for x in (row, column))
         window = ((top, min(height, top + side)), (left, min(width, left + side)))
-        for group in torch.split(block, chunk):
+        for group in torch.split(block, _fitting(engine, window, shape, chunk)):
             u = like.new_zeros(len(group), shape[0], window[0][1] - top, window[1][1] - left)
             u[torch.arange(len(group), device=like.device), channel[group], row[group] - top, column[group] - left] = 1
             yield (group, *engine.pull_window(u, window))
+
+
+def _fitting(engine: WindowedProducts, window: Window, shape: tuple[int, int, int], chunk: int) -> int:
+    """Number of directions on a window that take no more memory than `chunk` of them on the whole image."""
+    (top, bottom), (left, right) = engine.reached(window)
+    return max(chunk, chunk * shape[1] * shape[2] // max(1, (bottom - top) * (right - left)))
 
 
 def row_entries(engine: WindowedProducts, shape: tuple[int, int, int], side: int, y: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """The recorded linear network, against automatic differentiation."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -242,3 +244,21 @@ def test_quarter_turn_of_the_image_turns_the_eigenvectors(image):
     atoms = torch.rot90(E.atom_images(range(5)), 1, (2, 3)).flatten(1)
     overlaps = (atoms * turned.atoms).sum(dim=1).abs()
     torch.testing.assert_close(overlaps, torch.ones(5, dtype=torch.float64), rtol=0, atol=1e-8)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("f", [UNet(8, 2), BFCNN(8, 6)])
+def test_large_chunks_on_an_accelerator(accelerator, image, f):
+    """The same matrix as on the CPU, from chunks of hundreds of directions, dense and sparse."""
+    f, y = lively(f, torch.float32), image(1, 32, 32, dtype=torch.float32)
+    here = jacobian(f, y, SIGMA)
+    there = jacobian(copy.deepcopy(f).to(accelerator), y.to(accelerator), SIGMA)
+    assert here.engine == there.engine == "frozen"
+    assert there.chunk >= 4 * here.chunk or there.chunk == 256
+    assert there.sparse_matrix().shape == (1024, 1024)
+    v = normal(1024, 300, dtype=torch.float32)
+    close = {"rtol": 1e-3, "atol": 1e-4}  # single precision, another library of convolutions
+    torch.testing.assert_close(there.matvec(v.to(accelerator)).cpu(), here.matvec(v), **close)
+    torch.testing.assert_close(there.rmatvec(v.to(accelerator)).cpu(), here.rmatvec(v), **close)
+    torch.testing.assert_close(torch.from_numpy(there.sparse_matrix().toarray()), here.matrix(), **close)
+    torch.testing.assert_close(there.matrix().cpu(), here.matrix(), **close)

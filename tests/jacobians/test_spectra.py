@@ -5,7 +5,7 @@ import torch
 
 from gahb_theory.bases.base import Basis
 from gahb_theory.bases.eigen import Eigenbasis, canonical_sign
-from gahb_theory.jacobians import SVD, eigenbasis, jacobian, svd
+from gahb_theory.jacobians import SVD, eigenbasis, jacobian, krylov, svd
 
 SIGMA = 0.1
 D = 324  # above the size up to which the dense matrix is used, so that few pairs are found matrix free
@@ -339,6 +339,44 @@ def test_svd_that_stops_early_says_so(operator, orthogonal):
         U = svd(operator(matrix), 30, max_iterations=1)
     assert not bool(U.converged.all())
     assert torch.equal(U.converged, U.residuals <= U.tolerance)
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("d_out", "d_in"), [(D, D), (300, 340)])
+def test_interrupted_svd_goes_on(operator, orthogonal, tmp_path, monkeypatch, d_out, d_in):
+    monkeypatch.setattr(krylov, "SAVE_SECONDS", 0.0)
+    values = torch.linspace(1, 0.5, min(d_out, d_in), dtype=torch.float64)
+    matrix, path = planted(values, orthogonal(d_out), orthogonal(d_in, seed=1)), tmp_path / "vectors.npz"
+
+    def counted(stop=10**9):
+        J, calls = operator(matrix), []
+
+        def matvec(v, product=J.matvec):
+            calls.append(v.shape[1])
+            if len(calls) > stop:
+                raise Interrupted
+            return product(v)
+
+        monkeypatch.setattr(J, "matvec", matvec)
+        return J, calls
+
+    J, calls = counted()
+    whole, total = svd(J, 6, tol=1e-6), len(calls)
+    with pytest.raises(Interrupted):
+        svd(counted(total - 20)[0], 6, tol=1e-6, checkpoint=path)
+    assert path.exists()
+    with pytest.raises(ValueError, match=r"vectors\.npz belongs to another Jacobian; remove it"):
+        svd(operator(2 * matrix), 6, tol=1e-6, checkpoint=path)
+    J, calls = counted()
+    resumed = svd(J, 6, tol=1e-6, checkpoint=path)
+    assert len(calls) < total / 2
+    assert not path.exists()
+    torch.testing.assert_close(resumed.values, whole.values, rtol=0, atol=1e-10)
+    torch.testing.assert_close(projector(resumed.right), projector(whole.right), rtol=0, atol=1e-4)
+    assert bool(resumed.converged.all())
 
 
 def test_svd_of_a_symmetric_jacobian_is_its_eigenbasis(operator, orthogonal):
