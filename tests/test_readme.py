@@ -38,3 +38,13 @@ def test_the_numbers_of_the_shipped_denoisers():
 def test_every_file_the_readme_names_exists():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_claims_of_the_readme_are_those_of_the_results():
+    """Each row of the table under "The paper's claims" is a row of what the experiments print."""
+    table = (ROOT / "experiments" / "results" / "claims.md").read_text().splitlines()
+    section = README.split("## The paper's claims")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")]
+    assert len(rows) > 4
+    for row in rows:
+        assert row in table, f"experiments/results/claims.md has no such line: {row}"

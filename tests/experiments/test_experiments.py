@@ -146,3 +146,10 @@ def test_workers_share_the_networks(laboratory, tmp_path):
     jobs = [replace(tiny(gt.Disks(size=16)), name=name) for name in ("one", "two")]
     lab = replace(room("x", tmp_path), workers=2)
     assert set(lab.networks(jobs)) == {"one", "two"}
+
+
+def test_the_kept_results_make_the_kept_claims():
+    """The committed table is what the code makes of the committed numbers."""
+    report = importlib.import_module("report")
+    results = SOURCE / "results"
+    assert report.claims_table(results) + "\n" == (results / "claims.md").read_text()
