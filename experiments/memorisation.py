@@ -3,7 +3,7 @@
 Two networks are trained on disjoint halves of N images each, for N = 1, 10, ..., 10^5. A network that memorises denoises
 its own images better than others, and draws copies of them; its twin draws others. Networks that have learned the law agree:
 
-    PSNR(train) - PSNR(test) -> 0,      E ||f_A(y) - f_B(y)||^2 / risk -> 0,      cos(sample_A, sample_B) -> 1 .
+    PSNR_A(A) - PSNR_B(A) -> 0,      E ||f_A(y) - f_B(y)||^2 / risk -> 0,      cos(sample_A, sample_B) -> 1 .
 
 The optimal denoiser of one image returns it, but a homogeneous network can only project on the ray through it: its best risk is
 sigma^2, a PSNR slope of 1.
@@ -22,6 +22,7 @@ import torch
 from laboratory import NOISE_SEED, SIGMAS, Claim, Job, Laboratory, TrainingSet, estimate, interval, judge, slope
 
 import gahb_theory as gt
+from gahb_theory.intervals import mean_estimate
 
 NAME = "memorisation"
 TITLE = "Memorisation turns into generalisation"
@@ -92,6 +93,8 @@ def measure_pair(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     test = sets[0].test(s.test_images).to(lab.device)
     repeated = own[0][torch.arange(max(2, s.test_images)) % len(own[0])]
     gap = gt.psnr_gap(f[0], repeated, test, SIGMAS, seed=NOISE_SEED)
+    twin = gt.psnr_curve(f[1], repeated, SIGMAS, seed=NOISE_SEED)  # has not seen these images; the noise is the same
+    seen = gap.train.psnr_per_image - twin.psnr_per_image
     low, high = 0.02, 0.5
     unit = gt.fit_slope(SIGMAS, gap.train.mse_per_image, window=(low, high))
     distance = gt.function_distance(f[0], f[1], test, SIGMAS, seed=NOISE_SEED)
@@ -113,6 +116,8 @@ def measure_pair(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
         "hashes": [laboratory.runs.fingerprint(x) for x in own],
         "gap": estimate(gap.gap),
         "mean_gap": estimate(gap.mean_gap),
+        "seen": estimate(mean_estimate(seen)),
+        "mean_seen": estimate(mean_estimate(seen.mean(axis=0))),
         "train_slope": slope(unit),
         "distance_ratio": estimate(distance.ratio),
         "memoriser_ratio": estimate(from_memoriser.ratio),
@@ -133,6 +138,7 @@ def measure(lab: Laboratory, s: Settings) -> None:
     configs = [
         {
             "settings": s,
+            "revision": 2,
             "n": pair[0].images.n,
             "networks": [job.name for job in pair],
             "keys": [job.key for job in pair],
@@ -157,7 +163,7 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
     one, most = rows[0], rows[-1]
     n, sigmas = most["n"], np.array(results["sigmas"])
     unit = one["train_slope"]
-    gaps = [row["mean_gap"]["value"] for row in rows]
+    gaps = [row["mean_seen"]["value"] for row in rows]
     excess = most["pairs"]["low"] - most["pairs_null"]["high"]
     ratios = np.array([row["distance_ratio"]["value"] for row in rows])
     middle = int(np.argmin(np.abs(sigmas - 0.1)))
@@ -171,11 +177,14 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
             "A homogeneous network can at best project on the ray through the image, whose risk is sigma^2.",
         ),
         Claim(
-            "With N the gap between training and test images closes.",
-            f"mean gap {gaps[0]:.1f} dB at N = {one['n']}, {interval(most['mean_gap'])} dB at N = {n:,}",
+            "With N the gap between images that were seen and images that were not closes.",
+            f"mean gap {gaps[0]:.1f} dB at N = {one['n']}, {interval(most['mean_seen'])} dB at N = {n:,}",
             "train and test PSNR coincide at N = 10^5 (figure 1)",
-            judge([abs(most["mean_gap"]["value"]) < 0.3, gaps[0] > 3]),
-            "Gap in dB for N = " + ", ".join(f"{row['n']:,}: {g:.2f}" for row, g in zip(rows, gaps, strict=True)) + ".",
+            judge([abs(most["mean_seen"]["value"]) < 0.3, gaps[0] > 3]),
+            "PSNR of network A less that of network B on the images of A, for N = "
+            + ", ".join(f"{row['n']:,}: {g:.2f}" for row, g in zip(rows, gaps, strict=True))
+            + ". The gap to the images of other photographs, which may be harder, does not close: "
+            + f"{interval(most['mean_gap'])} dB at N = {n:,}.",
         ),
         Claim(
             "Networks trained on disjoint sets become the same function.",

@@ -39,9 +39,9 @@ def memorisation(results: Results, arrays: Arrays) -> list[Picture]:
         Picture(
             "memorisation_measures",
             _measures(results),
-            "Against N: the gap between training and test PSNR; the distance of two networks trained on disjoint sets, "
-            "relative to their risk; the cosine of their samples from the same noise, that of unpaired samples, and "
-            "the share of copies. Bars: 95 % intervals over images.",
+            "Against N: what having seen an image adds to its PSNR; the distance of two networks trained on disjoint "
+            "sets, relative to their risk; the cosine of their samples from the same noise, that of unpaired samples, "
+            "and the share of copies. Bars: 95 % intervals over images.",
         ),
         Picture(
             "memorisation_samples",
@@ -81,9 +81,9 @@ def _measures(results: Results) -> "Figure":
     counts = [row["n"] for row in rows]
     with plots.style():
         figure, axes = plots._new(8.4, 2.9, 1, 3)
-        _bars(axes[0], counts, [row["mean_gap"] for row in rows], VERMILION, "mean over sigma")
+        _bars(axes[0], counts, [row["mean_seen"] for row in rows], VERMILION, "mean over sigma")
         axes[0].axhline(0, color=GREY, lw=1)
-        axes[0].set(ylabel="PSNR(train) - PSNR(test) (dB)")
+        axes[0].set(ylabel="PSNR$_A$ - PSNR$_B$ on images of A (dB)")
         for sigma, colour in zip((0.03, 0.1, 0.3), (BLUE, GREEN, ORANGE), strict=True):
             at = int(np.argmin(np.abs(sigmas - sigma)))
             part = [{k: v[at] for k, v in row["distance_ratio"].items()} for row in rows]

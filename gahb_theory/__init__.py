@@ -119,6 +119,7 @@ from gahb_theory.jacobians.traces import Hutchinson, exact_trace
 from gahb_theory.metrics import PSNRCurve, mse, psnr, psnr_curve, psnr_per_image
 from gahb_theory.pretrained import shipped_class, shipped_denoiser, train_shipped
 from gahb_theory.randomness import add_noise
+from gahb_theory.recipes import Recipe
 from gahb_theory.sampling import Samples, Status, Trajectory, generate, growing_step
 from gahb_theory.shrinkage import (
     BayesShrink,
@@ -166,7 +167,7 @@ from gahb_theory.theory import (
     terms_above,
     trace_identity,
 )
-from gahb_theory.training import Recipe, train
+from gahb_theory.training import train
 from gahb_theory.version import __version__
 
 __all__ = [

@@ -36,9 +36,10 @@ from gahb_theory.images import read_image as read_file
 from gahb_theory.images.dataset import write_dataset
 from gahb_theory.images.photographs import centre_crop
 from gahb_theory.pretrained import Shipped, shipped_class, shipped_denoiser
+from gahb_theory.recipes import Recipe
 from gahb_theory.report.tour import tour_report
 from gahb_theory.tour import PCA_SAMPLES, PCA_SEED, Tour, run_tour
-from gahb_theory.training import Recipe, train
+from gahb_theory.training import train
 
 __all__ = ["Analyze", "Generate", "Report", "Reproduce", "Train", "main"]
 

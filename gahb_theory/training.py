@@ -32,7 +32,7 @@ from gahb_theory.randomness import step_generator
 from gahb_theory.recipes import Recipe
 from gahb_theory.training_log import VALIDATION_SEED, TrainingLog
 
-__all__ = ["Recipe", "train"]
+__all__ = ["train"]
 
 STATE = "state.safetensors"
 SECONDS_BETWEEN_CHECKPOINTS = 45.0

@@ -14,7 +14,8 @@ from torch.utils.data import TensorDataset
 
 import gahb_theory as gt
 from gahb_theory import training
-from gahb_theory.training import Recipe, train
+from gahb_theory.recipes import Recipe
+from gahb_theory.training import train
 
 
 @pytest.fixture
