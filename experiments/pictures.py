@@ -216,7 +216,8 @@ def _optimality(results: Results, arrays: Arrays) -> "Figure":
             ax.set_xlabel("input PSNR (dB)")
         for ax in axes[:, 0]:
             ax.set_ylabel("gain (dB)")
-        axes[0, 0].legend(fontsize=7)
+        lines = max((ax.get_lines() for ax in axes.flat), key=len)[:-1]
+        figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), fontsize=7)
         return figure
 
 
@@ -231,13 +232,12 @@ def _slopes(results: Results) -> "Figure":
                 if fits:
                     places = [a + 0.04 * (shift - 2) for a, _ in fits]
                     _bars(ax, places, [f for _, f in fits], colour, name)
-                    ax.lines[-1].set_linestyle("")
             ax.plot(alpha, alpha / (alpha + 1), color=GREY, ls=":")
             if kind == "paper":
                 ax.plot(alpha, (alpha - 1) / alpha, color=GREY, ls="-.")
             ax.set(xlabel="$\\alpha$", title=kind, ylim=(0, 1))
         axes[0].set_ylabel("slope")
-        axes[0].legend(fontsize=6, ncols=2, loc="lower right")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=7)
         return figure
 
 
