@@ -79,7 +79,7 @@ class Manifold:
         def draw(count: int, first: int) -> Tensor:
             return self._paint(parameters[first - start : first - start + count])
 
-        return draw_images(draw, n, start, block_length(self.size**2), shape, dtype, self._threads)
+        return draw_images(draw, n, start, block_length(self.size**2), shape, dtype)
 
     def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> ManifoldScene:
         """Images with their parameters and orthonormal tangent spaces."""
@@ -90,11 +90,6 @@ class Manifold:
 
         shape = (2 * self.dimension + 1, self.size, self.size)
         return draw_scene(draw, n, start, block_length(self.size**2, self.dimension), shape, dtype)
-
-    @property
-    def _threads(self) -> int:
-        """Threads that `_paint` gains by: torch has its own."""
-        return 1
 
     def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n p"]:
         raise NotImplementedError

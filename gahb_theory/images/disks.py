@@ -117,10 +117,6 @@ class Disks(Manifold):
         inside, outside = two_intensities(u[:, 3:], self.jump)
         return torch.stack([row, column, radius, inside, outside], dim=1)
 
-    @property
-    def _threads(self) -> int:
-        return torch.get_num_threads() if self.edge == "sampled" else 1
-
     def _paint(self, parameters: Tensor) -> Tensor:
         a, b = parameters[:, 3, None, None], parameters[:, 4, None, None]
         if self.edge == "sampled":
