@@ -1,7 +1,8 @@
 """What all experiments share: scales, networks that are trained once, measurements that are made once, results that are kept.
 
-An experiment is a file with five things: `SCALES`, its settings at each scale; `jobs`, the networks it needs; `measure`, which
-turns them into numbers; `claims`, which judges the numbers; `pictures`, which draws them. `run` does them in this order:
+An experiment is a file with four things: `SCALES`, its settings at each scale; `jobs`, the networks it needs; `measure`, which
+turns them into numbers; `claims`, which judges the numbers. A function of its name in `pictures.py` draws them. `main` does
+all but the last, which is the work of `report.py`:
 
     jobs       --train-->    checkpoints/NAME/           once for each hash of (network, images, recipe)
     networks   --measure-->  runs/experiments/SCALE/...  once for each hash of its inputs
@@ -19,8 +20,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,14 +31,17 @@ from torch import Tensor
 import gahb_theory as gt
 from gahb_theory import runs
 from gahb_theory.denoisers.checkpoints import save_denoiser
-from gahb_theory.sweep import Executor, Piece, Serial, key
+from gahb_theory.sweep import Executor, Serial, key
 
 HERE = Path(__file__).parent
+ARRAYS = "arrays.npz"
 PHOTOGRAPHS = "GAHB_PHOTOGRAPHS"
 SIGMAS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.14, 0.2, 0.3, 0.5, 0.7, 1.0)
 HALF_PRECISION_LOSS = 0.01
 """Decibels that the weights may lose by being kept in half precision."""
 TEST_SEED, NOISE_SEED = 77, 78
+PAPER_RECIPE = replace(gt.Recipe.published(), images_seen=250_000_000, batch_size=512)
+"""1000 epochs of 250,000 images."""
 
 Verdict = Literal["holds", "holds in part", "does not hold at this scale"]
 
@@ -153,6 +156,11 @@ def train_network(job: Job, directory: Path) -> dict[str, Any]:
     return {"psnr": psnr, "half_precision": half}
 
 
+def load(place: Mapping[str, Any], name: str) -> gt.UNet:
+    """One trained network, in single precision, from place["checkpoints"] on place["device"]."""
+    return gt.load_denoiser(place["checkpoints"] / name).float().to(place["device"])  # type: ignore[return-value]
+
+
 @dataclass(frozen=True)
 class Laboratory:
     """Where an experiment runs, at one scale."""
@@ -177,18 +185,30 @@ class Laboratory:
             gt.sweep(missing, train_network, executor, folder=training)
         for job in missing:
             self._store(job)
-        return {job.name: self.load(job.name) for job in jobs}
-
-    def load(self, name: str) -> gt.UNet:
-        """One trained network, in single precision."""
-        return gt.load_denoiser(self.checkpoints / name).float().to(self.device)  # type: ignore[return-value]
+        return {job.name: load(self._place, job.name) for job in jobs}
 
     def measures(
-        self, configs: Sequence[Mapping[str, Any]], function: Callable[[Any, Path], Mapping[str, Any]]
-    ) -> list[Piece]:
-        """The results of `function` on each configuration, computed where they are missing."""
+        self, settings: Any, keys: Mapping[str, Any], function: Callable[[Any, Path], Mapping[str, Any]]
+    ) -> tuple[dict[str, dict[str, Any]], dict[str, np.ndarray]]:
+        """What `function` finds under each name: numbers by name, and the arrays it writes, called NAME/ARRAY.
+
+        Parameters
+        ----------
+        settings
+            Those of the experiment.
+        keys
+            For each name the hash of the networks that it is about, or several.
+        function
+            Called with a configuration that holds "settings", "name", "key" and what `load` needs, and a directory for
+            arrays.npz. It returns numbers.
+        """
+        configs = [self._place | {"settings": settings, "name": name, "key": value} for name, value in keys.items()]
         with self._executor() as executor:
-            return gt.sweep(configs, function, executor, folder=self.folder / "measures")
+            pieces = gt.sweep(configs, function, executor, folder=self.folder / "measures")
+        found = {piece.config["name"]: piece for piece in pieces}
+        stored = {name: runs.read_arrays(piece.directory / ARRAYS) for name, piece in found.items()}
+        arrays = {f"{name}/{label}": a for name, group in stored.items() for label, a in group.items()}
+        return {name: piece.result for name, piece in found.items()}, arrays
 
     def keep(self, results: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Write results.json and arrays.npz, images in half precision."""
@@ -198,11 +218,16 @@ class Laboratory:
             name: a.astype(np.float16 if a.ndim > 2 else np.float32) if a.dtype.kind == "f" else a
             for name, a in arrays.items()
         }
-        runs.write_arrays(folder / "arrays.npz", small)
+        runs.write_arrays(folder / ARRAYS, small)
         versions = runs.versions()
         runs.write_json(folder / "results.json", {"scale": self.scale, "versions": versions, **results})
 
-    @cached_property
+    @property
+    def _place(self) -> dict[str, Any]:
+        """Where networks are, and where they go."""
+        return {"checkpoints": self.checkpoints, "device": self.device}
+
+    @property
     def kept(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What `keep` wrote."""
         return read_results(self.results, self.experiment)
@@ -254,7 +279,7 @@ def read_results(folder: Path, experiment: str) -> tuple[dict[str, Any], dict[st
     file = folder / experiment / "results.json"
     if not file.exists():
         raise FileNotFoundError(f"no results at {file}; run python experiments/{experiment}.py first")
-    arrays = runs.read_arrays(folder / experiment / "arrays.npz")
+    arrays = runs.read_arrays(folder / experiment / ARRAYS)
     return json.loads(file.read_text()), {
         name: a.astype(np.float32) if a.dtype == np.float16 else a for name, a in arrays.items()
     }

@@ -14,7 +14,7 @@ and the eigenvectors of their Jacobians are compared with the tangent space.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ import laboratory
 import numpy as np
 import torch
 from laboratory import (
+    ARRAYS,
     NOISE_SEED,
+    PAPER_RECIPE,
     SIGMAS,
     TEST_SEED,
     Claim,
@@ -32,10 +34,12 @@ from laboratory import (
     estimate,
     interval,
     judge,
+    load,
     slope,
 )
 
 import gahb_theory as gt
+from gahb_theory import runs
 from gahb_theory.comparison.measures import principal_angles
 from gahb_theory.intervals import mean_estimate
 
@@ -80,7 +84,7 @@ SCALES = {
     ),
     "laptop": Settings(),
     "paper": Settings(
-        size=80, channels=64, recipe=replace(gt.Recipe.published(), images_seen=250_000_000, batch_size=512), test_images=512,
+        size=80, channels=64, recipe=PAPER_RECIPE, test_images=512,
         spectra=64, exact_images=512, exact_samples=4096,
     ),
 }  # fmt: skip
@@ -94,11 +98,10 @@ def jobs(s: Settings) -> list[Job]:
 def measure_manifold(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     """Spectra, angles and risks of one network."""
     s: Settings = config["settings"]
-    name = config["network"]
+    name, device = config["name"], config["device"]
     law, k = s.laws[name], s.laws[name].dimension
-    lab = Laboratory(NAME, "", Path(), config["checkpoints"], Path(), device=config["device"])
-    f = lab.load(name)
-    x = law.sample(s.test_images, seed=TEST_SEED).to(lab.device)
+    f = load(config, name)
+    x = law.sample(s.test_images, seed=TEST_SEED).to(device)
     curve = gt.psnr_curve(f, x, SIGMAS, seed=NOISE_SEED)
     d = x[0].numel()
     small = (0.01, 0.1)
@@ -107,14 +110,14 @@ def measure_manifold(config: Mapping[str, Any], directory: Path) -> dict[str, An
     eigenvalues, angles, middle, traces = [], [], [], []
     atoms = tangent = None
     for i in range(s.spectra):
-        clean = scene.images[i : i + 1].to(lab.device)
+        clean = scene.images[i : i + 1].to(device)
         J = gt.jacobian(f, gt.add_noise(clean, s.sigma, seed=NOISE_SEED, start=i), s.sigma)
         E = J.eigenbasis()
         spectrum = E.eigenvalues.cpu()
-        first = E.atom_images(list(range(2 * k))).flatten(1).cpu()
+        first = E.atom_images(list(range(k))).flatten(1).cpu()
         eigenvalues.append(spectrum[:KEPT].numpy())
         traces.append(float(spectrum.sum()))
-        angles.append(float(principal_angles(first[:k], scene.tangent[i]).rad2deg().mean()))
+        angles.append(float(principal_angles(first, scene.tangent[i]).rad2deg().mean()))
         middle.append(int(((spectrum > MIDDLE[0]) & (spectrum < MIDDLE[1])).sum()))
         if i == 0:
             atoms, tangent = E.atom_images(list(range(10))).cpu().numpy(), scene.tangent[0].reshape(k, *clean.shape[1:])
@@ -132,13 +135,12 @@ def measure_manifold(config: Mapping[str, Any], directory: Path) -> dict[str, An
     }
     if name == "disks":
         exact = gt.DiskBayes(law, samples=s.exact_samples)
-        some = x[: s.exact_images]
-        best = gt.psnr_curve(exact, some, SIGMAS, seed=NOISE_SEED)
-        arrays["exact_psnr"], arrays["psnr_of_same"] = best.psnr, gt.psnr_curve(f, some, SIGMAS, seed=NOISE_SEED).psnr
+        best = gt.psnr_curve(exact, x[: s.exact_images], SIGMAS, seed=NOISE_SEED)
+        arrays["exact_psnr"] = best.psnr
         result["exact_excess"] = estimate(mean_estimate(best.mse_per_image / (k * np.array(SIGMAS)[:, None] ** 2)))
         posterior = exact.jacobian_matrix(gt.add_noise(scene.images[:1], s.sigma, seed=NOISE_SEED), s.sigma)
         result["exact_eigenvalues"] = torch.linalg.eigvalsh(posterior.double()).flip(0)[:KEPT].numpy().round(4).tolist()
-    laboratory.runs.write_arrays(directory / "arrays.npz", arrays)
+    runs.write_arrays(directory / ARRAYS, arrays)
     return result
 
 
@@ -146,14 +148,8 @@ def measure(lab: Laboratory, s: Settings) -> None:
     """Train, measure and keep."""
     todo = jobs(s)
     lab.networks(todo)
-    common = {"settings": s, "checkpoints": lab.checkpoints, "device": lab.device}
-    pieces = lab.measures([common | {"network": job.name, "key": job.key} for job in todo], measure_manifold)
-    arrays, rows = {}, {}
-    for job, piece in zip(todo, pieces, strict=True):
-        rows[job.name] = piece.result
-        stored = laboratory.runs.read_arrays(piece.directory / "arrays.npz")
-        arrays |= {f"{job.name}/{name}": a for name, a in stored.items()}
-    lab.keep({"settings": laboratory.runs.describe(s), "sigmas": SIGMAS, "manifolds": rows}, arrays)
+    rows, arrays = lab.measures(s, {job.name: job.key for job in todo}, measure_manifold)
+    lab.keep({"settings": runs.describe(s), "sigmas": SIGMAS, "manifolds": rows}, arrays)
 
 
 def claims(results: Mapping[str, Any]) -> list[Claim]:

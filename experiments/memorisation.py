@@ -12,20 +12,36 @@ sigma^2, a PSNR slope of 1.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import laboratory
 import numpy as np
 import torch
-from laboratory import NOISE_SEED, SIGMAS, Claim, Job, Laboratory, TrainingSet, estimate, interval, judge, slope
+from laboratory import (
+    ARRAYS,
+    NOISE_SEED,
+    PAPER_RECIPE,
+    SIGMAS,
+    Claim,
+    Job,
+    Laboratory,
+    TrainingSet,
+    estimate,
+    interval,
+    judge,
+    load,
+    slope,
+)
 
 import gahb_theory as gt
+from gahb_theory import runs
 from gahb_theory.intervals import mean_estimate
 
 NAME = "memorisation"
 TITLE = "Memorisation turns into generalisation"
+HALVES: tuple[Literal["A", "B"], ...] = ("A", "B")
 SHOWN = 4
 """Pairs of samples in the picture."""
 
@@ -66,7 +82,7 @@ SCALES = {
         size=80,
         counts=(1, 10, 100, 1000, 10_000, 99_325),
         channels=64,
-        recipe=replace(gt.Recipe.published(), images_seen=250_000_000, batch_size=512),
+        recipe=PAPER_RECIPE,
         test_images=512,
         samples=1000,
         step=0.01,
@@ -77,20 +93,25 @@ SCALES = {
 def jobs(s: Settings) -> list[Job]:
     """Two networks for each N."""
     return [
-        Job(f"photographs_{n}_{half}", TrainingSet(s.law, n, half), s.recipe, s.channels, s.blocks)  # type: ignore[arg-type]
+        Job(network_name(n, half), TrainingSet(s.law, n, half), s.recipe, s.channels, s.blocks)
         for n in s.counts
-        for half in ("A", "B")
+        for half in HALVES
     ]
+
+
+def network_name(n: int, half: str) -> str:
+    """The name of the network trained on n images of a half."""
+    return f"photographs_{n}_{half}"
 
 
 def measure_pair(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     """All measures of the two networks of one N."""
     s: Settings = config["settings"]
-    lab: Laboratory = Laboratory(NAME, "", Path(), config["checkpoints"], Path(), device=config["device"])
-    f = [lab.load(name) for name in config["networks"]]
-    sets = [TrainingSet(s.law, config["n"], half) for half in ("A", "B")]  # type: ignore[arg-type]
-    own = [images.images().to(lab.device) for images in sets]
-    test = sets[0].test(s.test_images).to(lab.device)
+    n, device = int(config["name"]), config["device"]
+    f = [load(config, network_name(n, half)) for half in HALVES]
+    sets = [TrainingSet(s.law, n, half) for half in HALVES]
+    own = [images.images().to(device) for images in sets]
+    test = sets[0].test(s.test_images).to(device)
     repeated = own[0][torch.arange(max(2, s.test_images)) % len(own[0])]
     gap = gt.psnr_gap(f[0], repeated, test, SIGMAS, seed=NOISE_SEED)
     twin = gt.psnr_curve(f[1], repeated, SIGMAS, seed=NOISE_SEED)  # has not seen these images; the noise is the same
@@ -108,12 +129,12 @@ def measure_pair(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     chosen = torch.arange(SHOWN) % s.samples
     closest = [x[c.indices[chosen.numpy()]] for c, x in zip(copied, own, strict=True)]
     rows = torch.stack([closest[0], drawn[0].images[chosen], drawn[1].images[chosen], closest[1]])
-    arrays = {"train": gap.train.psnr, "test": gap.test.psnr, "grid": rows, "pairs": pairs.pairs, "null": pairs.null}
+    arrays = {"train": gap.train.psnr, "test": gap.test.psnr, "grid": rows, "pairs": pairs.pairs}
     arrays["closest"] = np.concatenate([c.similarity for c in copied])
-    laboratory.runs.write_arrays(directory / "arrays.npz", arrays)
+    runs.write_arrays(directory / ARRAYS, arrays)
     return {
-        "n": config["n"],
-        "hashes": [laboratory.runs.fingerprint(x) for x in own],
+        "n": n,
+        "hashes": [runs.fingerprint(x) for x in own],
         "gap": estimate(gap.gap),
         "mean_gap": estimate(gap.mean_gap),
         "seen": estimate(mean_estimate(seen)),
@@ -134,27 +155,9 @@ def measure(lab: Laboratory, s: Settings) -> None:
     """Train, measure and keep."""
     todo = jobs(s)
     lab.networks(todo)
-    pairs = [todo[i : i + 2] for i in range(0, len(todo), 2)]
-    configs = [
-        {
-            "settings": s,
-            "revision": 2,
-            "n": pair[0].images.n,
-            "networks": [job.name for job in pair],
-            "keys": [job.key for job in pair],
-            "checkpoints": lab.checkpoints,
-            "device": lab.device,
-        }
-        for pair in pairs
-    ]
-    pieces = lab.measures(configs, measure_pair)
-    arrays = {
-        f"{piece.result['n']}/{name}": a
-        for piece in pieces
-        for name, a in laboratory.runs.read_arrays(piece.directory / "arrays.npz").items()
-    }
-    rows = [piece.result for piece in pieces]
-    lab.keep({"settings": laboratory.runs.describe(s), "sigmas": SIGMAS, "rows": rows}, arrays)
+    keys = {str(n): [job.key for job in todo if job.images.n == n] for n in s.counts}
+    rows, arrays = lab.measures(s, keys, measure_pair)
+    lab.keep({"settings": runs.describe(s), "sigmas": SIGMAS, "rows": list(rows.values())}, arrays)
 
 
 def claims(results: Mapping[str, Any]) -> list[Claim]:

@@ -15,7 +15,7 @@ and the eigenbasis of its Jacobian beside bandlets and beside the eigenvectors o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,9 @@ import laboratory
 import numpy as np
 import torch
 from laboratory import (
+    ARRAYS,
     NOISE_SEED,
+    PAPER_RECIPE,
     SIGMAS,
     TEST_SEED,
     Claim,
@@ -33,10 +35,12 @@ from laboratory import (
     estimate,
     interval,
     judge,
+    load,
     slope,
 )
 
 import gahb_theory as gt
+from gahb_theory import runs
 from gahb_theory.intervals import mean_estimate
 
 NAME = "near_optimal"
@@ -82,7 +86,7 @@ SCALES = {
         alphas=(1.0, 2.0, 3.0, 4.0, 5.0),
         size=80,
         channels=64,
-        recipe=replace(gt.Recipe.published(), images_seen=250_000_000, batch_size=512),
+        recipe=PAPER_RECIPE,
         test_images=512,
         contour_images=16,
     ),
@@ -101,13 +105,13 @@ def jobs(s: Settings) -> list[Job]:
 def measure_class(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     """Curves, slopes and bases of one network."""
     s: Settings = config["settings"]
-    lab = Laboratory(NAME, "", Path(), config["checkpoints"], Path(), device=config["device"])
-    law = s.law(config["alpha"], config["convention"])
-    f = lab.load(config["network"])
+    device = config["device"]
+    law = next(job.images.law for job in jobs(s) if job.name == config["name"])
+    f = load(config, config["name"])
     x = law.sample(s.test_images, seed=TEST_SEED)
     d = x[0].numel()
     wavelet, bandlet = gt.Wavelet("sym4"), gt.Bandlet()
-    risks = {"network": gt.psnr_curve(f, x.to(lab.device), SIGMAS, seed=NOISE_SEED).mse_per_image}
+    risks = {"network": gt.psnr_curve(f, x.to(device), SIGMAS, seed=NOISE_SEED).mse_per_image}
     for name, basis in (("wavelet", wavelet), ("bandlet", bandlet)):
         found = [gt.oracle_risks(basis, x, sigma, seed=NOISE_SEED) for sigma in SIGMAS]
         risks[f"{name} oracle"] = torch.stack([r.attenuation for r in found]).double().numpy()
@@ -127,24 +131,20 @@ def measure_class(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     psnr = {name: 10 * np.log10(d / risk) for name, risk in risks.items()}
     clean = x[:1]
     y = gt.add_noise(clean, s.sigma, seed=NOISE_SEED)
-    J = gt.jacobian(f, y.to(lab.device), s.sigma)
+    J = gt.jacobian(f, y.to(device), s.sigma)
     E = J.eigenbasis()
-    pair = gt.compare(J, bandlet.at(clean, s.sigma), clean.to(lab.device), s.sigma, names=("Jacobian", "bandlets"))
-    other = gt.compare(J, wavelet, clean.to(lab.device), s.sigma, names=("Jacobian", "wavelets"))
-    compared = {"bandlets": _numbers(pair), "wavelets": _numbers(other)}
+    bases: dict[str, gt.Basis] = {"bandlets": bandlet.at(clean, s.sigma), "wavelets": wavelet}
     arrays = {f"psnr.{name}": value.mean(axis=1) for name, value in psnr.items()}
-    arrays |= {"clean": clean[0].numpy(), "eigenvalues": E.eigenvalues.cpu().numpy()}
-    arrays["atoms"] = E.atom_images(list(range(16))).cpu().numpy()
-    arrays["coefficients"] = E.analysis(clean.to(lab.device))[0].cpu().numpy()
+    arrays |= {"clean": clean[0].numpy(), "atoms": E.atom_images(list(range(16))).cpu().numpy()}
     if covariance is not None:
         knowing = gt.GaussianDenoiser(torch.zeros_like(clean), covariance[0].float())
-        exact = gt.jacobian(knowing, y, s.sigma)
-        compared["given contour"] = _numbers(gt.compare(J, exact, clean.to(lab.device), s.sigma))
-        arrays["given_contour_atoms"] = exact.eigenbasis().atom_images(list(range(16))).numpy()
-    laboratory.runs.write_arrays(directory / "arrays.npz", arrays)
+        bases["given contour"] = exact = gt.jacobian(knowing, y, s.sigma).eigenbasis()
+        arrays["given_contour_atoms"] = exact.atom_images(list(range(16))).numpy()
+    compared = {name: _numbers(gt.compare(E, basis, clean.to(device), s.sigma)) for name, basis in bases.items()}
+    runs.write_arrays(directory / ARRAYS, arrays)
     return {
-        "alpha": config["alpha"],
-        "convention": config["convention"],
+        "alpha": law.alpha,
+        "convention": law.convention,
         "slopes": slopes,
         "against": {
             name: estimate(mean_estimate(psnr["network"] - value))
@@ -177,25 +177,8 @@ def measure(lab: Laboratory, s: Settings) -> None:
     """Train, measure and keep."""
     todo = jobs(s)
     lab.networks(todo)
-    configs = [
-        {
-            "settings": s,
-            "alpha": job.images.law.alpha,
-            "convention": job.images.law.convention,
-            "network": job.name,
-            "key": job.key,
-            "checkpoints": lab.checkpoints,
-            "device": lab.device,
-        }
-        for job in todo
-    ]
-    pieces = lab.measures(configs, measure_class)
-    arrays, rows = {}, {}
-    for job, piece in zip(todo, pieces, strict=True):
-        rows[job.name] = piece.result
-        stored = laboratory.runs.read_arrays(piece.directory / "arrays.npz")
-        arrays |= {f"{job.name}/{name}": a for name, a in stored.items()}
-    lab.keep({"settings": laboratory.runs.describe(s), "sigmas": SIGMAS, "classes": rows}, arrays)
+    rows, arrays = lab.measures(s, {job.name: job.key for job in todo}, measure_class)
+    lab.keep({"settings": runs.describe(s), "sigmas": SIGMAS, "classes": rows}, arrays)
 
 
 def claims(results: Mapping[str, Any]) -> list[Claim]:

@@ -60,13 +60,13 @@ def memorisation(results: Results, arrays: Arrays) -> list[Picture]:
 
 def _curves_by_count(sigmas: list[float], counts: list[int], arrays: Arrays) -> "Figure":
     with plots.style():
-        figure, axes = plots._new(7.2, 3.3, 1, 2)
+        figure, axes = plots.panels(7.2, 3.3, 1, 2)
         given = -20 * np.log10(sigmas)
         for ax, kind in zip(axes, ("train", "test"), strict=True):
             for n, colour in zip(counts, _shades(len(counts)), strict=True):
                 ax.plot(given, arrays[f"{n}/{kind}"], color=colour, label=f"N = {n:,}")
-            ax.plot(given, given, color=GREY, lw=1, ls=":")
-            ax.set(xlabel="input PSNR (dB)", title=f"{kind} images")
+            _noisy(ax, given)
+            ax.set_title(f"{kind} images")
         axes[0].set_ylabel("output PSNR (dB)")
         low = min(ax.get_ylim()[0] for ax in axes)
         high = max(ax.get_ylim()[1] for ax in axes)
@@ -80,7 +80,7 @@ def _measures(results: Results) -> "Figure":
     rows, sigmas = results["rows"], np.array(results["sigmas"])
     counts = [row["n"] for row in rows]
     with plots.style():
-        figure, axes = plots._new(8.4, 2.9, 1, 3)
+        figure, axes = plots.panels(8.4, 2.9, 1, 3)
         _bars(axes[0], counts, [row["mean_seen"] for row in rows], VERMILION, "mean over sigma")
         axes[0].axhline(0, color=GREY, lw=1)
         axes[0].set(ylabel="PSNR$_A$ - PSNR$_B$ on images of A (dB)")
@@ -109,7 +109,7 @@ def _samples(counts: list[int], arrays: Arrays) -> "Figure":
     shown = arrays[f"{counts[0]}/grid"].shape[1]
     names = ("closest in A", "sample of A", "sample of B", "closest in B")
     with plots.style():
-        figure, axes = plots._new(0.62 * shown * len(counts) + 0.5, 2.9, 4, shown * len(counts))
+        figure, axes = plots.panels(0.62 * shown * len(counts) + 0.5, 2.9, 4, shown * len(counts))
         for block, n in enumerate(counts):
             for row in range(4):
                 for column in range(shown):
@@ -123,7 +123,7 @@ def _samples(counts: list[int], arrays: Arrays) -> "Figure":
 
 def _histograms(counts: list[int], arrays: Arrays) -> "Figure":
     with plots.style():
-        figure, axes = plots._new(1.6 * len(counts), 1.9, 1, len(counts))
+        figure, axes = plots.panels(1.6 * len(counts), 1.9, 1, len(counts))
         bins = np.linspace(-0.5, 1, 31)
         for n, ax in zip(counts, axes, strict=True):
             for name, colour in (("pairs", BLUE), ("closest", ORANGE)):
@@ -201,7 +201,7 @@ def _optimality(results: Results, arrays: Arrays) -> "Figure":
     alphas = sorted({row["alpha"] for row in classes.values()})
     kinds = ("holder", "paper")
     with plots.style():
-        figure, axes = plots._new(2.9 * len(alphas), 5.2, 2, len(alphas))
+        figure, axes = plots.panels(2.9 * len(alphas), 5.2, 2, len(alphas))
         axes = axes.reshape(2, len(alphas))
         for name, row in classes.items():
             ax = axes[kinds.index(row["convention"]), alphas.index(row["alpha"])]
@@ -223,7 +223,7 @@ def _optimality(results: Results, arrays: Arrays) -> "Figure":
 
 def _slopes(results: Results) -> "Figure":
     with plots.style():
-        figure, axes = plots._new(7.2, 3.0, 1, 2)
+        figure, axes = plots.panels(7.2, 3.0, 1, 2)
         alpha = np.linspace(1, 3.2, 50)
         for ax, kind in zip(axes, ("holder", "paper"), strict=True):
             rows = [row for row in results["classes"].values() if row["convention"] == kind]
@@ -243,7 +243,7 @@ def _slopes(results: Results) -> "Figure":
 
 def _rows_of_atoms(atoms: Mapping[str, np.ndarray], clean: np.ndarray, columns: int = 10) -> "Figure":
     with plots.style():
-        figure, axes = plots._new(0.85 * (columns + 1), 0.95 * len(atoms), len(atoms), columns + 1)
+        figure, axes = plots.panels(0.85 * (columns + 1), 0.95 * len(atoms), len(atoms), columns + 1)
         axes = axes.reshape(len(atoms), columns + 1)
         for row, (name, images) in enumerate(atoms.items()):
             plots.image(clean - min(0.0, float(clean.min())), axes[row, 0], name)
@@ -288,7 +288,7 @@ def manifolds(results: Results, arrays: Arrays) -> list[Picture]:
 def _spectra(results: Results, arrays: Arrays) -> "Figure":
     rows = results["manifolds"]
     with plots.style():
-        figure, axes = plots._new(8.4, 2.7, 1, len(rows))
+        figure, axes = plots.panels(8.4, 2.7, 1, len(rows))
         for ax, (name, row) in zip(axes, rows.items(), strict=True):
             values = arrays[f"{name}/eigenvalues"]
             index = np.arange(1, values.shape[1] + 1)
@@ -306,7 +306,7 @@ def _manifold_curves(results: Results, arrays: Arrays) -> "Figure":
     rows, sigmas = results["manifolds"], np.array(results["sigmas"])
     given = -20 * np.log10(sigmas)
     with plots.style():
-        figure, axes = plots._new(8.4, 2.9, 1, len(rows))
+        figure, axes = plots.panels(8.4, 2.9, 1, len(rows))
         for ax, (name, row) in zip(axes, rows.items(), strict=True):
             ax.plot(given, arrays[f"{name}/psnr"], color=VERMILION, label="network")
             ax.plot(
@@ -318,8 +318,8 @@ def _manifold_curves(results: Results, arrays: Arrays) -> "Figure":
             )
             if f"{name}/exact_psnr" in arrays:
                 ax.plot(given, arrays[f"{name}/exact_psnr"], color="black", lw=1, label="posterior mean")
-            ax.plot(given, given, color=GREY, lw=1, ls=":")
-            ax.set(title=name.replace("_", " "), xlabel="input PSNR (dB)")
+            _noisy(ax, given)
+            ax.set_title(name.replace("_", " "))
         axes[0].set_ylabel("output PSNR (dB)")
         axes[0].legend()
         return figure
@@ -345,11 +345,11 @@ def shuffling(results: Results, arrays: Arrays) -> list[Picture]:
 def _shuffled(results: Results, arrays: Arrays) -> "Figure":
     given = -20 * np.log10(results["sigmas"])
     with plots.style():
-        figure, axes = plots._new(7.2, 3.0, 1, 2)
+        figure, axes = plots.panels(7.2, 3.0, 1, 2)
         for name, colour in (("plain", VERMILION), ("shuffled", PURPLE), ("linear", BLUE)):
             axes[0].plot(given, arrays[f"{name}/psnr"], color=colour, label=name)
-        axes[0].plot(given, given, color=GREY, lw=1, ls=":")
-        axes[0].set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)")
+        _noisy(axes[0], given)
+        axes[0].set_ylabel("output PSNR (dB)")
         axes[0].legend()
         for name, colour in (("plain", VERMILION), ("shuffled", PURPLE)):
             values = arrays[f"{name}/eigenvalues"]
@@ -357,6 +357,12 @@ def _shuffled(results: Results, arrays: Arrays) -> "Figure":
         axes[1].set(xscale="log", xlabel="number of the eigenvalue", ylabel="eigenvalue")
         axes[1].legend()
         return figure
+
+
+def _noisy(ax: "Axes", given: np.ndarray) -> None:
+    """The axis of input PSNR, and the line of the noisy image."""
+    ax.plot(given, given, color=GREY, lw=1, ls=":")
+    ax.set_xlabel("input PSNR (dB)")
 
 
 def _shades(n: int) -> list[Any]:

@@ -39,11 +39,8 @@ RESULTS, IMAGES = HERE / "results" / "published", HERE.parent / "docs" / "images
 
 def photograph(folder: Path, size: int) -> Tensor:
     """The crop, shape (1, 1, size, size)."""
-    from PIL import Image
-
-    pixels = np.asarray(Image.open(folder / PHOTOGRAPH).convert("L"), dtype="float32") / 255
     top, left = (c - size // 2 for c in CENTRE)
-    return torch.from_numpy(pixels[top : top + size, left : left + size].copy())[None, None]
+    return gt.read_image(folder / PHOTOGRAPH)[:, :, top : top + size, left : left + size].contiguous()
 
 
 def read(f: Any, x: Tensor, level: int) -> tuple[dict[str, float], dict[str, Tensor]]:

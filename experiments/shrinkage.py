@@ -16,9 +16,10 @@ from typing import Any
 import laboratory
 import numpy as np
 import torch
-from laboratory import NOISE_SEED, TEST_SEED, Claim, Job, Laboratory, estimate, interval, judge
+from laboratory import ARRAYS, NOISE_SEED, TEST_SEED, Claim, Job, Laboratory, estimate, interval, judge
 
 import gahb_theory as gt
+from gahb_theory import runs
 from gahb_theory.analysis import read_image, reference_bases
 from gahb_theory.intervals import mean_estimate
 from gahb_theory.pretrained import shipped_class, shipped_denoiser
@@ -56,7 +57,7 @@ def jobs(s: Settings) -> list[Job]:
 def measure_network(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     """Read the Jacobian of one network at some images."""
     s: Settings = config["settings"]
-    name, c = config["network"], slice(0, s.crop)
+    name, c = config["name"], slice(0, s.crop)
     f = shipped_denoiser(name).to(config["device"])
     x = shipped_class(name, split="test").sample(s.images, seed=TEST_SEED)[:, :, c, c].to(config["device"])
     samples = shipped_class(name).sample(s.bases_from, seed=TEST_SEED)[:, :, c, c]
@@ -72,7 +73,7 @@ def measure_network(config: Mapping[str, Any], directory: Path) -> dict[str, Any
     coefficients = torch.from_numpy(np.stack([r.coefficients for r in readings])).reshape(x.shape)
     decay = gt.decay_exponent(gt.Pixels(), coefficients, window=(4, d // 8))  # they are sorted there
     first = readings[0]
-    laboratory.runs.write_arrays(directory / "arrays.npz", laboratory.runs.to_arrays(first, "reading"))
+    runs.write_arrays(directory / ARRAYS, runs.to_arrays(first, "reading"))
 
     def mean(key: str) -> dict[str, Any]:
         return estimate(mean_estimate(np.array([r.summary[key] for r in readings])))
@@ -101,23 +102,9 @@ def measure_network(config: Mapping[str, Any], directory: Path) -> dict[str, Any
 
 def measure(lab: Laboratory, s: Settings) -> None:
     """Measure and keep."""
-    configs = [
-        {
-            "settings": s,
-            "network": name,
-            "key": laboratory.runs.fingerprint_parameters(shipped_denoiser(name)),  # type: ignore[arg-type]
-            "device": lab.device,
-        }
-        for name in NAMES
-    ]
-    pieces = lab.measures(configs, measure_network)
-    arrays = {
-        f"{name}/{key}": a
-        for name, piece in zip(NAMES, pieces, strict=True)
-        for key, a in laboratory.runs.read_arrays(piece.directory / "arrays.npz").items()
-    }
-    rows = {name: piece.result for name, piece in zip(NAMES, pieces, strict=True)}
-    lab.keep({"settings": laboratory.runs.describe(s), "networks": rows}, arrays)
+    keys = {name: runs.fingerprint_parameters(shipped_denoiser(name)) for name in NAMES}
+    rows, arrays = lab.measures(s, keys, measure_network)
+    lab.keep({"settings": runs.describe(s), "networks": rows}, arrays)
 
 
 def claims(results: Mapping[str, Any]) -> list[Claim]:

@@ -9,16 +9,31 @@ stands the best linear denoiser of the law, whose risk no permutation changes.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import laboratory
 import numpy as np
 import torch
-from laboratory import NOISE_SEED, SIGMAS, TEST_SEED, Claim, Job, Laboratory, TrainingSet, estimate, interval, judge
+from laboratory import (
+    ARRAYS,
+    NOISE_SEED,
+    PAPER_RECIPE,
+    SIGMAS,
+    TEST_SEED,
+    Claim,
+    Job,
+    Laboratory,
+    TrainingSet,
+    estimate,
+    interval,
+    judge,
+    load,
+)
 
 import gahb_theory as gt
+from gahb_theory import runs
 from gahb_theory.intervals import mean_estimate
 
 NAME = "shuffling"
@@ -49,7 +64,7 @@ SCALES = {
     "paper": Settings(
         size=80,
         channels=64,
-        recipe=replace(gt.Recipe.published(), images_seen=250_000_000, batch_size=512),
+        recipe=PAPER_RECIPE,
         test_images=512,
         covariance_images=100_000,
     ),
@@ -66,11 +81,11 @@ def jobs(s: Settings) -> list[Job]:
 def measure_both(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     """PSNR of both and of the best linear denoiser, and eigenvectors of both at one image."""
     s: Settings = config["settings"]
-    lab = Laboratory(NAME, "", Path(), config["checkpoints"], Path(), device=config["device"])
+    device = config["device"]
     law = gt.CAlpha(alpha=s.alpha, size=s.size)
     shuffled = gt.Shuffled(law)
-    plain, mixed = (lab.load(name) for name in config["networks"])
-    x = law.sample(s.test_images, seed=TEST_SEED).to(lab.device)
+    plain, mixed = (load(config, job.name) for job in jobs(s))
+    x = law.sample(s.test_images, seed=TEST_SEED).to(device)
 
     def unshuffled(y: torch.Tensor, sigma: float) -> torch.Tensor:
         return shuffled.unshuffle(mixed(shuffled.shuffle(y), sigma))
@@ -79,7 +94,7 @@ def measure_both(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     linear = gt.GaussianDenoiser(many.mean(dim=0).reshape(1, *x.shape[1:]).float(), torch.cov(many.mT).float())
     curves = {
         name: gt.psnr_curve(f, x, SIGMAS, seed=NOISE_SEED)
-        for name, f in {"plain": plain, "shuffled": unshuffled, "linear": linear.to(lab.device)}.items()
+        for name, f in {"plain": plain, "shuffled": unshuffled, "linear": linear.to(device)}.items()
     }
     gap = mean_estimate(curves["plain"].psnr_per_image - curves["shuffled"].psnr_per_image)
     own = mean_estimate(curves["shuffled"].psnr_per_image - curves["linear"].psnr_per_image)
@@ -93,10 +108,8 @@ def measure_both(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
         atoms = E.atom_images(list(range(12))).cpu()
         arrays[f"{name}/atoms"] = (atoms if name == "plain" else shuffled.unshuffle(atoms)).numpy()
         arrays[f"{name}/eigenvalues"] = E.eigenvalues.cpu().numpy()
-        coefficients = E.analysis(clean if name == "plain" else shuffled.shuffle(clean))[0]
-        arrays[f"{name}/coefficients"] = coefficients.cpu().numpy()
         spectra[name] = {"trace": J.trace(), "asymmetry": J.asymmetry()}
-    laboratory.runs.write_arrays(directory / "arrays.npz", arrays)
+    runs.write_arrays(directory / ARRAYS, arrays)
     return {"gap": estimate(gap), "shuffled_over_linear": estimate(own), "spectra": spectra}
 
 
@@ -104,11 +117,9 @@ def measure(lab: Laboratory, s: Settings) -> None:
     """Train, measure and keep."""
     todo = jobs(s)
     lab.networks(todo)
-    config = {"settings": s, "networks": [job.name for job in todo], "keys": [job.key for job in todo]}
-    config |= {"checkpoints": lab.checkpoints, "device": lab.device}
-    (piece,) = lab.measures([config], measure_both)
-    arrays = laboratory.runs.read_arrays(piece.directory / "arrays.npz")
-    lab.keep({"settings": laboratory.runs.describe(s), "sigmas": SIGMAS, **piece.result}, arrays)
+    rows, arrays = lab.measures(s, {"both": [job.key for job in todo]}, measure_both)
+    arrays = {name.removeprefix("both/"): a for name, a in arrays.items()}
+    lab.keep({"settings": runs.describe(s), "sigmas": SIGMAS, **rows["both"]}, arrays)
 
 
 def claims(results: Mapping[str, Any]) -> list[Claim]:

@@ -20,6 +20,7 @@ __all__ = [
     "eigenvectors",
     "gallery",
     "image",
+    "panels",
     "performance",
     "shrinkage",
     "signed_image",
@@ -61,7 +62,8 @@ def style() -> Iterator[None]:
         yield
 
 
-def _new(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple["Figure", np.ndarray]:
+def panels(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple["Figure", np.ndarray]:
+    """A figure of the given size in inches, and its axes, an array in any case."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -90,7 +92,7 @@ def signed_image(x: np.ndarray, ax: "Axes", title: str = "") -> "Axes":
 def triple(reading: "Reading") -> "Figure":
     """Clean, noisy and denoised image."""
     with style():
-        figure, axes = _new(6.6, 2.4, 1, 3)
+        figure, axes = panels(6.6, 2.4, 1, 3)
         s = reading.summary
         image(reading.clean, axes[0], "clean")
         image(reading.noisy, axes[1], f"noisy, {s['PSNR of the noisy image (dB)']:.1f} dB")
@@ -102,7 +104,7 @@ def eigenvectors(reading: "Reading", columns: int = 8) -> "Figure":
     """Eigenvectors of the Jacobian in the order of their eigenvalues."""
     with style():
         rows = -(-len(reading.atom_indices) // columns)
-        figure, axes = _new(1.25 * columns, 1.42 * rows, rows, columns)
+        figure, axes = panels(1.25 * columns, 1.42 * rows, rows, columns)
         for ax in axes.flat:
             ax.set_axis_off()
         for k, atom, ax in zip(reading.atom_indices, reading.atoms, axes.flat, strict=False):
@@ -113,7 +115,7 @@ def eigenvectors(reading: "Reading", columns: int = 8) -> "Figure":
 def shrinkage(reading: "Reading") -> "Figure":
     """Shrinkage factors beside the coefficients of the clean image, along the order of the eigenvalues."""
     with style():
-        figure, axes = _new(6.6, 2.9)
+        figure, axes = panels(6.6, 2.9)
         left = axes[0]
         right = left.twinx()
         rank = np.arange(1, len(reading.eigenvalues) + 1)
@@ -136,7 +138,7 @@ def shrinkage(reading: "Reading") -> "Figure":
 def approximation(reading: "Reading") -> "Figure":
     """Error of M terms of the clean image in each basis."""
     with style():
-        figure, axes = _new(6.6, 3.2)
+        figure, axes = panels(6.6, 3.2)
         ax = axes[0]
         for name, error in reading.errors.items():
             line = "--" if "first" in name else "-"
@@ -151,7 +153,7 @@ def approximation(reading: "Reading") -> "Figure":
 def performance(p: "Performance", slope: float | None) -> "Figure":
     """Output against input PSNR of a denoiser, with the oracles and the slope that theory gives."""
     with style():
-        figure, axes = _new(6.6, 3.8)
+        figure, axes = panels(6.6, 3.8)
         ax = axes[0]
         given = -20 * np.log10(p.sigmas)
         ax.plot(given, given, color=GREY, lw=1, ls=":", label="noisy image")
@@ -177,7 +179,7 @@ def gallery(images: Mapping[str, np.ndarray]) -> "Figure":
     """A row of images (n, c, h, w) for each name."""
     with style():
         columns = max(len(x) for x in images.values())
-        figure, axes = _new(1.1 * columns, 1.3 * len(images), len(images), columns)
+        figure, axes = panels(1.1 * columns, 1.3 * len(images), len(images), columns)
         for row, (name, x) in zip(axes.reshape(len(images), columns), images.items(), strict=True):
             for picture, ax in zip(x, row, strict=False):
                 image(picture, ax)

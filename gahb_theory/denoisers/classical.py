@@ -21,6 +21,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
+from gahb_theory.denoisers.patches import odd_side
 
 __all__ = ["AdaptedArrays", "NonLocalMeans", "adapt_arrays"]
 
@@ -107,9 +108,7 @@ class NonLocalMeans(DenoiserModule):
 
     def __init__(self, patch: int = 7, window: int = 6, strength: float = 1.0) -> None:
         super().__init__()
-        self.patch = validate.integer(patch, "patch", 1)
-        if patch % 2 == 0:
-            raise ValueError(f"patch must be odd, so that it has a middle, got {patch}; take {patch + 1}")
+        self.patch = odd_side(patch)
         self.window = validate.integer(window, "window", 1)
         self.strength = validate.positive(strength, "strength")
         self._each = AdaptedArrays(self._one)

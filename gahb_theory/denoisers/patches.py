@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
 
-__all__ = ["BUDGET", "Boundary", "PatchMachine", "PatchSchedule", "calibrate_patches", "check_shape"]
+__all__ = ["BUDGET", "Boundary", "PatchMachine", "PatchSchedule", "calibrate_patches", "check_shape", "odd_side"]
 
 BUDGET = 2**28
 Boundary = Literal["zero", "circular"]
@@ -45,7 +45,7 @@ class PatchSchedule:
         if len(self.sigmas) != len(self.sizes) or not self.sizes or any(s <= 0 for s in self.sigmas):
             raise ValueError(f"sigmas and sizes must pair positive levels with sides, got {self.sigmas}, {self.sizes}")
         for size in self.sizes:
-            _odd(size)
+            odd_side(size)
 
     def __call__(self, sigma: float) -> int:
         """The side of the patch at one noise level."""
@@ -68,7 +68,7 @@ class PatchMachine(DenoiserModule):
         validate.images(images)
         if boundary not in ("zero", "circular"):
             raise ValueError(f'boundary must be "zero" or "circular", got {boundary!r}')
-        self.schedule = PatchSchedule((1.0,), (_odd(patch),)) if isinstance(patch, int) else patch
+        self.schedule = PatchSchedule((1.0,), (odd_side(patch),)) if isinstance(patch, int) else patch
         if max(self.schedule.sizes) > 2 * min(images.shape[2:]) - 1:
             raise ValueError(f"patches of side {max(self.schedule.sizes)} are too large for {tuple(images.shape[2:])}")
         self.boundary, self.budget = boundary, validate.integer(budget, "budget", 2**10)
@@ -155,7 +155,8 @@ def check_shape(y: Tensor, images: Tensor) -> None:
         raise ValueError(f"this denoiser knows images of shape {tuple(images.shape[1:])}, got {tuple(y.shape[1:])}")
 
 
-def _odd(size: int) -> int:
+def odd_side(size: int) -> int:
+    """Refuse a side of patches that has no middle."""
     validate.integer(size, "patch", 1)
     if size % 2 == 0:
         raise ValueError(f"patch must be odd, so that it has a middle, got {size}; take {size + 1}")

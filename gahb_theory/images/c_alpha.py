@@ -10,7 +10,7 @@ region {exactly k of the contours lie above, or around} has a background of its 
 """
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -173,12 +173,12 @@ class CAlpha:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         shape = (1, self.size, self.size)
         if self.convention == "paper":
-            law = partial(paper_sample, size=self.size, alpha=self.alpha, beta=self.background_regularity, seed=seed)
-
-            def draw(count: int, first: int) -> Tensor:
-                return law(count, start=first, dtype=dtype)
-
-            return draw_images(draw, n, start, self._block, shape, dtype, threads=torch.get_num_threads())
+            law = self.size, self.alpha, self.background_regularity
+            return draw_images(
+                lambda count, first: paper_sample(count, *law, seed=seed, start=first, dtype=dtype),
+                *(n, start, self._block, shape, dtype),
+                threads=torch.get_num_threads(),
+            )
         return draw_images(
             lambda count, first: self._draw(count, seed, first, dtype)[0], n, start, self._block, shape, dtype
         )

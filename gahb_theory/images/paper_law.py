@@ -70,13 +70,7 @@ def paper_images(
     n: int, size: int, alpha: float, beta: float, *, seed: int, start: int, dtype: torch.dtype
 ) -> PaperImages:
     """Draw images, by NumPy alone: many threads can do so at once, each with images of its own."""
-    rows, low, high = _drawn(n, size, alpha, seed, start, dtype)
-    images, coverage = np.empty((2, n, size, size), dtype=rows.dtype)
-    backgrounds = np.empty((n, 2, size, size), dtype=rows.dtype)
-    for part in _parts(n, size):
-        _boxed_mask(rows[part], coverage[part])
-        pairs = _field_pairs(part.stop - part.start, size, beta, seed, start + part.start, dtype)
-        _compose(pairs.numpy(), low[part], high[part], coverage[part], backgrounds[part], images[part])
+    images, rows, coverage, backgrounds = _drawn(n, size, alpha, beta, seed, start, dtype, kept=n)
     return PaperImages(
         torch.from_numpy(images)[:, None],
         torch.from_numpy(rows / rows.dtype.type(size)),
@@ -89,25 +83,33 @@ def paper_sample(
     n: int, size: int, alpha: float, beta: float, *, seed: int, start: int, dtype: torch.dtype
 ) -> Float[Tensor, "n 1 size size"]:
     """The same images alone: what they are made of stays in the cache and is overwritten by that of the next ones."""
-    rows, low, high = _drawn(n, size, alpha, seed, start, dtype)
-    images = np.empty((n, size, size), dtype=rows.dtype)
-    parts = _parts(n, size)
-    coverage = np.empty((parts[0].stop, size, size), dtype=rows.dtype)
-    backgrounds = np.empty((parts[0].stop, 2, size, size), dtype=rows.dtype)
-    for part in parts:
-        count = part.stop - part.start
-        _boxed_mask(rows[part], coverage[:count])
-        pairs = _field_pairs(count, size, beta, seed, start + part.start, dtype)
-        _compose(pairs.numpy(), low[part], high[part], coverage[:count], backgrounds[:count], images[part])
+    images, *_ = _drawn(n, size, alpha, beta, seed, start, dtype, kept=min(n, _part_length(size)))
     return torch.from_numpy(images)[:, None]
 
 
-def _parts(n: int, size: int) -> list[slice]:
-    step = max(1, PART_PIXELS // size**2)
-    return [slice(first, min(first + step, n)) for first in range(0, n, step)]
-
-
 def _drawn(
+    n: int, size: int, alpha: float, beta: float, seed: int, start: int, dtype: torch.dtype, *, kept: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Images and rows of the contours, and coverage and backgrounds of `kept` images: all, or those of one part."""
+    rows, low, high = _parameters(n, size, alpha, seed, start, dtype)
+    images, coverage = np.empty((n, size, size), rows.dtype), np.empty((kept, size, size), rows.dtype)
+    backgrounds = np.empty((kept, 2, size, size), rows.dtype)
+    length = _part_length(size)
+    for first in range(0, n, length):
+        part = slice(first, min(first + length, n))
+        count = part.stop - first
+        at = slice(first % kept, first % kept + count)
+        _boxed_mask(rows[part], coverage[at])
+        pairs = _field_pairs(count, size, beta, seed, start + first, dtype)
+        _compose(pairs.numpy(), low[part], high[part], coverage[at], backgrounds[at], images[part])
+    return images, rows, coverage, backgrounds
+
+
+def _part_length(size: int) -> int:
+    return max(1, PART_PIXELS // size**2)
+
+
+def _parameters(
     n: int, size: int, alpha: float, seed: int, start: int, dtype: torch.dtype
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of the contours (n, size), lower and upper end (n, 2) of the backgrounds."""
