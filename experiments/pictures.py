@@ -99,10 +99,12 @@ def _measures(results: Results) -> "Figure":
         return figure
 
 
-def _bars(ax: "Axes", x: list[float], values: list[Mapping[str, float]], colour: str, label: str) -> None:
+def _bars(
+    ax: "Axes", x: list[float], values: list[Mapping[str, float]], colour: str, label: str, line: str = "-"
+) -> None:
     value, low, high = (np.array([v[key] for v in values]) for key in ("value", "low", "high"))
     spread = np.stack([value - low, high - value]).clip(min=0)
-    ax.errorbar(x, value, spread, color=colour, marker="o", ms=3, capsize=2, label=label)
+    ax.errorbar(x, value, spread, color=colour, ls=line, marker="o", ms=3, capsize=2, label=label)
 
 
 def _samples(counts: list[int], arrays: Arrays) -> "Figure":
@@ -207,9 +209,8 @@ def _optimality(results: Results, arrays: Arrays) -> "Figure":
             ax = axes[kinds.index(row["convention"]), alphas.index(row["alpha"])]
             for key, colour in COLOURS.items():
                 if f"{name}/psnr.{key}" in arrays:
-                    line = "--" if "thresholding" in key else "-"
                     width = 2.4 if key == "network" else 1.2
-                    ax.plot(given, arrays[f"{name}/psnr.{key}"] - given, line, color=colour, lw=width, label=key)
+                    ax.plot(given, arrays[f"{name}/psnr.{key}"] - given, _line(key), color=colour, lw=width, label=key)
             ax.axhline(0, color=GREY, lw=1, ls=":")
             ax.set(title=f"$\\alpha$ = {row['alpha']:g}, {row['convention']}")
         for ax in axes[-1]:
@@ -231,14 +232,19 @@ def _slopes(results: Results) -> "Figure":
                 fits = [(r["alpha"], r["slopes"][name]) for r in rows if "value" in r["slopes"].get(name, {})]
                 if fits:
                     places = [a + 0.04 * (shift - 2) for a, _ in fits]
-                    _bars(ax, places, [f for _, f in fits], colour, name)
+                    _bars(ax, places, [f for _, f in fits], colour, name, _line(name))
             ax.plot(alpha, alpha / (alpha + 1), color=GREY, ls=":")
             if kind == "paper":
                 ax.plot(alpha, (alpha - 1) / alpha, color=GREY, ls="-.")
             ax.set(xlabel="$\\alpha$", title=kind, ylim=(0, 1))
         axes[0].set_ylabel("slope")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=7)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return figure
+
+
+def _line(method: str) -> str:
+    """Dashed for what does not know the clean image but is no network."""
+    return "--" if "thresholding" in method else "-"
 
 
 def _rows_of_atoms(atoms: Mapping[str, np.ndarray], clean: np.ndarray, columns: int = 10) -> "Figure":
