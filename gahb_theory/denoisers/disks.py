@@ -80,15 +80,15 @@ class DiskBayes(DenoiserModule):
                 "its images are not differentiable in the parameters. Use Disks(size, edge=1.0)"
             )
         self.disks, self.edge = disks, float(disks.edge)
-        self.samples = validate.integer(samples, "samples", 16)
+        self.samples = samples = validate.integer(samples, "samples", 16, 2**24)
         self.budget = validate.integer(budget, "budget", 2**20)
-        self.seed = validate.integer(seed, "seed", 0)
+        self.seed = seed = validate.seed(seed, high=2**63 - 1)
         sobol = torch.quasirandom.SobolEngine(3, scramble=True, seed=seed)  # type: ignore[no-untyped-call]
         cube = sobol.draw(samples, dtype=torch.float64)
         self.register_buffer("prior_draws", self._geometry(cube))
-        normal = torch.randn(samples, 3, generator=step_generator("cpu", seed, 0), dtype=torch.float64)
+        normal = torch.randn(samples, 3, generator=step_generator("cpu", seed, 0), dtype=torch.float64, device="cpu")
         self.register_buffer("normal_draws", normal)
-        pairs = torch.randn(2 * samples, 2, generator=step_generator("cpu", seed, 1), dtype=torch.float64)
+        pairs = torch.randn(2 * samples, 2, generator=step_generator("cpu", seed, 1), dtype=torch.float64, device="cpu")
         self.register_buffer("intensity_draws", pairs)
         self.eval()
 

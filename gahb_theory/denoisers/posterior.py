@@ -120,7 +120,7 @@ def gain(variances: Tensor, sigma: Tensor | float) -> Tensor:
 def risk(variances: Tensor, sigma: Tensor | float) -> Tensor:
     """s sigma^2 / (s + sigma^2) in double precision, as exact at small sigma as at large."""
     s = precise(variances)
-    level = precise(torch.as_tensor(sigma, device=s.device))
+    level = torch.as_tensor(sigma, dtype=s.dtype, device=s.device)
     return torch.where(s > 0, s / (1 + s / level / level), torch.zeros_like(s))
 
 
