@@ -21,6 +21,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
+from gahb_theory.denoisers.posterior import squared
 from gahb_theory.images.disks import Disks
 from gahb_theory.randomness import step_generator
 
@@ -115,7 +116,8 @@ class DiskBayes(DenoiserModule):
         found = self.posterior(y, sigma)
         w, x = found.weights[0], self._paint(found.parameters[0])
         centred = x - w @ x
-        return ((centred.mT * w) @ centred / validate.sigma_level(sigma) ** 2).to(y.dtype)
+        s2 = squared(validate.batch_sigma(validate.sigma_level(sigma), y)).reshape(())
+        return validate.finite(((centred.mT * w) @ centred / s2).to(y.dtype), "J at so small a noise level")
 
     def _rows(self) -> int:
         """Images for which all samples fit into the budget."""
@@ -138,7 +140,7 @@ class DiskBayes(DenoiserModule):
     def _posterior(self, y: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         if y.shape[1:] != (1, self.disks.size, self.disks.size):
             raise ValueError(f"this denoiser knows disks of size {self.disks.size}, got images {tuple(y.shape[1:])}")
-        q, s2 = y.double().flatten(1), s.double().square()[:, None]
+        q, s2 = y.double().flatten(1), squared(s)[:, None]
         geometry, log_proposal = self._draw(q, s2)
         inside = self._coverage(geometry)
         mean, factor, log_evidence = self._intensities(inside, q, s2)

@@ -168,11 +168,13 @@ class EmpiricalRays(DenoiserModule):
         s2 = squared(validate.batch_sigma(validate.sigma_level(sigma), y)).reshape(())
         u = precise(self.directions.flatten(1))
         mu = u @ precise(y).flatten()
-        logits, m = _ray(mu, s2.sqrt())
-        second = (s2 + mu * m).clamp(min=0)  # E[r^2] of a normal law cut off at 0
-        w = torch.softmax(logits, dim=0)
-        mean = (w * m) @ u
-        return (((u.mT * (w * second)) @ u - torch.outer(mean, mean)) / s2).to(y.dtype)
+        s = s2.sqrt()
+        logits, m = _ray(mu, s)
+        w, hazard = torch.softmax(logits, dim=0), (m - mu) / s
+        within = (1 - mu / s * hazard - hazard.square()).clamp(0, 1)  # variance of a normal law cut off at 0, over s^2
+        estimates = m[:, None] * u
+        centred = estimates - w @ estimates
+        return ((u.mT * (w * within)) @ u + (centred.mT * w) @ centred / s2).to(y.dtype)
 
     def _stream(self, y: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         fitting(y, self.directions)

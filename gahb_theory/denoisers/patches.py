@@ -46,7 +46,7 @@ class PatchSchedule:
         object.__setattr__(self, "sigmas", validate.levels(self.sigmas))
         object.__setattr__(self, "sizes", tuple(odd_side(size) for size in self.sizes))
         if len(self.sigmas) != len(self.sizes):
-            raise ValueError(f"sigmas and sizes must pair levels with sides, got {self.sigmas}, {self.sizes}")
+            raise ValueError(f"sigmas and sizes must pair positive levels with sides, got {self.sigmas}, {self.sizes}")
 
     def __call__(self, sigma: float) -> int:
         """The side of the patch at one noise level."""

@@ -73,4 +73,5 @@ class TangentDenoiser(DenoiserModule):
 
     def mse(self, sigma: float) -> float:
         """Risk k sigma^2, summed over pixels."""
-        return self.tangent.shape[1] * validate.sigma_level(sigma, zero=True) ** 2
+        level = validate.sigma_level(sigma, zero=True)
+        return self.tangent.shape[1] * level * level
