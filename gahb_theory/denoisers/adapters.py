@@ -201,5 +201,7 @@ def returned_images(returned: Any, u: Tensor) -> Tensor:
             f"{tuple(returned.shape)}{hint}"
         )
     if returned.device != u.device:
-        raise ValueError(f"the network must return images on the device of its input, {u.device}, got {returned.device}")
+        raise ValueError(
+            f"the network must return images on the device of its input, {u.device}, got {returned.device}"
+        )
     return returned.to(u.dtype)

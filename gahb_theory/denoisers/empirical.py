@@ -23,7 +23,16 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
-from gahb_theory.denoisers.posterior import Atoms, Posterior, chunks, fitting, posterior_mean, precise, probabilities, squared
+from gahb_theory.denoisers.posterior import (
+    Atoms,
+    Posterior,
+    chunks,
+    fitting,
+    posterior_mean,
+    precise,
+    probabilities,
+    squared,
+)
 
 __all__ = ["EmpiricalBayes", "EmpiricalRays"]
 

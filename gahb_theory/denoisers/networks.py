@@ -122,7 +122,11 @@ class UNet(Network):
 
     def _build(self, widths: list[int], generator: torch.Generator) -> None:
         channels, image_channels = self.channels, self.image_channels
-        first = [_conv(image_channels, channels), nn.ReLU(inplace=True), *_conv_norm_relu(channels, channels, generator)]
+        first = [
+            _conv(image_channels, channels),
+            nn.ReLU(inplace=True),
+            *_conv_norm_relu(channels, channels, generator),
+        ]
         self.encoder = nn.ModuleList([nn.Sequential(*first)])
         for inputs, outputs in pairwise(widths[:-1]):
             self.encoder.append(nn.Sequential(*_pair(inputs, outputs, generator)))

@@ -47,7 +47,9 @@ class StationaryGaussianDenoiser(DenoiserModule):
         validate.one_image(mean, "mean")
         if not isinstance(spectrum, Tensor) or not spectrum.is_floating_point():
             given = spectrum.dtype if isinstance(spectrum, Tensor) else type(spectrum).__name__
-            raise TypeError(f"spectrum must be a floating-point torch tensor of shape {tuple(mean.shape[1:])}, got {given}")
+            raise TypeError(
+                f"spectrum must be a floating-point torch tensor of shape {tuple(mean.shape[1:])}, got {given}"
+            )
         if spectrum.shape != mean.shape[1:]:
             raise ValueError(f"spectrum must have shape {tuple(mean.shape[1:])}, got {tuple(spectrum.shape)}")
         validate.finite(spectrum, "spectrum")

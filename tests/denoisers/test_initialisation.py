@@ -105,11 +105,11 @@ def test_the_number_of_parameters_is_known_before_they_are_made(build, monkeypat
 @pytest.mark.parametrize(
     ("build", "parameters"),
     [
-        (lambda: gt.BFCNN(depth=2**31), "79,302,122,669,184"),
-        (lambda: gt.BFCNN(channels=1, depth=10**8), "1,000,000,016"),  # few, but its layers would never end
-        (lambda: gt.UNet(channels=10**6), "1,869,588,000,000,000|about 10"),
+        (lambda: gt.BFCNN(depth=2**31), "79,302,276,080,640"),
+        (lambda: gt.BFCNN(channels=1, depth=10**8), "999,999,998"),  # few, but its layers would never end
+        (lambda: gt.UNet(channels=10**6), r"about 10\^15"),
         (lambda: gt.DnCNN(depth=2**31), "parameters"),
-        (lambda: gt.DilatedUNet(channels=10**6), "226,050,000,000,|parameters"),
+        (lambda: gt.DilatedUNet(channels=10**6), "226,000,050,000,000"),
         (lambda: gt.RecursiveCNN(hidden=2**31), "parameters"),
         (lambda: gt.StagedCNN(stages=2**31), "parameters"),
         (lambda: gt.ConditionedUNet(channels=8 * 10**6), "parameters"),
