@@ -176,7 +176,7 @@ def adapt(net: Callable[..., Any], convention: Convention | None = None) -> Adap
 def class_name(net: object) -> str:
     """Module and qualified name of the class of a network, or of the network where it is a function."""
     named = net if hasattr(net, "__qualname__") else type(net)
-    return f"{named.__module__}.{named.__qualname__}"  # type: ignore[attr-defined]
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def returned_images(returned: Any, u: Tensor) -> Tensor:

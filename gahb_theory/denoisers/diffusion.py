@@ -65,11 +65,8 @@ class AdaptedDiffusion(Wrapper):
     @property
     def configuration(self) -> dict[str, Any]:
         """The class of the network and its convention, as JSON values; they do not make the network anew."""
-        convention = asdict(self.convention)
-        return {"net": class_name(self.net), "convention": convention | {"alphas_cumprod": [*self._alphas()]}}
-
-    def _alphas(self) -> tuple[float, ...]:
-        return self.convention.alphas_cumprod
+        alphas = [*self.convention.alphas_cumprod]
+        return {"net": class_name(self.net), "convention": asdict(self.convention) | {"alphas_cumprod": alphas}}
 
     @property
     def sigma_range(self) -> tuple[float, float]:

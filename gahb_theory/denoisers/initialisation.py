@@ -36,7 +36,7 @@ class _Private(TorchFunctionMode):
     """Let every draw of this thread come from one generator, and every new tensor be in single precision."""
 
     def __init__(self, generator: torch.Generator) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.generator = generator
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

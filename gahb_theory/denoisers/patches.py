@@ -111,7 +111,7 @@ class PatchMachine(DenoiserModule):
 
 
 def calibrate_patches(
-    f: Callable[[Tensor, float], Tensor],
+    f: Callable[[Tensor, float | Tensor], Tensor],
     machine: Callable[[int], DenoiserModule],
     y: Callable[[float], Tensor],
     sigmas: Sequence[float],

@@ -92,16 +92,16 @@ def precise(x: Tensor) -> Tensor:
 
 
 def single(dtype: torch.dtype) -> torch.dtype:
-    """At least single precision, in which sums over pixels are taken."""
+    """Return at least single precision, in which sums over pixels are taken."""
     return torch.promote_types(dtype, torch.float32)
 
 
 def squared(sigma: Tensor) -> Tensor:
-    """sigma^2 in double precision; levels whose square leaves its range are refused."""
+    """Return sigma^2 in double precision; levels whose square leaves its range are refused."""
     s2 = precise(sigma).square()
     if not torch.compiler.is_compiling() and not torch._C._functorch.is_batchedtensor(s2):
         lowest, highest = float(s2.min()), float(s2.max())
-        if not (SMALLEST <= lowest and highest <= 1 / SMALLEST):
+        if not (lowest >= SMALLEST and highest <= 1 / SMALLEST):
             raise ValueError(
                 f"sigma must lie in [{SMALLEST**0.5:.0e}, {SMALLEST**-0.5:.0e}] for this denoiser, which computes with its "
                 f"square, got {float(sigma.min()):g} to {float(sigma.max()):g}"
@@ -110,7 +110,7 @@ def squared(sigma: Tensor) -> Tensor:
 
 
 def gain(variances: Tensor, sigma: Tensor | float) -> Tensor:
-    """s / (s + sigma^2), and 0 where s is: no square that would overflow, no 0 / 0 at sigma = 0."""
+    """Return s / (s + sigma^2), and 0 where s is: no square that would overflow, no 0 / 0 at sigma = 0."""
     positive = variances > 0
     safe = torch.where(positive, variances, torch.ones_like(variances))
     found = 1 / (1 + sigma * (sigma / safe))
@@ -118,7 +118,7 @@ def gain(variances: Tensor, sigma: Tensor | float) -> Tensor:
 
 
 def risk(variances: Tensor, sigma: Tensor | float) -> Tensor:
-    """s sigma^2 / (s + sigma^2) in double precision, as exact at small sigma as at large."""
+    """Return s sigma^2 / (s + sigma^2) in double precision, as exact at small sigma as at large."""
     s = precise(variances)
     level = torch.as_tensor(sigma, dtype=s.dtype, device=s.device)
     return torch.where(s > 0, s / (1 + s / level / level), torch.zeros_like(s))

@@ -233,7 +233,9 @@ def test_schedulers_of_diffusers():
     assert adapt_diffusion(lambda z, t: z, bare).convention.prediction == "noise"
     with pytest.raises(ValueError, match=r"prediction_type must be one of .*, got 'flow'; say .* prediction="):
         adapt_diffusion(lambda z, t: z, SimpleNamespace(alphas_cumprod=alphas, config={"prediction_type": "flow"}))
-    with pytest.raises(TypeError, match="or a scheduler that has one, got SimpleNamespace; .* not variance preserving"):
+    with pytest.raises(
+        TypeError, match=r"or a scheduler that has one, got SimpleNamespace; .* not variance preserving"
+    ):
         adapt_diffusion(lambda z, t: z, SimpleNamespace(sigmas=alphas))
 
 
@@ -400,7 +402,7 @@ def test_probe_takes_the_precision_of_the_weights_and_says_what_it_cannot_do(unc
         probe("net")
     with pytest.raises(ValueError, match=r"shape must be \(channels, height, width\), got 3"):
         probe(lambda u: u, 3)
-    with pytest.raises(ValueError, match="could not be called as any of .*values that are not finite"):
+    with pytest.raises(ValueError, match=r"could not be called as any of .*values that are not finite"):
         probe(lambda u, s=None: u * torch.nan, (1, 16, 16))
 
 
