@@ -53,8 +53,10 @@ class DenoiserModule(nn.Module):
         if self.training:  # training checks its loss instead, and does not make the device wait here
             return self.estimate(y, torch.as_tensor(sigma, dtype=y.dtype, device=y.device).reshape(-1, 1, 1, 1))
         validate.images(y, "y")
+        if torch.compiler.is_compiling() and not isinstance(sigma, Tensor):  # a number that may change is hidden, too
+            sigma = torch.full((), sigma, dtype=y.dtype, device=y.device)
         level = validate.batch_sigma(sigma, y, zero=self.takes_zero)
-        validate.warn_of_units(level, y)
+        validate.warn_of_units(level.detach(), y)
         return self.estimate(y, level)
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n k h w"]:
