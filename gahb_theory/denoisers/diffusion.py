@@ -103,7 +103,7 @@ class AdaptedDiffusion(Wrapper):
         """Refuse noise levels outside the schedule, where they can be looked at."""
         if torch.compiler.is_compiling() or torch._C._functorch.is_batchedtensor(sigma):
             return
-        lowest, highest = self.sigma_range
+        sigma, (lowest, highest) = sigma.detach(), self.sigma_range
         if bool((sigma < lowest * (1 - TOLERANCE)).any()) or bool((sigma > highest * (1 + TOLERANCE)).any()):
             raise ValueError(
                 f"the schedule of this network knows noise levels in [{lowest:.4g}, {highest:.4g}], for intensities in "
