@@ -152,7 +152,7 @@ def adapt_diffusion(
     """
     schedule, told = _scheduler(alphas_cumprod)
     target = prediction if prediction is not None else TARGETS[_told(told)] if told is not None else "noise"
-    return AdaptedDiffusion(net, DiffusionConvention(schedule, target, low, high, times))
+    return AdaptedDiffusion(net, DiffusionConvention(_schedule(schedule), target, low, high, times))
 
 
 def _scheduler(given: Any) -> tuple[Any, Any]:
