@@ -25,6 +25,7 @@ __all__ = [
     "denoised",
     "evaluation_mode",
     "finite",
+    "floating",
     "images",
     "integer",
     "levels",
@@ -186,7 +187,8 @@ def one_of(value: Any, name: str, allowed: Iterable[str]) -> Any:
     if not isinstance(value, str) or value not in allowed:
         words = [f'"{word}"' for word in allowed]
         listed = ", ".join(words[:-1]) + (" or " if len(words) > 1 else "") + words[-1]
-        raise ValueError(f"{name} must be {listed}, got {_kind(value)}")
+        shown = repr(value) if isinstance(value, str) and len(value) <= 60 else _kind(value)
+        raise ValueError(f"{name} must be {listed}, got {shown}")
     return value
 
 
@@ -312,6 +314,14 @@ def coefficients(c: Tensor, count: int | None = None, name: str = "c") -> Tensor
     return finite(c, name)
 
 
+def floating(dtype: Any, name: str = "dtype") -> torch.dtype:
+    """Return `dtype` if it is a floating-point type that images may have."""
+    if not isinstance(dtype, torch.dtype) or dtype not in _FLOATS:
+        shown = dtype if isinstance(dtype, torch.dtype) else _kind(dtype)
+        raise TypeError(f"{name} must be a floating-point type such as torch.float32, got {shown}")
+    return dtype
+
+
 def same_device(a: Tensor, b: Tensor, name: str) -> None:
     """Refuse two tensors on different devices."""
     if a.device != b.device:
@@ -344,7 +354,7 @@ def sizes(shape: Any, count: int, name: str = "shape") -> tuple[int, ...]:
     if not isinstance(shape, Sequence) or isinstance(shape, str | bytes):
         raise TypeError(f"{name} must be {axes}, got {_kind(shape)}")
     if len(shape) != count:
-        raise ValueError(f"{name} must be {axes}, got {len(shape)} numbers")
+        raise ValueError(f"{name} must be {axes}, got {tuple(shape) if len(shape) < 6 else len(shape)}")
     found = tuple(integer(s, f"each of {name}", 1) for s in shape)
     if math.prod(found) > LARGEST_COUNT:
         raise ValueError(f"{name} must hold at most {LARGEST_COUNT} numbers in all, got {math.prod(found):.3g}")

@@ -130,7 +130,18 @@ FUNCTIONS: dict[str, Any] = {
 }
 VALUES = PLAIN | TENSORS | FUNCTIONS
 
-NEVER_A_NUMBER = set(VALUES) - {"-1", "-0.5", "0", "0.5", "2**31", "2**128", "1e-46", "np.float32", "np.int64", "0-d tensor"}
+NEVER_A_NUMBER = set(VALUES) - {
+    "-1",
+    "-0.5",
+    "0",
+    "0.5",
+    "2**31",
+    "2**128",
+    "1e-46",
+    "np.float32",
+    "np.int64",
+    "0-d tensor",
+}
 WRONG_TENSORS = {"bool tensor", "complex tensor", "sparse tensor", "meta tensor", "nan tensor", "inf tensor"}
 WRONG_TENSORS |= {"nan vector", "0-d bool", "0-d complex", "0-d nan", "0-d meta", "empty tensor"}
 NO_TENSORS = set(PLAIN) | set(FUNCTIONS)
@@ -207,8 +218,25 @@ KINDS = {
 KIND = {name: kind for kind, names in KINDS.items() for name in names.split()}
 
 RESULTS = set(
-    "Behaviour Comparison DecayFit Eigenbasis Estimate Jacobian OracleRisks PSNRCurve Probe Regularity SVD Samples SlopeFit "
-    "Split Trajectory WedgeletPartition Status".split()
+    [
+        "Behaviour",
+        "Comparison",
+        "DecayFit",
+        "Eigenbasis",
+        "Estimate",
+        "Jacobian",
+        "OracleRisks",
+        "PSNRCurve",
+        "Probe",
+        "Regularity",
+        "SVD",
+        "Samples",
+        "SlopeFit",
+        "Split",
+        "Trajectory",
+        "WedgeletPartition",
+        "Status",
+    ]
 )
 """Made by the library, and only read by the user."""
 ABSTRACT = {"Basis", "Denoiser", "DenoiserModule", "ImageClass", "Network"}
@@ -267,7 +295,10 @@ def objects() -> dict[str, Any]:
         "gaussian": gaussian,
         "network": gt.UNet(2, 1).eval(),
         "J": gt.jacobian(gaussian, small[:1], 0.1),
-        "folder": folder, "dataset": folder / "two.npy", "saved": folder / "network", "picture": folder / "grey.png",
+        "folder": folder,
+        "dataset": folder / "two.npy",
+        "saved": folder / "network",
+        "picture": folder / "grey.png",
         "tangent": torch.rand(2, 1, 16, 16, generator=generator).reshape(2, 256),
     }
 
@@ -314,15 +345,38 @@ def good_values() -> tuple[dict[str, Any], dict[str, Any]]:
         "Ray.image": o["one"],
         "Bandlet.index": 0,
         "BiasFreeNorm.channels": 2,
-        "BFCNN.channels": 2, "BFCNN.depth": 3, "DnCNN.channels": 2, "DnCNN.depth": 3, "UNet.channels": 2, "UNet.blocks": 1,
-        "ConditionedUNet.channels": 4, "ConditionedUNet.blocks": 1, "DilatedUNet.channels": 2,
-        "Texture.frequency": 3.0, "DiT.patch": 4, "DiT.size": 16, "DiT.width": 8, "FullyConnected.width": 8, "DiT.depth": 1, "DiT.heads": 1,
-        "FullyConnected.size": 16, "FullyConnected.width": 8, "FullyConnected.depth": 2,
-        "LocallyConnected.size": 16, "LocallyConnected.channels": 2, "LocallyConnected.depth": 2,
-        "LinearConvolution.kernel": 3, "LinearDenoiser.size": 16,
-        "RecursiveCNN.channels": 2, "RecursiveCNN.hidden": 1, "RecursiveCNN.stages": 1,
-        "StagedCNN.channels": 2, "StagedCNN.hidden": 1, "StagedCNN.stages": 1,
-        "WindowedCNN.channels": 2, "WindowedCNN.kernels": (3, 3, 3),
+        "BFCNN.channels": 2,
+        "BFCNN.depth": 3,
+        "DnCNN.channels": 2,
+        "DnCNN.depth": 3,
+        "UNet.channels": 2,
+        "UNet.blocks": 1,
+        "ConditionedUNet.channels": 4,
+        "ConditionedUNet.blocks": 1,
+        "DilatedUNet.channels": 2,
+        "Texture.frequency": 3.0,
+        "DiT.patch": 4,
+        "DiT.size": 16,
+        "DiT.width": 8,
+        "FullyConnected.width": 8,
+        "DiT.depth": 1,
+        "DiT.heads": 1,
+        "FullyConnected.size": 16,
+        "FullyConnected.width": 8,
+        "FullyConnected.depth": 2,
+        "LocallyConnected.size": 16,
+        "LocallyConnected.channels": 2,
+        "LocallyConnected.depth": 2,
+        "LinearConvolution.kernel": 3,
+        "LinearDenoiser.size": 16,
+        "RecursiveCNN.channels": 2,
+        "RecursiveCNN.hidden": 1,
+        "RecursiveCNN.stages": 1,
+        "StagedCNN.channels": 2,
+        "StagedCNN.hidden": 1,
+        "StagedCNN.stages": 1,
+        "WindowedCNN.channels": 2,
+        "WindowedCNN.kernels": (3, 3, 3),
         "DiskBayes.samples": 64,
         "Photographs.size": 16,
         "Curvelets.scales": 3,
@@ -336,48 +390,88 @@ def good_values() -> tuple[dict[str, Any], dict[str, Any]]:
         "calibrate_patches.y": lambda sigma: o["x"],
         "calibrate_patches.sizes": (3, 5),
         "closest.k": 1,
-        "compare.a": gt.Pixels(), "compare.b": gt.DCT(), "compare.x": o["x"], "compare.sigma": 0.1,
-        "dataset.path": o["folder"] / "d.npy", "dataset.n": 2, "dataset.image_class": gt.Disks(16),
+        "compare.a": gt.Pixels(),
+        "compare.b": gt.DCT(),
+        "compare.x": o["x"],
+        "compare.sigma": 0.1,
+        "dataset.path": o["folder"] / "d.npy",
+        "dataset.n": 2,
+        "dataset.image_class": gt.Disks(16),
         "decay_exponent.x": o["x"],
-        "eigenbasis_path.k": 2, "eigenbasis_path.x": o["small"][:1], "eigenbasis_path.f": o["gaussian"],
+        "eigenbasis_path.k": 2,
+        "eigenbasis_path.x": o["small"][:1],
+        "eigenbasis_path.f": o["gaussian"],
         "estimate_regularity.x": torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0)),
-        "generate.shape": (2, 1, 4, 4), "generate.f": o["gaussian"], "generate.step": 0.2, "generate.every": 2,
-        "jacobian.f": o["gaussian"], "difference_jacobian.f": o["gaussian"], "jacobian.y": o["small"][:1],
+        "generate.shape": (2, 1, 4, 4),
+        "generate.f": o["gaussian"],
+        "generate.step": 0.2,
+        "generate.every": 2,
+        "jacobian.f": o["gaussian"],
+        "difference_jacobian.f": o["gaussian"],
+        "jacobian.y": o["small"][:1],
         "difference_jacobian.y": o["small"][:1],
-        "kernels_for.receptive_field": 9, "kernels_for.depth": 5,
-        "measure_behaviour.shape": (1, 16, 16), "probe.shape": (1, 16, 16),
+        "kernels_for.receptive_field": 9,
+        "kernels_for.depth": 5,
+        "measure_behaviour.shape": (1, 16, 16),
+        "probe.shape": (1, 16, 16),
         "oracle_denoise.oracle": "attenuation",
-        "posterior_moments.y": o["small"][:1], "posterior_moments.f": o["gaussian"],
+        "posterior_moments.y": o["small"][:1],
+        "posterior_moments.f": o["gaussian"],
         "posterior_moments.direction": torch.ones(16),
         "posterior_components.k": 2,
-        "save_denoiser.f": o["network"], "save_denoiser.folder": o["folder"] / "saved",
-        "load_denoiser.path": o["folder"] / "missing",
-        "read_image.path": o["folder"] / "missing.png",
-        "shipped_class.name": "c_alpha", "shipped_denoiser.name": "c_alpha",
-        "slope_window.terms": [400, 100, 30, 9], "slope_window.dimension": 1024, "slope_window.sigmas": [0.01, 0.03, 0.1, 0.3],
-        "fit_slope_in_window.terms": [400, 100, 30], "fit_slope_in_window.dimension": 1024,
+        "save_denoiser.f": o["network"],
+        "save_denoiser.folder": o["folder"] / "saved",
+        "shipped_class.name": "c_alpha",
+        "shipped_denoiser.name": "c_alpha",
+        "slope_window.terms": [400, 100, 30, 9],
+        "slope_window.dimension": 1024,
+        "slope_window.sigmas": [0.01, 0.03, 0.1, 0.3],
+        "fit_slope_in_window.terms": [400, 100, 30],
+        "fit_slope_in_window.dimension": 1024,
         "fit_slope_in_window.mse": np.array([[0.1, 0.2], [0.2, 0.3], [0.4, 0.7]]),
-        "square_blocks.shape": (1, 16, 16), "square_blocks.side": 4,
-        "sure.f": o["gaussian"], "sure.y": o["small"], "sure_risk.f": o["gaussian"], "sure_risk.y": o["small"],
-        "trace_identity.f": o["gaussian"], "trace_identity.x": o["small"],
-        "exact_trace.f": o["gaussian"], "exact_trace.y": o["small"],
-        "train.f": gt.UNet(2, 1), "train.data": gt.Disks(16), "train.images_seen": 4,
-        "Jacobian.v": torch.ones(16), "Jacobian.u": torch.ones(16), "Jacobian.k": 2,
+        "square_blocks.shape": (1, 16, 16),
+        "square_blocks.side": 4,
+        "sure.f": o["gaussian"],
+        "sure.y": o["small"],
+        "sure_risk.f": o["gaussian"],
+        "sure_risk.y": o["small"],
+        "trace_identity.f": o["gaussian"],
+        "trace_identity.x": o["small"],
+        "exact_trace.f": o["gaussian"],
+        "exact_trace.y": o["small"],
+        "train.f": gt.UNet(2, 1),
+        "train.data": gt.Disks(16),
+        "train.images_seen": 4,
+        "Jacobian.v": torch.ones(16),
+        "Jacobian.u": torch.ones(16),
+        "Jacobian.k": 2,
         "Jacobian.indices": [0, 1],
         "WedgeletPartition.x": o["x"],
         "Disks.parameters": torch.full((2, 5), 0.3),
-        "DeadLeaves.smallest": 0.1, "DeadLeaves.distance": torch.tensor([0.1, 0.2]),
-        "Recipe.sigma": torch.tensor([0.1]), "Recipe.u": torch.tensor([0.1]), "Recipe.step": 1, "Recipe.highest": 0.1,
-        "Convention.net": lambda u, *_: u, "Convention.u": o["x"], "Convention.s": torch.full((2, 1, 1, 1), 0.1),
+        "DeadLeaves.smallest": 0.1,
+        "DeadLeaves.distance": torch.tensor([0.1, 0.2]),
+        "Recipe.sigma": torch.tensor([0.1]),
+        "Recipe.u": torch.tensor([0.1]),
+        "Recipe.step": 1,
+        "Recipe.highest": 0.1,
+        "Convention.net": lambda u, *_: u,
+        "Convention.u": o["x"],
+        "Convention.s": torch.full((2, 1, 1, 1), 0.1),
         "Convention.returned": o["x"],
         "Shuffled.pixels": 16,
         "kl_bound_estimate.mse": np.array([[0.1, 0.2], [0.2, 0.3], [0.4, 0.7]]),
         "kl_bound_estimate.mse_optimal": 0.05,
-        "split.images": torch.rand(6, 1, 16, 16, generator=torch.Generator().manual_seed(0)), "split.threshold": 0.95,
-        "DiskBayes.y": gt.add_noise(gt.Disks(16).sample(2), 0.3), "DiskBayes.sigma": 0.3, "DiskBayes.size": 16,
+        "split.images": torch.rand(6, 1, 16, 16, generator=torch.Generator().manual_seed(0)),
+        "split.threshold": 0.95,
+        "DiskBayes.y": gt.add_noise(gt.Disks(16).sample(2), 0.3),
+        "DiskBayes.sigma": 0.3,
+        "DiskBayes.size": 16,
         "Disks.curvature_radius.parameters": gt.Disks(16).scene(2).parameters,
-        "LappedTransform.size": 4, "BlockDCT.size": 4,
-        "ImageDataset.path": o["dataset"], "read_image.path": o["picture"], "load_denoiser.path": o["saved"],
+        "LappedTransform.size": 4,
+        "BlockDCT.size": 4,
+        "ImageDataset.path": o["dataset"],
+        "read_image.path": o["picture"],
+        "load_denoiser.path": o["saved"],
     }
     usual: dict[str, Any] = {
         "images": o["x"], "x": o["x"], "y": o["x"], "x_hat": o["x"] + 0.1, "a": o["x"], "b": o["x"].flip(0),
@@ -444,7 +538,8 @@ SPECIAL_KINDS = {
     "GaussianField.period": "any", "Photographs.channels": "any", "PatchSchedule.sigma": "number", "Texture.mean": "number",
     "WindowedCNN.first": "word", "load_denoiser.first": "word", "union_of_subspaces.bases": "tensor",
     "FixedGains.gains": "tensor", "CAlpha.beta": "number", "measure_behaviour.f": "denoiser", "probe.net": "any",
-    "adapt.net": "function", "adapt_arrays.function": "function", "adapt_diffusion.net": "function", "Convention.call.net": "any",
+    "adapt.net": "function", "adapt_arrays.function": "function", "adapt_diffusion.net": "function",
+    "Convention.call.net": "any",
     "save_denoiser.f": "object", "Recipe.weight.sigma": "any", "Convention.call.u": "any", "Recipe.draw_sigma.u": "any",
     "Jacobian.rmatvec.u": "tensor", "Jacobian.matvec.v": "tensor", "GaussianMixture.means": "images",
 }  # fmt: skip
@@ -599,14 +694,17 @@ def _not_finite(result: Any, depth: int = 0) -> str:
     if depth > 3 or isinstance(result, str | bytes | torch.nn.Module | Path | gt.Basis):
         return ""
     if isinstance(result, torch.Tensor):
-        bad = result.is_floating_point() and not result.is_meta and not bool(torch.isfinite(result.detach()).all())
-        return "a tensor" if bad else ""
+        if result.is_meta or result.layout != torch.strided or not result.is_floating_point():
+            return ""
+        return "" if bool(torch.isfinite(result.detach()).all()) else "a tensor"
     if isinstance(result, np.ndarray):
         return "an array" if result.dtype.kind == "f" and not np.isfinite(result).all() else ""
     if isinstance(result, float):
         return "a number" if not math.isfinite(result) else ""
     if is_dataclass(result) and not inspect.isclass(result):
-        return next((f"{f.name}: {w}" for f in fields(result) if (w := _not_finite(getattr(result, f.name), depth + 1))), "")
+        return next(
+            (f"{f.name}: {w}" for f in fields(result) if (w := _not_finite(getattr(result, f.name), depth + 1))), ""
+        )
     if isinstance(result, tuple | list):
         return next((w for part in result if (w := _not_finite(part, depth + 1))), "")
     return ""

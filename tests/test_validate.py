@@ -332,7 +332,7 @@ def test_seeds():
 
 def test_words():
     assert validate.one_of("hard", "rule", ("soft", "hard")) == "hard"
-    with refuses(ValueError, 'rule must be "soft" or "hard", got str \'firm\''):
+    with refuses(ValueError, 'rule must be "soft" or "hard", got \'firm\''):
         validate.one_of("firm", "rule", ("soft", "hard"))
     with refuses(ValueError, 'rule must be "soft", "hard" or "firm", got NoneType'):
         validate.one_of(None, "rule", ("soft", "hard", "firm"))
@@ -395,7 +395,7 @@ def test_sizes():
     for bad in (None, "abc", 3, {}):
         with refuses(TypeError, "shape must be (channels, height, width), got", type(bad).__name__):
             validate.sizes(bad, 3)
-    with refuses(ValueError, "shape must be (n, channels, height, width), got 3 numbers"):
+    with refuses(ValueError, "shape must be (n, channels, height, width), got (1, 2, 3)"):
         validate.sizes((1, 2, 3), 4)
     with refuses(ValueError, "each of shape must be at least 1, got 0"):
         validate.sizes((0, 2, 3), 3)
@@ -434,7 +434,7 @@ def test_square_shape():
     with refuses(ValueError, "shape must be (channels, height, width) with 24 pixels in all, got (2, 3, 5)"):
         validate.square_shape(24, (2, 3, 5))
     for bad in ((4, 6), (1, 2, 3, 4)):
-        with refuses(ValueError, "shape must be (channels, height, width), got", str(len(bad))):
+        with refuses(ValueError, "shape must be (channels, height, width), got", str(bad)):
             validate.square_shape(24, bad)
 
 
