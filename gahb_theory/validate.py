@@ -34,6 +34,7 @@ __all__ = [
     "one_of",
     "positive",
     "real_array",
+    "returned",
     "same_device",
     "sampled",
     "seed",
@@ -476,8 +477,15 @@ def denoised(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> 
 
     Every place of the library that evaluates the denoiser of a user calls this. What `f` itself raises passes through.
     """
+    out = returned(f, y, sigma, name)
+    finite(out, f"what {name} returned")
+    return out
+
+
+def returned(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> Tensor:
+    """The same without a look at the values, where NaN is to be met and dealt with."""
     if not callable(f):
-        raise TypeError(f"{name} must be a denoiser, called as {name}(y, sigma), got {_kind(f)}")
+        raise TypeError(f"{name} must be a denoiser that can be called as {name}(y, sigma), got {_kind(f)}")
     evaluation_mode(f, name)
     try:
         out = f(y, sigma)
@@ -488,23 +496,20 @@ def denoised(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> 
         raise TypeError(
             f"{name} must return a torch tensor, got {_kind(out)}; adapt_arrays makes a denoiser of a function on arrays"
         )
+    if out.is_nested or out.layout != torch.strided:
+        raise TypeError(f"{name} must return a dense tensor, got the layout {out.layout}")
     if out.shape != y.shape:
         shape = tuple(y.shape)
         hint = ""
         if out.ndim == 4 and y.ndim == 4 and out.shape[1] == 2 * y.shape[1] and out.shape[2:] == y.shape[2:]:
             hint = f"; if it learned a variance beside, take out[:, :{y.shape[1]}]"
         raise ValueError(f"{name} must return images of the shape of its input, {shape}, got {tuple(out.shape)}{hint}")
-    if not out.is_nested and out.layout != torch.strided:
-        raise TypeError(f"{name} must return a dense tensor, got the layout {out.layout}")
     if out.dtype != y.dtype:
         raise TypeError(
             f"{name} must return the dtype of its input, {y.dtype}, got {out.dtype}; end it with .to(y.dtype)"
         )
     if out.device != y.device:
         raise ValueError(f"{name} must return a tensor on the device of its input, {y.device}, got {out.device}")
-    if not _hidden(out):
-        with torch.no_grad():
-            finite(out.detach(), f"what {name} returned")
     return out
 
 

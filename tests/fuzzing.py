@@ -362,7 +362,6 @@ def good_values() -> tuple[dict[str, Any], dict[str, Any]]:
         "DiT.depth": 1,
         "DiT.heads": 1,
         "FullyConnected.size": 16,
-        "FullyConnected.width": 8,
         "FullyConnected.depth": 2,
         "LocallyConnected.size": 16,
         "LocallyConnected.channels": 2,

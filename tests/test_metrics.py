@@ -185,7 +185,7 @@ class Remembering(nn.Module):
 def test_denoisers_that_are_no_functions_have_no_curve() -> None:
     x = uniform(2, 1, 4, 4)
     draws = torch.Generator().manual_seed(0)
-    with pytest.raises(RuntimeError, match="f gives another result .* remembers its last call, or draws at random"):
+    with pytest.raises(RuntimeError, match=r"f gives another result .* remembers its last call, or draws at random"):
         psnr_curve(Remembering().eval(), x, [0.1, 0.2])
     with pytest.raises(RuntimeError, match="f gives another result"):
         psnr_curve(lambda y, sigma: y + 0.01 * torch.randn(y.shape, generator=draws), x.float(), [0.1])

@@ -485,7 +485,7 @@ def test_what_a_denoiser_returns():
     ):
         with refuses(error, words):
             validate.denoised(lambda y, sigma, out=out: out, X, 0.5)
-    with refuses(TypeError, "f must be a denoiser, called as f(y, sigma), got str 'net.pt'"):
+    with refuses(TypeError, "f must be a denoiser that can be called as f(y, sigma), got str 'net.pt'"):
         validate.denoised("net.pt", X, 0.5)
     with refuses(RuntimeError, "f is in train mode"):
         validate.denoised(torch.nn.Dropout(), X, 0.5)

@@ -195,6 +195,4 @@ def _counts(sigmas: Values, terms: Values) -> tuple[np.ndarray, np.ndarray]:
             f"terms must have shape (s,) or (s, n) with s = {levels.size} noise levels, got {counts.shape}; "
             "is it transposed?"
         )
-    if counts.min() < 0:
-        raise ValueError(f"terms must not be below 0, got {counts.min():g}")
     return levels, counts.reshape(levels.size, -1)
