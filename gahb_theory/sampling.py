@@ -165,6 +165,8 @@ def generate(
         raise TypeError(f"level must be a rule such as residual_level, got {type(level).__name__}")
     own_dtype, own_device = _home(f)
     dtype = own_dtype if dtype is None else validate.floating(dtype)
+    if device is not None and not isinstance(device, torch.device | str):
+        raise TypeError(f"device must be a torch.device or its name, such as 'cuda', got {type(device).__name__}")
     device = own_device if device is None else torch.device(device)
     centre = _centre(mean, (1, *image_shape), dtype, device)
 
@@ -174,7 +176,7 @@ def generate(
             indices = torch.arange(start + first, start + min(first + batch_size, n), dtype=torch.long, device="cpu")
             noise = torch.empty(len(indices), *image_shape, dtype=torch.float32, device=device)
             sample_normals(noise, indices, seed, 0)
-            y = centre + sigma_0 * noise.to(dtype)
+            y = validate.finite(centre + sigma_0 * noise.to(dtype), "the start, mean + sigma_0 z,")
             if level is None:
                 level = residual_level if _is_blind(f, y[:1], sigma_0) else scheduled_level
             ascent = Ascent(f, y, indices, seed=seed, sigma_0=sigma_0, sigma_inf=sigma_inf, level=level, every=every)

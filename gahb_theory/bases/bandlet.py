@@ -269,10 +269,9 @@ def price(penalty: float) -> float:
     """The price of a geometry: a number of at least 0, or infinity, which forbids it."""
     if isinstance(penalty, float | np.floating) and penalty == math.inf:
         return math.inf
-    try:
-        return validate.number(penalty, "penalty", least=0)
-    except ValueError:
-        raise ValueError(f"penalty must be at least 0 (infinity forbids the geometry), got {penalty}") from None
+    if isinstance(penalty, int | float | np.number) and not isinstance(penalty, bool) and not penalty >= 0:
+        raise ValueError(f"penalty must be at least 0 (infinity forbids the geometry), got {penalty}")
+    return validate.number(penalty, "penalty", least=0)
 
 
 def _subbands(layout: Tensor, level: int) -> Tensor:

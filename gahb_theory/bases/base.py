@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -77,6 +78,8 @@ class Basis(ABC):
 
 def atom_indices(indices: Sequence[int], count: int) -> list[int]:
     """The numbers of atoms, each between 0 and `count` - 1, at least one."""
+    if isinstance(indices, Tensor | np.ndarray):
+        validate.real_array(indices, "indices", 1)
     if isinstance(indices, str | bytes) or not isinstance(indices, Iterable):
         raise TypeError(f"indices must be a sequence of numbers of atoms such as [0, 1], got {type(indices).__name__}")
     chosen = [validate.integer(i, "each of indices", 0, count - 1) for i in indices]

@@ -115,7 +115,7 @@ class FixedGains:
 
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Return the gains as a tensor of the shape of the coefficients `c`; `sigma` is not used."""
-        validate.coefficients(c)
+        validate.batch_sigma(sigma, validate.coefficients(c))
         if self.gains.shape not in (c.shape, c.shape[1:]):
             raise ValueError(
                 f"gains of shape {tuple(self.gains.shape)} do not fit coefficients of shape {tuple(c.shape)}; "
