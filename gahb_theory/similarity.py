@@ -64,7 +64,9 @@ def _flat(x: Tensor) -> Tensor:
 
 
 def _normalised(v: Tensor) -> Tensor:
-    norm = torch.linalg.vector_norm(v, dim=1, keepdim=True)
+    largest = v.abs().amax(dim=1, keepdim=True)
+    v = v / torch.where(largest > 0, largest, 1.0)  # no square leaves the range
+    norm = v.square().sum(dim=1, keepdim=True).sqrt()  # summed in pairs, where vector_norm adds one after the other
     return v / torch.where(norm > 0, norm, 1.0)
 
 

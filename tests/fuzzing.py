@@ -29,7 +29,7 @@ from PIL import Image
 import gahb_theory as gt
 
 LONGEST = 400
-SECONDS = 8.0
+SECONDS = 5.0
 FOREIGN = (
     "has no attribute",
     "not implemented for",
@@ -658,7 +658,7 @@ def attempt(target: Target, argument: str, value: str) -> Outcome:
         raise Hang
 
     signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS, 1.0)  # again, if the first is lost in a destructor
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

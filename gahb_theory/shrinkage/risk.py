@@ -146,6 +146,6 @@ def _separable(shrinkage: Shrinkage) -> None:
         raise TypeError(f"shrinkage must be called as (coefficients, sigma), got {type(shrinkage).__name__}")
     if not getattr(shrinkage, "is_separable", False):
         raise ValueError(
-            f"shrinkage {type(shrinkage).__name__} looks at more than one coefficient at a time (its is_separable is not True), so "
-            "its risk is not an integral over one; use stein_risk, or measure it"
+            f"shrinkage {type(shrinkage).__name__} looks at more than one coefficient at a time (its is_separable is not "
+            "True), so its risk is not an integral over one; use stein_risk, or measure it"
         )
