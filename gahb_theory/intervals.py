@@ -90,7 +90,7 @@ def mean_estimate(
     return percentiles(values.mean(axis=-1), means, confidence, f"bootstrap over {n} images")
 
 
-def _numbers(values: Float[np.ndarray, "*s n"]) -> Float[np.ndarray, "*s n"]:
+def _numbers(values: object) -> Float[np.ndarray, "*s n"]:
     """Numbers of images in float64; positive infinity, the PSNR of a perfect estimate, passes."""
     given = values.detach().cpu().numpy() if isinstance(values, Tensor) and values.dtype == torch.float64 else values
     if isinstance(given, np.ndarray) and given.dtype.kind == "f" and given.size and given.ndim in (1, 2):

@@ -6,8 +6,6 @@ broadcast. Inner loops do not call them again.
 """
 
 import math
-import numbers
-import operator
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -15,6 +13,20 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from gahb_theory.scalars import (
+    LARGEST_SEED,
+    hidden,
+    integer,
+    kind_of,
+    number,
+    one_of,
+    opaque,
+    positive,
+    real,
+    real_array,
+    seed,
+)
 
 __all__ = [
     "LARGEST_SEED",
@@ -46,183 +58,9 @@ __all__ = [
 
 LARGEST_USUAL_SIGMA = 10.0
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-LARGEST_SEED = 2**128 - 1
 LARGEST_COUNT = 2**40
 
-Function = Callable[[Tensor, float | Tensor], Tensor]
-
-
-# numbers
-
-
-def number(
-    value: Any,
-    name: str,
-    *,
-    above: float | None = None,
-    least: float | None = None,
-    below: float | None = None,
-    most: float | None = None,
-) -> float:
-    """Return a finite real number as a float, if it lies within the bounds that are given.
-
-    Python, NumPy and torch numbers are taken; booleans, complex numbers, strings and arrays of several are not.
-
-    Parameters
-    ----------
-    value, name
-        What was given, and the name of the argument.
-    above, below
-        Bounds that the number must not meet.
-    least, most
-        Bounds that it may meet.
-
-    Examples
-    --------
-    >>> number(np.float32(0.5), "alpha", above=0)
-    0.5
-    """
-    found = _real(value, name)
-    low = above if above is not None else least
-    high = below if below is not None else most
-    good = (
-        math.isfinite(found)
-        and (above is None or found > above)
-        and (least is None or found >= least)
-        and (below is None or found < below)
-        and (most is None or found <= most)
-    )
-    if not good:
-        if low is not None and high is not None:
-            left, right = "(" if above is not None else "[", ")" if below is not None else "]"
-            allowed = f"lie in {left}{low:g}, {high:g}{right}"
-        elif low is not None:
-            allowed = f"be finite and {'above' if above is not None else 'at least'} {low:g}"
-        elif high is not None:
-            allowed = f"be finite and {'below' if below is not None else 'at most'} {high:g}"
-        else:
-            allowed = "be finite"
-        raise ValueError(f"{name} must {allowed}, got {found:g}")
-    return found
-
-
-def _real(value: Any, name: str) -> float:
-    """A real number of any library as a float."""
-    if isinstance(value, Tensor) and ((opaque := _opaque(value)) or _hidden(value)):
-        raise TypeError(f"{name} must be a number, got a {opaque or 'vmapped'} tensor")
-    if isinstance(value, Tensor | np.ndarray):
-        if math.prod(value.shape) != 1:
-            raise ValueError(f"{name} must be one number here, got shape {tuple(value.shape)}")
-        value = value.detach().item() if isinstance(value, Tensor) else value.reshape(())[()]
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, got {_kind(value)}")
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(f"{name} must be a number below 1.8e308 in size, got a larger one") from None
-
-
-def _kind(value: Any) -> str:
-    """The type of a value, and the value itself where it is short."""
-    name = type(value).__name__
-    if isinstance(value, Tensor | np.ndarray):
-        return f"{name} of shape {tuple(value.shape)} and dtype {value.dtype}"
-    if isinstance(value, str | bytes | bool | int | float | complex | np.generic):
-        text = repr(value) if isinstance(value, str | bytes) else str(value) if not _huge(value) else "of many digits"
-        return f"{name} {text}" if len(text) <= 60 else name
-    return name
-
-
-def _huge(value: Any) -> bool:
-    return isinstance(value, int) and value.bit_length() > 200
-
-
-def _opaque(value: Tensor) -> str | None:
-    """What keeps the values of a tensor from being read as real numbers, in one word, or None."""
-    if value.is_nested:
-        return "nested"
-    if value.is_meta:
-        return "meta"
-    if value.layout != torch.strided:
-        return "sparse"
-    if value.is_quantized:
-        return "quantized"
-    if value.is_complex():
-        return "complex"
-    return "boolean" if value.dtype == torch.bool else None
-
-
-def positive(value: Any, name: str) -> float:
-    """Return `value` as a float if it is a finite number above zero."""
-    return number(value, name, above=0)
-
-
-def integer(value: Any, name: str, low: int, high: int | None = None) -> int:
-    """Return `value` as a Python integer if it is one with low <= value <= high; booleans are none."""
-    try:
-        if isinstance(value, bool | np.bool_) or (isinstance(value, np.ndarray) and value.dtype == bool):
-            raise TypeError
-        if isinstance(value, Tensor) and (_opaque(value) or _hidden(value) or value.is_floating_point()):
-            raise TypeError
-        found = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an integer, got {_kind(value)}") from None
-    if found < low or (high is not None and found > high):
-        allowed = f"at least {low}" if high is None else f"between {low} and {high}"
-        raise ValueError(f"{name} must be {allowed}, got {'one of many digits' if _huge(found) else found}")
-    return found
-
-
-def seed(value: Any, name: str = "seed", high: int = LARGEST_SEED) -> int:
-    """Return a seed as a Python integer in 0 .. `high`; None is refused, since a result must be found again."""
-    if value is None:
-        raise TypeError(
-            f"{name} must be an integer, got None; the same seed gives the same result, so one must be given"
-        )
-    return integer(value, name, 0, high)
-
-
-def one_of(value: Any, name: str, allowed: Iterable[str]) -> Any:
-    """Return `value` if it is one of the allowed words."""
-    allowed = tuple(allowed)
-    if not isinstance(value, str) or value not in allowed:
-        words = [f'"{word}"' for word in allowed]
-        listed = ", ".join(words[:-1]) + (" or " if len(words) > 1 else "") + words[-1]
-        shown = repr(value) if isinstance(value, str) and len(value) <= 60 else _kind(value)
-        raise ValueError(f"{name} must be {listed}, got {shown}")
-    return value
-
-
-def real_array(value: Any, name: str, ndim: int | tuple[int, ...] | None = None) -> np.ndarray:
-    """Return numbers as a finite, non-empty float64 array with an allowed number of axes.
-
-    Sequences, arrays and tensors of real numbers are taken; booleans, complex numbers and objects are not.
-    """
-    array: np.ndarray
-    if isinstance(value, Tensor):
-        if (opaque := _opaque(value)) or _hidden(value):
-            raise TypeError(f"{name} must hold real numbers, got a {opaque or 'vmapped'} tensor")
-        tensor = value.detach().cpu()
-        array = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
-    else:
-        try:
-            array = np.asarray(value)
-        except (ValueError, TypeError, RuntimeError):  # rows of several lengths, tensors with gradients
-            raise TypeError(f"{name} must be an array of numbers, got {_kind(value)} that is none") from None
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{name} must hold real numbers, got {_kind(value)} of dtype {array.dtype}")
-    allowed = (ndim,) if isinstance(ndim, int) else ndim
-    if allowed is not None and array.ndim not in allowed:
-        axes = " or ".join(str(a) for a in allowed)
-        raise ValueError(f"{name} must have {axes} {'axis' if axes == '1' else 'axes'}, got shape {array.shape}")
-    if array.size == 0:
-        raise ValueError(f"{name} must hold at least one number, got shape {array.shape}")
-    with np.errstate(over="ignore"):
-        array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        bad = int((~np.isfinite(array)).sum())
-        raise ValueError(f"{name} must be finite, got {bad} of {array.size} values that are NaN or infinite")
-    return array
+Function = Callable[[Tensor, Any], Tensor]
 
 
 # images and coefficients
@@ -249,7 +87,7 @@ def _dense(x: Tensor, name: str, shape: str) -> None:
     """Refuse what is no tensor with values in memory."""
     if not isinstance(x, Tensor):
         raise TypeError(
-            f"{name} must be a torch tensor of shape {shape}, got {_kind(x)}; convert it with torch.as_tensor"
+            f"{name} must be a torch tensor of shape {shape}, got {kind_of(x)}; convert it with torch.as_tensor"
         )
     if x.is_nested or x.layout != torch.strided:
         raise TypeError(f"{name} must be a dense tensor, got the layout {x.layout}; convert it with {name}.to_dense()")
@@ -277,20 +115,9 @@ def channels(y: Tensor, expected: int) -> Tensor:
     return y
 
 
-def _hidden(x: Tensor) -> bool:
-    """Whether the values of a tensor cannot be looked at: while torch compiles or exports, or inside `vmap`."""
-    if torch.compiler.is_compiling():
-        return True
-    while torch._C._functorch.is_functorch_wrapped_tensor(x):
-        if torch._C._functorch.is_batchedtensor(x):
-            return True
-        x = torch._C._functorch.get_unwrapped(x)
-    return False
-
-
 def finite(x: Tensor, name: str) -> Tensor:
     """Return `x` if all its values are finite; values that torch hides (`vmap`, `compile`) are not looked at."""
-    if _hidden(x) or x.numel() == 0:
+    if hidden(x) or x.numel() == 0:
         return x
     ends = torch.stack(torch.aminmax(x.detach()))  # NaN if there is one; one pass without a copy
     if not bool(torch.isfinite(ends).all()):
@@ -318,7 +145,7 @@ def coefficients(c: Tensor, count: int | None = None, name: str = "c") -> Tensor
 def floating(dtype: Any, name: str = "dtype") -> torch.dtype:
     """Return `dtype` if it is a floating-point type that images may have."""
     if not isinstance(dtype, torch.dtype) or dtype not in _FLOATS:
-        shown = dtype if isinstance(dtype, torch.dtype) else _kind(dtype)
+        shown = dtype if isinstance(dtype, torch.dtype) else kind_of(dtype)
         raise TypeError(f"{name} must be a floating-point type such as torch.float32, got {shown}")
     return dtype
 
@@ -353,7 +180,7 @@ def sizes(shape: Any, count: int, name: str = "shape") -> tuple[int, ...]:
     """
     axes = "(channels, height, width)" if count == 3 else "(n, channels, height, width)"
     if not isinstance(shape, Sequence) or isinstance(shape, str | bytes):
-        raise TypeError(f"{name} must be {axes}, got {_kind(shape)}")
+        raise TypeError(f"{name} must be {axes}, got {kind_of(shape)}")
     if len(shape) != count:
         raise ValueError(f"{name} must be {axes}, got {tuple(shape) if len(shape) < 6 else len(shape)}")
     found = tuple(integer(s, f"each of {name}", 1) for s in shape)
@@ -367,7 +194,7 @@ def sizes(shape: Any, count: int, name: str = "shape") -> tuple[int, ...]:
 
 def sigma_level(sigma: Any, name: str = "sigma", *, zero: bool = False) -> float:
     """Return one noise level as a float if it is finite and above 0, or with `zero` at least 0."""
-    found = _real(sigma, name)
+    found = real(sigma, name)
     if not math.isfinite(found) or found < 0 or (found == 0 and not zero):
         raise ValueError(
             f"{name} is the standard deviation of the noise, in units of intensity, and must be finite and "
@@ -381,7 +208,7 @@ def levels(sigmas: Any, name: str = "sigmas", *, zero: bool = False) -> tuple[fl
     if isinstance(sigmas, Tensor | np.ndarray):
         sigmas = real_array(sigmas, name, 1)
     if isinstance(sigmas, str | bytes | dict) or not isinstance(sigmas, Iterable):
-        raise TypeError(f"{name} must be a sequence of noise levels such as [0.05, 0.1, 0.2], got {_kind(sigmas)}")
+        raise TypeError(f"{name} must be a sequence of noise levels such as [0.05, 0.1, 0.2], got {kind_of(sigmas)}")
     found = tuple(sigma_level(s, f"each of {name}", zero=zero) for s in sigmas)
     if not found:
         raise ValueError(f"{name} must hold at least one noise level, got none; give for example [0.05, 0.1, 0.2]")
@@ -423,15 +250,15 @@ def _broadcast(value: Any, x: Tensor, name: str, check: Callable[[Any, str], flo
         if not torch.compiler.is_compiling():
             _check_cast(tensor, name, check)
         return tensor.to(x.device).reshape([1] * x.ndim)
-    if opaque := _opaque(value):
-        raise TypeError(f"{name} must be a number or a tensor of real numbers, got a {opaque} tensor")
+    if why := opaque(value):
+        raise TypeError(f"{name} must be a number or a tensor of real numbers, got a {why} tensor")
     shape, n = tuple(value.shape), len(x)
     if shape not in ((), (1,), (n,), shape[:1] + (1,) * (x.ndim - 1)) or (shape and shape[0] not in (1, n)):
         raise ValueError(f"{name} must be a number or a tensor of shape (batch,) = ({n},), got shape {shape}")
     if value.numel() > 1:
         same_device(value, x, name)
     tensor = value.to(x.device, x.dtype)
-    if not _hidden(value):
+    if not hidden(value):
         for end in torch.aminmax(value.detach()):
             check(end, name)
         _check_cast(tensor, name, check)
@@ -449,7 +276,7 @@ def warn_of_units(sigma: float | Tensor, y: Tensor) -> None:
 
     Levels up to 10 pass, and larger ones where the images really vary as much.
     """
-    if _hidden(y) or (isinstance(sigma, Tensor) and _hidden(sigma)):
+    if hidden(y) or (isinstance(sigma, Tensor) and hidden(sigma)):
         return
     largest = float(sigma.max()) if isinstance(sigma, Tensor) else float(sigma)
     if largest > LARGEST_USUAL_SIGMA and float(y.abs().max()) < largest / 4:
@@ -485,7 +312,7 @@ def denoised(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> 
 def returned(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> Tensor:
     """The same without a look at the values, where NaN is to be met and dealt with."""
     if not callable(f):
-        raise TypeError(f"{name} must be a denoiser that can be called as {name}(y, sigma), got {_kind(f)}")
+        raise TypeError(f"{name} must be a denoiser that can be called as {name}(y, sigma), got {kind_of(f)}")
     evaluation_mode(f, name)
     try:
         out = f(y, sigma)
@@ -494,7 +321,7 @@ def returned(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> 
         raise
     if not isinstance(out, Tensor):
         raise TypeError(
-            f"{name} must return a torch tensor, got {_kind(out)}; adapt_arrays makes a denoiser of a function on arrays"
+            f"{name} must return a torch tensor, got {kind_of(out)}; adapt_arrays makes a denoiser of a function on arrays"
         )
     if out.is_nested or out.layout != torch.strided:
         raise TypeError(f"{name} must return a dense tensor, got the layout {out.layout}")
@@ -527,7 +354,7 @@ def sampled(image_class: Any, n: int, *, seed: int = 0, start: int = 0, name: st
     """Return `image_class.sample(n, seed, start)` if it is what an image class returns: n finite images."""
     sample = getattr(image_class, "sample", None)
     if not callable(sample):
-        raise TypeError(f"{name} must have a method sample(n, seed=0, start=0), got {_kind(image_class)}")
+        raise TypeError(f"{name} must have a method sample(n, seed=0, start=0), got {kind_of(image_class)}")
     label = f"{type(image_class).__name__}.sample({n})"
     x = images(sample(n, seed=seed, start=start), f"what {label} returned")
     if len(x) != n:

@@ -54,8 +54,8 @@ def test_risks_are_the_same_inside_autocast() -> None:
         lambda: gt.approximation_error(gt.DCT(), X, [3, 7]),
         lambda: gt.cosine_similarity(X, X.flip(0)),
         lambda: gt.closest(X, X.flip(0)).similarity,
-        lambda: torch.as_tensor(gt.paired_similarity(X, X.flip(0)).null),
-        lambda: torch.as_tensor(gt.compare(gt.DCT(), gt.Wavelet(), X, 0.1).overlap),
+        lambda: torch.from_numpy(gt.paired_similarity(X, X.flip(0)).null),
+        lambda: torch.from_numpy(gt.compare(gt.DCT(), gt.Wavelet(), X, 0.1).overlap),
     )
     for call in calls:
         expected = call()
@@ -93,11 +93,11 @@ def test_measures_are_the_same_with_other_defaults() -> None:
         lambda: gt.ConditionalKLT.from_covariance(torch.diag(gaussian.variances), (1, 4, 4)).atoms,
         lambda: gt.Wedgelets().at(X, 0.1).project(X),
         lambda: gt.Wavelet().bands((1, 16, 16)),
-        lambda: torch.as_tensor(gt.psnr_curve(lambda y, s: y, X, [0.1, 0.2]).psnr),
-        lambda: torch.as_tensor(gt.function_distance(lambda y, s: y, lambda y, s: 0.9 * y, X, [0.1]).per_image),
-        lambda: torch.as_tensor(gt.copies(X, X).similarity),
-        lambda: torch.as_tensor(gt.compare(gt.DCT(), gt.Wavelet(), X, 0.1).angles),
-        lambda: torch.as_tensor(gt.terms_above(gt.DCT(), X, [0.1, 0.3])),
+        lambda: torch.from_numpy(gt.psnr_curve(lambda y, s: y, X, [0.1, 0.2]).psnr),
+        lambda: torch.from_numpy(gt.function_distance(lambda y, s: y, lambda y, s: 0.9 * y, X, [0.1]).per_image),
+        lambda: torch.from_numpy(gt.copies(X, X).similarity),
+        lambda: torch.from_numpy(gt.compare(gt.DCT(), gt.Wavelet(), X, 0.1).angles),
+        lambda: torch.from_numpy(gt.terms_above(gt.DCT(), X, [0.1, 0.3])),
         lambda: gt.generate(lambda y, s: 0.5 * y, (2, 1, 4, 4), step=0.2, every=3).images,
     )
     for call in calls:

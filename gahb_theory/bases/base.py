@@ -76,7 +76,7 @@ class Basis(ABC):
         return self.synthesis(rows, target)
 
 
-def atom_indices(indices: Sequence[int], count: int) -> list[int]:
+def atom_indices(indices: object, count: int) -> list[int]:
     """The numbers of atoms, each between 0 and `count` - 1, at least one."""
     if isinstance(indices, Tensor | np.ndarray):
         validate.real_array(indices, "indices", 1)

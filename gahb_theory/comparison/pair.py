@@ -85,9 +85,9 @@ def compare(
     """
     if sigma is not None and x is None:
         raise ValueError("sigma needs images x: the oracle looks at their coefficients")
-    for side, word in ((a, "a"), (b, "b")):
-        if not isinstance(side, Basis | Jacobian):
-            raise TypeError(f"{word} must be a Basis such as Wavelet('db4'), or a Jacobian, got {type(side).__name__}")
+    for one, word in ((a, "a"), (b, "b")):
+        if not isinstance(one, Basis | Jacobian):
+            raise TypeError(f"{word} must be a Basis such as Wavelet('db4'), or a Jacobian, got {type(one).__name__}")
     x = None if x is None else wide(validate.images(x, "x"))
     sigma = None if sigma is None else validate.sigma_level(sigma)
     shape = None if shape is None else _three(validate.sizes(shape, 3))

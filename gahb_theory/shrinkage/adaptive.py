@@ -137,7 +137,7 @@ class BlockJamesStein:
         if self.blocks is None:
             names = torch.arange(count, device=c.device) // max(1, int(math.log(count)))
         else:
-            names = _labels_for(self.blocks, c, "blocks").unique(return_inverse=True)[1]  # names may be large
+            names = torch.unique(_labels_for(self.blocks, c, "blocks"), return_inverse=True)[1]  # names may be large
         total = int(names.max()) + 1
         sizes = torch.zeros(total, dtype=c.dtype, device=c.device).index_add(0, names, torch.ones_like(c[0]))
         energies = torch.zeros(len(c), total, dtype=c.dtype, device=c.device).index_add(1, names, c.square())

@@ -10,6 +10,7 @@ adaptive dictionary is the best one for one threshold T only; the error of the d
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,7 +57,7 @@ def approximation_error(
     many = isinstance(M, Sequence | Tensor | np.ndarray) and not isinstance(M, str | bytes)
     if isinstance(M, Tensor | np.ndarray):
         validate.real_array(M, "M", 1)
-    asked = M if many else [M]
+    asked: Any = M if many else [M]
     numbers = [validate.integer(m, "M", 0, c.shape[1]) for m in asked]
     if not numbers:
         raise ValueError("M must hold at least one number of terms, got none")
