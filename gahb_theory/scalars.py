@@ -34,10 +34,10 @@ def number(
     value: Any,
     name: str,
     *,
-    above: float | None = None,
-    least: float | None = None,
-    below: float | None = None,
-    most: float | None = None,
+    above: float | int | None = None,
+    least: float | int | None = None,
+    below: float | int | None = None,
+    most: float | int | None = None,
 ) -> float:
     """Return a finite real number as a float, if it lies within the bounds that are given.
 

@@ -191,7 +191,7 @@ def fit_slope(
 ) -> SlopeFit:
     """Fit the slope of log mean MSE against log sigma^2 by least squares.
 
-    Errors of each image give a bootstrap over images (the percentile interval of Efron 1979): it says how far another
+    Errors of each image give a bootstrap over images (studentised, Efron and Tibshirani 1993, chapter 12): it says how far another
     draw of images could move the slope. The images keep their place at all noise levels, so that paired noise is
     treated as it should be. Errors that are already averaged give the interval of Student's t for a straight line
     with independent residuals: it says how far the points are from a line, and no more.
@@ -217,7 +217,7 @@ def fit_slope(
 
     References
     ----------
-    B. Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics, 1979.
+    B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, 1993.
 
     Examples
     --------
@@ -254,10 +254,32 @@ def fit_slope(
         low, high = slope - half, slope + half
     else:
         method = f"bootstrap over {errors.shape[1]} images"
-        slopes = functional @ np.log(bootstrap_means(errors, _counts(errors, resamples, seed)))
-        low, high = np.quantile(slopes, [(1 - confidence) / 2, (1 + confidence) / 2])
+        low, high = _studentised(slope, functional, errors, _counts(errors, resamples, seed), confidence)
     window = (float(levels.min()), float(levels.max()))
     return SlopeFit(slope, float(low), float(high), intercept, window, levels.size, method, confidence)
+
+
+def _studentised(
+    slope: float, functional: np.ndarray, errors: np.ndarray, counts: np.ndarray, confidence: float
+) -> tuple[float, float]:
+    """Interval slope - q s, with q the quantiles of (slope* - slope) / s* over draws and s the standard errors.
+
+    The standard error is that of the linear part of the slope, sum_j w_j e_ij / mean_i e_ij for image i. Quantiles of the
+    slope itself would be too narrow for few images.
+    """
+    n = errors.shape[1]
+    means = bootstrap_means(errors, counts)
+    parts = (functional[:, None] / means).T @ errors  # linear part of each image, one row for each draw
+    spread = (counts * parts**2).sum(axis=1) / n - ((counts * parts).sum(axis=1) / n) ** 2
+    deviations = functional @ np.log(means) - slope
+    own = float(np.std(functional @ (errors / errors.mean(axis=1, keepdims=True)), ddof=1)) / math.sqrt(n)
+    drawn = np.sqrt(spread.clip(min=0) / (n - 1))
+    known = drawn > 1e-9
+    if not known.any() or own <= 1e-9:
+        return slope, slope
+    ends = np.quantile(deviations[known] / drawn[known], [(1 + confidence) / 2, (1 - confidence) / 2])
+    low, high = slope - own * ends
+    return float(low), float(high)
 
 
 def _counts(errors: np.ndarray, resamples: int, seed: int) -> np.ndarray:
