@@ -191,7 +191,7 @@ def fit_slope(
 ) -> SlopeFit:
     """Fit the slope of log mean MSE against log sigma^2 by least squares.
 
-    Errors of each image give a bootstrap over images (studentised, Efron and Tibshirani 1993, chapter 12): it says how far another
+    Errors of each image give a bootstrap over images (studentised, Efron and Tibshirani 1993): it says how far another
     draw of images could move the slope. The images keep their place at all noise levels, so that paired noise is
     treated as it should be. Errors that are already averaged give the interval of Student's t for a straight line
     with independent residuals: it says how far the points are from a line, and no more.
