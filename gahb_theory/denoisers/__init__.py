@@ -7,12 +7,13 @@ denoiser of a basis and a shrinkage. Others' own: `adapters`, `probing` and `cla
 `published`, `foreign`, `hub`.
 """
 
-from gahb_theory.denoisers.adapters import Adapted, AdaptedDiffusion, Convention, adapt, adapt_diffusion
+from gahb_theory.denoisers.adapters import Adapted, Convention, adapt
 from gahb_theory.denoisers.base import Denoiser, DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints import load_denoiser, save_denoiser
 from gahb_theory.denoisers.classical import AdaptedArrays, NonLocalMeans, adapt_arrays
 from gahb_theory.denoisers.conditioned import ConditionedUNet
 from gahb_theory.denoisers.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
+from gahb_theory.denoisers.diffusion import AdaptedDiffusion, DiffusionConvention, adapt_diffusion
 from gahb_theory.denoisers.disks import DiskBayes, DiskPosterior
 from gahb_theory.denoisers.empirical import EmpiricalBayes, EmpiricalRays
 from gahb_theory.denoisers.equivariant import BoundaryBrokenPatchBayes, EquivariantPatchBayes
@@ -41,6 +42,7 @@ __all__ = [
     "Denoiser",
     "DenoiserModule",
     "DiT",
+    "DiffusionConvention",
     "DilatedUNet",
     "DiskBayes",
     "DiskPosterior",
