@@ -40,6 +40,7 @@ __all__ = [
     "from_arrays",
     "from_json",
     "locked",
+    "make_directory",
     "open_run",
     "read_arrays",
     "read_json",
@@ -229,6 +230,20 @@ def write_arrays(path: str | Path, arrays: Mapping[str, Any]) -> Path:
     return write_bytes(path, buffer.getvalue())
 
 
+def make_directory(path: str | Path) -> Path:
+    """Create a run directory, if there is none, and see that it can be written."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"cannot create the run directory {path}: {error.strerror}; choose another"
+        ) from error
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, f"the run directory {path} is not writable; choose another")
+    return path
+
+
 def open_run(path: str | Path, config: Mapping[str, Any]) -> Path:
     """Create a run directory, or reopen one that was made by the same configuration.
 
@@ -239,15 +254,7 @@ def open_run(path: str | Path, config: Mapping[str, Any]) -> Path:
     OSError
         If the directory cannot be written.
     """
-    path = Path(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(
-            error.errno, f"cannot create the run directory {path}: {error.strerror}; choose another"
-        ) from error
-    if not os.access(path, os.W_OK):
-        raise PermissionError(errno.EACCES, f"the run directory {path} is not writable; choose another")
+    path = make_directory(path)
     wanted = json.loads(json.dumps(to_json(_plain(config))))
     file = path / "config.json"
     if file.exists():
