@@ -225,6 +225,7 @@ def _try(model: DenoiserModule, average: DenoiserModule, x: Tensor, held_out: Te
     """One forward pass, in use and in training, so that what does not fit is refused before anything is written."""
     parameter = next(model.parameters())
     validate.images(x, "data")
+    validate.warn_of_units(recipe.sigma_max, x)
     if held_out.shape[1] != x.shape[1]:
         raise ValueError(f"validation must have the {x.shape[1]} channels of data, got shape {tuple(held_out.shape)}")
     y = x.to(parameter.device, parameter.dtype)
