@@ -256,30 +256,85 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bits(number, script, unint
     assert counts == sorted(set(counts)), "the log holds each point once"
 
 
+TWO = """
+    import os, sys, torch
+    import gahb_theory as gt
+    from gahb_theory import training
+    torch.set_num_threads(1)
+    training.SECONDS_BETWEEN_CHECKPOINTS = -1
+    save = training._save
+
+    def save_and_stop(run, state, step, *rest):
+        save(run, state, step, *rest)
+        if os.environ.get("STOP") and step == 10:
+            os._exit(9)
+
+    training._save = save_and_stop
+    rank = os.environ["RANK"]
+    run = sys.argv[1] + ("" if rank == "0" else "-of-another-disk")
+    f = gt.train(gt.UNet(channels=8, blocks=1), gt.Disks(size=16), images_seen=640, batch_size=16, run=run)
+    torch.save(f.state_dict(), sys.argv[1] + "-" + rank + ".pt")
+"""
+
+
 @pytest.mark.slow
 def test_two_processes(tmp_path):
-    """Under torchrun both processes end with the same weights, and the checkpoint loads in one."""
-    code = """
-        import os, sys, torch
-        import gahb_theory as gt
-        torch.set_num_threads(1)
-        f = gt.train(gt.UNet(channels=8, blocks=1), gt.Disks(size=16), images_seen=640, batch_size=16, run=sys.argv[1])
-        torch.save(f.state_dict(), sys.argv[1] + "-" + os.environ["RANK"] + ".pt")
-    """
-    path, run = tmp_path / "two.py", tmp_path / "run"
-    path.write_text(textwrap.dedent(code))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", path, run]
-    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
-    first, second = (torch.load(f"{run}-{rank}.pt", weights_only=True) for rank in (0, 1))
-    assert_same(first, second)
+    """Both end with the same weights, stopped or not, without a common disk; one process alone is refused."""
+    path = tmp_path / "two.py"
+    path.write_text(textwrap.dedent(TWO))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", path]
+
+    def launch(run, **more):
+        environment = os.environ | {"OMP_NUM_THREADS": "1"} | more
+        return subprocess.run([*command, run], env=environment, stderr=subprocess.DEVNULL, check=False).returncode
+
+    run = tmp_path / "run"
+    assert launch(run) == 0
+    assert launch(tmp_path / "stopped", STOP="1") != 0
+    assert launch(tmp_path / "stopped") == 0
+    first, *others = (
+        torch.load(f"{name}-{rank}.pt", weights_only=True) for name in (run, tmp_path / "stopped") for rank in (0, 1)
+    )
+    for other in others:
+        assert_same(first, other)
     assert_same(weights(gt.load_denoiser(run)), first)
-    alone = train(gt.UNet(channels=8, blocks=1), gt.Disks(size=16), images_seen=640, batch_size=16)
-    x = gt.Disks(size=16).sample(32, seed=7)
+    assert not (tmp_path / "run-of-another-disk").exists()
+    f, X = gt.UNet(channels=8, blocks=1), gt.Disks(size=16)
+    with pytest.raises(FileExistsError, match="processes: 2 there, 1 now"):
+        train(f, X, images_seen=640, batch_size=16, run=run)
+    alone = train(f, X, images_seen=640, batch_size=16)
+    x = X.sample(32, seed=7)
     y = gt.add_noise(x, 0.2)
     with torch.no_grad():
         both, one = gt.load_denoiser(run)(y, 0.2), alone(y, 0.2)
     # the same images and noise; the normalisation sees half a batch in each process, hence not the same bits
     assert abs(float(gt.psnr(x, both) - gt.psnr(x, one))) < 1
+
+
+@pytest.mark.slow
+def test_the_command_for_several_processes(tmp_path):
+    """The line that the head of `training` and the help of `gahb train` show, with smaller numbers."""
+    line = next(line for line in training.__doc__.splitlines() if "torchrun" in line)
+    assert line.split() == [
+        "torchrun",
+        "--nproc-per-node",
+        "8",
+        "--no-python",
+        "gahb",
+        "train",
+        "--run",
+        "runs/mine",
+        "...",
+    ]
+    folder = os.path.dirname(sys.executable)
+    if not os.path.exists(f"{folder}/gahb"):
+        pytest.skip("the package is not installed")
+    small = "--channels 4 --blocks 1 --device cpu --recipe.images-seen 32 images:disks --images.size 16"
+    words = line.replace("8", "2").replace("runs/mine", str(tmp_path / "run")).replace("...", small).split()
+    environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert gt.load_denoiser(tmp_path / "run").channels == 4
 
 
 def test_data_that_are_not_finite_are_refused_at_once(small, tmp_path):
@@ -373,7 +428,7 @@ def test_arguments_that_are_refused(small, tmp_path, unchecked):
         train(f, X, epochs=3)
     with pytest.raises(TypeError, match="run must be the path"):
         train(f, X, images_seen=16, run=3)
-    with pytest.raises(TypeError, match="all be float32, or all float64.*float16"):
+    with pytest.raises(TypeError, match=r"all be float32, or all float64.*float16"):
         train(gt.UNet(4, 1).half(), X, images_seen=16)
     with pytest.raises(ValueError, match="must have parameters"):
         train(gt.adapt(lambda y: y), X, images_seen=16)
@@ -547,7 +602,7 @@ def test_a_damaged_configuration_is_made_anew_for_the_same_run_only(small, tmp_p
     assert_same(weights(again), weights(g))
     assert (tmp_path / "config.json").read_bytes() == before
     (tmp_path / "config.json").unlink()
-    with pytest.raises(FileExistsError, match="the checkpoint of another run, without config.json"):
+    with pytest.raises(FileExistsError, match=r"the checkpoint of another run, without config\.json"):
         train(f, X, images_seen=128, batch_size=16, run=tmp_path)
 
 
@@ -565,12 +620,12 @@ def test_a_state_of_other_shapes_is_damaged(small, tmp_path):
 
 
 def test_two_writers_are_never_in_one_directory(small, tmp_path):
-    f, X = small
+    f, _ = small
 
     class Second(gt.Disks):
         def sample(self, n, seed=0, start=0, **kwargs):
             if start > 0:
-                with pytest.raises(RuntimeError, match="another process trains into .*; wait for its end"):
+                with pytest.raises(RuntimeError, match=r"another process trains into .*; wait for its end"):
                     train(f, gt.Disks(size=16), images_seen=64, batch_size=16, run=tmp_path)
                 tried.append(start)
             return super().sample(n, seed, start)
