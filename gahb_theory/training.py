@@ -3,7 +3,7 @@
 Everything a step does is a pure function of (seed, step): its images, noise levels and noise. A run that was killed
 goes on from its last checkpoint and ends with the same bits. On several GPUs:
 
-    torchrun --nproc-per-node 8 --no-python gahb train --run runs/mine ...
+    torchrun --nproc-per-node 8 -m -- gahb_theory train --run runs/mine ...
 
 The number of processes is part of a run: each normalises its own part of the batch, which gives other bits than the whole
 (by rounding and by the spread of fewer images). All begin from the state of the first one, and need no common disk.
