@@ -121,7 +121,7 @@ def _describe(thing: Any, name: str, seen: Seen) -> Any:
         value = thing.item() if thing.dtype.kind in "biufcSU" else thing
         return _describe(np.asarray(thing) if isinstance(value, np.generic) else value, name, seen)
     if isinstance(thing, str | int | float | complex):  # of a class that derives from them
-        base = next(b for b in (str, int, float, complex) if isinstance(thing, b))
+        base: Any = next(b for b in (str, int, float, complex) if isinstance(thing, b))
         return {"class": class_name(type(thing)), "value": _describe(base(thing), name, seen)}
     if isinstance(thing, bytes | bytearray | memoryview):
         return {"bytes": len(thing), "sha256": hashlib.sha256(thing).hexdigest()}
@@ -129,7 +129,8 @@ def _describe(thing: Any, name: str, seen: Seen) -> Any:
         return {"masked": [_describe(part, name, seen) for part in (thing.filled(0), np.ma.getmaskarray(thing))]}
     if isinstance(thing, Tensor | np.ndarray):
         kind = "tensor" if isinstance(thing, Tensor) else "array"
-        label = str(thing.dtype).removeprefix("torch.")
+        dtype = thing.dtype if isinstance(thing, Tensor) else thing.dtype.newbyteorder("=")
+        label = str(dtype).removeprefix("torch.")
         return {kind: list(thing.shape), "dtype": label, "sha256": hash_array(thing, name)}
     if isinstance(thing, torch.dtype | torch.device | torch.layout | torch.memory_format):
         return str(thing)

@@ -189,7 +189,7 @@ def test_run_directory(small, tmp_path):
     again = train(f, X, images_seen=320, batch_size=16, run=tmp_path / "run")
     assert_same(weights(again), weights(g))
     with pytest.raises(FileExistsError, match="recipe"):
-        train(f, X, images_seen=640, batch_size=16, run=tmp_path / "run")
+        train(f, X, images_seen=320, batch_size=16, run=tmp_path / "run")
     with pytest.raises(FileExistsError, match="data"):
         train(f, gt.Disks(size=16, edge=0.7), images_seen=320, batch_size=16, run=tmp_path / "run")
     (tmp_path / "run" / "state.safetensors").write_bytes(b"no checkpoint")
@@ -272,7 +272,7 @@ TWO = """
     training._save = save_and_stop
     rank = os.environ["RANK"]
     run = sys.argv[1] + ("" if rank == "0" else "-of-another-disk")
-    f = gt.train(gt.UNet(channels=8, blocks=1), gt.Disks(size=16), images_seen=640, batch_size=16, run=run)
+    f = gt.train(gt.UNet(channels=8, blocks=1), gt.Disks(size=16), images_seen=320, batch_size=16, run=run)
     torch.save(f.state_dict(), sys.argv[1] + "-" + rank + ".pt")
 """
 
@@ -301,8 +301,8 @@ def test_two_processes(tmp_path):
     assert not (tmp_path / "run-of-another-disk").exists()
     f, X = gt.UNet(channels=8, blocks=1), gt.Disks(size=16)
     with pytest.raises(FileExistsError, match="processes: 2 there, 1 now"):
-        train(f, X, images_seen=640, batch_size=16, run=run)
-    alone = train(f, X, images_seen=640, batch_size=16)
+        train(f, X, images_seen=320, batch_size=16, run=run)
+    alone = train(f, X, images_seen=320, batch_size=16)
     x = X.sample(32, seed=7)
     y = gt.add_noise(x, 0.2)
     with torch.no_grad():
