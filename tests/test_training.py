@@ -189,7 +189,7 @@ def test_run_directory(small, tmp_path):
     again = train(f, X, images_seen=320, batch_size=16, run=tmp_path / "run")
     assert_same(weights(again), weights(g))
     with pytest.raises(FileExistsError, match="recipe"):
-        train(f, X, images_seen=320, batch_size=16, run=tmp_path / "run")
+        train(f, X, images_seen=640, batch_size=16, run=tmp_path / "run")
     with pytest.raises(FileExistsError, match="data"):
         train(f, gt.Disks(size=16, edge=0.7), images_seen=320, batch_size=16, run=tmp_path / "run")
     (tmp_path / "run" / "state.safetensors").write_bytes(b"no checkpoint")
