@@ -90,7 +90,7 @@ class Train:
     """Train a bias-free network on images of a class, by the default recipe or one of your own.
 
     Writes a checkpoint every minute; killed at any moment, the same command goes on and ends with the same weights.
-    On several GPUs: torchrun --nproc-per-node 8 -m gahb_theory train ...
+    On several GPUs: torchrun --nproc-per-node 8 -m -- gahb_theory train --run RUN ...
     """
 
     run: Path
