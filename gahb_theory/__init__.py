@@ -9,6 +9,10 @@ Jacobian. Import it as
     import gahb_theory as gt
 """
 
+import gahb_theory.signals as _signals
+
+_signals.begin()  # before anything heavy: a command may be stopped while it starts
+
 from gahb_theory import testing
 from gahb_theory.bases import (
     DCT,
