@@ -84,6 +84,11 @@ def check_workers(workers: int, *things: Any) -> None:
     """
     if workers == 1:
         return
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    if script is not None and not Path(script).is_file():
+        raise WorkersNotPossible(
+            f"workers={workers} starts new processes, which cannot run {script}: save the script in a file, or use workers=1"
+        )
     if _unguarded():
         raise WorkersNotPossible(
             f"workers={workers} starts new processes, each of which runs this script from its top: put the call under "
@@ -192,7 +197,7 @@ def _begin_worker(ends: multiprocessing.connection.Connection, parent: int) -> N
 def _end_with_parent(ends: multiprocessing.connection.Connection, parent: int) -> None:
     """End this process when the parent closes its pipe, or is gone although a copy of the pipe is still open."""
     sentinel = multiprocessing.parent_process()
-    watched = [ends] if sentinel is None else [ends, sentinel.sentinel]
+    watched: list[Any] = [ends] if sentinel is None else [ends, sentinel.sentinel]
     while not multiprocessing.connection.wait(watched, timeout=SECONDS_BETWEEN_LOOKS):
         if hasattr(os, "getppid") and os.name == "posix" and os.getppid() != parent:
             break
