@@ -17,6 +17,10 @@ LAW = gt.Disks(size=16)
 N = 3 * BLOCK + 7
 
 
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
 class Stop(BaseException):
     """As a kill."""
 
@@ -85,7 +89,7 @@ def test_damaged_data_is_drawn_again(damage, begun, whole):
     damage(begun.with_name(".x.npy.partial"), begun.with_name(".x.npy.partial.json"))
     write_dataset(begun, LAW, N)
     assert begun.read_bytes() == whole
-    assert sorted(os.listdir(begun.parent)) == ["x.json", "x.npy"]
+    assert files(begun.parent) == ["x.json", "x.npy"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,7 @@ def test_a_damaged_record_is_set_aside(text, begun, whole):
     with pytest.warns(UserWarning, match=r"\.x\.npy\.partial\.json is damaged .* the images are drawn anew"):
         write_dataset(begun, LAW, N)
     assert begun.read_bytes() == whole
-    assert sorted(os.listdir(begun.parent)) == ["x.json", "x.npy"]
+    assert files(begun.parent) == ["x.json", "x.npy"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", None])
@@ -124,7 +128,7 @@ def test_what_killed_writers_left_is_collected(begun):
     for name in (*stale, ".y.json.123.partial"):
         begun.with_name(name).write_bytes(b"half")
     write_dataset(begun, LAW, N)
-    assert sorted(os.listdir(begun.parent)) == [".y.json.123.partial", "x.json", "x.npy"]
+    assert files(begun.parent) == [".y.json.123.partial", "x.json", "x.npy"]
 
 
 def test_two_writers_at_once(tmp_path):
@@ -148,7 +152,7 @@ def test_two_writers_at_once(tmp_path):
         thread.join(60)
     assert [len(data) for data in opened] == [2 * BLOCK] * 2
     assert sorted(block for block in drawn if block[1] == BLOCK) == [(0, BLOCK), (BLOCK, BLOCK)]
-    assert sorted(os.listdir(tmp_path)) == ["x.json", "x.npy"]
+    assert files(tmp_path) == ["x.json", "x.npy"]
 
 
 def test_a_lock_is_let_go(tmp_path):
@@ -156,7 +160,7 @@ def test_a_lock_is_let_go(tmp_path):
     path.with_name(".x.npy.lock").write_text("")  # as a killed writer leaves it
     with unfinished.locked(path):
         assert path.with_name(".x.npy.lock").exists()
-    assert os.listdir(tmp_path) == []
+    assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT])
@@ -191,7 +195,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "open", read_only)
     with pytest.raises(PermissionError, match=f"cannot write into {tmp_path}: Permission denied; choose another place"):
         write_dataset(tmp_path / "x.npy", LAW, 2)
-    assert os.listdir(tmp_path) == []
+    assert files(tmp_path) == []
 
 
 def test_a_folder_that_disappears_is_named(tmp_path):
@@ -249,7 +253,7 @@ def test_intensities_up_to_255_do_not_become_white(tmp_path):
     bright = Given(*2 * [lambda n: torch.full((n, 1, 4, 4), 200.0)])
     with pytest.raises(ValueError, match=r"must lie about \[0, 1\] to be stored as uint8, got 200"):
         write_dataset(tmp_path / "x.npy", bright, 3, dtype="uint8")
-    assert os.listdir(tmp_path) == []
+    assert files(tmp_path) == []
 
 
 def test_numpy_numbers(tmp_path):
@@ -312,7 +316,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path):
 def test_names_that_are_too_long_are_refused(name, tmp_path):
     with pytest.raises(ValueError, match="must have at most 180 bytes; choose a shorter one"):
         write_dataset(tmp_path / name, LAW, 2)
-    assert os.listdir(tmp_path) == []
+    assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ["a'b\"c", "<b>x</b>", "{x}{{y}}%s", "two\nlines", "Größe é 圖", "a b"])
