@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +38,7 @@ def imported(name):
 
     def ready(process):
         try:
-            with open(f"/proc/{process.pid}/maps") as maps:
+            with Path(f"/proc/{process.pid}/maps").open() as maps:
                 return name in maps.read()
         except OSError:
             time.sleep(1)
