@@ -52,7 +52,7 @@ def near_duplicates(
     >>> near_duplicates(torch.cat([x, 0.5 * x[1:2] + 0.1])).pairs
     tensor([[1, 4]])
     """
-    threshold = validate.number(threshold, "threshold", above=0, below=1)
+    threshold = validate.number(threshold, "threshold", above=0.0, below=1.0)
     block = validate.integer(block, "block", 1)
     v = _directions(images, block)
     found, similarity = [], []

@@ -133,7 +133,7 @@ def distinct(
     Shape (m,). An image goes if it is too similar to an earlier one that stays.
     """
     images = as_images(images)
-    threshold = validate.number(threshold, "threshold", above=0, below=1)
+    threshold = validate.number(threshold, "threshold", above=0.0, below=1.0)
     sketches = _sketches(images, vectors)
     keep = torch.ones(len(images), dtype=torch.bool, device=images.device)
     everything = torch.arange(len(images), device=images.device)
