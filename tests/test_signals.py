@@ -7,7 +7,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from gahb_theory import signals
 
@@ -76,6 +78,31 @@ def test_train_ends_its_step(number, tmp_path):
     words = ["train", "--run", "r", "--channels", "4", "--device", "cpu", "images:disks", "--images.size", "16"]
     code, told = stopped(words, number, lambda process: (tmp_path / "r" / "config.json").exists(), tmp_path)
     check(number, code, told, "the last checkpoint is kept, and the same command goes on from it")
+    assert not list((tmp_path / "r").glob(".*partial"))
+
+
+@pytest.mark.parametrize(
+    ("words", "begun", "number", "kept"),
+    [
+        (
+            ["--run", "r"],
+            "r/config.json",
+            signal.SIGTERM,
+            "the finished parts are kept, and the same command goes on from here",
+        ),
+        (
+            ["analyze", "x.png", "--size", "48", "--run", "r"],
+            "r/config.json",
+            signal.SIGINT,
+            "no file is half written, and the same command begins again",
+        ),
+    ],
+    ids=["tour", "analyze"],
+)
+def test_computations_without_steps(words, begun, number, kept, tmp_path):
+    Image.fromarray(np.arange(64 * 64, dtype=np.uint32).reshape(64, 64).astype(np.uint8)).save(tmp_path / "x.png")
+    code, told = stopped(words, number, lambda process: (tmp_path / begun).exists(), tmp_path)
+    check(number, code, told, kept)
     assert not list((tmp_path / "r").glob(".*partial"))
 
 

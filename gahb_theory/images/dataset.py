@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from gahb_theory import runs, validate
 from gahb_theory.images.base import ImageClass
-from gahb_theory.images.unfinished import BLOCK, hashes, locked, read_record, set_aside, sha256
+from gahb_theory.images.unfinished import BLOCK, hashes, locked, read_record, set_aside, sha256, writing
 from gahb_theory.images.unfinished import Unfinished as _Unfinished
 from gahb_theory.randomness import LARGEST_INDEX
 from gahb_theory.workers import MOST_WORKERS, check_workers, pool
@@ -262,15 +262,11 @@ def _write_block(job: _Job) -> int:
     first = job.block * BLOCK
     count = min(BLOCK, job.plan["n"] - first)
     content = _drawn(job.image_class, job.plan, job.source, first, count).tobytes()
-    try:
-        with job.data.open("r+b") as file:
-            file.seek(job.offset + first * (len(content) // count))
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        full = "the disk is full: " if error.errno == 28 else ""
-        raise OSError(error.errno, f"{full}cannot write {job.data}: {error.strerror}") from error
+    with writing(job.data), job.data.open("r+b") as file:
+        file.seek(job.offset + first * (len(content) // count))
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     return job.block
 
 

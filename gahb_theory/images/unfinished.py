@@ -4,6 +4,7 @@ The record holds the sha256 of each block. A block is taken up again only if the
 which lost its end, or was never written down by the disk, becomes no images of zeros.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -21,7 +22,7 @@ from tqdm import tqdm
 
 from gahb_theory import runs
 
-__all__ = ["BLOCK", "Unfinished", "beside", "hashes", "locked", "read_record", "set_aside", "sha256"]
+__all__ = ["BLOCK", "Unfinished", "beside", "hashes", "locked", "read_record", "set_aside", "sha256", "writing"]
 
 BLOCK = 512
 SECONDS_BETWEEN_TRIES = 0.2
@@ -50,11 +51,11 @@ class Unfinished:
             if found["plan"] != self.plan:
                 keys = ", ".join(key for key in self.plan if found["plan"].get(key) != self.plan[key])
                 raise FileExistsError(
-                    17,
+                    errno.EEXIST,
                     f"{self.data} is an unfinished file of other images ({keys} differ); remove it and {self.record.name} "
                     "to begin anew, or choose another name",
                 )
-            with self.data.open("r+b") as file:
+            with writing(self.data), self.data.open("r+b") as file:
                 file.write(self.header)
                 file.truncate(self.offset + needed)
             self.done = {block: digest for block, digest in found["done"].items() if self._hash(int(block)) == digest}
@@ -63,11 +64,11 @@ class Unfinished:
         if needed > free:
             shape = tuple(self.plan["shape"])
             raise OSError(
-                28,
+                errno.ENOSPC,
                 f"{shape[0]} images of shape {shape[1:]} need {needed:,} bytes, and {self.path.parent} has {free:,} left",
             )
         try:
-            with self.data.open("wb") as file:
+            with writing(self.data), self.data.open("wb") as file:
                 file.write(self.header)
                 file.truncate(self.offset + needed)
             runs.write_json(self.record, {"plan": self.plan, "done": {}})
@@ -123,6 +124,16 @@ class Unfinished:
             for file in self.path.parent.iterdir():
                 if file.name.startswith(names) and file.name.endswith((".partial", ".damaged")):
                     file.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """Name the file in an error of the disk."""
+    try:
+        yield
+    except OSError as error:
+        full = "the disk is full: " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise OSError(error.errno, f"{full}cannot write {file}: {error.strerror}") from error
 
 
 def beside(path: Path, ending: str) -> Path:

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -182,6 +184,25 @@ def test_a_failing_disk_names_its_file_and_keeps_what_is_done(number, tmp_path, 
     assert caught.value.__notes__ == [f"1 of 4 blocks of {path} are kept; the same call goes on from here"]
     write_dataset(path, LAW, N)
     assert torch.equal(gt.dataset(path).images(), LAW.sample(N))
+
+
+LIMITED = """
+import resource, sys
+import gahb_theory as gt
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+try:
+    gt.dataset(sys.argv[1], gt.Disks(16), 1543)
+except OSError as error:
+    print(error.errno, error.strerror)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(gt.dataset(sys.argv[1], gt.Disks(16), 1543).sha256 == gt.dataset(sys.argv[1]).about["sha256"])
+"""
+
+
+def test_a_limit_of_the_system_names_its_file_and_is_no_obstacle_later(tmp_path):
+    path = tmp_path / "x.npy"
+    told = subprocess.run([sys.executable, "-c", LIMITED, str(path)], capture_output=True, text=True, check=True).stdout
+    assert told == f"{errno.EFBIG} cannot write {path.with_name('.x.npy.partial')}: File too large\nTrue\n"
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
