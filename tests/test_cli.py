@@ -167,6 +167,7 @@ def test_long_names_stay_different():
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"command": "tour"}', '{"command": 1, "versions": 2}'])
 def test_a_damaged_configuration_is_named(text, tmp_path, capsys):
     (tmp_path / "config.json").write_text(text)
+    np.savez(tmp_path / "arrays.npz", a=np.zeros(1))
     assert "config.json is damaged, or no configuration of the tour" in refusal(capsys, "report", tmp_path)
 
 

@@ -55,9 +55,9 @@ def items(data: Any, name: str = "data") -> int:
         except TypeError:
             length = None
     if length is None:
+        classes = "an image class (with a method sample), " if name == "data" else ""
         raise TypeError(
-            f"{name} must be an image class (with a method sample), a tensor (n, c, h, w) or a torch Dataset "
-            f"with a length, got {type(data).__name__}"
+            f"{name} must be {classes}a tensor (n, c, h, w) or a Dataset with a length, got {type(data).__name__}"
         )
     if not length:
         raise ValueError(f"{name} must hold at least one image, got an empty {type(data).__name__}")

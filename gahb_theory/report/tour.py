@@ -30,10 +30,10 @@ def tour_report(run: Path) -> Path:
     file = run / "config.json"
     if not file.is_file():
         raise FileNotFoundError(f"{run} is not a run directory: it holds no config.json")
-    config = _config(file)
     arrays = runs.read_arrays(run / "arrays.npz")
     if not arrays:
         raise FileNotFoundError(f"{run} holds no arrays.npz: the run has not got that far; run its command again")
+    config = _config(file)
     cases = list(dict.fromkeys(key.split("/reading/")[0] for key in arrays if "/reading/" in key))
     if not cases:
         raise ValueError(f"{run} is no run of the tour or of gahb analyze: its arrays hold no reading of a denoiser")

@@ -277,7 +277,7 @@ def test_intensities_up_to_255_do_not_become_white(tmp_path):
     assert files(tmp_path) == []
 
 
-def test_numpy_numbers(tmp_path):
+def test_numpy_numbers(tmp_path, unchecked):
     data = gt.dataset(tmp_path / "x.npy", LAW, np.int64(5), seed=np.int32(2), start=np.uint8(3))
     assert torch.equal(data.images(), LAW.sample(5, seed=2, start=3))
     assert data.about["seed"] == 2
@@ -331,6 +331,14 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "y.json")
     with pytest.raises(ValueError, match="missing or no regular file"):
         _ = gt.dataset(tmp_path / "y.npy").about
+
+
+def test_a_pipe_among_photographs_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"a\.png cannot be read as an image \(it is no regular file\)"):
+        gt.read_image(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="no image found in"):
+        _ = gt.Photographs(tmp_path, size=8).names
 
 
 @pytest.mark.parametrize("name", ["a" * 240 + ".npy", "é" * 100 + ".npy"])

@@ -97,7 +97,7 @@ def test_a_class_gives_fresh_images():
 
 def test_bad_data_is_refused(unchecked):
     for bad in (3, iter([1]), None):
-        with pytest.raises(TypeError, match=r"data must be an image class .* or a torch Dataset with a length, got"):
+        with pytest.raises(TypeError, match=r"data must be an image class .* or a Dataset with a length, got"):
             image_stream(bad, 0)
     with pytest.raises(ValueError, match=r"data must have shape .*add the missing axes"):
         image_stream(torch.zeros(3, 4, 4), 0)
@@ -151,7 +151,7 @@ def test_images_of_several_shapes_or_types_or_with_nan_are_refused():
 
 def test_what_is_no_set_of_images_is_refused(unchecked):
     for bad in ({"image": 1}, "photographs", 3, iter([1])):
-        with pytest.raises(TypeError, match=r"images must be an image class .* or a torch Dataset with a length, got"):
+        with pytest.raises(TypeError, match=r"images must be a tensor \(n, c, h, w\) or a Dataset with a length, got"):
             near_duplicates(bad)
 
 
