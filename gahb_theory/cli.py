@@ -96,7 +96,7 @@ class Train:
     """Train a bias-free network on images of a class, by the default recipe or one of your own.
 
     Writes a checkpoint every minute; killed at any moment, the same command goes on and ends with the same weights.
-    On several GPUs: torchrun --nproc-per-node 8 -m gahb_theory -- train --run RUN ...
+    On several GPUs: torchrun --nproc-per-node 8 -m -- gahb_theory train --run RUN ...
     """
 
     run: Path
@@ -248,7 +248,7 @@ KEPT = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; without one, the tour."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["--"]:  # with which torchrun ends its own options
+    if given[:1] == ["--"]:  # with which torchrun ends its own options, and which some versions pass on
         del given[0]
     if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
         given = ["tour", *given]

@@ -234,7 +234,7 @@ def read_image(path: str | Path, channels: int = 1) -> Float[Tensor, "1 c h w"]:
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {channels}")
     if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
-        raise ValueError(f"{path} cannot be read as an image (it is no regular file); give an image file")
+        raise ValueError(f"{path} cannot be read as an image (it is no regular file); remove it or convert it to PNG")
     try:
         with Image.open(path) as opened:
             opened.load()

@@ -31,12 +31,20 @@ def image_stream(data: Data, seed: int) -> Callable[[int, int], Tensor]:
         Names the stream.
     """
     if isinstance(data, ImageClass):
-        return lambda start, count: validate.sampled(data, count, seed=seed, start=start)
+        return lambda start, count: _fresh(data, count, seed, start)
     if isinstance(data, Tensor):
         validate.images(data, "data")
         return lambda start, count: data[_shuffled(start, count, len(data), seed)]
     length = items(data)
     return lambda start, count: stacked(data, _shuffled(start, count, length, seed).tolist())
+
+
+def _fresh(data: ImageClass, count: int, seed: int, start: int) -> Tensor:
+    """Images of a class; whether they are finite, training sees by its loss, and says what is kept."""
+    x = data.sample(count, seed=seed, start=start)
+    if not isinstance(x, Tensor) or x.ndim != 4 or len(x) != count or not x.is_floating_point():
+        return validate.sampled(data, count, seed=seed, start=start)  # says what is wrong
+    return x
 
 
 def items(data: Any, name: str = "data") -> int:
