@@ -9,6 +9,7 @@ Jacobian. Import it as
     import gahb_theory as gt
 """
 
+import gahb_theory.signals as _signals  # noqa: F401  # before anything heavy: a command may be stopped as it starts
 from gahb_theory import testing
 from gahb_theory.bases import (
     DCT,
