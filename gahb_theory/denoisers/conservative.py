@@ -20,6 +20,7 @@ Denoisers that are gradients: Cohen et al. 2021 and Hurault et al. 2022. A learn
 """
 
 import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -30,7 +31,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
 
-__all__ = ["Conservative"]
+__all__ = ["Conservative", "conservative_from"]
 
 SIDES = tuple(2**k for k in range(3, 9))
 ALLOWED = 1e-8
@@ -166,6 +167,13 @@ class Conservative(Network):
             )
 
 
+def conservative_from(
+    known: Mapping[str, Callable[..., Network]], network: str, arguments: Mapping[str, Any]
+) -> Conservative:
+    """The denoiser of a `Conservative.configuration`; `known` makes the networks from their names."""
+    return Conservative(known[network](**arguments))
+
+
 def _check_layers(network: Network) -> None:
     """Refuse what is known to be wrong by its kind, whatever its weights are."""
     name = type(network).__name__
@@ -186,6 +194,8 @@ def _check_layers(network: Network) -> None:
 
 def _check_values(network: Network) -> None:
     """Refuse a network that does not keep the promises on images of noise, with weights moved off special values."""
+    if any(p.is_meta for p in network.parameters()):
+        return  # a sketch without values
     name = type(network).__name__
     generator = torch.Generator().manual_seed(0)
     moved = copy.deepcopy(network).cpu().double().eval().requires_grad_(False)
