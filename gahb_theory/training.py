@@ -23,6 +23,7 @@ from torch import Tensor
 from gahb_theory import runs, validate
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.checkpoints import is_savable, save_denoiser
+from gahb_theory.denoisers.conservative import Conservative
 from gahb_theory.denoisers.networks import BiasFreeNorm
 from gahb_theory.images.base import ImageClass
 from gahb_theory.images.stream import Data, image_stream
@@ -94,6 +95,8 @@ def train(
         mine = slice(rank * recipe.batch_size // world, (rank + 1) * recipe.batch_size // world)
 
         model = copy.deepcopy(f).train().requires_grad_(True)
+        if isinstance(model, Conservative):
+            model.calibrate(held_out.shape[1:])
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = copy.deepcopy(model).eval().requires_grad_(False)
         optimisers = _optimisers(model, recipe)

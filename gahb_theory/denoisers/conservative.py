@@ -20,7 +20,7 @@ Denoisers that are gradients: Cohen et al. 2021 and Hurault et al. 2022. A learn
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -30,9 +30,12 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
+from gahb_theory.denoisers.networks import BiasFreeNorm
 
 __all__ = ["Conservative", "conservative_from"]
 
+FIRST_GAIN, CALIBRATION_IMAGES, SMALLEST_DEVIATION = 0.1, 64, 1e-6
+"""Of the normalisation before training; a channel of a ReLU that never opens has the deviation 0."""
 SIDES = tuple(2**k for k in range(3, 9))
 ALLOWED = 1e-8
 REASON = "f(y) = S y holds for networks that are homogeneous"
@@ -63,8 +66,9 @@ class Conservative(Network):
     Notes
     -----
     It is trained by `train`, saved and loaded as N is. Normalisation is frozen: `BiasFreeNorm` divides by its running
-    standard deviation in training too, which stays what it is in `network`. Statistics of a batch would couple its
-    images: the gradient of the sum of their energies has cross terms, and f in use would not be the f that was trained.
+    standard deviation in training too, which stays what it is in `network`, or what `calibrate` makes of it where it
+    has never been trained. Statistics of a batch would couple its images: the gradient of the sum of their energies has
+    cross terms, and f in use would not be the f that was trained.
 
     A call costs a pass through N forwards and one back; a step of training about twice what it costs for N.
 
@@ -153,6 +157,36 @@ class Conservative(Network):
         validate.images(y, "y")
         variance = validate.batch_sigma(sigma, y) ** 2
         return (y * (self._inside(y) - y) / (2 * variance)).sum((1, 2, 3))
+
+    def calibrate(self, shape: Sequence[int]) -> None:
+        """Set a normalisation that has never been in use: gains of 0.1, deviations of its inputs as for white noise.
+
+        `train` calls this before the first step. Deviations that are not all 1, as those of a trained network, are
+        left with their gains.
+
+        Parameters
+        ----------
+        shape
+            Of the images, (channels, height, width).
+        """
+        norms = [module for module in self.network.modules() if isinstance(module, BiasFreeNorm)]
+        if any(bool((norm.running_sd != 1).any()) for norm in norms):
+            return
+
+        def measure(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+            norm.running_sd.copy_(inputs[0].std((0, 2, 3)).clamp_min(SMALLEST_DEVIATION))
+
+        hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
+        weight = next(self.parameters())
+        noise = torch.randn(CALIBRATION_IMAGES, *shape, generator=torch.Generator().manual_seed(0)).to(weight)
+        try:
+            with torch.no_grad():
+                for norm in norms:
+                    norm.gamma.fill_(FIRST_GAIN)
+                self._inside(noise)
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def _inside(self, y: Tensor) -> Tensor:
         """N(y)."""
