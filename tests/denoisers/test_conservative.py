@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import gahb_theory as gt
+from gahb_theory import training
 from gahb_theory.jacobians.symmetric import SymmetricJacobian
 
 NETWORKS = {
@@ -380,3 +381,50 @@ def test_refused_types(unchecked):
         f.energy(y * float("nan"))
     with pytest.raises(ValueError, match="standard deviation of the noise"):
         f.log_density(y, 0.0)
+
+
+def test_training_goes_on_after_an_interruption_with_the_same_bits(tmp_path, monkeypatch):
+    f, X = gt.Conservative(gt.UNet(4, 1)), gt.Disks(size=16)
+
+    def run(folder):
+        return gt.train(f, X, images_seen=160, batch_size=16, run=tmp_path / folder).state_dict()
+
+    whole, update = run("whole"), training._update_average
+    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+
+    def broken(average, model, recipe, step):
+        if step == 6:
+            raise OSError("the power failed")
+        update(average, model, recipe, step)
+
+    monkeypatch.setattr(training, "_update_average", broken)
+    with pytest.raises(OSError, match="power"):
+        run("broken")
+    monkeypatch.setattr(training, "_update_average", update)
+    assert '"images_seen": 96' in (tmp_path / "broken" / "log.jsonl").read_text().splitlines()[-1]
+    again = run("broken")
+    assert all(torch.equal(again[name], whole[name]) for name in whole)
+
+
+def test_normalisation_is_calibrated_before_training_and_only_then():
+    """On white noise every channel that a norm lets through has the deviation 0.1; what has been in use is kept."""
+    f = gt.Conservative(gt.BFCNN(8, 4, seed=1))
+    before = copy.deepcopy(f.state_dict())
+    f.calibrate((1, 16, 16))
+    y = noise(64, 1, 16, 16, dtype=torch.float32)
+    with torch.no_grad():
+        z = f.network.layers[:4](y)  # two convolutions, a ReLU, the first norm
+    torch.testing.assert_close(z.std((0, 2, 3)), torch.full((8,), 0.1), rtol=0.05, atol=0)
+    changed = {name for name, value in f.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {f"network.layers.{i}.{name}" for i in (3, 6) for name in ("gamma", "running_sd")}
+    kept = copy.deepcopy(f.state_dict())
+    f.calibrate((1, 8, 8))
+    assert all(torch.equal(value, kept[name]) for name, value in f.state_dict().items())
+
+
+def test_training_leaves_the_normalisation_of_a_trained_network():
+    f = gt.Conservative(scrambled(gt.UNet(4, 1)))
+    g = gt.train(f, gt.Disks(size=16), images_seen=32, batch_size=16)
+    assert all(torch.equal(a, b) for a, b in zip(g.buffers(), f.buffers(), strict=True))
+    h = gt.train(gt.Conservative(gt.UNet(4, 1)), gt.Disks(size=16), images_seen=32, batch_size=16)
+    assert all(bool((b != 1).any()) for b in h.buffers())
