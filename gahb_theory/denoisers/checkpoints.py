@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from torch import Tensor
 
@@ -74,7 +74,7 @@ def save_denoiser(f: Network, folder: str | Path, card: Mapping[str, Any] | None
     return _write(f, Path(folder), card)
 
 
-def is_savable(f: object) -> bool:
+def is_savable(f: object) -> TypeGuard[Network]:
     """Whether a denoiser, and for a `Conservative` the network inside, can be made anew from its name and arguments."""
     return isinstance(f.network if isinstance(f, Conservative) else f, NETWORKS)
 

@@ -94,6 +94,7 @@ class Conservative(Network):
     """
 
     homogeneous = True
+    network: Network
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -173,7 +174,7 @@ class Conservative(Network):
         if any(bool((norm.running_sd != 1).any()) for norm in norms):
             return
 
-        def measure(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+        def measure(norm: Any, inputs: tuple[Tensor]) -> None:
             norm.running_sd.copy_(inputs[0].std((0, 2, 3)).clamp_min(SMALLEST_DEVIATION))
 
         hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
@@ -234,9 +235,10 @@ def _check_values(network: Network) -> None:
     generator = torch.Generator().manual_seed(0)
     moved = copy.deepcopy(network).cpu().double().eval().requires_grad_(False)
     for p in moved.parameters():
-        size = float(p.abs().mean()) or 1.0
-        p.add_(0.1 * size * torch.randn(p.shape, generator=generator, dtype=p.dtype))
-    sides = [network.size] if isinstance(getattr(network, "size", None), int) else SIDES
+        typical = float(p.abs().mean()) or 1.0
+        p.add_(0.1 * typical * torch.randn(p.shape, generator=generator, dtype=p.dtype))
+    size = getattr(network, "size", None)
+    sides = (size,) if isinstance(size, int) else SIDES
     failures: list[str] = []
     for side in sides:
         y = torch.randn(2, network.image_channels, side, side, generator=generator, dtype=torch.float64)

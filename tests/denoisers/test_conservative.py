@@ -200,7 +200,11 @@ def test_trained_on_a_gaussian_field_it_gives_its_density_up_to_a_constant():
     z = torch.randn(4000, 16, generator=generator, dtype=torch.float64)
     x = (z * variances.sqrt() @ rotation.mT).reshape(-1, 1, 4, 4).float()
     level = {"sigma_min": sigma - 1e-4, "sigma_max": sigma, "learning_rate": 2e-2}
-    f = gt.train(gt.Conservative(gt.LinearDenoiser(4)), x, images_seen=40_000, batch_size=200, **level).double().requires_grad_(False)
+    f = (
+        gt.train(gt.Conservative(gt.LinearDenoiser(4)), x, images_seen=40_000, batch_size=200, **level)
+        .double()
+        .requires_grad_(False)
+    )
     y = gt.add_noise(x[:500].double(), sigma)
     exact = log_normal(y, rotation @ torch.diag(variances + sigma**2) @ rotation.mT)
     gap = f.log_density(y, sigma) - exact
