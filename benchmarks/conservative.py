@@ -18,7 +18,7 @@ BATCH, STEPS, REPEATS = 32, 8, 3
 CASES: tuple[tuple[str, gt.Network, int], ...] = (
     ("UNet(8, 2)", gt.UNet(8, 2), 16),
     ("UNet(16, 3)", gt.UNet(16, 3), 32),
-    ("BFCNN(16, 10)", gt.BFCNN(16, 10), 32),
+    ("BFCNN(8, 8)", gt.BFCNN(8, 8), 16),
 )
 
 
