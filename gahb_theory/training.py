@@ -32,6 +32,7 @@ from torch import Tensor
 from gahb_theory import identity, runs, validate
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.checkpoints import save_denoiser
+from gahb_theory.denoisers.conservative import Conservative
 from gahb_theory.denoisers.networks import BiasFreeNorm
 from gahb_theory.images.base import ImageClass
 from gahb_theory.images.stream import Data, image_stream
@@ -115,6 +116,8 @@ def train(
         draw, held_out = image_stream(data, recipe.seed), _validation(data, validation).to(dtype)
 
         model = copy.deepcopy(f).train().requires_grad_(True)
+        if isinstance(model, Conservative):
+            model.calibrate(held_out.shape[1:])
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = copy.deepcopy(model).eval().requires_grad_(False)
         _try(model, average, draw(mine.start, mine.stop - mine.start), held_out, recipe)

@@ -12,6 +12,7 @@ from gahb_theory.denoisers.base import Denoiser, DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints import load_denoiser, save_denoiser
 from gahb_theory.denoisers.classical import AdaptedArrays, NonLocalMeans, adapt_arrays
 from gahb_theory.denoisers.conditioned import ConditionedUNet
+from gahb_theory.denoisers.conservative import Conservative
 from gahb_theory.denoisers.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
 from gahb_theory.denoisers.diffusion import AdaptedDiffusion, DiffusionConvention, adapt_diffusion
 from gahb_theory.denoisers.disks import DiskBayes, DiskPosterior
@@ -38,6 +39,7 @@ __all__ = [
     "BiasFreeNorm",
     "BoundaryBrokenPatchBayes",
     "ConditionedUNet",
+    "Conservative",
     "Convention",
     "Denoiser",
     "DenoiserModule",

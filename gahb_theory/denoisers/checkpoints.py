@@ -6,15 +6,17 @@ header of the safetensors file, so that file alone is a checkpoint too. Files th
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from torch import Tensor
 
 from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.conditioned import ConditionedUNet
+from gahb_theory.denoisers.conservative import Conservative, conservative_from
 from gahb_theory.denoisers.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
 from gahb_theory.denoisers.foreign import read_foreign
 from gahb_theory.denoisers.hub import PREFIX, download, is_hub_id, model_card, upload
@@ -31,6 +33,7 @@ NETWORKS: tuple[type[Network], ...] = (
     *(UNet, BFCNN, WindowedCNN),
     *(DnCNN, DilatedUNet, RecursiveCNN, StagedCNN),
     *(ConditionedUNet, DiT),
+    Conservative,
     *(FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected),
 )
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -59,8 +62,9 @@ def save_denoiser(f: Network, folder: str | Path, card: Mapping[str, Any] | None
     ...     load_denoiser(folder).channels
     4
     """
-    if not isinstance(f, NETWORKS):
-        raise TypeError(f"f must be one of {', '.join(n.__name__ for n in NETWORKS)}, got {type(f).__name__}")
+    if not is_savable(f):
+        inner = f" of {type(f.network).__name__}" if isinstance(f, Conservative) else ""
+        raise TypeError(f"f must be one of {', '.join(n.__name__ for n in NETWORKS)}, got {type(f).__name__}{inner}")
     if isinstance(folder, str) and folder.startswith(PREFIX):
         if not is_hub_id(folder):
             raise ValueError(f"a hub id has the form {PREFIX}owner/name, got {folder!r}")
@@ -68,6 +72,11 @@ def save_denoiser(f: Network, folder: str | Path, card: Mapping[str, Any] | None
             upload(_write(f, Path(local), card), folder)
         return folder
     return _write(f, Path(folder), card)
+
+
+def is_savable(f: object) -> TypeGuard[Network]:
+    """Whether a denoiser, and for a `Conservative` the network inside, can be made anew from its name and arguments."""
+    return isinstance(f.network if isinstance(f, Conservative) else f, NETWORKS)
 
 
 def _write(f: Network, folder: Path, card: Mapping[str, Any] | None) -> Path:
@@ -139,10 +148,11 @@ def load_denoiser(
         return from_published(tensors, {}, str(file), first=first, output=output, stages=stages)
     if (first, output, stages) != (None, None, None):
         raise ValueError(f"{file} says itself what it is; leave out first, output and stages")
-    known = {network.__name__: network for network in NETWORKS}
+    known: dict[str, Callable[..., Network]] = {network.__name__: network for network in NETWORKS}
+    known[Conservative.__name__] = partial(conservative_from, known)
     try:
         config = json.loads(text)
-        f: Network = known[config["network"]](**config["arguments"])
+        f = known[config["network"]](**config["arguments"])
         f.to(next(t.dtype for t in tensors.values() if t.is_floating_point())).load_state_dict(tensors, strict=True)
     except (KeyError, TypeError, ValueError, RuntimeError, StopIteration) as error:
         raise ValueError(f"{file} does not fit a network of this library ({', '.join(known)}): {error}") from error

@@ -19,10 +19,12 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.denoisers.conservative import Conservative
 from gahb_theory.jacobians.autograd import AutogradProducts, default_chunk, probe_direction
 from gahb_theory.jacobians.frozen import FrozenProducts
 from gahb_theory.jacobians.operator import Jacobian
 from gahb_theory.jacobians.recording import UnknownOperation, record
+from gahb_theory.jacobians.symmetric import SymmetricJacobian, SymmetricProducts
 
 __all__ = ["jacobian"]
 
@@ -113,12 +115,17 @@ def jacobian(
             name = f"autograd ({reason})"
             return Jacobian(products, point, products.output, chunk=chunk or fitting, engine=name)
     fitting = _within(_cached(frozen.largest_value, point), frozen.bytes_per_direction, budget)
-    return Jacobian(frozen, point, products.output, chunk=chunk or fitting, engine="frozen")
+    kind = SymmetricJacobian if isinstance(frozen, SymmetricProducts) else Jacobian
+    return kind(frozen, point, products.output, chunk=chunk or fitting, engine="frozen")
 
 
-def _frozen(f: Denoiser, y: Tensor, sigma: float, autograd: AutogradProducts, budget: float) -> FrozenProducts:
+def _frozen(
+    f: Denoiser, y: Tensor, sigma: float, autograd: AutogradProducts, budget: float
+) -> FrozenProducts | SymmetricProducts:
     """The frozen engine, if it can be made and agrees with automatic differentiation."""
-    frozen = FrozenProducts(record(f, y, sigma), y.element_size(), autograd.check_unchanged, budget=budget)
+    recorded = record(f.network if isinstance(f, Conservative) else f, y, sigma)
+    network = FrozenProducts(recorded, y.element_size(), autograd.check_unchanged, budget=budget)
+    frozen = SymmetricProducts(network) if isinstance(f, Conservative) else network
     u, expected = autograd.probe
     if u.ndim != 4:
         raise UnknownOperation("the output is no image")
