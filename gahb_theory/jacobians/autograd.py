@@ -18,6 +18,7 @@ from torch.autograd import forward_ad
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.jacobians.arithmetic import plain_attention
 
 __all__ = ["AutogradProducts", "default_chunk", "probe_direction"]
 
@@ -28,8 +29,8 @@ CACHE_BYTES = 26e6
 DEVICE_BYTES = 420e6
 """The same on an accelerator."""
 NOT_FINITE = "the gradient of f at y is not finite; look for square roots or divisions at 0 inside f"
-ADJOINT_ERROR = 1e3
-"""How far <u, J v> may be from <J^T u, v>, in units of the machine precision."""
+ADJOINT_ERROR = 1e3, 1e-5
+"""How far <u, J v> may be from <J^T u, v>: in units of the machine precision, and at least, since f may round inside."""
 
 
 class AutogradProducts:
@@ -88,7 +89,7 @@ class AutogradProducts:
 
     def _push_forward(self, v: Tensor) -> Tensor:
         self.check_unchanged()
-        with torch.no_grad(), forward_ad.dual_level():
+        with torch.no_grad(), plain_attention(), forward_ad.dual_level():
             output = self._f(_dual(self._y.repeat(len(v), 1, 1, 1), v.clone()), self._sigma)
             tangent = forward_ad.unpack_dual(output).tangent  # type: ignore[no-untyped-call]
         return torch.zeros_like(output) if tangent is None else tangent
@@ -100,7 +101,9 @@ class AutogradProducts:
         pulled = self.pull(u)
         if not bool(torch.isfinite(pulled).all()):
             raise RuntimeError(NOT_FINITE)
-        allowed = ADJOINT_ERROR * torch.finfo(v.dtype).eps
+        precision = torch.finfo(v.dtype).eps
+        allowed = max(ADJOINT_ERROR[0] * precision, ADJOINT_ERROR[1])
+        rounding = precision**0.75 * float(u.norm() * v.norm())  # of a J that vanishes
         failures = []
         for forward_mode, push in ((False, self._push_reverse), (True, self._push_forward)):
             try:
@@ -109,7 +112,7 @@ class AutogradProducts:
                 failures.append(str(error).splitlines()[0].rstrip("."))
                 continue
             gap = float((u * pushed).sum() - (pulled * v).sum())
-            if abs(gap) <= allowed * float(u.norm() * pushed.norm() + pulled.norm() * v.norm()):
+            if abs(gap) <= allowed * float(u.norm() * pushed.norm() + pulled.norm() * v.norm()) + rounding:
                 return forward_mode
             failures.append(f"<u, J v> differs from <J^T u, v> by {abs(gap):.1e}")
         raise RuntimeError(
@@ -128,7 +131,7 @@ class AutogradProducts:
 
     def _run(self, batch: int) -> tuple[Tensor, Tensor]:
         validate.evaluation_mode(self._f)
-        with torch.enable_grad():
+        with torch.enable_grad(), plain_attention():
             copies = self._y.repeat(batch, 1, 1, 1).requires_grad_()
             return copies, self._f(copies.clone(), self._sigma)  # the clone may be changed in place, a leaf may not
 
@@ -152,16 +155,24 @@ class AutogradProducts:
         if gradient is None:
             raise RuntimeError(
                 "the output of f does not depend on y in a way torch can follow; "
-                "look for detach, torch.no_grad, .data or numpy inside f"
+                "look for detach, torch.no_grad, .data or numpy inside f, or take difference_jacobian(f, y, sigma)"
             )
         if not bool(torch.isfinite(gradient).all()):
             raise ValueError(NOT_FINITE)
         self.probe = direction[:1].clone(), gradient[:1].clone()
-        with torch.no_grad():
-            alone = self._f(self._y.clone(), self._sigma)
+        alone = self.value(self._y)
         if batch > 1:
             _check_images_apart(output.detach(), alone, gradient, self._y)
         return alone.detach().clone()
+
+    def forget(self) -> None:
+        """Let the graph go."""
+        self._graph = self._transposed = None
+
+    def value(self, y: Tensor) -> Tensor:
+        """F of one image, without a gradient."""
+        with torch.no_grad(), plain_attention():
+            return self._f(y.clone(), self._sigma)
 
     def check_unchanged(self) -> None:
         """Refuse to go on if the parameters of f are not those of the start."""

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis
+from gahb_theory.jacobians.agreement import UNCHECKED
 from gahb_theory.jacobians.blocks import lacks_memory, on_columns, scipy_operator, window_columns
 from gahb_theory.jacobians.maps import Window
 from gahb_theory.jacobians.nonnormal import Polar, Schur, Spectrum
@@ -66,6 +67,9 @@ class Jacobian:
         does not suffice.
     engine
         Name of the engine, and why it was chosen.
+    check
+        What a comparison of J v with differences of f said: "agrees with differences", or "could not be checked" and
+        why; empty where none was made. `repr` shows it unless it agrees.
 
     Attributes
     ----------
@@ -85,6 +89,7 @@ class Jacobian:
         *,
         chunk: int,
         engine: str = "",
+        check: str = "",
     ) -> None:
         _, channels, height, width = y.shape
         self.input_shape = (channels, height, width)
@@ -94,6 +99,7 @@ class Jacobian:
         self.dtype, self.device = y.dtype, y.device
         self.chunk = validate.integer(chunk, "chunk", 1)
         self.engine = engine or type(products).__name__
+        self.check = check
         self._y = y
         self._products: Products | None = products
         self._matrix: Tensor | None = None
@@ -101,7 +107,9 @@ class Jacobian:
         self._both_ends = True
 
     def __repr__(self) -> str:
-        return f"Jacobian(shape={self.shape}, dtype={self.dtype}, device={str(self.device)!r}, chunk={self.chunk})"
+        check = f", check={self.check!r}" if self.check.startswith(UNCHECKED) else ""
+        kind = f"dtype={self.dtype}, device={str(self.device)!r}"
+        return f"Jacobian(shape={self.shape}, {kind}, chunk={self.chunk}{check})"
 
     def matvec(self, v: Float[Tensor, "d_in ..."]) -> Float[Tensor, "d_out ..."]:
         """J v for one vector of shape (d_in,), or for a block of columns of shape (d_in, m).
