@@ -39,8 +39,8 @@ def kernels_for(receptive_field: int, depth: int = 21) -> tuple[int, ...]:
     >>> kernels_for(9, depth=6)
     (3, 1, 3, 1, 3, 3)
     """
-    validate.integer(depth, "depth", 2)
-    validate.integer(receptive_field, "receptive_field", 5, 2 * depth + 1)
+    depth = validate.integer(depth, "depth", 2)
+    receptive_field = validate.integer(receptive_field, "receptive_field", 5, 2 * depth + 1)
     if receptive_field % 2 == 0:
         raise ValueError(f"receptive_field must be odd, got {receptive_field}; take {receptive_field + 1}")
     inner, wide = depth - 2, (receptive_field - 5) // 2
@@ -92,11 +92,13 @@ class WindowedCNN(Network):
         self.coarse_channels = validate.integer(coarse_channels, "coarse_channels", 0)
         if len(self.kernels) < 2 or any(k % 2 == 0 for k in self.kernels):
             raise ValueError(f"kernels must be at least two odd sizes, got {self.kernels}; see kernels_for")
-        if first not in ("linear", "relu"):
-            raise ValueError(f'first must be "linear" or "relu", got {first!r}')
-        self.first = first
+        self.first = validate.one_of(first, "first", ("linear", "relu"))
         with seeded(seed):
-            widths = [image_channels + coarse_channels, *[channels] * (len(self.kernels) - 1), image_channels]
+            widths = [
+                self.image_channels + self.coarse_channels,
+                *[self.channels] * (len(self.kernels) - 1),
+                self.image_channels,
+            ]
             convolutions = [
                 nn.Conv2d(a, b, k, padding=k // 2, bias=False)
                 for (a, b), k in zip(pairwise(widths), self.kernels, strict=True)
@@ -104,7 +106,7 @@ class WindowedCNN(Network):
             layers: list[nn.Module] = [convolutions[0]]
             layers += [nn.ReLU(inplace=True)] if first == "relu" else []
             for convolution in convolutions[1:-1]:
-                layers += [convolution, BiasFreeNorm(channels), nn.ReLU(inplace=True)]
+                layers += [convolution, BiasFreeNorm(self.channels), nn.ReLU(inplace=True)]
             self.layers = nn.Sequential(*layers, convolutions[-1])
             initialise(self)
 

@@ -11,6 +11,7 @@ gradient of f has no gradient of its own.
 """
 
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.jacobians.arithmetic import plain_attention
 
-__all__ = ["AutogradProducts", "default_chunk", "probe_direction"]
+__all__ = ["REPEATED", "AutogradProducts", "default_chunk", "probe_direction"]
 
 CHANNELS = 64
 """Width of a typical network: the chunk is chosen so that one of its feature maps fits the budget below."""
@@ -28,6 +29,8 @@ CACHE_BYTES = 26e6
 """Budget of that feature map on a CPU, where a batch that leaves the cache gains nothing."""
 DEVICE_BYTES = 420e6
 """The same on an accelerator."""
+REPEATED = 1e-5
+"""Least relative distance of two answers of f for one image that is more than the rounding inside f."""
 NOT_FINITE = "the gradient of f at y is not finite; look for square roots or divisions at 0 inside f"
 ADJOINT_ERROR = 1e3, 1e-5
 """How far <u, J v> may be from <J^T u, v>: in units of the machine precision, and at least, since f may round inside."""
@@ -59,11 +62,20 @@ class AutogradProducts:
     def __init__(self, f: Denoiser, y: Tensor, sigma: float, *, probes: int = 2) -> None:
         self._f, self._y, self._sigma = f, y, sigma
         _check_parameters(f, y)
-        self._parameters = [(p, p._version) for p in f.parameters()] if isinstance(f, nn.Module) else []
+        self._parameters = _versions(f)
         self._graph: tuple[Tensor, Tensor] | None = None
         self._transposed: tuple[Tensor, Tensor] | None = None
         self._forward_mode: bool | None = None
         self.output = self._probe(probes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the graph, which does not travel; the parameters must be those of the start."""
+        self.check_unchanged()
+        return {**self.__dict__, "_graph": None, "_transposed": None, "_parameters": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._parameters = _versions(self._f)
 
     def pull(self, u: Tensor) -> Tensor:
         """J^T u for `u` of shape (batch, *output shape)."""
@@ -183,6 +195,10 @@ class AutogradProducts:
             )
 
 
+def _versions(f: Denoiser) -> list[tuple[Tensor, int]]:
+    return [(p, p._version) for p in f.parameters()] if isinstance(f, nn.Module) else []
+
+
 def default_chunk(y: Tensor) -> int:
     """Number of copies of y that go through a network at once: 1 to 64 on a CPU, up to 256 on an accelerator."""
     one = CHANNELS * y.shape[-2] * y.shape[-1] * y.element_size()
@@ -226,7 +242,7 @@ def _check_output(output: Tensor, copies: Tensor) -> None:
 def _check_images_apart(output: Tensor, alone: Tensor, gradient: Tensor, y: Tensor) -> None:
     """Two copies of one image must get the answer it gets alone, and the first must not depend on the second copy."""
     precision = torch.finfo(output.dtype).eps
-    allowed = precision**0.5 * float(alone.norm()) + 100 * precision * float(y.norm())
+    allowed = max(precision**0.5, REPEATED) * float(alone.norm()) + 100 * precision * float(y.norm())
     if float((output[1] - output[0]).norm()) > allowed:
         raise RuntimeError(
             "f gives two different answers for two copies of y in one batch, so it has no Jacobian; "
@@ -249,4 +265,6 @@ def _dual(y: Tensor, v: Tensor) -> Tensor:
 def probe_direction(like: Tensor, seed: int) -> Tensor:
     """A fixed standard normal direction, the same on every device."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(like.shape, generator=generator, dtype=torch.float32).to(like.dtype).to(like.device)
+    return (
+        torch.randn(like.shape, generator=generator, dtype=torch.float32, device="cpu").to(like.dtype).to(like.device)
+    )
