@@ -42,8 +42,8 @@ class Behaviour:
         ||J - J^T|| / ||J|| in the Frobenius norm, estimated from 8 random directions, exact where there are at most 8
         pixels. 0 where J = 0, as for a constant denoiser. NaN where the output has another shape than the input.
     receptive_field
-        Height and width of the window that a pixel in the middle of the output depends on, at several pixels and images
-        together; it is cut off by the image. (0, 0) for a constant denoiser.
+        Height and width of the window that a pixel of the output depends on, the largest of several pixels near the
+        middle, each at several images together; it is cut off by the image. (0, 0) for a constant denoiser.
     clamps
         Least and greatest value where the output is cut off, None on a side without.
     shift_error, flip_error, rotation_error
@@ -165,36 +165,31 @@ def _asymmetry(J: Jacobian) -> float:
 
 
 def _receptive_field(f: Estimate, images: list[tuple[Tensor, float]]) -> tuple[int, int]:
-    """The union over images and over pixels near the middle of what the output depends on, relative to the pixel."""
+    """The largest window, over pixels near the middle, of what a pixel depends on at any of the images."""
     height, width = images[0][0].shape[2:]
-    middle = height // 2, width // 2
-    away = height // 8, width // 8
-    pixels = {
-        (middle[0] + i * away[0], middle[1] + j * away[1]) for i, j in ((0, 0), (1, 1), (1, -1), (-1, 1), (-1, -1))
-    }
-    before, after = [-1, -1], [-1, -1]
+    row, column, down, right = height // 2, width // 2, height // 8, width // 8
+    pixels = sorted({(row + i * down, column + j * right) for i in (-1, 0, 1) for j in (-1, 0, 1) if i * i == j * j})
+    seen = torch.zeros(len(pixels), height, width, dtype=torch.bool, device=images[0][0].device)
     for y, sigma in images:
         z = y.detach().clone().requires_grad_(True)
         with torch.enable_grad():
             out = f(z, sigma)
         if not out.requires_grad:
             continue
-        weights = torch.linspace(1, 2, out.shape[1], dtype=out.dtype, device=out.device)  # channels may cancel in a sum
-        for pixel in sorted(pixels):
-            value = (weights * out[0, :, pixel[0], pixel[1]]).sum()
+        weights = torch.linspace(1, 2, out.shape[1], dtype=out.dtype, device=out.device)  # a plain sum may cancel
+        for number, (i, j) in enumerate(pixels):
+            value = (weights * out[0, :, i, j]).sum()
             (gradient,) = torch.autograd.grad(value, z, retain_graph=True, allow_unused=True)
-            seen = torch.nonzero(gradient[0].abs().amax(dim=0)) if gradient is not None else torch.empty(0, 2)
-            for axis in (0, 1) if len(seen) else ():
-                before[axis] = max(before[axis], pixel[axis] - int(seen[:, axis].min()))
-                after[axis] = max(after[axis], int(seen[:, axis].max()) - pixel[axis])
-    if before == [-1, -1]:
-        return 0, 0
-    spans = (
-        min(before[axis], middle[axis]) + 1 + min(after[axis], (height, width)[axis] - 1 - middle[axis])
-        for axis in (0, 1)
-    )
-    rows, columns = spans
-    return rows, columns
+            if gradient is not None:
+                seen[number] |= (gradient[0] != 0).any(dim=0)
+    return _extent(seen.any(dim=2)), _extent(seen.any(dim=1))
+
+
+def _extent(hit: Tensor) -> int:
+    """The largest distance of the first and the last of the places that are hit, both counted, over the rows."""
+    places = torch.arange(hit.shape[1], device=hit.device)
+    last, first = torch.where(hit, places, -1).amax(dim=1), torch.where(hit, places, len(places)).amin(dim=1)
+    return max(0, int((last - first).max()) + 1)
 
 
 def _clamps(f: Estimate, y: Tensor, sigma: float) -> tuple[float | None, float | None]:
