@@ -27,7 +27,7 @@ __all__ = ["Behaviour", "measure_behaviour"]
 
 PROBES = 8
 
-Estimate = Callable[[Tensor, float], Tensor]
+Estimate = Callable[[Tensor, float | Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def measure_behaviour(
     x = x.expand(-1, channels, -1, -1).contiguous()
     y = add_noise(x, sigma, seed=0)
 
-    def estimate(z: Tensor, level: float) -> Tensor:
+    def estimate(z: Tensor, level: float | Tensor) -> Tensor:
         validate.evaluation_mode(f)
         out = validate.images(f(z, level), "what f returned")
         if out.shape[0] != z.shape[0] or out.shape[2:] != z.shape[2:] or out.dtype != z.dtype:

@@ -136,7 +136,7 @@ def dimension_by_flipd(J: Jacobian, x: Float[Tensor, "1 c h w"], sigma: float) -
     """
     validate.one_image(x, "x")
     level = validate.sigma_level(sigma)
-    if not x.shape[1:] == J.input_shape == J.output_shape:
+    if tuple(x.shape[1:]) != J.input_shape or J.output_shape != J.input_shape:
         raise ValueError(f"x must have the shape of the images of J, {J.input_shape}, got {tuple(x.shape[1:])}")
     return J.trace() + float((J.output - x).double().square().sum()) / level**2
 

@@ -11,6 +11,8 @@ product with a random direction agrees with the gradient, and if the two product
 `Jacobian.engine`. Whichever engine is taken, one product J v is compared with differences of f (`agreement`).
 """
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -125,7 +127,8 @@ def jacobian(
 
 def _checked(products: AutogradProducts, y: Tensor, sigma: float, product: Tensor | None, *, stairs: bool) -> str:
     """What the comparison with differences says; of a few projections of J v where only J^T u can be computed."""
-    f, output, v = products.value, products.output, direction(y)
+    output, v = products.output, direction(y)
+    f: Callable[[Tensor], Tensor] = products.value
     try:
         product = products.push(v) if product is None else product
     except RuntimeError:
