@@ -134,7 +134,7 @@ def measure_behaviour(
         refuse_memory(lambda z: estimate(z, sigma), y, out)
     fields = _receptive_field(estimate, [(y, sigma), (add_noise(1 - x, 2 * sigma, seed=1), 2 * sigma)])
     constant = fields == (0, 0) and bool((estimate(2 * y, sigma) == out).all())
-    J = None if constant else jacobian(estimate, y, sigma)
+    J = None if constant else jacobian(f, y, sigma)
     return Behaviour(
         homogeneity_error=homogeneity_error,
         asymmetry=float("nan") if out.shape != y.shape else _asymmetry(J) if J is not None else 0.0,

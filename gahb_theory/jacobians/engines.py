@@ -66,7 +66,8 @@ def jacobian(
     Returns
     -------
     An operator of shape (d_out, d_in). Its `check` says whether one product agreed with differences of f, or why that
-    could not be checked: f has a kink or a jump at y, or rounds.
+    could not be checked: f has a kink or a jump at y, or rounds. A denoiser whose attribute `own_derivative` is True,
+    since its gradient is a better estimate than the slope of its values, is not compared.
 
     Raises
     ------
@@ -121,7 +122,10 @@ def jacobian(
             fitting = _within(default_chunk(point), products.bytes_per_direction, budget)
             engine, name, product = products, f"autograd ({reason})", None
         refuse_memory(products.value, point, products.output)
-        check = _checked(products, point, level, product, stairs=bool(stairs))
+        if getattr(f, "own_derivative", False):
+            check = "not compared with differences: f estimates its derivative beside its values"
+        else:
+            check = _checked(products, point, level, product, stairs=bool(stairs))
     return Jacobian(engine, point, products.output, chunk=chunk or fitting, engine=name, check=check)
 
 

@@ -249,6 +249,15 @@ def test_the_direction_sees_means_and_norms():
     assert float(direction(torch.zeros_like(y)).abs().std()) < 1e-15
 
 
+def test_a_derivative_of_its_own_is_not_compared():
+    """The samples of `DiskBayes` move with y; its gradient is the posterior covariance, not the slope of its values."""
+    disks = gt.Disks(size=16)
+    y, f = gt.add_noise(disks.sample(1, seed=4, dtype=torch.float64), 0.03), gt.DiskBayes(disks, samples=64)
+    assert jacobian(f, y, 0.03).check.startswith("not compared")
+    with pytest.raises(RuntimeError, match=HIDDEN):
+        jacobian(lambda y, sigma: f(y, sigma), y, 0.03)
+
+
 # --- memory ------------------------------------------------------------------------------------------------------------
 
 
@@ -273,7 +282,7 @@ class Warm(nn.Module):
     ],
 )
 def test_a_denoiser_that_remembers_is_refused(call):
-    with pytest.raises(RuntimeError, match="another answer for y when it is called again.*warm start"):
+    with pytest.raises(RuntimeError, match=r"another answer for y when it is called again.*warm start"):
         call(Warm().eval())
 
 
