@@ -11,13 +11,14 @@ With atoms as rows of U (r, d) and V (m, d), and G = U V^T,
 """
 
 import math
+from dataclasses import asdict
 from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gahb_theory.jacobians import subspace_dimension
+from gahb_theory.jacobians.dimension import subspace_dimension
 
 __all__ = [
     "coherence",
@@ -106,7 +107,7 @@ def effective_atoms(u: Float[Tensor, "k d"], v: Float[Tensor, "m d"]) -> Float[T
 def effective_dimensions(gains: Float[Tensor, " k"]) -> dict[str, float]:
     """Five ways to count the coefficients that shrinkage factors lambda_k keep.
 
-    They are those of `gahb_theory.subspace_dimension`, by their names in tables.
+    Those of `gahb_theory.jacobians.subspace_dimension`, by name: trace, above half, energy, participation, entropy.
 
     Examples
     --------
@@ -115,14 +116,7 @@ def effective_dimensions(gains: Float[Tensor, " k"]) -> dict[str, float]:
     >>> {name: round(value, 6) for name, value in dimensions.items()}
     {'trace': 2.0, 'above half': 2.0, 'energy': 2.0, 'participation': 2.0, 'entropy': 2.0}
     """
-    found = subspace_dimension(gains)
-    return {
-        "trace": found.trace,
-        "above half": float(found.above_half),
-        "energy": found.energy,
-        "participation": found.participation,
-        "entropy": found.entropy,
-    }
+    return {name.replace("_", " "): float(value) for name, value in asdict(subspace_dimension(gains)).items()}
 
 
 def procrustes(

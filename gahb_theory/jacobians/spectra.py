@@ -20,6 +20,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis, canonical_sign
+from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.krylov import RitzPairs, top_eigenpairs
 from gahb_theory.jacobians.operator import Jacobian
 from gahb_theory.jacobians.singular import SVD
@@ -35,6 +36,7 @@ SMALL = 256
 """Up to this dimension the dense matrix costs no more than a Lanczos iteration."""
 
 
+@full_precision
 def eigenbasis(
     J: Jacobian,
     k: int | None = None,
@@ -141,6 +143,7 @@ def eigenbasis(
     )
 
 
+@full_precision
 def svd(
     J: Jacobian,
     k: int | None = None,
