@@ -22,7 +22,7 @@ from torch import Tensor
 
 from gahb_theory import runs, validate
 from gahb_theory.denoisers.base import DenoiserModule
-from gahb_theory.denoisers.checkpoints import NETWORKS, save_denoiser
+from gahb_theory.denoisers.checkpoints import SAVED, save_denoiser
 from gahb_theory.denoisers.networks import BiasFreeNorm
 from gahb_theory.images.base import ImageClass
 from gahb_theory.images.stream import Data, image_stream
@@ -220,7 +220,7 @@ def _save(run: Path, state: dict[str, Tensor], step: int, average: DenoiserModul
 
     tensors = {name: tensor.detach().contiguous() for name, tensor in state.items()}
     runs.write_bytes(run / STATE, save(tensors, metadata={"step": str(step)}))
-    if isinstance(average, NETWORKS):
+    if isinstance(average, SAVED):
         save_denoiser(average, run / "denoiser", card)
 
 
