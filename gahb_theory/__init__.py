@@ -37,6 +37,7 @@ from gahb_theory.behaviour import Behaviour, measure_behaviour
 from gahb_theory.comparison import Comparison, compare
 from gahb_theory.denoisers import (
     BFCNN,
+    IRCNN,
     BiasFreeNorm,
     BoundaryBrokenPatchBayes,
     ConditionedUNet,
@@ -47,9 +48,11 @@ from gahb_theory.denoisers import (
     DiskBayes,
     DiT,
     DnCNN,
+    DRUNet,
     EmpiricalBayes,
     EmpiricalRays,
     EquivariantPatchBayes,
+    FFDNet,
     FullyConnected,
     GaussianDenoiser,
     GaussianMixture,
@@ -173,6 +176,7 @@ from gahb_theory.version import __version__
 __all__ = [
     "BFCNN",
     "DCT",
+    "IRCNN",
     "PCA",
     "SVD",
     "Bandlet",
@@ -190,6 +194,7 @@ __all__ = [
     "Convention",
     "Curvelets",
     "CycleSpinning",
+    "DRUNet",
     "DeadLeaves",
     "DecayFit",
     "Denoiser",
@@ -206,6 +211,7 @@ __all__ = [
     "EmpiricalRays",
     "EquivariantPatchBayes",
     "Estimate",
+    "FFDNet",
     "Firm",
     "FixedGains",
     "Fourier",

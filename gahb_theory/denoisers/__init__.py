@@ -3,8 +3,8 @@
 `base` states the contract. Trained: `networks` (the paper's), `receptive` (its windows set apart from depth), `mohan`
 (Mohan et al. 2020), `conditioned`, `transformer` and `controls` (the inductive biases one by one). Exact: `exact`,
 `stationary`, `mixtures`, `empirical`, `disks`; under constraints: `local`, `equivariant`, `tangent`. `shrinking` makes a
-denoiser of a basis and a shrinkage. Others' own: `adapters`, `probing` and `classical`. On disk: `checkpoints`,
-`published`, `foreign`, `hub`.
+denoiser of a basis and a shrinkage. Others' own: `ircnn`, `ffdnet`, `drunet` (Zhang et al.), `adapters`, `probing` and
+`classical`. On disk: `checkpoints`, `tensor_files`, `foreign`, `own_states`, `adapted_files`, `published`, `hub`.
 """
 
 from gahb_theory.denoisers.adapters import Adapted, AdaptedDiffusion, Convention, adapt, adapt_diffusion
@@ -14,9 +14,12 @@ from gahb_theory.denoisers.classical import AdaptedArrays, NonLocalMeans, adapt_
 from gahb_theory.denoisers.conditioned import ConditionedUNet
 from gahb_theory.denoisers.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
 from gahb_theory.denoisers.disks import DiskBayes, DiskPosterior
+from gahb_theory.denoisers.drunet import DRUNet
 from gahb_theory.denoisers.empirical import EmpiricalBayes, EmpiricalRays
 from gahb_theory.denoisers.equivariant import BoundaryBrokenPatchBayes, EquivariantPatchBayes
 from gahb_theory.denoisers.exact import GaussianDenoiser
+from gahb_theory.denoisers.ffdnet import FFDNet
+from gahb_theory.denoisers.ircnn import IRCNN
 from gahb_theory.denoisers.local import PatchBayes, WienerPatchBayes
 from gahb_theory.denoisers.mixtures import GaussianMixture, mixture_of_gaussians, union_of_subspaces
 from gahb_theory.denoisers.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
@@ -31,6 +34,7 @@ from gahb_theory.denoisers.transformer import DiT
 
 __all__ = [
     "BFCNN",
+    "IRCNN",
     "Adapted",
     "AdaptedArrays",
     "AdaptedDiffusion",
@@ -38,6 +42,7 @@ __all__ = [
     "BoundaryBrokenPatchBayes",
     "ConditionedUNet",
     "Convention",
+    "DRUNet",
     "Denoiser",
     "DenoiserModule",
     "DiT",
@@ -48,6 +53,7 @@ __all__ = [
     "EmpiricalBayes",
     "EmpiricalRays",
     "EquivariantPatchBayes",
+    "FFDNet",
     "FullyConnected",
     "GaussianDenoiser",
     "GaussianMixture",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from gahb_theory.denoisers.base import DenoiserModule, Network
@@ -80,7 +80,9 @@ def fill(network: type[Network], arguments: Mapping[str, Any], tensors: Tensors,
 
 def sketched_filled(network: nn.Module, tensors: Tensors) -> nn.Module:
     """The network in the precision of the tensors, with them as its state, in eval mode."""
-    network.to(next((t.dtype for t in tensors.values() if t.is_floating_point()), torch.float32)).load_state_dict(tensors, strict=True)
+    network.to(next((t.dtype for t in tensors.values() if t.is_floating_point()), torch.float32)).load_state_dict(
+        tensors, strict=True
+    )
     return network.eval()
 
 

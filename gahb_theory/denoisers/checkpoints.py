@@ -16,7 +16,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.adapted_files import adapted_from, described
@@ -25,7 +25,7 @@ from gahb_theory.denoisers.base import DenoiserModule, Network
 from gahb_theory.denoisers.building import Candidate, Choices, denoising, fill, on_meta, sketched, sketched_filled
 from gahb_theory.denoisers.drunet import DRUNet
 from gahb_theory.denoisers.ffdnet import FFDNet
-from gahb_theory.denoisers.foreign import chosen, listed, unwrapped
+from gahb_theory.denoisers.foreign import chosen, unwrapped
 from gahb_theory.denoisers.hub import PREFIX, download, is_hub_id, model_card, upload
 from gahb_theory.denoisers.ircnn import IRCNN
 from gahb_theory.denoisers.mohan import DilatedUNet, DnCNN, RecursiveCNN
@@ -95,7 +95,9 @@ def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, A
             f"by gt.adapt, got {type(f).__name__}"
         )
     if isinstance(f, Adapted) and not isinstance(f.net, nn.Module):
-        raise TypeError(f"f must have weights to be saved, got an adapted {type(f.net).__name__}; make it a torch.nn.Module")
+        raise TypeError(
+            f"f must have weights to be saved, got an adapted {type(f.net).__name__}; make it a torch.nn.Module"
+        )
     if isinstance(folder, str) and folder.startswith(PREFIX):
         if not is_hub_id(folder):
             raise ValueError(f"a hub id has the form {PREFIX}owner/name, got {folder!r}")
@@ -112,7 +114,9 @@ def _write(f: Network | Adapted, folder: Path, card: Mapping[str, Any] | None) -
     arguments = described(f) if isinstance(f, Adapted) else f.configuration
     config = {"network": type(f).__name__, "arguments": arguments, "card": dict(card or {})}
     # shared tensors are stored once for each name
-    tensors = {name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in f.state_dict().items()}
+    tensors = {
+        name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in f.state_dict().items()
+    }
     try:
         checked(tensors, f"the {type(f).__name__}", sum(t.numel() * t.element_size() for t in tensors.values()))
     except ValueError as error:  # what a diverged training leaves can be looked at, but is no denoiser
@@ -194,7 +198,9 @@ def load_denoiser(
     """
     choices = _choices(first, output, stages, epsilon, noise_map)
     if network is not None and not isinstance(network, SAVED):
-        raise TypeError(f"network must be one of this library, or one wrapped by gt.adapt, got {type(network).__name__}")
+        raise TypeError(
+            f"network must be one of this library, or one wrapped by gt.adapt, got {type(network).__name__}"
+        )
     if is_hub_id(path):
         try:
             path = download(str(path))
@@ -302,7 +308,9 @@ def _is_adapted(config: Any) -> bool:
 
 def _misfit(source: str, reason: str) -> ValueError:
     names = ", ".join(n.__name__ for n in NETWORKS[:2])
-    return ValueError(f"{source} does not fit a network of this library ({names}, and {len(NETWORKS) - 2} more): {reason}")
+    return ValueError(
+        f"{source} does not fit a network of this library ({names}, and {len(NETWORKS) - 2} more): {reason}"
+    )
 
 
 def _described(tensors: Tensors, config: Any, source: str) -> Network | Adapted:

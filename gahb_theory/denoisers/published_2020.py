@@ -73,9 +73,7 @@ def _stage_names(prefix: str, ours: str, tensors: Tensors) -> Tensors:
     return mapped
 
 
-def recursive(
-    tensors: Tensors, arguments: Mapping[str, Any], source: str, stages: int | None
-) -> Network:
+def recursive(tensors: Tensors, arguments: Mapping[str, Any], source: str, stages: int | None) -> Network:
     """One CNN for all stages; `stages` from the caller must not contradict the arguments in the file."""
     written = arguments.get("max_stage")
     if isinstance(written, int):

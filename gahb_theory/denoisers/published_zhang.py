@@ -66,7 +66,9 @@ def sequence(
         )
     scale = 1 if outputs in (1, 3) else 2
     if outputs % scale**2:
-        raise ValueError(f"{source} returns {outputs} channels, which are no quarters of an image; wrap it with gt.adapt")
+        raise ValueError(
+            f"{source} returns {outputs} channels, which are no quarters of an image; wrap it with gt.adapt"
+        )
     made = {"channels": channels, "depth": depth, "image_channels": outputs // scale**2, "scale": scale}
     mapped = {f"model.{name}": t for name, t in tensors.items()}
     choices.only(source, "output", "noise_map")
@@ -111,7 +113,10 @@ def _dncnn(
         found.append(Candidate(DnCNN, made_so, marked(mapped, output, epsilons[0]), way))
     if depth == 7 and not normalised and choices.output != "clean":
         renamed = {f"model.{name}": t for name, t in tensors.items()}
-        found = [replace(c, way=f"network=gt.DnCNN({channels}, 7, {image_channels}, normalised=False, {c.way})") for c in found]
+        found = [
+            replace(c, way=f"network=gt.DnCNN({channels}, 7, {image_channels}, normalised=False, {c.way})")
+            for c in found
+        ]
         way = f"network=gt.IRCNN({channels}, {image_channels})"
         found.append(Candidate(IRCNN, {"channels": channels, "image_channels": image_channels}, renamed, way))
     return denoising(
@@ -131,7 +136,9 @@ def chosen_by(candidates: list[Candidate], network: Network | None, source: str)
         ]
     if not found:
         kinds = " or ".join(dict.fromkeys(c.network.__name__ for c in candidates))
-        raise ValueError(f"{source} fits {kinds}({candidates[0].arguments}), not the {type(network).__name__} given as network")
+        raise ValueError(
+            f"{source} fits {kinds}({candidates[0].arguments}), not the {type(network).__name__} given as network"
+        )
     return found
 
 

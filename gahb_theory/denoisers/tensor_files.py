@@ -22,7 +22,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Tensors", "checked", "find_weights", "is_torch_file", "read_json", "read_safetensors", "read_torch", "short", "widened"]
+__all__ = [
+    "Tensors",
+    "checked",
+    "find_weights",
+    "is_torch_file",
+    "read_json",
+    "read_safetensors",
+    "read_torch",
+    "short",
+    "widened",
+]
 
 Tensors = dict[str, Tensor]
 
@@ -133,7 +143,9 @@ def checked(tensors: Mapping[str, Tensor], source: str, size: int) -> Tensors:
             continue
         wide = t if t.element_size() > 1 else t.float()  # 8-bit floats have no isfinite
         if not bool(torch.isfinite(wide).all()):
-            raise ValueError(f"{source} holds values that are NaN or infinite in {_shown(name)}; the training has diverged")
+            raise ValueError(
+                f"{source} holds values that are NaN or infinite in {_shown(name)}; the training has diverged"
+            )
         if "running_sd" in name.split(".") and not bool((wide > 0).all()):
             raise ValueError(f"{source} holds a {_shown(name)} that is not positive, and a standard deviation must be")
         if name.split(".")[-1] == "running_var" and not bool((wide >= 0).all()):
@@ -180,9 +192,7 @@ def _regular(path: Path) -> Path:
     except FileNotFoundError:
         if path.is_symlink():
             raise FileNotFoundError(f"{path} is a link to a file that does not exist") from None
-        raise FileNotFoundError(
-            f"no checkpoint at {path}; give a folder with {WEIGHTS}, or a file"
-        ) from None
+        raise FileNotFoundError(f"no checkpoint at {path}; give a folder with {WEIGHTS}, or a file") from None
     except OSError as error:
         raise OSError(error.errno, f"cannot open the checkpoint {path}: {error.strerror}") from error
     except ValueError as error:  # a null character
@@ -205,7 +215,9 @@ def _check_archive(file: Path) -> None:
         raise ValueError(f"{file} is damaged or not a torch file ({short(error)})") from error
     stored = sum(member.file_size for member in members)
     if any(member.compress_type != zipfile.ZIP_STORED for member in members) or stored > file.stat().st_size:
-        raise ValueError(f"{file} is damaged or not a torch file (a compressed archive, which torch.save does not write)")
+        raise ValueError(
+            f"{file} is damaged or not a torch file (a compressed archive, which torch.save does not write)"
+        )
     if any(member.filename.endswith("/constants.pkl") for member in members):
         raise ValueError(
             f"{file} is a TorchScript archive, which is code; load it with torch.jit.load and wrap it with gt.adapt, or "
