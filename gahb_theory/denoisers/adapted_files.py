@@ -17,6 +17,7 @@ from torch import nn
 
 from gahb_theory.denoisers.adapters import Adapted, Convention, adapt
 from gahb_theory.denoisers.base import Network
+from gahb_theory.denoisers.building import on_meta
 
 __all__ = ["adapted_from", "described"]
 
@@ -115,5 +116,8 @@ def _made(description: Mapping[str, Any], networks: Mapping[str, type[Network]],
         return made
     if name not in LAYERS or set(values) != set(LAYERS[name]) or not all(_is_plain(v) for v in values.values()):
         raise ValueError(f"its layer {str(name)[:60]} is not one that this library makes")
-    layer: nn.Module = getattr(nn, name)(**{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()})
-    return layer
+    with on_meta():  # draws no random numbers
+        layer: nn.Module = getattr(nn, name)(
+            **{key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        )
+    return layer.to_empty(device="cpu")

@@ -15,8 +15,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from gahb_theory.denoisers.base import DenoiserModule, Network
-from gahb_theory.denoisers.foreign import listed
-from gahb_theory.denoisers.tensor_files import Tensors
+from gahb_theory.denoisers.tensor_files import Tensors, short
 
 __all__ = ["Candidate", "Choices", "denoising", "fill", "on_meta", "sketched"]
 
@@ -104,9 +103,10 @@ def sketched(sketch: nn.Module, tensors: Tensors, source: str, name: str) -> Non
     if wrong:
         numbers = sum(t.numel() for t in expected.values())
         held = sum(t.numel() for t in tensors.values())
+        first = ", ".join(wrong[:2]) + (f", and {len(wrong) - 2} more" if len(wrong) > 2 else "")
         raise ValueError(
-            f"{source} looks like {name}, but its tensors do not fit that network of {numbers:,} numbers, where the file "
-            f"holds {held:,}: {listed(wrong)}"
+            f"{source} looks like {name}, but its tensors do not fit that network of {numbers:,} numbers (the file holds "
+            f"{held:,}): {short(first, 150)}"
         )
     hidden = sum(b.numel() for b in sketch.buffers()) - sum(t.numel() for t in expected.values())
     if hidden > LARGEST_HIDDEN:
@@ -152,7 +152,7 @@ class _Meta(TorchFunctionMode):
 
 def _words(arguments: Mapping[str, Any]) -> str:
     text = ", ".join(f"{name}={value}" for name, value in arguments.items())
-    return text if len(text) <= 120 else text[:117] + "..."
+    return text if len(text) <= 90 else text[:87] + "..."
 
 
 def _gain(f: DenoiserModule) -> float:

@@ -283,6 +283,10 @@ def _network(
     if config is not None and not (network is not None and _is_adapted(config)):
         choices.only(source)
         return _described(tensors, config, source)
+    if config is not None and isinstance(network, Adapted):
+        saved = config.get("arguments")
+        if not isinstance(saved, dict) or saved.get("convention") != described(network)["convention"]:
+            raise ValueError(f"{source} was saved with another convention than that of the network given")
     if network is not None:
         choices.only(source)
         given = _like(tensors, network, source)
@@ -335,7 +339,11 @@ def _described(tensors: Tensors, config: Any, source: str) -> Network | Adapted:
     except Exception as error:  # any value may stand in a damaged configuration
         if isinstance(error, ValueError) and "does not fit a network" in str(error):
             raise
-        reason = f"unknown network {short(error)}" if isinstance(error, KeyError) else str(error).replace(source, "it")
+        reason = (
+            f"unknown network or argument {short(error)}"
+            if isinstance(error, KeyError)
+            else short(str(error).replace(source, "it"), 250)
+        )
         raise _misfit(source, reason) from error
 
 

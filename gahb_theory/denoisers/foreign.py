@@ -88,7 +88,7 @@ def unwrapped(tensors: Tensors, recognise: Callable[[Tensors], Found | None], so
         found = recognise(tensors) if tensors else None
         if found is not None:
             return tensors, found
-        heads = {name.split(".")[0] for name in tensors}
+        heads = list(dict.fromkeys(name.split(".")[0] for name in tensors))
         if len(heads) != 1 or any("." not in name for name in tensors):
             break
         tensors = {name.split(".", 1)[1]: tensor for name, tensor in tensors.items()}

@@ -95,8 +95,9 @@ def read_safetensors(file: Path) -> tuple[dict[str, str], Tensors]:
         return {}, _shards(file)
     from safetensors import SafetensorError, safe_open
 
+    _regular(file)
     try:
-        with safe_open(_regular(file), framework="pt") as opened:
+        with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}
             return metadata, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, AttributeError, TypeError) as error:
@@ -160,10 +161,10 @@ def widened(tensors: Tensors) -> Tensors:
     return {name: t.to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
 
 
-def short(error: object) -> str:
-    """The first line of an error, at most 100 characters."""
+def short(error: object, length: int = 100) -> str:
+    """The first line of an error, at most so many characters."""
     text = str(error).strip().split("\n")[0] or type(error).__name__
-    return text if len(text) <= 100 else text[:97] + "..."
+    return text if len(text) <= length else text[: length - 3] + "..."
 
 
 def _shown(name: str) -> str:
@@ -235,7 +236,7 @@ def _shards(index: Path) -> Tensors:
         raise ValueError(f"{index} is damaged: it has no weight_map from tensors to files")
     tensors: Tensors = {}
     for name in sorted(set(places.values())):
-        if name != os.path.basename(name) or not name.endswith(".safetensors"):
+        if name != Path(name).name or not name.endswith(".safetensors"):
             raise ValueError(f"{index} names {short(name)!r}, which is no safetensors file beside it")
         tensors |= read_safetensors(index.with_name(name))[1]
     if tensors.keys() != places.keys():
