@@ -221,7 +221,7 @@ def _save(run: Path, state: dict[str, Tensor], step: int, average: DenoiserModul
     tensors = {name: tensor.detach().contiguous() for name, tensor in state.items()}
     runs.write_bytes(run / STATE, save(tensors, metadata={"step": str(step)}))
     if isinstance(average, SAVED):
-        save_denoiser(average, run / "denoiser", card)
+        save_denoiser(average, run / "denoiser", card)  # type: ignore[arg-type]
 
 
 def _load(file: Path, state: dict[str, Tensor]) -> int:

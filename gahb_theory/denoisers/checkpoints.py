@@ -91,8 +91,8 @@ def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, A
     """
     if not isinstance(f, SAVED):
         raise TypeError(
-            f"f must be one of {', '.join(n.__name__ for n in NETWORKS[:3])}, or another network of this library, or one wrapped "
-            f"by gt.adapt, got {type(f).__name__}"
+            f"f must be one of {', '.join(n.__name__ for n in NETWORKS[:3])}, or another network of this library, or one "
+            f"wrapped by gt.adapt, got {type(f).__name__}"
         )
     if isinstance(f, Adapted) and not isinstance(f.net, nn.Module):
         raise TypeError(
@@ -223,7 +223,8 @@ def load_denoiser(
             tensors, _ = chosen(tensors, entry, source)
     tensors = widened(checked(tensors, source, size))
     try:
-        f = _network(tensors, config, arguments, source, choices, network)
+        with torch.device("cpu"):  # whatever the default device
+            f = _network(tensors, config, arguments, source, choices, network)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, OverflowError) as error:
         if isinstance(error, ValueError) and source in str(error):
             raise
@@ -292,6 +293,7 @@ def _network(
         given = _like(tensors, network, source)
         if given is not None:
             return given
+    found: str | type[Network]
     tensors, found = unwrapped(tensors, _recognised, source)
     if "gammas.0.weight" in tensors and "running_sd.0" not in tensors:
         tensors |= _scales_beside(Path(source).with_name("running_sd.pt"))
@@ -339,11 +341,8 @@ def _described(tensors: Tensors, config: Any, source: str) -> Network | Adapted:
     except Exception as error:  # any value may stand in a damaged configuration
         if isinstance(error, ValueError) and "does not fit a network" in str(error):
             raise
-        reason = (
-            f"unknown network or argument {short(error)}"
-            if isinstance(error, KeyError)
-            else short(str(error).replace(source, "it"), 250)
-        )
+        reason = short(str(error).replace(source, "it"), 250)
+        reason = f"unknown network or argument {reason}" if isinstance(error, KeyError) else reason
         raise _misfit(source, reason) from error
 
 

@@ -9,7 +9,7 @@ The dialects of this field, recognised by the names of their tensors once the pr
 | conv_layers.i.weight, running_sd.i, with or without gammas.i | `BFCNN` | Kadkhodaie, Simoncelli 2021 |
 | conv_layers.i.weight, gammas.i.weight; running_sd.pt beside | `BFCNN` | Mohan et al. 2020, first code |
 | first_layer, hidden_layer_list.i, bn_layer_list.i, last_layer | `BFCNN`, `DnCNN` | Mohan et al. 2020 |
-| i.weight: convolutions, perhaps batch norms, in turn | `DnCNN`, `IRCNN`, `FFDNet` | Zhang et al. 2017, 2018; Mohan et al. 2020 |
+| i.weight: convolutions, batch norms | `DnCNN`, `IRCNN`, `FFDNet` | Zhang et al. 2017, 2018; Mohan et al. 2020 |
 | m_head, m_down, m_body, m_up, m_tail | `DRUNet` | Zhang et al. 2021 |
 | conv1, ..., conv9 | `DilatedUNet` | Mohan et al. 2020 |
 | cnn.first_layer, ...; cnn_list.i.first_layer, ... | `RecursiveCNN`, `StagedCNN` | Mohan et al. 2020 |
@@ -161,8 +161,8 @@ def _bias_free(tensors: Tensors, source: str, first: First | None, network: Netw
     square = all(len(s) == 4 and s[2] == s[3] and s[2] % 2 == 1 for s in shapes)
     if not square or coarse not in (0, outputs / 3):
         raise ValueError(
-            f"{source} has convolutions of shapes {listed(str(tuple(s)) for s in shapes)}; known are square odd kernels, with as "
-            "many channels out as in, or three detail channels out for four in"
+            f"{source} has convolutions of shapes {listed(str(tuple(s)) for s in shapes)}; known are square odd kernels, with "
+            "as many channels out as in, or three detail channels out for four in"
         )
     kernels = [s[2] for s in shapes]
     if first is None and (coarse or 1 in kernels):
@@ -206,7 +206,7 @@ def _dilated(
     for name, tensor in tensors.items():
         theirs, ours = next(((a, b) for a, b in places if name.startswith(a)), ("", ""))
         mapped[ours + name.removeprefix(theirs)] = tensor
-    outputs = ("clean", "residual") if choices.output is None else (choices.output,)
+    outputs: tuple[str, ...] = ("clean", "residual") if choices.output is None else (choices.output,)
     if isinstance(arguments.get("residual"), bool):
         written = "residual" if arguments["residual"] else "clean"
         if choices.output not in (None, written):

@@ -165,8 +165,8 @@ def _check_epsilon(candidate: Candidate, source: str, epsilons: tuple[float, ...
     apart = float((predicted[0] - predicted[1]).norm() / predicted[0].norm().clamp_min(1e-30))
     if not apart <= SAME:
         raise ValueError(
-            f"{source} does not show what its batch norms add to the variance, and it matters (by {apart:.1e} of the output); give "
-            "load_denoiser(..., epsilon=1e-5), torch's default, or epsilon=1e-4, as KAIR trains"
+            f"{source} does not show what its batch norms add to the variance, and it matters (by {apart:.1e} of the output); "
+            "give load_denoiser(..., epsilon=1e-5), torch's default, or epsilon=1e-4, as KAIR trains"
         )
 
 

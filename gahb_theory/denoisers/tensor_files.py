@@ -12,6 +12,8 @@ import json
 import os
 import pickle
 import stat
+import threading
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,6 +41,7 @@ Tensors = dict[str, Tensor]
 WEIGHTS, INDEX, TORCH = "model.safetensors", "model.safetensors.index.json", "model.pt"
 LARGEST_JSON = 2**24
 SPARE_BYTES = 2**16
+_LOADING = threading.Lock()  # the list of allowed classes is one for all threads
 
 
 def find_weights(path: Path) -> Path:
@@ -76,7 +79,8 @@ def read_torch(file: Path) -> Any:
     if zipped:
         _check_archive(file)
     try:
-        with _allowing(argparse.Namespace):
+        with _LOADING, _allowing(argparse.Namespace), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old storages and quantised tensors
             return torch.load(os.fspath(file), map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise ValueError(

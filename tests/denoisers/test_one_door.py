@@ -188,7 +188,7 @@ def test_nothing_is_allocated_for_what_a_file_does_not_hold(tmp_path):
         file.write_bytes(save(state, metadata={"config": json.dumps({"network": name, "arguments": arguments})}))
         refused(file, match)
     torch.save(gt.UNet(4, 1).state_dict() | {"encoder.0.0.weight": torch.zeros(4000, 1, 3, 3)}, tmp_path / "wide.pt")
-    refused(tmp_path / "wide.pt", r"looks like UNet.*of 3[0-9]{2},[0-9,]+ numbers \(the file holds")
+    refused(tmp_path / "wide.pt", r"looks like UNet.*of 1,424,120,000 numbers \(the file holds 37,508\)")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024
 
 
@@ -303,7 +303,7 @@ def test_shards_of_safetensors(tmp_path):
         index.write_text(json.dumps({"weight_map": shards}))
         refused(index, match)
     index.write_text(json.dumps({"weight_map": places | {"x": "model-00003-of-00002.safetensors"}}))
-    with pytest.raises(FileNotFoundError, match="no checkpoint at .*00003"):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*00003"):
         gt.load_denoiser(index)
 
 
@@ -346,5 +346,5 @@ def test_reading_does_not_keep_the_file(tmp_path):
     torch.save(OWN, tmp_path / "m.pt")
     f = gt.load_denoiser(tmp_path / "m.pt")
     with (tmp_path / "m.pt").open("r+b") as opened:
-        opened.write(bytes(os.path.getsize(tmp_path / "m.pt")))
+        opened.write(bytes((tmp_path / "m.pt").stat().st_size))
     assert torch.equal(f(picture(), 0.1), F(picture(), 0.1))
