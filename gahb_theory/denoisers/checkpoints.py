@@ -239,7 +239,7 @@ def _choices(first: Any, output: Any, stages: Any, epsilon: Any, noise_map: Any)
         first=None if first is None else validate.one_of(first, "first", ("linear", "relu")),
         output=None if output is None else validate.one_of(output, "output", ("clean", "residual")),
         stages=None if stages is None else validate.integer(stages, "stages", 1, 10_000),
-        epsilon=None if epsilon is None else validate.number(epsilon, "epsilon", least=0),
+        epsilon=None if epsilon is None else validate.number(epsilon, "epsilon", least=0.0),
         noise_map=None if noise_map is None else validate.one_of(noise_map, "noise_map", ("first", "last")),
     )
 

@@ -72,7 +72,7 @@ class DnCNN(Network):
         self.image_channels = image_channels = validate.integer(image_channels, "image_channels", 1)
         self.normalised = bool(normalised)
         self.output = validate.one_of(output, "output", ("clean", "residual"))
-        self.epsilon = validate.number(epsilon, "epsilon", least=0)
+        self.epsilon = validate.number(epsilon, "epsilon", least=0.0)
         with seeded(seed):
             layers: list[nn.Module] = [nn.Conv2d(image_channels, channels, 3, padding=1), nn.ReLU(inplace=True)]
             for _ in range(depth - 2):
