@@ -53,7 +53,7 @@ class Choices:
     first: Literal["linear", "relu"] | None = None
     output: Literal["clean", "residual"] | None = None
     stages: int | None = None
-    epsilon: float | None = None
+    epsilon: int | float | None = None
     noise_map: Literal["first", "last"] | None = None
 
     def only(self, source: str, *names: str) -> None:

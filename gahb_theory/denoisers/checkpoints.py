@@ -158,7 +158,7 @@ def load_denoiser(
     output: Literal["clean", "residual"] | None = None,
     stages: int | None = None,
     entry: str | None = None,
-    epsilon: float | None = None,
+    epsilon: int | float | None = None,
     noise_map: Literal["first", "last"] | None = None,
     network: Network | Adapted | None = None,
 ) -> Network | Adapted:

@@ -63,7 +63,7 @@ class DnCNN(Network):
         *,
         normalised: bool = True,
         output: Literal["clean", "residual"] = "residual",
-        epsilon: float = 1e-5,
+        epsilon: int | float = 1e-5,
         seed: int = 0,
     ) -> None:
         super().__init__()

@@ -307,7 +307,7 @@ def test_shards_of_safetensors(tmp_path):
         gt.load_denoiser(index)
 
 
-def test_choices_that_mean_nothing_are_refused(tmp_path):
+def test_choices_that_mean_nothing_are_refused(tmp_path, unchecked):
     torch.save(OWN, tmp_path / "m.pt")
     refused(tmp_path / "m.pt", "leave out output and stages", output="clean", stages=3)
     for wrong in ({"output": "noise"}, {"noise_map": 1}, {"first": "gelu"}):
