@@ -84,6 +84,7 @@ def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, A
     Examples
     --------
     >>> import tempfile
+    >>> from gahb_theory.denoisers import UNet
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = save_denoiser(UNet(channels=4, blocks=1), folder)
     ...     load_denoiser(folder).channels
