@@ -38,6 +38,7 @@ from gahb_theory.behaviour import Behaviour, measure_behaviour
 from gahb_theory.comparison import Comparison, compare
 from gahb_theory.denoisers import (
     BFCNN,
+    IRCNN,
     BiasFreeNorm,
     BoundaryBrokenPatchBayes,
     ConditionedUNet,
@@ -49,9 +50,11 @@ from gahb_theory.denoisers import (
     DiskBayes,
     DiT,
     DnCNN,
+    DRUNet,
     EmpiricalBayes,
     EmpiricalRays,
     EquivariantPatchBayes,
+    FFDNet,
     FullyConnected,
     GaussianDenoiser,
     GaussianMixture,
@@ -175,6 +178,7 @@ from gahb_theory.version import __version__
 __all__ = [
     "BFCNN",
     "DCT",
+    "IRCNN",
     "PCA",
     "SVD",
     "Bandlet",
@@ -193,6 +197,7 @@ __all__ = [
     "Convention",
     "Curvelets",
     "CycleSpinning",
+    "DRUNet",
     "DeadLeaves",
     "DecayFit",
     "Denoiser",
@@ -209,6 +214,7 @@ __all__ = [
     "EmpiricalRays",
     "EquivariantPatchBayes",
     "Estimate",
+    "FFDNet",
     "Firm",
     "FixedGains",
     "Fourier",

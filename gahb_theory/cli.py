@@ -21,6 +21,7 @@ from tyro.conf import Positional
 
 from gahb_theory import runs, signals, validate
 from gahb_theory.analysis import read_image, reference_bases
+from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.checkpoints import load_denoiser
 from gahb_theory.denoisers.networks import BFCNN, UNet
 from gahb_theory.images import (
@@ -159,7 +160,8 @@ class Analyze:
             raise ValueError(f"{self.image} is no regular file; give an image file")
         named = self.denoiser in get_args(Shipped)
         f = shipped_denoiser(self.denoiser) if named else load_denoiser(self.denoiser)  # type: ignore[arg-type]
-        x = read_file(self.image, channels=f.image_channels)
+        channels = f.image_channels if isinstance(f, Network) else 1  # an adapted network does not say
+        x = read_file(self.image, channels=channels)
         if min(x.shape[2:]) < self.size:
             raise ValueError(
                 f"size must not exceed the smaller side of {self.image}, got {self.size} for {tuple(x.shape[2:])}"
@@ -174,7 +176,7 @@ class Analyze:
             "versions": runs.versions(),
         }
         run = runs.open_run(self.run or Path("runs") / f"analyze-{_short(self.image.stem)}", config)
-        reading = read_image(f, x, sigma, reference_bases(self._samples(f.image_channels)), seed=self.seed)
+        reading = read_image(f, x, sigma, reference_bases(self._samples(channels)), seed=self.seed)
         runs.write_arrays(run / "arrays.npz", runs.to_arrays(reading, f"{CASE}/reading"))
         runs.write_csv(run / "metrics.csv", [{"quantity": k, "value": v} for k, v in reading.summary.items()])
         return tour_report(run)
