@@ -71,6 +71,9 @@ class DiskBayes(DenoiserModule):
     torch.Size([2, 1, 16, 16])
     """
 
+    own_derivative = True
+    """The samples move with y, but the derivative is that of their weights, Cov[x | y] / sigma^2."""
+
     def __init__(self, disks: Disks, samples: int = 2048, seed: int = 0, budget: int = 2**28) -> None:
         super().__init__()
         if not isinstance(disks, Disks):

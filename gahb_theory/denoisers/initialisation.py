@@ -7,10 +7,10 @@ device, and can be trained, even if it is made under `no_grad` or `inference_mod
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from gahb_theory import validate
 
-__all__ = ["MOST_LAYERS", "MOST_PARAMETERS", "bounded", "building", "outline"]
+__all__ = ["MOST_LAYERS", "MOST_PARAMETERS", "bounded", "building", "on_meta"]
 
 MOST_PARAMETERS = 2 * 10**9
 MOST_LAYERS = 10_000
@@ -28,8 +28,6 @@ FACTORIES = {torch.empty, torch.zeros, torch.ones, torch.full, torch.eye, torch.
 DRAWS = {"normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_", "randn", "rand"}
 
 _device: ContextVar[str] = ContextVar("device", default="cpu")
-
-AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 class _Private(TorchFunctionMode):
@@ -59,18 +57,21 @@ def building(seed: int = 0) -> Iterator[torch.Generator]:
         yield generator
 
 
-def outline(network: type[AnyModule], arguments: Mapping[str, Any]) -> AnyModule:
-    """Return a network without values, on the meta device: its shapes can be looked at before memory is taken.
+@contextmanager
+def on_meta() -> Iterator[None]:
+    """Let networks be built without values, on the meta device, so that shapes can be looked at before memory is taken.
 
     Examples
     --------
     >>> from gahb_theory.denoisers.networks import BFCNN
-    >>> outline(BFCNN, {"channels": 64, "depth": 21}).layers[0].weight.device
+    >>> with on_meta():
+    ...     BFCNN(channels=64, depth=21).layers[0].weight.device
     device(type='meta')
     """
     before = _device.set("meta")
     try:
-        return network(**arguments)
+        with torch.device("meta"):
+            yield
     finally:
         _device.reset(before)
 

@@ -29,9 +29,16 @@ class DnCNN(Network):
     channels
         Width; 64 as published.
     depth
-        Number of 3x3 convolutions; 20 as published.
+        Number of 3x3 convolutions; 20 as published, 17 for grey images of one noise level.
     image_channels
         1 for grey images, 3 for colour.
+    normalised
+        Whether batch normalisation follows all convolutions but the first and the last; False where it has been merged
+        into them.
+    output
+        Whether the layers give the "residual", which is subtracted from y, or the "clean" image.
+    epsilon
+        What batch normalisation adds to the variance: 1e-5 in torch, 1e-4 in the code of Zhang et al.
     seed
         Names the initial weights.
 
@@ -46,30 +53,51 @@ class DnCNN(Network):
     torch.Size([1, 1, 9, 8])
     """
 
-    def __init__(self, channels: int = 64, depth: int = 20, image_channels: int = 1, *, seed: int = 0) -> None:
+    convention: Tensor
+
+    def __init__(
+        self,
+        channels: int = 64,
+        depth: int = 20,
+        image_channels: int = 1,
+        *,
+        normalised: bool = True,
+        output: Literal["clean", "residual"] = "residual",
+        epsilon: int | float = 1e-5,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         self.channels = channels = validate.integer(channels, "channels", 1)
         self.depth = depth = validate.integer(depth, "depth", 2)
         self.image_channels = image_channels = validate.integer(image_channels, "image_channels", 1)
-        ends, inner = (18 * channels + 1) * image_channels + channels, 9 * channels**2 + 3 * channels
+        self.normalised = bool(normalised)
+        self.output = validate.one_of(output, "output", ("clean", "residual"))
+        self.epsilon = validate.number(epsilon, "epsilon", least=0.0)
+        ends = (18 * channels + 1) * image_channels + channels
+        inner = 9 * channels**2 + (3 if self.normalised else 1) * channels
         bounded(self, ends + (depth - 2) * inner, depth)
         with building(seed):
             layers: list[nn.Module] = [nn.Conv2d(image_channels, channels, 3, padding=1), nn.ReLU(inplace=True)]
             for _ in range(depth - 2):
-                layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels)]
+                layers += [nn.Conv2d(channels, channels, 3, padding=1)]
+                layers += [nn.BatchNorm2d(channels, eps=self.epsilon)] if self.normalised else []
                 layers += [nn.ReLU(inplace=True)]
             self.layers = nn.Sequential(*layers, nn.Conv2d(channels, image_channels, 3, padding=1))
             initialise(self)
+        if (self.output, self.epsilon) != ("residual", 1e-5):  # the usual one needs no mark in the state
+            kept = torch.tensor([float(self.output == "clean"), self.epsilon], dtype=torch.float32)
+            self.register_buffer("convention", kept)
 
     @property
     def configuration(self) -> dict[str, Any]:
         """The arguments that make this network."""
-        return {"channels": self.channels, "depth": self.depth, "image_channels": self.image_channels}
+        names = ("channels", "depth", "image_channels", "normalised", "output", "epsilon")
+        return {name: getattr(self, name) for name in names}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
-        """`y` minus the predicted noise."""
+        """What the layers return, or `y` minus it."""
         validate.channels(y, self.image_channels)
-        return y - self.layers(y)
+        return self.layers(y) if self.output == "clean" else y - self.layers(y)
 
 
 class DilatedUNet(Network):
