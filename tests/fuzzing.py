@@ -381,6 +381,7 @@ def good_values() -> tuple[dict[str, Any], dict[str, Any]]:
         "LocallyConnected.size": 16,
         "LocallyConnected.channels": 2,
         "LocallyConnected.depth": 2,
+        "Conservative.network": gt.BFCNN(2, 2),
         "LinearConvolution.kernel": 3,
         "LinearDenoiser.size": 16,
         "RecursiveCNN.channels": 2,
