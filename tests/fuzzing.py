@@ -542,6 +542,10 @@ def _first(key: str, name: str, owner: str) -> Any:
 
 
 SPECIAL_KINDS = {
+    "Bandlet.__getitem__.index": "any",
+    "unit_vectors.x": "tensor or none",
+    "centred_unit_vectors.x": "tensor or none",
+    "Conservative.network": "object",
     "PCA.mean": "images", "GaussianDenoiser.mean": "images", "StationaryGaussianDenoiser.mean": "images",
     "generate.mean": "any", "generate.step": "any", "generate.shape": "shape", "compare.a": "object", "compare.b": "object",
     "compare.x": "images", "compare.contour": "any", "CAlpha.contour": "word", "CAlpha.convention": "word",
