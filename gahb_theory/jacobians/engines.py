@@ -19,12 +19,14 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.denoisers.conservative import Conservative
 from gahb_theory.jacobians.agreement import compare_with_differences, direction, refuse_memory
 from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.autograd import AutogradProducts, default_chunk
 from gahb_theory.jacobians.frozen import FrozenProducts
 from gahb_theory.jacobians.operator import Jacobian, Products
 from gahb_theory.jacobians.recording import UnknownOperation, record
+from gahb_theory.jacobians.symmetric import SymmetricJacobian, SymmetricProducts
 
 __all__ = ["jacobian"]
 
@@ -126,7 +128,8 @@ def jacobian(
             check = "not compared with differences: f estimates its derivative beside its values"
         else:
             check = _checked(products, point, level, product, stairs=bool(stairs))
-    return Jacobian(engine, point, products.output, chunk=chunk or fitting, engine=name, check=check)
+    kind = SymmetricJacobian if isinstance(engine, SymmetricProducts) else Jacobian
+    return kind(engine, point, products.output, chunk=chunk or fitting, engine=name, check=check)
 
 
 def _checked(products: AutogradProducts, y: Tensor, sigma: float, product: Tensor | None, *, stairs: bool) -> str:
@@ -147,10 +150,11 @@ def _checked(products: AutogradProducts, y: Tensor, sigma: float, product: Tenso
 
 def _frozen(
     f: Denoiser, y: Tensor, sigma: float, autograd: AutogradProducts, budget: float, stairs: set[str]
-) -> tuple[FrozenProducts, Tensor]:
+) -> tuple[FrozenProducts | SymmetricProducts, Tensor]:
     """The frozen engine, if it can be made and agrees with automatic differentiation, and J v for `direction(y)`."""
-    recording = record(f, y, sigma, stairs)
-    frozen = FrozenProducts(recording, y.element_size(), autograd.check_unchanged, budget=budget)
+    recording = record(f.network if isinstance(f, Conservative) else f, y, sigma, stairs)
+    network = FrozenProducts(recording, y.element_size(), autograd.check_unchanged, budget=budget)
+    frozen = SymmetricProducts(network) if isinstance(f, Conservative) else network
     u, expected = autograd.probe
     if u.ndim != 4:
         raise UnknownOperation("the output is no image")
