@@ -97,6 +97,7 @@ def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, A
         raise TypeError(
             f"f must be one of {', '.join(n.__name__ for n in NETWORKS[:3])}, or another network of this library, or one "
             f"wrapped by gt.adapt, got {type(f).__name__}"
+            + (f" of {type(f.network).__name__}" if isinstance(f, Conservative) else "")
         )
     if isinstance(f, Adapted) and not isinstance(f.net, nn.Module):
         raise TypeError(
@@ -342,7 +343,7 @@ def _described(tensors: Tensors, config: Any, source: str) -> Network | Adapted:
                 raise _misfit(source, reason)
         if "stages" in arguments:
             validate.integer(arguments["stages"], "stages", 1, 10_000)
-        return fill(network, arguments, tensors, source)
+        return fill(network, arguments, tensors, source, config["network"])
     except Exception as error:  # any value may stand in a damaged configuration
         if isinstance(error, ValueError) and "does not fit a network" in str(error):
             raise

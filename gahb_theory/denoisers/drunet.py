@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
-from gahb_theory.denoisers.initialisation import building
+from gahb_theory.denoisers.initialisation import bounded, building
 from gahb_theory.denoisers.networks import initialise
 
 __all__ = ["DRUNet"]
@@ -66,6 +66,9 @@ class DRUNet(Network):
         self.blocks = validate.integer(blocks, "blocks", 1)
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         widths = [self.channels * 2**scale for scale in range(4)]
+        fine, coarse = 2 * sum(w**2 for w in widths[:3]), widths[3] ** 2
+        count = 18 * self.blocks * (fine + coarse) + 8 * fine + 9 * self.channels * (2 * self.image_channels + 1)
+        bounded(self, count, 14 * self.blocks + 8)
         with building(seed):
             self.m_head = nn.Conv2d(self.image_channels + 1, self.channels, 3, padding=1, bias=False)
             for i, (fine, coarse) in enumerate(pairwise(widths), 1):

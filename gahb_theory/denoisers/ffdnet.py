@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
-from gahb_theory.denoisers.initialisation import building
+from gahb_theory.denoisers.initialisation import bounded, building
 from gahb_theory.denoisers.networks import initialise
 
 __all__ = ["FFDNet"]
@@ -73,6 +73,8 @@ class FFDNet(Network):
         self.noise_map = validate.one_of(noise_map, "noise_map", ("first", "last"))
         self.output = validate.one_of(output, "output", ("clean", "residual"))
         outputs = self.image_channels * self.scale**2
+        inner, ends = (9 * self.channels + 1) * self.channels, (18 * outputs + 10) * self.channels + outputs
+        bounded(self, ends + (self.depth - 2) * inner, self.depth)
         with building(seed):
             layers: list[nn.Module] = []
             for a, b in pairwise([outputs + 1, *[self.channels] * (self.depth - 1), outputs]):

@@ -6,6 +6,7 @@ The receptive field is 33 pixels. Published for 25 noise levels, a network for e
 the code of KAIR, model.0, model.2, ..., model.12.
 """
 
+from itertools import pairwise
 from typing import Any
 
 from jaxtyping import Float
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
-from gahb_theory.denoisers.initialisation import building
+from gahb_theory.denoisers.initialisation import bounded, building
 from gahb_theory.denoisers.networks import initialise
 
 __all__ = ["IRCNN"]
@@ -49,9 +50,10 @@ class IRCNN(Network):
         self.channels = validate.integer(channels, "channels", 1)
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         widths = [self.image_channels, *[self.channels] * 6, self.image_channels]
+        bounded(self, sum((9 * a + 1) * b for a, b in pairwise(widths)), len(DILATIONS))
         with building(seed):
             layers: list[nn.Module] = []
-            for a, b, d in zip(widths[:-1], widths[1:], DILATIONS, strict=True):
+            for (a, b), d in zip(pairwise(widths), DILATIONS, strict=True):
                 layers += [nn.Conv2d(a, b, 3, padding=d, dilation=d), nn.ReLU(inplace=True)]
             self.model = nn.Sequential(*layers[:-1])
             initialise(self)
@@ -62,6 +64,6 @@ class IRCNN(Network):
         return {"channels": self.channels, "image_channels": self.image_channels}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
-        """Y minus the predicted noise."""
+        """`y` minus the predicted noise."""
         validate.channels(y, self.image_channels)
         return y - self.model(y)

@@ -8,12 +8,18 @@ import torch
 
 import gahb_theory as gt
 from gahb_theory.denoisers.checkpoints import NETWORKS
+from gahb_theory.denoisers.drunet import DRUNet
+from gahb_theory.denoisers.ffdnet import FFDNet
+from gahb_theory.denoisers.ircnn import IRCNN
 
 SMALL = {
     gt.UNet: lambda: gt.UNet(4, 1),
     gt.BFCNN: lambda: gt.BFCNN(4, 4),
     gt.WindowedCNN: lambda: gt.WindowedCNN(4, (3, 1, 3, 3)),
     gt.DnCNN: lambda: gt.DnCNN(4, 4),
+    IRCNN: lambda: IRCNN(4),
+    FFDNet: lambda: FFDNet(8, 4),
+    DRUNet: lambda: DRUNet(4, 1),
     gt.DilatedUNet: lambda: gt.DilatedUNet(4, bias=True, output="residual"),
     gt.RecursiveCNN: lambda: gt.RecursiveCNN(4, 1, 2),
     gt.StagedCNN: lambda: gt.StagedCNN(4, 2, 2, bias=True),
@@ -26,12 +32,12 @@ SMALL = {
     gt.LocallyConnected: lambda: gt.LocallyConnected(16, 4, 3),
 }
 HOMOGENEOUS = {
-    *(gt.UNet, gt.BFCNN, gt.WindowedCNN, gt.RecursiveCNN, gt.Conservative),
+    *(gt.UNet, gt.BFCNN, gt.WindowedCNN, gt.RecursiveCNN, gt.Conservative, DRUNet),
     *(gt.FullyConnected, gt.LinearConvolution, gt.LinearDenoiser, gt.LocallyConnected),
 }
 
 
-@pytest.fixture(params=NETWORKS, ids=lambda n: n.__name__)
+@pytest.fixture(params=(*NETWORKS, gt.Conservative), ids=lambda n: n.__name__)
 def network(request):
     return request.param
 
@@ -46,7 +52,7 @@ def scrambled(f, seed=0):
 
 
 def test_every_network_is_here():
-    assert set(SMALL) == set(NETWORKS)
+    assert set(SMALL) == {*NETWORKS, gt.Conservative}
 
 
 def test_contract_and_homogeneity(network):

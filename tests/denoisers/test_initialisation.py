@@ -9,13 +9,20 @@ import torch
 
 import gahb_theory as gt
 from gahb_theory.denoisers import DiT, initialisation, kernels_for
+from gahb_theory.denoisers.drunet import DRUNet
+from gahb_theory.denoisers.ffdnet import FFDNet
 from gahb_theory.denoisers.initialisation import on_meta
+from gahb_theory.denoisers.ircnn import IRCNN
 
 NETWORKS = {
     "UNet": lambda seed: gt.UNet(4, 2, 3, seed=seed),
     "UNet, one scale": lambda seed: gt.UNet(3, 1, seed=seed),
     "BFCNN": lambda seed: gt.BFCNN(6, 5, 2, seed=seed),
     "DnCNN": lambda seed: gt.DnCNN(4, 4, 3, seed=seed),
+    "DnCNN, not normalised": lambda seed: gt.DnCNN(4, 4, 3, normalised=False, seed=seed),
+    "IRCNN": lambda seed: IRCNN(5, 3, seed=seed),
+    "FFDNet": lambda seed: FFDNet(5, 4, 3, seed=seed),
+    "DRUNet": lambda seed: DRUNet(3, 2, 3, seed=seed),
     "DilatedUNet": lambda seed: gt.DilatedUNet(4, 2, seed=seed),
     "DilatedUNet, biased": lambda seed: gt.DilatedUNet(4, bias=True, seed=seed),
     "RecursiveCNN": lambda seed: gt.RecursiveCNN(4, 2, 2, bias=True, seed=seed),
@@ -121,6 +128,9 @@ def test_the_number_of_parameters_is_known_before_they_are_made(build, monkeypat
         (lambda: gt.LinearConvolution(kernel=10**6 + 1), "1,000,002,000,001"),
         (lambda: gt.WindowedCNN(kernels=(10**5 + 1,) * 3), "parameters"),
         (lambda: gt.BFCNN(channels=10**30), r"about 10\^62"),
+        (lambda: IRCNN(channels=10**6), "45,000,025,000,001"),
+        (lambda: FFDNet(depth=2**31), "parameters"),
+        (lambda: DRUNet(blocks=2**31), "parameters"),
     ],
 )
 def test_networks_that_are_too_large_are_refused_at_once(build, parameters):
