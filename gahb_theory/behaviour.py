@@ -18,7 +18,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.images import Photographs
 from gahb_theory.jacobians import jacobian
-from gahb_theory.randomness import add_noise
+from gahb_theory.randomness import Component, add_noise, step_generator
 
 __all__ = ["Behaviour", "measure_behaviour"]
 
@@ -115,7 +115,7 @@ def _asymmetry(f: Callable[[Tensor, float | Tensor], Tensor], y: Tensor, sigma: 
     d = y.numel()
     if d <= PROBES:
         return J.asymmetry()
-    generator = torch.Generator().manual_seed(0)
+    generator = step_generator("cpu", Component.BEHAVIOUR)
     v = (2 * torch.randint(0, 2, (d, PROBES), generator=generator) - 1).to(y)
     forward, backward = J.matvec(v), J.rmatvec(v)
     return _relative(forward, backward) * float(backward.norm() / ((forward.norm() + backward.norm()) / 2))

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gahb_theory import validate
+from gahb_theory.randomness import Component, array_generator
 
 __all__ = [
     "Estimate",
@@ -87,10 +88,12 @@ def mean_estimate(
 
 def draw_counts(n: int, resamples: int = 1000, seed: int = 0) -> Float[np.ndarray, "r n"]:
     """How often each of n images occurs in each bootstrap sample, shape (resamples, n)."""
-    validate.integer(resamples, "resamples", 100)
+    resamples = validate.integer(resamples, "resamples", 100)
     if n < 2:
         raise ValueError(f"a bootstrap over images needs at least 2 images, got {n}")
-    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
+    return (
+        array_generator(Component.BOOTSTRAP, seed).multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
+    )
 
 
 def bootstrap_means(values: Float[np.ndarray, "*s n"], counts: Float[np.ndarray, "r n"]) -> Float[np.ndarray, "*s r"]:

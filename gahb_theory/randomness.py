@@ -27,6 +27,8 @@ from gahb_theory import validate
 __all__ = [
     "Component",
     "add_noise",
+    "array_generator",
+    "named_seed",
     "normals",
     "polar_normals",
     "seeded",
@@ -43,13 +45,49 @@ NEAR_WORDS = 2**12  # 32 KiB, which stay in the nearest cache
 
 
 class Component(IntEnum):
-    """Which part of an image a stream draws."""
+    """What a stream is drawn for: every use of random numbers in the library has a stream of its own.
+
+    At the same seed no two of them are related. A new use gets a new name here.
+    """
 
     PARAMETERS = 0
+    """Of an image: the parameters of its scene."""
     CONTOUR = 1
     FIELDS = 2
     NOISE = 3
+    """Of `add_noise`."""
     PERMUTATION = 4
+    """Of `Shuffled`."""
+    RANDOM_BASIS = 5
+    """Of `RandomBasis`, the null of `compare`."""
+    SHRINKAGE_PROBES = 6
+    """Signs of `stein_risk`."""
+    TRAINING = 7
+    """Noise and noise levels of `train`."""
+    ORDER = 8
+    """The order of a fixed set of images, pass after pass."""
+    SAMPLING = 9
+    """Noise of `generate`."""
+    TRACE_PROBES = 10
+    """Signs of `Hutchinson`."""
+    DIRECTION = 11
+    """Directions along which a Jacobian is checked."""
+    KRYLOV = 12
+    """Starts of the Lanczos iteration."""
+    BEHAVIOUR = 13
+    """Signs of `measure_behaviour`."""
+    CHECKS = 14
+    """Arguments of `gahb_theory.testing`."""
+    DISK_PRIOR = 15
+    """Of `DiskBayes`: scrambles its low-discrepancy points."""
+    DISK_GEOMETRY = 16
+    DISK_INTENSITY = 17
+    CURVATURE = 18
+    """Starts of the ascent of `Disks.curvature_radius`."""
+    BOOTSTRAP = 19
+    """Images drawn again for intervals over images."""
+    BOOTSTRAP_SCALES = 20
+    """Images drawn again for `decay_exponent`."""
 
 
 def uniforms(
@@ -236,10 +274,35 @@ def _wide_product(x: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
     return x_high * f_high + (middle >> half) + (crossed >> half), x * np.uint64(factor)
 
 
-def step_generator(device: torch.device | str, *words: int) -> torch.Generator:
-    """A torch generator on `device` whose state is a pure function of the given integers, such as (seed, step)."""
-    digest = hashlib.blake2b(",".join(str(int(w)) for w in words).encode(), digest_size=8).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest, "little") >> 1)
+def step_generator(device: torch.device | str, component: Component, *words: int) -> torch.Generator:
+    """A torch generator on `device` whose state is a pure function of its use and of integers, such as (seed, step)."""
+    return torch.Generator(device).manual_seed(named_seed(component, *words))
+
+
+def array_generator(component: Component, seed: int) -> np.random.Generator:
+    """A NumPy generator whose state is a pure function of its use and of a seed.
+
+    That of `BOOTSTRAP` is `np.random.default_rng(seed)`, so that intervals keep their numbers.
+    """
+    seed = validate.seed(seed)
+    return np.random.default_rng(seed if component is Component.BOOTSTRAP else named_seed(component, seed))
+
+
+def named_seed(component: Component, *words: int) -> int:
+    """A seed of 63 bits for a generator of another kind: a hash of the use and of integers.
+
+    The words of three uses are told apart by their number and sign alone, (seed, step), (seed, -1, pass) and (seed, index,
+    block), so that what was begun by an earlier version goes on with the same numbers; the others begin with a name.
+    """
+    if not isinstance(component, Component):
+        raise TypeError(f"component must be a Component, which names the use, got {type(component).__name__}")
+    integers = [str(int(w)) for w in words]
+    if component is Component.ORDER:
+        integers.insert(1, "-1")
+    elif component not in (Component.TRAINING, Component.SAMPLING):
+        integers.insert(0, component.name)
+    digest = hashlib.blake2b(",".join(integers).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
 
 
 @contextmanager

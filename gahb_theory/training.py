@@ -28,7 +28,7 @@ from gahb_theory.images.base import ImageClass
 from gahb_theory.images.stream import Data, image_stream
 from gahb_theory.optimisers import Muon, adam, is_kernel
 from gahb_theory.processes import interrupts_deferred, processes
-from gahb_theory.randomness import step_generator
+from gahb_theory.randomness import Component, step_generator
 from gahb_theory.recipes import Recipe
 from gahb_theory.training_log import VALIDATION_SEED, TrainingLog
 
@@ -113,7 +113,7 @@ def train(
                 _freeze_normalisation(model)
             x = draw(step * recipe.batch_size + mine.start, mine.stop - mine.start)
             x = x.to(device, memory_format=torch.channels_last)
-            generator = step_generator(device, recipe.seed, step)
+            generator = step_generator(device, Component.TRAINING, recipe.seed, step)
             u = torch.rand(recipe.batch_size, generator=generator, device=device)[mine]
             z = torch.randn((recipe.batch_size, *x.shape[1:]), generator=generator, device=device)[mine]
             sigma = recipe.draw_sigma(u)

@@ -26,7 +26,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.images.base import Manifold, two_intensities
 from gahb_theory.images.raster import area_of_ellipses, ellipse_arcs, own_pixels
-from gahb_theory.randomness import Component, uniforms
+from gahb_theory.randomness import Component, step_generator, uniforms
 
 __all__ = ["Disks"]
 
@@ -98,7 +98,7 @@ class Disks(Manifold):
         inverse = torch.linalg.inv(r)
         form = torch.einsum("ai,bj,abd->ijd", inverse, inverse, (across + across.transpose(0, 1)) / 2)
         gram = torch.einsum("ijd,kld->ijkl", form, form)
-        generator = torch.Generator().manual_seed(0)
+        generator = step_generator("cpu", Component.CURVATURE)
         v = torch.cat([torch.eye(5, dtype=row.dtype), torch.randn(5, 5, generator=generator, dtype=row.dtype)])
         for _ in range(200):  # ascent with a shift, which makes every step an ascent
             v = v / torch.linalg.vector_norm(v, dim=1, keepdim=True)

@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.randomness import Component, array_generator
 
 __all__ = ["Regularity", "estimate_regularity"]
 
@@ -148,7 +149,9 @@ def estimate_regularity(
 
     exponent = fit(np.log2(energies.sum(axis=0) / total)) / 2 - dim / 2
     if len(energies) >= 8:
-        picks = np.random.default_rng(seed).integers(len(energies), size=(resamples, len(energies)))
+        picks = array_generator(Component.BOOTSTRAP_SCALES, seed).integers(
+            len(energies), size=(resamples, len(energies))
+        )
         energy, number = energies[picks].sum(axis=1), numbers[picks].sum(axis=1)
         whole = (energy > 0).all(axis=1)
         spread = fit(np.log2(energy[whole] / number[whole])) / 2 - dim / 2
