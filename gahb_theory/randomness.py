@@ -37,7 +37,6 @@ __all__ = [
     "uniforms",
 ]
 
-LARGEST_SEED = 2**128 - 1
 LARGEST_INDEX = 2**63 - 1
 WORD = 2**64 - 1
 FEW_WORDS, MANY_STREAMS = 16, 64
@@ -119,7 +118,7 @@ def uniforms(
     True
     """
     double = _is_double(dtype)
-    validate.integer(count, "count", 0)
+    count = validate.integer(count, "count", 0)
     words = _words(n, count if double else -(-count // 2), seed, start, component, part)
     return torch.from_numpy(_unit(words if double else words.view(np.uint32))[:, :count])
 
@@ -140,9 +139,9 @@ def symmetric_uniforms(
     True
     """
     double = _is_double(dtype)
-    validate.integer(count, "count", 1)
-    _named(n, seed, start)
+    count = validate.integer(count, "count", 1)
     blocks = -(-count // (4 if double else 8))
+    n, seed, start = _named(n, 4 * blocks, seed, start)
     first = start * blocks
     # third word of the counter: above all indices, so that no stream of an image is met
     counter = np.array([first & WORD, first >> 64, LARGEST_INDEX + 1 + blocks, component], dtype=np.uint64)
@@ -171,12 +170,12 @@ def normals(
 
     The beginning of a row does not depend on `count`.
     """
-    half = -(-count // 2)
+    half = -(-validate.integer(count, "count", 0) // 2)
     radius, angle = polar_normals(n, half, seed=seed, start=start, component=component, part=part, dtype=dtype)
-    out = torch.empty(n, half, 2, dtype=radius.dtype)
+    out = torch.empty(*radius.shape, 2, dtype=radius.dtype, device="cpu")
     torch.mul(radius, angle.cos(), out=out[:, :, 0])
     torch.mul(radius, angle.sin_(), out=out[:, :, 1])
-    return out.reshape(n, 2 * half)[:, :count]
+    return out.flatten(1)[:, :count]
 
 
 def polar_normals(
@@ -199,7 +198,7 @@ def polar_normals(
     if order is not None and double:
         order = np.stack([2 * order, 2 * order + 1], axis=1).reshape(-1)
     words = _words(n, 2 * count if double else count, seed, start, component, part, order)
-    pairs = (words if double else words.view(np.uint32)).reshape(n, -1, 2)
+    pairs = (words if double else words.view(np.uint32)).reshape(len(words), -1, 2)
     radius = torch.from_numpy(_unit(pairs[:, :, 0])).neg_().log1p_().mul_(-2).sqrt_()
     return radius, torch.from_numpy(_unit(pairs[:, :, 1])).mul_(2 * torch.pi)
 
@@ -210,10 +209,12 @@ def _is_double(dtype: torch.dtype) -> bool:
     return dtype == torch.float64
 
 
-def _named(n: int, seed: int, start: int) -> None:
-    validate.integer(seed, "seed", 0, LARGEST_SEED)
-    validate.integer(n, "n", 0)
-    validate.integer(start, "start", 0, LARGEST_INDEX - n)
+def _named(n: int, count: int, seed: int, start: int) -> tuple[int, int, int]:
+    """Number of streams, seed and first index as Python integers; `count` is the number of words of 64 bits of each."""
+    seed, n = validate.seed(seed), validate.integer(n, "n", 0)
+    start = validate.integer(start, "start", 0, LARGEST_INDEX - n)
+    validate.memory(8 * n * count, f"random numbers for {n:,} streams", "draw fewer at a time")
+    return n, seed, start
 
 
 def _unit(words: np.ndarray) -> np.ndarray:
@@ -229,7 +230,7 @@ def _words(
     n: int, count: int, seed: int, start: int, component: int, part: int, order: np.ndarray | None = None
 ) -> np.ndarray:
     """The first `count` words of 64 bits of n consecutive streams, in the given order, shape (n, count or m)."""
-    _named(n, seed, start)
+    n, seed, start = _named(n, count, seed, start)
     if count <= FEW_WORDS and n >= MANY_STREAMS and order is None:
         return _few_words(n, count, seed, start, component, part)
     out = np.empty((n, count if order is None else len(order)), dtype=np.uint64)
@@ -309,7 +310,7 @@ def named_seed(component: Component, *words: int) -> int:
 def seeded(seed: int) -> Iterator[None]:
     """Let code that can only use the global CPU generator of torch draw from `seed`, and put the generator back."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(validate.integer(seed, "seed", 0, 2**63 - 1))
+        torch.default_generator.manual_seed(validate.seed(seed, high=2**63 - 1))
         yield
 
 

@@ -8,6 +8,7 @@ broadcast. Inner loops do not call them again.
 import math
 import numbers
 import operator
+import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -28,6 +29,7 @@ __all__ = [
     "images",
     "integer",
     "levels",
+    "memory",
     "number",
     "one_image",
     "one_of",
@@ -150,6 +152,18 @@ def seed(value: Any, name: str = "seed", high: int = LARGEST_SEED) -> int:
             f"{name} must be an integer, got None; the same seed gives the same result, so one must be given"
         )
     return integer(value, name, 0, high)
+
+
+def memory(needed: int, what: str, hint: str) -> None:
+    """Refuse what needs more bytes than the machine has; `what` is a plural noun, `hint` the way on."""
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # no such figure on this system
+        return
+    if needed > there:
+        raise ValueError(
+            f"{what} need {needed / 2**30:,.0f} GiB, and this machine has {there / 2**30:,.0f} GiB; {hint}"
+        )
 
 
 def one_of(value: Any, name: str, allowed: Iterable[str]) -> Any:
@@ -360,7 +374,7 @@ def _broadcast(value: Any, x: Tensor, name: str, check: Callable[[Any, str], flo
     if isinstance(value, np.ndarray) and value.ndim > 0:
         value = torch.as_tensor(real_array(value, name), device=x.device)
     if not isinstance(value, Tensor) or (value.numel() == 1 and value.ndim <= 1 and not _hidden(value)):
-        tensor = torch.as_tensor(check(value, name), dtype=torch.float64).to(x.dtype)
+        tensor = torch.as_tensor(check(value, name), dtype=torch.float64, device="cpu").to(x.dtype)
         if not torch.compiler.is_compiling():
             _check_cast(tensor, name, check, x.dtype)
         return tensor.to(x.device).reshape([1] * x.ndim)
@@ -446,13 +460,25 @@ def denoised(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> 
     return out
 
 
-def sampled(image_class: Any, n: int, *, seed: int = 0, start: int = 0, name: str = "the image class") -> Tensor:
-    """Return `image_class.sample(n, seed, start)` if it is what an image class returns: n finite images."""
+def sampled(
+    image_class: Any,
+    n: int,
+    *,
+    seed: int = 0,
+    start: int = 0,
+    dtype: torch.dtype | None = None,
+    name: str = "the image class",
+) -> Tensor:
+    """Return `image_class.sample(n, seed, start)` if it is what an image class returns: n finite images.
+
+    A `dtype` is handed on if it is given: the class must know it.
+    """
     sample = getattr(image_class, "sample", None)
     if not callable(sample):
         raise TypeError(f"{name} must have a method sample(n, seed=0, start=0), got {_kind(image_class)}")
     label = f"{_kind(image_class)}.sample({n})"
-    x = images(sample(n, seed=seed, start=start), f"what {label} returned")
+    precision = {} if dtype is None else {"dtype": dtype}
+    x = images(sample(n, seed=seed, start=start, **precision), f"what {label} returned")
     if len(x) != n:
         raise ValueError(f"{label} must return {n} images, got {len(x)}")
     return x

@@ -54,7 +54,7 @@ class StationaryCovariance:
         """The whole matrix, pixels in row-major order; for sides up to 96."""
         _small(self.size)
         table = torch.fft.fft2(self.power).real
-        pixel = torch.arange(self.size)
+        pixel = torch.arange(self.size, device=table.device)
         offset = pixel[:, None] - pixel[None, :]
         blocks = table[offset[:, None, :, None], offset[None, :, None, :]]
         return blocks.reshape(self.size**2, self.size**2)

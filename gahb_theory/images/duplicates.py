@@ -61,7 +61,7 @@ def near_duplicates(
     for i, j in tqdm(pairs, desc="comparing", unit=" blocks", delay=2, disable=None, leave=False):
         cosine = v[i : i + block] @ v[j : j + block].mT
         close = torch.nonzero(cosine.triu(1) > threshold if i == j else cosine > threshold)
-        found.append(close + torch.tensor([i, j]))
+        found.append(close + torch.tensor([i, j], device=v.device))
         similarity.append(cosine[close[:, 0], close[:, 1]])
     index = torch.cat(found)
     order = torch.argsort(index[:, 0] * len(v) + index[:, 1])

@@ -124,7 +124,7 @@ class Photographs:
         height, width = planes.height[plane], planes.width[plane]
         row = (u[:, 1] * (height - self.size + 1)).long()
         column = (u[:, 2] * (width - self.size + 1)).long()
-        span = torch.arange(self.size)
+        span = torch.arange(self.size, device="cpu")
         mirrored = torch.where(u[:, 3, None] < 0.5, span, span.flip(0))
         corner = planes.offset[plane] + row * width + column
         index = corner[:, None, None] + span[None, :, None] * width[:, None, None] + mirrored[:, None, :]
@@ -172,7 +172,10 @@ def _pyramid(folder: str | Path | None, size: int, channels: int, split: str) ->
             pixels.append(plane.reshape(channels, -1))
             offset += pixels[-1].shape[1]
     names = tuple(name for name, _ in chosen)
-    offsets, heights, widths, numbers, scales, weights = (torch.tensor(column) for column in zip(*table, strict=True))
+    offsets, heights, widths, numbers, scales, weights = (
+        torch.tensor(column, dtype=torch.float32 if isinstance(column[0], float) else torch.int64, device="cpu")
+        for column in zip(*table, strict=True)
+    )
     cumulative = torch.cumsum(weights.double(), 0) / weights.double().sum()
     flat = torch.from_numpy(np.concatenate(pixels, axis=1)).clamp(0, 1)
     return _Planes(names, flat, offsets, heights, widths, numbers, scales, cumulative)

@@ -6,15 +6,14 @@ whose inductive bias is geometric does worse.
 
 import inspect
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import ImageClass
-from gahb_theory.randomness import LARGEST_SEED, Component, uniforms
+from gahb_theory.images.base import ImageClass, keep
+from gahb_theory.randomness import Component, uniforms
 
 __all__ = ["Shuffled", "ShuffledScene"]
 
@@ -50,9 +49,9 @@ class Shuffled:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not hasattr(self.image_class, "sample"):
+        if not callable(getattr(self.image_class, "sample", None)):
             raise TypeError(f"image_class must have a method sample(n, seed, start), got {self.image_class!r}")
-        validate.integer(self.seed, "seed", 0, LARGEST_SEED)
+        keep(self, "seed", validate.seed(self.seed))
 
     @property
     def dimension(self) -> int | None:
@@ -66,16 +65,19 @@ class Shuffled:
 
     def permutation(self, pixels: int) -> Int[Tensor, " pixels"]:
         """Order of the pixels: pixel k of a shuffled image is pixel permutation[k] of the original."""
+        pixels = validate.integer(pixels, "pixels", 1)
         u = uniforms(1, pixels, seed=self.seed, component=Component.PERMUTATION, dtype=torch.float64)
         return torch.argsort(u[0])
 
     def shuffle(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Permute the pixels of each image, all channels alike."""
+        validate.images(x, "x")
         order = self.permutation(x.shape[2] * x.shape[3]).to(x.device)
         return x.flatten(2)[:, :, order].reshape(x.shape)
 
     def unshuffle(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Undo `shuffle`."""
+        validate.images(x, "x")
         order = torch.argsort(self.permutation(x.shape[2] * x.shape[3])).to(x.device)
         return x.flatten(2)[:, :, order].reshape(x.shape)
 
@@ -91,11 +93,10 @@ class Shuffled:
         return ShuffledScene(self.shuffle(originals), originals)
 
     def _originals(self, n: int, seed: int, start: int, dtype: torch.dtype | None) -> Tensor:
-        if dtype is None:
-            return self.image_class.sample(n, seed, start)
-        sample: Any = self.image_class.sample
-        if "dtype" not in inspect.signature(sample).parameters:
+        n = validate.integer(n, "n", 1)
+        seed, start = validate.seed(seed), validate.integer(start, "start", 0)
+        if dtype is not None and "dtype" not in inspect.signature(self.image_class.sample).parameters:
             raise TypeError(
                 f"{type(self.image_class).__name__}.sample takes no dtype: leave it out, and convert the images"
             )
-        return sample(n, seed, start, dtype=dtype)
+        return validate.sampled(self.image_class, n, seed=seed, start=start, dtype=dtype, name="image_class")

@@ -58,9 +58,9 @@ def _item(data: Any, index: int) -> Tensor:
 
 def _shuffled(start: int, count: int, n: int, seed: int) -> Tensor:
     """Indices start .. start + count - 1 of an endless sequence of permutations of 0 .. n - 1, one per pass."""
-    position = torch.arange(start, start + count)
+    position = torch.arange(start, start + count, device="cpu")
     orders = {
-        epoch: torch.randperm(n, generator=step_generator("cpu", Component.ORDER, seed, epoch))
+        epoch: torch.randperm(n, generator=step_generator("cpu", Component.ORDER, seed, epoch), device="cpu")
         for epoch in range(start // n, (start + count - 1) // n + 1)
     }
     return torch.stack([orders[int(p) // n][int(p) % n] for p in position])
