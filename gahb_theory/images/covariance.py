@@ -83,8 +83,9 @@ class RegionCovariance:
         _check(v, self.field.size)
         w = self.weights.to(v)
         within = (w * self.field.apply(w * v)).sum(dim=1, keepdim=True)
-        inner = torch.einsum("nrij,nij->nr", w, v[:, 0])
-        between = torch.einsum("nrq,nq,nrij->nij", self.means.to(v), inner, w)
+        with torch.autocast(v.device.type, enabled=False):
+            inner = torch.einsum("nrij,nij->nr", w, v[:, 0])
+            between = torch.einsum("nrq,nq,nrij->nij", self.means.to(v), inner, w)
         return within + between[:, None]
 
     def matrix(self) -> Float[Tensor, "n d d"]:
