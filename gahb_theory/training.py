@@ -25,6 +25,7 @@ from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.checkpoints import NETWORKS, save_denoiser
 from gahb_theory.denoisers.networks import BiasFreeNorm
 from gahb_theory.images.base import ImageClass
+from gahb_theory.images.intake import check_range
 from gahb_theory.images.stream import Data, image_stream
 from gahb_theory.optimisers import Muon, adam, is_kernel
 from gahb_theory.processes import interrupts_deferred, processes
@@ -95,6 +96,9 @@ def train(
 
         model = copy.deepcopy(f).train().requires_grad_(True)
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        law = isinstance(data, ImageClass)
+        check_range(draw(0, 64), law=law, sigma_max=recipe.sigma_max)
+        check_range(held_out, "validation images", law=law and validation is None, sigma_max=recipe.sigma_max)
         average = copy.deepcopy(model).eval().requires_grad_(False)
         optimisers = _optimisers(model, recipe)
         typical = torch.zeros((), device=device)

@@ -20,8 +20,6 @@ BT.709.) Colour profiles are not applied.
 
 import os
 import warnings
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +30,9 @@ from torch import Tensor
 
 from gahb_theory import validate
 
-__all__ = ["as_planes", "check_range", "in_units", "luminance", "read_file"]
+__all__ = ["as_planes", "check_range", "luminance", "read_file"]
 
-Stream = Callable[[int, int], Tensor]
-"""(start, count) to images start .. start + count - 1."""
-
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "TIFF", "WEBP", "PPM", "GIF")
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "PPM", "GIF")
 ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 LUMINANCE = (299, 587, 114)
 BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT, WHITE_IS_ZERO, SIGNED = 258, 262, 339, 0, 2
@@ -202,21 +197,33 @@ def luminance(levels: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 1"]:
 # ranges
 
 
-def check_range(x: Float[Tensor, "n c h w"], name: str = "the images of data", *, law: bool = False) -> None:
+def check_range(
+    x: Float[Tensor, "n c h w"], name: str = "the images of data", *, law: bool = False, sigma_max: float = 1.0
+) -> None:
     """Refuse images that are not in units of [0, 1], such as 0..255, [-1, 1] or standardised ones.
 
-    Up to one pixel in a hundred may lie outside of [-0.5, 1.5]. Of a `law`, an image class, which may have such images by
-    its nature, they are refused beyond 8 and warned of below.
+    Up to one pixel in a hundred may lie outside of [-0.5, 1.5].
+
+    Parameters
+    ----------
+    x, name
+        The images, and how to call them in the message.
+    law
+        Whether they are those of an image class, which may leave the range by its nature: they are refused beyond 8, and
+        warned of below.
+    sigma_max
+        The largest level of the noise they will be given. Levels above 1 show that other units are meant: 2 sigma_max then
+        stands for 1.
     """
     if x.shape[1] > 4 and x.shape[3] in (1, 3, 4):
         raise ValueError(
-            f"{name} of shape {tuple(x.shape)} seem to have their channels last; use x.permute(0, 3, 1, 2)"
+            f"{name} have shape {tuple(x.shape)}, with the channels last as it seems; use x.permute(0, 3, 1, 2)"
         )
+    unit = 2 * sigma_max if sigma_max > 1 else 1.0
+    lowest, highest = LOWEST * unit, HIGHEST * unit
     low, high = (float(end) for end in torch.aminmax(x.detach()))
-    if low >= LOWEST and high <= HIGHEST:
-        return
-    far = max(-low, high) > OTHER_UNITS
-    share = float(((x < LOWEST) | (x > HIGHEST)).double().mean())
+    far = max(-low, high) > OTHER_UNITS * unit
+    share = float(((x < lowest) | (x > highest)).double().mean())
     if not far and share <= SHARE:
         return
     message = (
@@ -231,29 +238,5 @@ def check_range(x: Float[Tensor, "n c h w"], name: str = "the images of data", *
 def _remedy(low: float, high: float) -> str:
     if low >= 0:
         white = next((w for w in (255, 4095, 65535) if high <= w), None)
-        return f"x / {white}" if white else f"x / {high:.4g}"
+        return f"x / {white or round(high, 4)}"
     return "(x + 1) / 2" if low >= -1 and high <= 1 else "x * std + mean to undo a normalisation"
-
-
-def in_units(open_stream: Callable[[Any, int], Stream]) -> Callable[[Any, int], Stream]:
-    """`image_stream`, with a look at the range of a whole tensor, or of the first images of anything else."""
-
-    @wraps(open_stream)
-    def opened(data: Any, seed: int) -> Stream:
-        draw = open_stream(data, seed)
-        law, looked = callable(getattr(data, "sample", None)), False
-        if isinstance(data, Tensor):
-            check_range(data)
-            return draw
-
-        def checked(start: int, count: int) -> Tensor:
-            nonlocal looked
-            x = draw(start, count)
-            if not looked:
-                check_range(x, f"images of {type(data).__name__}", law=law)
-                looked = True
-            return x
-
-        return checked
-
-    return opened

@@ -12,7 +12,6 @@ from torch.utils.data import Dataset
 
 from gahb_theory import validate
 from gahb_theory.images.base import ImageClass
-from gahb_theory.images.intake import in_units
 from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["Data", "image_stream"]
@@ -20,7 +19,6 @@ __all__ = ["Data", "image_stream"]
 Data = ImageClass | Tensor | Dataset[Any]
 
 
-@in_units
 def image_stream(data: Data, seed: int) -> Callable[[int, int], Tensor]:
     """The function (start, count) -> images start .. start + count - 1 of an endless stream.
 
