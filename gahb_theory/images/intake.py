@@ -52,7 +52,8 @@ def read_file(
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must name an image file, got {type(path).__name__}")
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        # from an open file: given a name, Pillow maps turned TIFF files into memory and reads their rows as columns
+        with Path(path).open("rb") as file, Image.open(file, formats=FORMATS) as image:
             levels, white = _levels(image, frame, scale)
             _check_levels(levels, white, given=scale is not None)
     except FileNotFoundError:
