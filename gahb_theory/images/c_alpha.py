@@ -130,7 +130,7 @@ class CAlpha:
         keep(self, "contours", validate.integer(self.contours, "contours", 1, 8))
         validate.one_of(self.convention, "convention", ("holder", "paper"))
         validate.one_of(self.contour, "contour", ("graph", "closed"))
-        keep(self, "jump", validate.number(self.jump, "jump", above=0, most=0.5))
+        keep(self, "jump", validate.number(self.jump, "jump", above=0.0, most=0.5))
         if not 0 <= keep(self, "blur", validate.number(self.blur, "blur")) <= self.size / 8:
             raise ValueError(f"blur must lie in [0, size / 8] = [0, {self.size / 8:g}] pixels, got {self.blur}")
         if self.convention == "paper" and (self.contours, self.contour, self.blur) != (1, "graph", 0):

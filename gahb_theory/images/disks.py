@@ -80,7 +80,7 @@ class Disks(Manifold):
                 )
         elif not 0.5 <= keep(self, "edge", validate.number(self.edge, "edge")) <= size / 16:
             raise ValueError(f"edge must lie in [0.5, size / 16] = [0.5, {size / 16:g}] pixels, got {self.edge}")
-        keep(self, "jump", validate.number(self.jump, "jump", above=0, below=1))
+        keep(self, "jump", validate.number(self.jump, "jump", above=0.0, below=1.0))
         if self.edge == "published" and self.jump != JUMP:
             raise ValueError(
                 'the intensities of "published" disks are independent, and nothing bounds their difference; leave jump at '

@@ -233,5 +233,5 @@ def _band(size: int, frequency: float, bandwidth: float) -> Amplitude:
 
 
 def _keep_moments(law: GaussianField | Texture) -> None:
-    keep(law, "mean", validate.number(law.mean, "mean", least=0, most=1))
-    keep(law, "std", validate.number(law.std, "std", above=0, most=1))
+    keep(law, "mean", validate.number(law.mean, "mean", least=0.0, most=1.0))
+    keep(law, "std", validate.number(law.std, "std", above=0.0, most=1.0))

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor
 
 from gahb_theory import validate
@@ -183,7 +183,7 @@ def as_planes(levels: np.ndarray, channels: int, white: float = 255) -> Float[np
     return np.ascontiguousarray(levels.transpose(2, 0, 1)) / np.float32(white)
 
 
-def luminance(levels: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 1"]:
+def luminance(levels: Real[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 1"]:
     """Grey of red, green and blue, float32: exact where the three are whole numbers and equal.
 
     Examples
@@ -218,7 +218,7 @@ def check_range(
     """
     if x.shape[1] > 4 and x.shape[3] in (1, 3, 4):
         raise ValueError(
-            f"{name} have shape {tuple(x.shape)}, with the channels last as it seems; use x.permute(0, 3, 1, 2)"
+            f"{name} have shape {tuple(x.shape)}, and their channels seem to be last; use x.permute(0, 3, 1, 2)"
         )
     unit = 2 * sigma_max if sigma_max > 1 else 1.0
     lowest, highest = LOWEST * unit, HIGHEST * unit

@@ -261,7 +261,7 @@ def _embedded(channels: int) -> list[tuple[str, np.ndarray]]:
 
 
 def read_image(
-    path: str | Path, channels: int = 1, *, scale: float | None = None, frame: int | None = None
+    path: str | Path, channels: int = 1, *, scale: float | int | None = None, frame: int | None = None
 ) -> Float[Tensor, "1 c h w"]:
     """Read one image file as a batch of shape (1, channels, height, width), float32, intensities in [0, 1].
 

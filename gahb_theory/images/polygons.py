@@ -50,7 +50,7 @@ class Polygons(Manifold):
     def __post_init__(self) -> None:
         keep(self, "size", validate.integer(self.size, "size", 16, 4096))
         keep(self, "corners", validate.integer(self.corners, "corners", 3, 12))
-        keep(self, "jump", validate.number(self.jump, "jump", above=0, below=1))
+        keep(self, "jump", validate.number(self.jump, "jump", above=0.0, below=1.0))
 
     @property
     def dimension(self) -> int:
