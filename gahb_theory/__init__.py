@@ -9,6 +9,7 @@ Jacobian. Import it as
     import gahb_theory as gt
 """
 
+import gahb_theory.signals as _signals  # noqa: F401  # before anything heavy: a command may be stopped as it starts
 from gahb_theory import testing
 from gahb_theory.bases import (
     DCT,
@@ -37,9 +38,11 @@ from gahb_theory.behaviour import Behaviour, measure_behaviour
 from gahb_theory.comparison import Comparison, compare
 from gahb_theory.denoisers import (
     BFCNN,
+    IRCNN,
     BiasFreeNorm,
     BoundaryBrokenPatchBayes,
     ConditionedUNet,
+    Conservative,
     Convention,
     Denoiser,
     DenoiserModule,
@@ -47,9 +50,11 @@ from gahb_theory.denoisers import (
     DiskBayes,
     DiT,
     DnCNN,
+    DRUNet,
     EmpiricalBayes,
     EmpiricalRays,
     EquivariantPatchBayes,
+    FFDNet,
     FullyConnected,
     GaussianDenoiser,
     GaussianMixture,
@@ -173,6 +178,7 @@ from gahb_theory.version import __version__
 __all__ = [
     "BFCNN",
     "DCT",
+    "IRCNN",
     "PCA",
     "SVD",
     "Bandlet",
@@ -187,9 +193,11 @@ __all__ = [
     "Comparison",
     "ConditionalKLT",
     "ConditionedUNet",
+    "Conservative",
     "Convention",
     "Curvelets",
     "CycleSpinning",
+    "DRUNet",
     "DeadLeaves",
     "DecayFit",
     "Denoiser",
@@ -206,6 +214,7 @@ __all__ = [
     "EmpiricalRays",
     "EquivariantPatchBayes",
     "Estimate",
+    "FFDNet",
     "Firm",
     "FixedGains",
     "Fourier",

@@ -12,8 +12,6 @@ consecutive images are then drawn by one call (`symmetric_uniforms`).
 """
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
 
@@ -23,6 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.memory import check_memory
 
 __all__ = [
     "Component",
@@ -31,7 +30,6 @@ __all__ = [
     "named_seed",
     "normals",
     "polar_normals",
-    "seeded",
     "step_generator",
     "symmetric_uniforms",
     "uniforms",
@@ -86,7 +84,15 @@ class Component(IntEnum):
     BOOTSTRAP = 19
     """Images drawn again for intervals over images."""
     BOOTSTRAP_SCALES = 20
-    """Images drawn again for `decay_exponent`."""
+    """Images drawn again for `estimate_regularity`."""
+    AGREEMENT = 21
+    """The direction along which a Jacobian is compared with differences."""
+    PROJECTIONS = 22
+    """Signs of the same comparison where only J^T can be applied."""
+    CALIBRATION = 23
+    """Images of noise from which a conservative network takes its normalisation."""
+    WEIGHTS = 24
+    """Initial weights of networks."""
 
 
 def uniforms(
@@ -213,7 +219,7 @@ def _named(n: int, count: int, seed: int, start: int) -> tuple[int, int, int]:
     """Number of streams, seed and first index as Python integers; `count` is the number of words of 64 bits of each."""
     seed, n = validate.seed(seed), validate.integer(n, "n", 0)
     start = validate.integer(start, "start", 0, LARGEST_INDEX - n)
-    validate.memory(8 * n * count, f"random numbers for {n:,} streams", "draw fewer at a time")
+    check_memory(8 * n * count, f"random numbers for {n:,} streams", "draw fewer at a time")
     return n, seed, start
 
 
@@ -293,7 +299,8 @@ def named_seed(component: Component, *words: int) -> int:
     """A seed of 63 bits for a generator of another kind: a hash of the use and of integers.
 
     The words of three uses are told apart by their number and sign alone, (seed, step), (seed, -1, pass) and (seed, index,
-    block), so that what was begun by an earlier version goes on with the same numbers; the others begin with a name.
+    block), so that what was begun by an earlier version goes on with the same numbers; the others begin with a name. The
+    weights of networks keep theirs too: their seed is the word itself.
     """
     if not isinstance(component, Component):
         raise TypeError(f"component must be a Component, which names the use, got {type(component).__name__}")
@@ -302,16 +309,10 @@ def named_seed(component: Component, *words: int) -> int:
         integers.insert(1, "-1")
     elif component not in (Component.TRAINING, Component.SAMPLING):
         integers.insert(0, component.name)
+    if component is Component.WEIGHTS:
+        return int(words[0])
     digest = hashlib.blake2b(",".join(integers).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Let code that can only use the global CPU generator of torch draw from `seed`, and put the generator back."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(validate.seed(seed, high=2**63 - 1))
-        yield
 
 
 def add_noise(

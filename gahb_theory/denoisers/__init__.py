@@ -3,20 +3,25 @@
 `base` states the contract. Trained: `networks` (the paper's), `receptive` (its windows set apart from depth), `mohan`
 (Mohan et al. 2020), `conditioned`, `transformer` and `controls` (the inductive biases one by one). Exact: `exact`,
 `stationary`, `mixtures`, `empirical`, `disks`; under constraints: `local`, `equivariant`, `tangent`. `shrinking` makes a
-denoiser of a basis and a shrinkage. Others' own: `adapters`, `probing` and `classical`. On disk: `checkpoints`,
-`published`, `foreign`, `hub`.
+denoiser of a basis and a shrinkage. Others' own: `ircnn`, `ffdnet`, `drunet` (Zhang et al.), `adapters`, `probing` and
+`classical`. On disk: `checkpoints`, `tensor_files`, `foreign`, `own_states`, `adapted_files`, `published`, `hub`.
 """
 
-from gahb_theory.denoisers.adapters import Adapted, AdaptedDiffusion, Convention, adapt, adapt_diffusion
+from gahb_theory.denoisers.adapters import Adapted, Convention, adapt
 from gahb_theory.denoisers.base import Denoiser, DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints import load_denoiser, save_denoiser
 from gahb_theory.denoisers.classical import AdaptedArrays, NonLocalMeans, adapt_arrays
 from gahb_theory.denoisers.conditioned import ConditionedUNet
+from gahb_theory.denoisers.conservative import Conservative
 from gahb_theory.denoisers.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
+from gahb_theory.denoisers.diffusion import AdaptedDiffusion, DiffusionConvention, adapt_diffusion
 from gahb_theory.denoisers.disks import DiskBayes, DiskPosterior
+from gahb_theory.denoisers.drunet import DRUNet
 from gahb_theory.denoisers.empirical import EmpiricalBayes, EmpiricalRays
 from gahb_theory.denoisers.equivariant import BoundaryBrokenPatchBayes, EquivariantPatchBayes
 from gahb_theory.denoisers.exact import GaussianDenoiser
+from gahb_theory.denoisers.ffdnet import FFDNet
+from gahb_theory.denoisers.ircnn import IRCNN
 from gahb_theory.denoisers.local import PatchBayes, WienerPatchBayes
 from gahb_theory.denoisers.mixtures import GaussianMixture, mixture_of_gaussians, union_of_subspaces
 from gahb_theory.denoisers.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
@@ -31,16 +36,20 @@ from gahb_theory.denoisers.transformer import DiT
 
 __all__ = [
     "BFCNN",
+    "IRCNN",
     "Adapted",
     "AdaptedArrays",
     "AdaptedDiffusion",
     "BiasFreeNorm",
     "BoundaryBrokenPatchBayes",
     "ConditionedUNet",
+    "Conservative",
     "Convention",
+    "DRUNet",
     "Denoiser",
     "DenoiserModule",
     "DiT",
+    "DiffusionConvention",
     "DilatedUNet",
     "DiskBayes",
     "DiskPosterior",
@@ -48,6 +57,7 @@ __all__ = [
     "EmpiricalBayes",
     "EmpiricalRays",
     "EquivariantPatchBayes",
+    "FFDNet",
     "FullyConnected",
     "GaussianDenoiser",
     "GaussianMixture",

@@ -1,75 +1,115 @@
-"""Torch files of others, read as plain tensors.
+"""Which of the tensors in a file are the network, and what they are called without the prefixes of wrappers.
 
-A pickle can run any code when it is read. Here torch reads it with `weights_only`, with one class allowed beside tensors
-and plain containers: argparse.Namespace, which holds the arguments of a training run and does nothing.
+Training code keeps weights under a key (state_dict, params, ema, model_state_dict, ...), beside those of the optimiser, and
+wrappers put their names before those of the network: "module." (DataParallel, AveragedModel), "_orig_mod."
+(torch.compile), "model.", "net." and whatever the attribute of a class was called. Here the keys are followed at any
+depth, and a component that all names share is taken off until a network is recognised.
+
+Where a file holds several sets of weights, as of a network and of its running average, the caller must say which: nothing
+in the file tells which of them was meant.
 """
 
 import argparse
-import pickle
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 
-__all__ = ["Tensors", "count", "listed", "one_axis", "read_foreign"]
+from gahb_theory.denoisers.tensor_files import Tensors, short
 
-Tensors = dict[str, Tensor]
+__all__ = ["chosen", "count", "listed", "one_axis", "unwrapped"]
+
+DEEPEST = 6
+OPTIMISER_NAMES = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "step", "square_avg", "sum"}
+
+Found = TypeVar("Found")
 
 
-def read_foreign(file: Path, entry: str | None = None) -> tuple[dict[str, Tensor], Mapping[str, Any]]:
-    """The tensors of a torch file and the arguments saved beside them, by the names of the bare network, on the CPU.
-
-    The prefixes that nn.DataParallel and torch.compile add, "module." and "_orig_mod.", are taken off.
+def chosen(content: Any, entry: str | None, source: str) -> tuple[Tensors, Mapping[str, Any]]:
+    """The set of named tensors that is meant, and the arguments of the training that are saved beside it.
 
     Parameters
     ----------
-    file
-        A file that torch.save wrote: named tensors, or a training state that holds such sets under keys of its own.
+    content
+        What a file holds.
     entry
-        The key of the set that is meant, where there are several.
+        The key of the set, "outer.inner" where it lies deeper, or the prefix of its names; None if there is one set.
+    source
+        The name of the file, for messages.
 
     Raises
     ------
     ValueError
-        If the file is damaged, would have to run code to be read, or holds no named tensors, or several sets of them.
+        If there are no named tensors, several sets, or no set of that key.
     """
-    content = _load(file)
-    arguments: Mapping[str, Any] = {}
-    if isinstance(content, Mapping) and not _is_state(content):
-        saved = content.get("args")
-        arguments = (
-            vars(saved) if isinstance(saved, argparse.Namespace) else saved if isinstance(saved, Mapping) else {}
+    if _is_state(content):
+        return (dict(content) if entry is None else _under(content, entry, source)), {}
+    if isinstance(content, list | tuple) and len(content) == 1 and _is_state(content[0]) and entry is None:
+        return dict(content[0]), {}
+    sets = dict(_sets(content, "", 0))
+    arguments = _arguments(content)
+    named = {key: value for key, value in sets.items() if value is not None}
+    if entry is not None:
+        fits = [key for key in named if key == entry or key.split(".")[-1] == entry or key.split(".")[0] == entry]
+        fits = [entry] if entry in fits else fits
+        if len(fits) != 1:
+            raise ValueError(f"{source} holds no set of named tensors {entry!r}; it holds {listed(named) or 'none'}")
+        return dict(named[fits[0]]), arguments
+    if len(sets) > 1 and named:
+        choices = " or ".join(f"entry={key!r}" for key in list(named)[:3])
+        unnamed = next((key for key, value in sets.items() if value is None), None)
+        beside = f" ({short(unnamed)} has no names and cannot be loaded)" if unnamed is not None else ""
+        more = f", ... and {len(named) - 3} more" if len(named) > 3 else ""
+        raise ValueError(
+            f"{source} holds several sets of named tensors, as of a network and of its running average{beside}; "
+            f"give load_denoiser(..., {choices}{more})"
         )
-        content = _chosen(content, entry, file)
-    elif entry is not None:
-        raise ValueError(f"{file} holds one set of named tensors; leave out entry={entry!r}")
-    else:
-        content = _single(content)
-    if not _is_state(content):
+    if not named:
         held = f"a {type(content).__name__}"
         if isinstance(content, Mapping):
-            held += f" with the keys {listed(map(str, content))}"
-        raise ValueError(f"{file} holds {held}, not the named tensors of a network; save net.state_dict()")
-    tensors = {str(name): cast(Tensor, tensor).detach() for name, tensor in content.items()}
-    for prefix in ("module.", "_orig_mod.") * 2:
-        while all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    beside = file.with_name("running_sd.pt")
-    if "gammas.0.weight" in tensors and "running_sd.0" not in tensors and beside.exists():
-        tensors |= {f"running_sd.{i}": torch.as_tensor(sd).detach() for i, sd in enumerate(_load(beside))}
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            raise ValueError(f"{file} holds values that are NaN or infinite in {name}; the training has diverged")
-    return tensors, arguments
+            held += f" with the keys {listed(map(str, content))}" if content else " with nothing in it"
+        raise ValueError(f"{source} holds {held}, not the named tensors of a network; save net.state_dict()")
+    return dict(next(iter(named.values()))), arguments
+
+
+def unwrapped(tensors: Tensors, recognise: Callable[[Tensors], Found | None], source: str) -> tuple[Tensors, Found]:
+    """The tensors by the names of the bare network, and what `recognise` says of them.
+
+    A component that all names share is taken off until the rest is recognised. The count of an AveragedModel is left out.
+
+    Raises
+    ------
+    ValueError
+        If no part of the names is recognised, or several networks lie side by side.
+    """
+    given = tensors
+    while True:
+        tensors = _without_count(tensors, source)
+        found = recognise(tensors) if tensors else None
+        if found is not None:
+            return tensors, found
+        heads = list(dict.fromkeys(name.split(".")[0] for name in tensors))
+        if len(heads) != 1 or any("." not in name for name in tensors):
+            break
+        tensors = {name.split(".", 1)[1]: tensor for name, tensor in tensors.items()}
+    inner = {head: {n.split(".", 1)[1]: t for n, t in tensors.items() if n.startswith(head + ".")} for head in heads}
+    several = [head for head, part in inner.items() if part and recognise(part) is not None]
+    if several:
+        choices = " or ".join(f"entry={head!r}" for head in several[:3])
+        raise ValueError(
+            f"{source} holds tensors of {len(heads)} parts side by side ({listed(heads)}); give load_denoiser(..., "
+            f"{choices}) for the network that is meant"
+        )
+    raise ValueError(
+        f"{source} fits no published dialect this library knows, nor a network of its own; it has {len(given)} tensors: "
+        f"{listed(given)}. Wrap the network that made it with gt.adapt, or give load_denoiser(..., network=...)"
+    )
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first six names, and how many more there are."""
-    names = list(names)
-    return ", ".join(names[:6]) + (f", ... and {len(names) - 6} more" if len(names) > 6 else "")
+    """The first three names, and how many more there are."""
+    names = [short(name)[:50] for name in names]
+    return ", ".join(names[:3]) + (f", ... and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def count(tensors: Tensors, pattern: str) -> int:
@@ -85,52 +125,49 @@ def one_axis(scale: Tensor) -> Tensor:
     return scale.flatten() if scale.numel() == max(scale.shape, default=0) else scale
 
 
-@contextmanager
-def _allowing(cls: type) -> Iterator[None]:
-    """Let torch.load build one harmless class more; the list of allowed ones is put back afterwards."""
-    before = torch.serialization.get_safe_globals()
-    torch.serialization.add_safe_globals([cls])
-    try:
-        yield
-    finally:
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(before)
+def _without_count(tensors: Tensors, source: str) -> Tensors:
+    """Without the number of averagings that an AveragedModel keeps, if it has averaged at all."""
+    counted = tensors.get("n_averaged")
+    if counted is None or counted.numel() != 1 or len(tensors) == 1:
+        return tensors
+    if float(counted) == 0:
+        raise ValueError(f"{source} is a running average that has averaged nothing yet (n_averaged is 0)")
+    return {name: tensor for name, tensor in tensors.items() if name != "n_averaged"}
 
 
-def _load(file: Path) -> Any:
-    try:
-        with _allowing(argparse.Namespace):
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).split("\n")[0]
-        raise ValueError(
-            f"{file} cannot be read without running code from it, which this library never does ({reason}); "
-            "load it in the code that made it and save net.state_dict()"
-        ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ValueError(f"{file} is damaged or not a torch file ({error})") from error
+def _under(tensors: Mapping[str, Tensor], entry: str, source: str) -> Tensors:
+    part = {name.removeprefix(entry + "."): t for name, t in tensors.items() if name.startswith(entry + ".")}
+    if not part or len(part) == len(tensors):
+        raise ValueError(f"{source} holds one set of named tensors; leave out entry={entry!r}")
+    return part
 
 
-def _chosen(content: Mapping[Any, Any], entry: str | None, file: Path) -> Any:
-    """The one set of named tensors in a training state, or the one that is asked for."""
-    found = {str(key): _single(value) for key, value in content.items()}
-    sets = [key for key, value in found.items() if _is_state(value) and any(t.ndim > 1 for t in value.values())]
-    if entry is not None:
-        if entry not in sets:
-            raise ValueError(f"{file} holds no set of named tensors {entry!r}; it holds {listed(sets) or 'none'}")
-        return found[entry]
-    if len(sets) > 1:
-        choices = " or ".join(f"entry={name!r}" for name in sets)
-        raise ValueError(
-            f"{file} holds several sets of named tensors, as of a network and of its running average; "
-            f"give load_denoiser(..., {choices})"
-        )
-    return found[sets[0]] if sets else content
+def _sets(content: Any, path: str, depth: int) -> Iterator[tuple[str, Tensors | None]]:
+    """Every set of named tensors below `content` by its path; None stands for weights without names."""
+    while isinstance(content, list | tuple) and len(content) == 1:
+        content = content[0]
+    if _is_state(content):
+        if any(t.ndim > 1 for t in content.values()) and not set(content) <= OPTIMISER_NAMES:
+            yield path, content
+    elif isinstance(content, Mapping) and depth < DEEPEST:
+        for key, value in content.items():
+            if isinstance(key, str) and "optim" not in key.lower():
+                yield from _sets(value, f"{path}.{key}" if path else key, depth + 1)
+    elif (
+        isinstance(content, list | tuple)
+        and path
+        and all(isinstance(t, Tensor) for t in content)
+        and any(t.ndim > 1 for t in content)
+    ):
+        yield path, None
 
 
-def _single(content: Any) -> Any:
-    """What a list of one holds, or the content itself."""
-    return content[0] if isinstance(content, list | tuple) and len(content) == 1 else content
+def _arguments(content: Any) -> Mapping[str, Any]:
+    """The arguments of the training run, as argparse keeps them."""
+    saved = content.get("args") if isinstance(content, Mapping) else None
+    if isinstance(saved, argparse.Namespace):
+        return vars(saved)
+    return saved if isinstance(saved, Mapping) else {}
 
 
 def _is_state(content: Any) -> bool:

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
+from gahb_theory.denoisers.initialisation import bounded, building
 from gahb_theory.denoisers.networks import initialise
-from gahb_theory.randomness import seeded
 
 __all__ = ["DilatedUNet", "DnCNN", "RecursiveCNN", "StagedCNN"]
 
@@ -29,9 +29,16 @@ class DnCNN(Network):
     channels
         Width; 64 as published.
     depth
-        Number of 3x3 convolutions; 20 as published.
+        Number of 3x3 convolutions; 20 as published, 17 for grey images of one noise level.
     image_channels
         1 for grey images, 3 for colour.
+    normalised
+        Whether batch normalisation follows all convolutions but the first and the last; False where it has been merged
+        into them.
+    output
+        Whether the layers give the "residual", which is subtracted from y, or the "clean" image.
+    epsilon
+        What batch normalisation adds to the variance: 1e-5 in torch, 1e-4 in the code of Zhang et al.
     seed
         Names the initial weights.
 
@@ -46,28 +53,51 @@ class DnCNN(Network):
     torch.Size([1, 1, 9, 8])
     """
 
-    def __init__(self, channels: int = 64, depth: int = 20, image_channels: int = 1, *, seed: int = 0) -> None:
+    convention: Tensor
+
+    def __init__(
+        self,
+        channels: int = 64,
+        depth: int = 20,
+        image_channels: int = 1,
+        *,
+        normalised: bool = True,
+        output: Literal["clean", "residual"] = "residual",
+        epsilon: int | float = 1e-5,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
-        self.channels = validate.integer(channels, "channels", 1)
-        self.depth = validate.integer(depth, "depth", 2)
-        self.image_channels = validate.integer(image_channels, "image_channels", 1)
-        with seeded(seed):
+        self.channels = channels = validate.integer(channels, "channels", 1)
+        self.depth = depth = validate.integer(depth, "depth", 2)
+        self.image_channels = image_channels = validate.integer(image_channels, "image_channels", 1)
+        self.normalised = bool(normalised)
+        self.output = validate.one_of(output, "output", ("clean", "residual"))
+        self.epsilon = validate.number(epsilon, "epsilon", least=0.0)
+        ends = (18 * channels + 1) * image_channels + channels
+        inner = 9 * channels**2 + (3 if self.normalised else 1) * channels
+        bounded(self, ends + (depth - 2) * inner, depth)
+        with building(seed):
             layers: list[nn.Module] = [nn.Conv2d(image_channels, channels, 3, padding=1), nn.ReLU(inplace=True)]
             for _ in range(depth - 2):
-                layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels)]
+                layers += [nn.Conv2d(channels, channels, 3, padding=1)]
+                layers += [nn.BatchNorm2d(channels, eps=self.epsilon)] if self.normalised else []
                 layers += [nn.ReLU(inplace=True)]
             self.layers = nn.Sequential(*layers, nn.Conv2d(channels, image_channels, 3, padding=1))
             initialise(self)
+        if (self.output, self.epsilon) != ("residual", 1e-5):  # the usual one needs no mark in the state
+            kept = torch.tensor([float(self.output == "clean"), self.epsilon], dtype=torch.float32)
+            self.register_buffer("convention", kept)
 
     @property
     def configuration(self) -> dict[str, Any]:
         """The arguments that make this network."""
-        return {"channels": self.channels, "depth": self.depth, "image_channels": self.image_channels}
+        names = ("channels", "depth", "image_channels", "normalised", "output", "epsilon")
+        return {name: getattr(self, name) for name in names}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
-        """Y minus the predicted noise."""
+        """What the layers return, or `y` minus it."""
         validate.channels(y, self.image_channels)
-        return y - self.layers(y)
+        return self.layers(y) if self.output == "clean" else y - self.layers(y)
 
 
 class DilatedUNet(Network):
@@ -107,10 +137,9 @@ class DilatedUNet(Network):
         super().__init__()
         self.channels = c = validate.integer(channels, "channels", 1)
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
-        if output not in ("clean", "residual"):
-            raise ValueError(f'output must be "clean" or "residual", got {output!r}')
-        self.bias, self.output = bool(bias), output
-        with seeded(seed):
+        self.bias, self.output = bool(bias), validate.one_of(output, "output", ("clean", "residual"))
+        bounded(self, 226 * c**2 + 50 * self.image_channels * c + (13 * c if bias else 0), 9)
+        with building(seed):
             relu = nn.ReLU(inplace=True)
             self.fine = nn.Sequential(
                 *(nn.Conv2d(image_channels, c, 5, padding=2, bias=bias), relu),
@@ -169,7 +198,8 @@ class _Stages(Network):
         self.hidden = validate.integer(hidden, "hidden", self.fewest_hidden)
         self.stages = validate.integer(stages, "stages", 1)
         self.image_channels, self.bias = 1, bool(bias)
-        with seeded(seed):
+        bounded(self, *self._size())
+        with building(seed):
             self.layers = self._build()
             initialise(self)
 
@@ -177,6 +207,10 @@ class _Stages(Network):
     def configuration(self) -> dict[str, Any]:
         """The arguments that make this network."""
         return {"channels": self.channels, "hidden": self.hidden, "stages": self.stages, "bias": self.bias}
+
+    def _size(self) -> tuple[int, int]:
+        """Number of parameters and of layers."""
+        raise NotImplementedError
 
     def _build(self) -> nn.Module:
         raise NotImplementedError
@@ -206,6 +240,10 @@ class RecursiveCNN(_Stages):
     """
 
     layers: nn.Sequential
+
+    def _size(self) -> tuple[int, int]:
+        c = self.channels
+        return 9 * c * (3 + self.hidden * c) + self.bias * (self.hidden + 1) * c, self.stages * (self.hidden + 2)
 
     def _build(self) -> nn.Module:
         return _stage(2, 1, self.channels, self.hidden, bias=self.bias, last_bias=False)
@@ -245,6 +283,12 @@ class StagedCNN(_Stages):
 
     layers: nn.ModuleList
     fewest_hidden = 1
+
+    def _size(self) -> tuple[int, int]:
+        c, h, n = self.channels, self.hidden, self.stages
+        outside = 2 + (n - 1) * (2 * h + 1)  # channels that enter and leave, over all stages
+        biases = n * (h + 1) * c + (n - 1) * h
+        return 9 * c * (n * h * c + outside) + self.bias * biases, n * (h + 2)
 
     def _build(self) -> nn.Module:
         layers = nn.ModuleList()

@@ -1,6 +1,6 @@
 """Checkpoints that others have published, read without running code from them.
 
-The dialects of this field, recognised by the names of their tensors, with or without the prefix "module.":
+The dialects of this field, recognised by the names of their tensors once the prefixes of wrappers are off:
 
 | names | network | source |
 |---|---|---|
@@ -9,127 +9,109 @@ The dialects of this field, recognised by the names of their tensors, with or wi
 | conv_layers.i.weight, running_sd.i, with or without gammas.i | `BFCNN` | Kadkhodaie, Simoncelli 2021 |
 | conv_layers.i.weight, gammas.i.weight; running_sd.pt beside | `BFCNN` | Mohan et al. 2020, first code |
 | first_layer, hidden_layer_list.i, bn_layer_list.i, last_layer | `BFCNN`, `DnCNN` | Mohan et al. 2020 |
-| model.i, convolutions and batch norms in turn | `DnCNN` | Mohan et al. 2020, first code |
+| i.weight: convolutions, batch norms | `DnCNN`, `IRCNN`, `FFDNet` | Zhang et al. 2017, 2018; Mohan et al. 2020 |
+| m_head, m_down, m_body, m_up, m_tail | `DRUNet` | Zhang et al. 2021 |
 | conv1, ..., conv9 | `DilatedUNet` | Mohan et al. 2020 |
 | cnn.first_layer, ...; cnn_list.i.first_layer, ... | `RecursiveCNN`, `StagedCNN` | Mohan et al. 2020 |
 
-Width, depth, kernels, channels and biases are read off the shapes. Two facts are not in the tensors: whether a ReLU
+Width, depth, kernels, channels and biases are read off the shapes. Two facts are not in them: whether a ReLU
 follows the first convolution of a network in the second dialect, and how often a recursive network is applied. The
 latter stands in the arguments saved beside the weights. The former, and the output of a `DilatedUNet` saved without its
 arguments, are measured: the network is built both ways, and the one that denoises is taken; where neither or both do,
-the file is refused and the caller must say.
+the file is refused and the caller must say. What else the tensors do not tell is listed in
+`gahb_theory.denoisers.published_zhang`.
 """
 
 from collections.abc import Mapping
-from functools import reduce
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from gahb_theory.denoisers.base import Network
-from gahb_theory.denoisers.foreign import Tensors, count, listed, one_axis
+from gahb_theory.denoisers.building import Candidate, Choices, denoising, fill
+from gahb_theory.denoisers.foreign import count, listed, one_axis
 from gahb_theory.denoisers.mohan import DilatedUNet
 from gahb_theory.denoisers.networks import BFCNN, UNet
-from gahb_theory.denoisers.published_2020 import dncnn, recursive, sequential_dncnn, staged
+from gahb_theory.denoisers.published_2020 import dncnn, recursive, staged
+from gahb_theory.denoisers.published_zhang import chosen_by, drunet, is_sequence, sequence
 from gahb_theory.denoisers.receptive import WindowedCNN
+from gahb_theory.denoisers.tensor_files import Tensors
 
-__all__ = ["from_published"]
+__all__ = ["dialect", "from_published"]
 
 First = Literal["linear", "relu"]
-Output = Literal["clean", "residual"]
 
-DIALECTS = (
-    "UNet (encoder.0.0.weight ...), BF_CNN and BF_CNN_RF (conv_layers.0.weight with BN_layers.0.running_sd or "
-    "running_sd.0), DnCNN (first_layer.weight ... or model.0.weight ...), the dilated UNet (conv1.weight ...), the "
-    "recursive and the staged CNN (cnn.first_layer.weight, cnn_list.0.first_layer.weight)"
-)
-FIRST_LAYERS = (
-    *("encoder.0.0.weight", "conv_layers.0.weight", "first_layer.weight", "model.0.weight", "conv1.weight"),
-    *("cnn.first_layer.weight", "cnn_list.0.first_layer.weight"),
-)
-MARGIN_DB = 2.0
+FIRST_LAYERS = {
+    "encoder.0.0.weight": "unet",
+    "conv_layers.0.weight": "bias-free",
+    "first_layer.weight": "dncnn",
+    "conv1.weight": "dilated",
+    "cnn.first_layer.weight": "recursive",
+    "cnn_list.0.first_layer.weight": "staged",
+    "m_head.weight": "drunet",
+}
+
+
+def dialect(tensors: Tensors) -> str | None:
+    """The dialect that the names belong to; None if it is unknown."""
+    for name, found in FIRST_LAYERS.items():
+        if name in tensors and (found != "dilated" or "conv9.weight" in tensors):
+            if found == "recursive" and tensors[name].ndim == 4 and tensors[name].shape[1] == 1:
+                return None  # a DnCNN in an attribute called cnn
+            return found
+    return "sequence" if is_sequence(tensors) else None
 
 
 def from_published(
+    found: str,
     tensors: Tensors,
     arguments: Mapping[str, Any],
     source: str,
-    *,
-    first: First | None = None,
-    output: Output | None = None,
-    stages: int | None = None,
+    choices: Choices,
+    network: Network | None = None,
 ) -> Network:
     """Build the network that published tensors belong to; every tensor is used, and every one that is needed is there.
+
+    Parameters
+    ----------
+    found
+        The dialect.
+    tensors, arguments
+        The tensors by the names of the bare network, and the arguments of the training saved beside them.
+    source
+        The name of the file.
+    choices
+        What the caller says of what the tensors do not show.
+    network
+        One of the same architecture, which chooses where several have the same tensors.
 
     Raises
     ------
     ValueError
-        If the names fit no dialect, the tensors do not fit the network, or a fact is missing that they do not show.
+        If the tensors do not fit the network, or a fact is missing that they do not show.
     """
-    dtype = _precision(tensors)
-    tensors = {name: t.to(dtype) if t.is_floating_point() else t for name, t in tensors.items()}
     for name in FIRST_LAYERS:
         if name in tensors and tensors[name].ndim != 4:
-            raise ValueError(
-                f"{source} has {name} of shape {tuple(tensors[name].shape)}, where a convolution has four axes"
-            )
-    try:
-        return _recognised(tensors, arguments, source, first, output, stages)
-    except ValueError as error:
-        if source in str(error):
-            raise
-        raise ValueError(f"{source} fits no network of this library: {error}") from error
+            shape = tuple(tensors[name].shape)
+            raise ValueError(f"{source} has {name} of shape {shape}, where a convolution has four axes")
+    if found == "sequence":
+        return sequence(tensors, arguments, source, choices, network)
+    if found == "bias-free":
+        choices.only(source, "first")
+        return _bias_free(tensors, source, choices.first, network)
+    if found == "dilated":
+        choices.only(source, "output")
+        return _dilated(tensors, arguments, source, choices, network)
+    if found == "recursive":
+        choices.only(source, "stages")
+        return recursive(tensors, arguments, source, choices.stages)
+    choices.only(source)
+    build = {"unet": _unet, "dncnn": dncnn, "staged": staged, "drunet": drunet}[found]
+    return build(tensors, source)
 
 
-def _recognised(
-    tensors: Tensors,
-    arguments: Mapping[str, Any],
-    source: str,
-    first: First | None,
-    output: Output | None,
-    stages: int | None,
-) -> Network:
-    """The network whose dialect the names belong to."""
-    if "encoder.0.0.weight" in tensors:
-        return _fill(_unet(tensors), source)
-    if "conv_layers.0.weight" in tensors:
-        return _bias_free(tensors, source, first)
-    if "first_layer.weight" in tensors:
-        return _fill(dncnn(tensors), source)
-    if "model.0.weight" in tensors:
-        return _fill(sequential_dncnn(tensors), source)
-    if "conv1.weight" in tensors and "conv9.weight" in tensors:
-        return _dilated(tensors, arguments, source, output)
-    if "cnn.first_layer.weight" in tensors:
-        return _fill(recursive(tensors, arguments, source, stages), source)
-    if "cnn_list.0.first_layer.weight" in tensors:
-        return _fill(staged(tensors), source)
-    raise ValueError(
-        f"{source} fits no published dialect this library knows. It has {len(tensors)} tensors: {listed(tensors)}. "
-        f"Known are {DIALECTS}, each with or without the prefix 'module.'. If a wrapper has put a prefix before known "
-        "names, remove it and save again; else wrap the network that made it with gt.adapt"
-    )
-
-
-def _fill(built: tuple[Network, Tensors], source: str) -> Network:
-    network, tensors = built
-    try:
-        network.to(_precision(tensors)).load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        raise ValueError(
-            f"{source} looks like {type(network).__name__}({network.configuration}), but its tensors do not fit that "
-            f"network: {error}"
-        ) from error
-    return network.eval()
-
-
-def _precision(tensors: Tensors) -> torch.dtype:
-    """The widest of the floating-point types, at least float32."""
-    return reduce(torch.promote_types, (t.dtype for t in tensors.values() if t.is_floating_point()), torch.float32)
-
-
-def _unet(tensors: Tensors) -> tuple[Network, Tensors]:
+def _unet(tensors: Tensors, source: str) -> Network:
     blocks = count(tensors, "encoder.{}.0.weight")
     channels, image_channels = tensors["encoder.0.0.weight"].shape[:2]
     renamed = {}
@@ -143,10 +125,11 @@ def _unet(tensors: Tensors) -> tuple[Network, Tensors]:
             tensor = one_axis(tensor)
             rest[-1] = "gamma" if rest[-1] == "gammas" else rest[-1]
         renamed[".".join(["middle" if part == "mid_block" else part, *rest])] = tensor
-    return UNet(channels, blocks, image_channels), renamed
+    made = {"channels": channels, "blocks": blocks, "image_channels": image_channels}
+    return fill(UNet, made, renamed, source)
 
 
-def _bias_free(tensors: Tensors, source: str, first: First | None) -> Network:
+def _bias_free(tensors: Tensors, source: str, first: First | None, network: Network | None) -> Network:
     """The two dialects with conv_layers."""
     rest = dict(tensors)
     depth = count(rest, "conv_layers.{}.weight")
@@ -178,16 +161,17 @@ def _bias_free(tensors: Tensors, source: str, first: First | None) -> Network:
     square = all(len(s) == 4 and s[2] == s[3] and s[2] % 2 == 1 for s in shapes)
     if not square or coarse not in (0, outputs / 3):
         raise ValueError(
-            f"{source} has convolutions of shapes {[tuple(s) for s in shapes]}; known are square odd kernels, with as "
-            "many channels out as in, or three detail channels out for four in"
+            f"{source} has convolutions of shapes {listed(str(tuple(s)) for s in shapes)}; known are square odd kernels, with "
+            "as many channels out as in, or three detail channels out for four in"
         )
     kernels = [s[2] for s in shapes]
     if first is None and (coarse or 1 in kernels):
         first = "linear"  # only BF_CNN_RF has conditions and 1x1 kernels, and its first layer is linear
-    candidates: dict[str, Network] = {}
-    for choice in cast(tuple[First, ...], ("linear", "relu") if first is None else (first,)):
-        candidates[choice] = _fill(_stack(convolutions, norms, kernels, coarse, choice), source)
-    return _only_that_denoises(candidates, source, "whether a ReLU follows the first convolution", "first")
+    choices: tuple[First, ...] = ("linear", "relu") if first is None else (first,)
+    found = [_stack(convolutions, norms, kernels, coarse, choice) for choice in choices]
+    if len(found) > 1:
+        found = chosen_by(found, network, source)
+    return denoising(found, source, "whether a ReLU follows the first convolution")
 
 
 def _gamma_names(i: int, modern: bool) -> tuple[str, ...]:
@@ -196,13 +180,11 @@ def _gamma_names(i: int, modern: bool) -> tuple[str, ...]:
 
 def _stack(
     convolutions: list[Tensor], norms: list[tuple[Tensor, Tensor]], kernels: list[int], coarse: int, first: First
-) -> tuple[Network, Tensors]:
+) -> Candidate:
     channels, inputs = convolutions[0].shape[:2]
-    network: Network
-    if first == "relu" and coarse == 0 and set(kernels) == {3}:
-        network = BFCNN(channels, len(kernels), inputs)
-    else:
-        network = WindowedCNN(channels, kernels, inputs - coarse, coarse, first)
+    made: dict[str, Any] = {"channels": channels, "image_channels": inputs - coarse}
+    plain = first == "relu" and coarse == 0 and set(kernels) == {3}
+    made |= {"depth": len(kernels)} if plain else {"kernels": kernels, "coarse_channels": coarse, "first": first}
     at = 2 if first == "relu" else 1
     mapped = {"layers.0.weight": convolutions[0]}
     for convolution, (gamma, sd) in zip(convolutions[1:-1], norms, strict=True):
@@ -210,10 +192,12 @@ def _stack(
         mapped[f"layers.{at + 1}.running_sd"] = sd
         at += 3
     mapped[f"layers.{at}.weight"] = convolutions[-1]
-    return network, mapped
+    return Candidate(BFCNN if plain else WindowedCNN, made, mapped, f'first="{first}"')
 
 
-def _dilated(tensors: Tensors, arguments: Mapping[str, Any], source: str, output: Output | None) -> Network:
+def _dilated(
+    tensors: Tensors, arguments: Mapping[str, Any], source: str, choices: Choices, network: Network | None
+) -> Network:
     channels, image_channels = tensors["conv1.weight"].shape[:2]
     places = [(f"conv{i}.", place) for i, place in enumerate(
         ("fine.0.", "fine.2.", "coarse.0.", "coarse.2.", "coarse.4.", "coarse.6.", "coarse.8.", "last.0.", "last.2."), 1
@@ -222,40 +206,14 @@ def _dilated(tensors: Tensors, arguments: Mapping[str, Any], source: str, output
     for name, tensor in tensors.items():
         theirs, ours = next(((a, b) for a, b in places if name.startswith(a)), ("", ""))
         mapped[ours + name.removeprefix(theirs)] = tensor
+    outputs: tuple[str, ...] = ("clean", "residual") if choices.output is None else (choices.output,)
     if isinstance(arguments.get("residual"), bool):
-        written: Output = "residual" if arguments["residual"] else "clean"
-        if output not in (None, written):
-            raise ValueError(f"{source} says itself that its output is {written}; leave out output={output!r}")
-        output = written
-    candidates: dict[str, Network] = {}
-    for choice in cast(tuple[Output, ...], ("clean", "residual") if output is None else (output,)):
-        network = DilatedUNet(channels, image_channels, bias="conv1.bias" in tensors, output=choice)
-        candidates[choice] = _fill((network, mapped), source)
-    return _only_that_denoises(candidates, source, "whether the output is the clean image or the residual", "output")
-
-
-def _only_that_denoises(candidates: dict[str, Network], source: str, question: str, argument: str) -> Network:
-    """The one candidate that removes noise from photographs, and does so clearly better than any other."""
-    if len(candidates) == 1:
-        return next(iter(candidates.values()))
-    gains = {name: _gain(network) for name, network in candidates.items()}
-    best, second = sorted(gains, key=lambda name: gains[name], reverse=True)[:2]
-    if gains[best] > 1.0 and gains[best] - gains[second] > MARGIN_DB:
-        return candidates[best]
-    choices = " or ".join(f'{argument}="{name}"' for name in candidates)
-    measured = ", ".join(f"{name} {gain:+.1f} dB" for name, gain in gains.items())
-    raise ValueError(
-        f"{source} does not show {question}, and trying both on noisy photographs does not tell ({measured} over the "
-        f"noisy images); give load_denoiser(..., {choices})"
-    )
-
-
-def _gain(f: Network) -> float:
-    """Mean improvement of the PSNR in dB over a few photographs and noise levels."""
-    from gahb_theory.images import Photographs
-    from gahb_theory.metrics import psnr_curve
-
-    weight = next(f.parameters())
-    x = Photographs(size=64).sample(4, seed=0).to(weight.dtype)
-    curve = psnr_curve(f, x.expand(-1, f.image_channels, -1, -1), (0.05, 0.1, 0.2, 0.4))
-    return float((curve.psnr - curve.input_psnr).mean())
+        written = "residual" if arguments["residual"] else "clean"
+        if choices.output not in (None, written):
+            raise ValueError(f"{source} says itself that its output is {written}; leave out output={choices.output!r}")
+        outputs = (written,)
+    made = {"channels": channels, "image_channels": image_channels, "bias": "conv1.bias" in tensors}
+    found = [Candidate(DilatedUNet, made | {"output": output}, mapped, f'output="{output}"') for output in outputs]
+    if len(found) > 1:
+        found = chosen_by(found, network, source)
+    return denoising(found, source, "whether the output is the clean image or the residual")

@@ -10,16 +10,18 @@ from typing import Any
 import torch
 
 from gahb_theory.denoisers.base import Network
-from gahb_theory.denoisers.foreign import Tensors, count, one_axis
+from gahb_theory.denoisers.building import fill
+from gahb_theory.denoisers.foreign import count, one_axis
 from gahb_theory.denoisers.mohan import DnCNN, RecursiveCNN, StagedCNN
 from gahb_theory.denoisers.networks import BFCNN
+from gahb_theory.denoisers.tensor_files import Tensors
 
-__all__ = ["dncnn", "recursive", "sequential_dncnn", "staged"]
+__all__ = ["dncnn", "recursive", "staged"]
 
 NORM_EPSILON = 1e-5
 
 
-def dncnn(tensors: Tensors) -> tuple[Network, Tensors]:
+def dncnn(tensors: Tensors, source: str) -> Network:
     """DnCNN by the names of its layers, with biases or, as a bias-free CNN, without."""
     depth = count(tensors, "hidden_layer_list.{}.weight") + 2
     channels, image_channels = tensors["first_layer.weight"].shape[:2]
@@ -45,19 +47,8 @@ def dncnn(tensors: Tensors) -> tuple[Network, Tensors]:
             mapped[f"layers.{at + 1}.running_sd"] = tensor.sqrt() + NORM_EPSILON
         elif rest[-1] not in ("bias", "running_mean", "num_batches_tracked"):  # kept by their class, never used
             mapped[name] = tensor
-    if biased:
-        return DnCNN(channels, depth, image_channels), _count_batches(mapped)
-    return BFCNN(channels, depth, image_channels), mapped
-
-
-def sequential_dncnn(tensors: Tensors) -> tuple[Network, Tensors]:
-    """DnCNN of their first code: convolutions, batch norms and ReLUs numbered through."""
-    channels, image_channels = tensors["model.0.weight"].shape[:2]
-    last = max(
-        int(name.split(".")[1]) for name in tensors if name.startswith("model.") and name.split(".")[1].isdigit()
-    )
-    mapped = {name.replace("model.", "layers.", 1): tensor for name, tensor in tensors.items()}
-    return DnCNN(channels, (last + 4) // 3, image_channels), _count_batches(mapped)
+    made = {"channels": channels, "depth": depth, "image_channels": image_channels}
+    return fill(DnCNN, made, _count_batches(mapped), source) if biased else fill(BFCNN, made, mapped, source)
 
 
 def _count_batches(mapped: Tensors) -> Tensors:
@@ -82,9 +73,7 @@ def _stage_names(prefix: str, ours: str, tensors: Tensors) -> Tensors:
     return mapped
 
 
-def recursive(
-    tensors: Tensors, arguments: Mapping[str, Any], source: str, stages: int | None
-) -> tuple[Network, Tensors]:
+def recursive(tensors: Tensors, arguments: Mapping[str, Any], source: str, stages: int | None) -> Network:
     """One CNN for all stages; `stages` from the caller must not contradict the arguments in the file."""
     written = arguments.get("max_stage")
     if isinstance(written, int):
@@ -97,14 +86,13 @@ def recursive(
             "weights; give load_denoiser(..., stages=4) if it is one of those published"
         )
     hidden = count(tensors, "cnn.hidden_layer_list.{}.weight")
-    network = RecursiveCNN(
-        len(tensors["cnn.first_layer.weight"]), hidden, stages, bias="cnn.first_layer.bias" in tensors
-    )
+    channels, bias = len(tensors["cnn.first_layer.weight"]), "cnn.first_layer.bias" in tensors
     others = {name: tensor for name, tensor in tensors.items() if not name.startswith("cnn.")}
-    return network, _stage_names("cnn.", "layers.", tensors) | others
+    made = {"channels": channels, "hidden": hidden, "stages": stages, "bias": bias}
+    return fill(RecursiveCNN, made, _stage_names("cnn.", "layers.", tensors) | others, source)
 
 
-def staged(tensors: Tensors) -> tuple[Network, Tensors]:
+def staged(tensors: Tensors, source: str) -> Network:
     """A CNN of its own for each stage."""
     stages = count(tensors, "cnn_list.{}.first_layer.weight")
     hidden = count(tensors, "cnn_list.0.hidden_layer_list.{}.weight")
@@ -112,4 +100,5 @@ def staged(tensors: Tensors) -> tuple[Network, Tensors]:
     mapped = {name: tensor for name, tensor in tensors.items() if not name.startswith("cnn_list.")}
     for i in range(stages):
         mapped |= _stage_names(f"cnn_list.{i}.", f"layers.{i}.", tensors)
-    return StagedCNN(channels, hidden, stages, bias="cnn_list.0.first_layer.bias" in tensors), mapped
+    made = {"channels": channels, "hidden": hidden, "stages": stages, "bias": "cnn_list.0.first_layer.bias" in tensors}
+    return fill(StagedCNN, made, mapped, source)

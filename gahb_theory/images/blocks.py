@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gahb_theory import validate
+from gahb_theory.memory import check_memory
 from gahb_theory.randomness import LARGEST_INDEX
 
 __all__ = ["admit", "block_length", "draw_images", "draw_scene", "empty"]
@@ -38,7 +39,7 @@ def admit(n: int, start: int, shape: tuple[int, ...], dtype: torch.dtype) -> tup
         raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype}; convert the images afterwards")
     needed = n * torch.Size(shape).numel() * dtype.itemsize
     hint = "draw fewer at a time, or write them to disk with gahb_theory.dataset"
-    validate.memory(needed, f"{n:,} images of shape {tuple(shape)}", hint)
+    check_memory(needed, f"{n:,} images of shape {tuple(shape)}", hint)
     return n, start
 
 

@@ -51,6 +51,8 @@ def read_file(
 
     if not isinstance(path, str | os.PathLike):
         raise TypeError(f"path must name an image file, got {type(path).__name__}")
+    if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
+        raise ValueError(f"{path} cannot be read as an image (it is no regular file); remove it or convert it to PNG")
     try:
         # from an open file: given a name, Pillow maps turned TIFF files into memory and reads their rows as columns
         with Path(path).open("rb") as file, Image.open(file, formats=FORMATS) as image:

@@ -173,7 +173,7 @@ def _files(folder: str | Path) -> _Files:
     root = Path(folder).resolve()
     if not root.is_dir():
         raise ValueError(f"folder must be a directory of images, got {folder}, which does not exist or is a file")
-    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
+    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not files:
         raise ValueError(f"no image found in {folder}; the endings looked for are {', '.join(SUFFIXES)}")
     hashes = []

@@ -6,6 +6,7 @@ whose inductive bias is geometric does worse.
 
 import inspect
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -95,8 +96,13 @@ class Shuffled:
     def _originals(self, n: int, seed: int, start: int, dtype: torch.dtype | None) -> Tensor:
         n = validate.integer(n, "n", 1)
         seed, start = validate.seed(seed), validate.integer(start, "start", 0)
-        if dtype is not None and "dtype" not in inspect.signature(self.image_class.sample).parameters:
-            raise TypeError(
-                f"{type(self.image_class).__name__}.sample takes no dtype: leave it out, and convert the images"
-            )
-        return validate.sampled(self.image_class, n, seed=seed, start=start, dtype=dtype, name="image_class")
+        if dtype is None:
+            return validate.sampled(self.image_class, n, seed=seed, start=start, name="image_class")
+        sample: Any = self.image_class.sample
+        name = type(self.image_class).__name__
+        if "dtype" not in inspect.signature(sample).parameters:
+            raise TypeError(f"{name}.sample takes no dtype: leave it out, and convert the images")
+        x = validate.images(sample(n, seed, start, dtype=dtype), f"what {name}.sample({n}) returned")
+        if len(x) != n:
+            raise ValueError(f"{name}.sample({n}) must return {n} images, got {len(x)}")
+        return x

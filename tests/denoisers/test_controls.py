@@ -18,6 +18,7 @@ SMALL = {
     gt.RecursiveCNN: lambda: gt.RecursiveCNN(4, 1, 2),
     gt.StagedCNN: lambda: gt.StagedCNN(4, 2, 2, bias=True),
     gt.ConditionedUNet: lambda: gt.ConditionedUNet(8, 2),
+    gt.Conservative: lambda: gt.Conservative(gt.UNet(4, 1)),
     gt.DiT: lambda: gt.DiT(16, 4, 16, 2, 2, window=3),
     gt.FullyConnected: lambda: gt.FullyConnected(16, 32, 3),
     gt.LinearConvolution: lambda: gt.LinearConvolution(5),
@@ -25,7 +26,7 @@ SMALL = {
     gt.LocallyConnected: lambda: gt.LocallyConnected(16, 4, 3),
 }
 HOMOGENEOUS = {
-    *(gt.UNet, gt.BFCNN, gt.WindowedCNN, gt.RecursiveCNN),
+    *(gt.UNet, gt.BFCNN, gt.WindowedCNN, gt.RecursiveCNN, gt.Conservative),
     *(gt.FullyConnected, gt.LinearConvolution, gt.LinearDenoiser, gt.LocallyConnected),
 }
 

@@ -324,8 +324,17 @@ def test_dncnn_as_one_sequence(tmp_path):
         at = {"first_layer": 0, "last_layer": 11}.get(part, -1)
         at = at if at >= 0 else 2 + 3 * int(rest[0]) + (part == "bn_layer_list")
         renamed[f"module.model.{at}.{rest[-1]}"] = tensor
-    f = gt.load_denoiser(saved(tmp_path / "m.pt", renamed))
+    path = saved(tmp_path / "m.pt", renamed)
+    with pytest.raises(ValueError, match=r"what its batch norms add.*epsilon=1e-5.*epsilon=1e-4"):
+        gt.load_denoiser(path, output="residual")  # it is another function with each
+    with pytest.raises(
+        ValueError, match=r'does not show whether the layers return.*output="residual" or output="clean"'
+    ):
+        gt.load_denoiser(path, epsilon=1e-5)
+    f = gt.load_denoiser(path, epsilon=1e-5, output="residual")
     assert_same(f, image(), dncnn_forward(state, 5, image(), True))
+    torch.save(wrapped_2020(prefixed(state, "module."), model="dncnn"), path)  # their own code has torch's epsilon
+    assert_same(gt.load_denoiser(path), image(), dncnn_forward(state, 5, image(), True))
 
 
 def dilated_state(channels, image_channels, bias, seed=3):
@@ -625,8 +634,8 @@ def test_tensors_that_are_too_many_missing_or_of_another_shape_are_refused(tmp_p
 
 def test_other_strangers_are_refused_with_their_names(tmp_path):
     stack = stack_state([3] * 4, 4, 1, 1, "BN_layers")
-    with pytest.raises(ValueError, match=r"fits no published dialect.*net\.encoder\.0\.0\.weight.*remove it"):
-        gt.load_denoiser(saved(tmp_path / "a.pt", prefixed(unet_state(2, 1, 1), "net.")))
+    with pytest.raises(ValueError, match=r"fits no published dialect.*net\.layer\.weight.*gt\.adapt"):
+        gt.load_denoiser(saved(tmp_path / "a.pt", {"net.layer.weight": torch.zeros(2, 2), "net.bias": torch.zeros(2)}))
     with pytest.raises(ValueError, match=r"does not have: extra"):
         gt.load_denoiser(saved(tmp_path / "b.pt", stack | {"extra": torch.zeros(1)}))
     with pytest.raises(ValueError, match=r"no BN_layers\.1\.running_sd"):
