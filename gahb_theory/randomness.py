@@ -93,6 +93,8 @@ class Component(IntEnum):
     """Images of noise from which a conservative network takes its normalisation."""
     WEIGHTS = 24
     """Initial weights of networks."""
+    FINGERPRINT = 25
+    """Signs through which an identity sees the images of a class."""
 
 
 def uniforms(
@@ -327,7 +329,7 @@ def add_noise(
     x
         Clean images, shape (batch, channels, height, width).
     sigma
-        Standard deviation of the noise in the units of x: a number or a tensor of shape (batch,), in (0, 10].
+        Standard deviation of the noise in the units of x: a number or a tensor of shape (batch,), above 0.
 
     Examples
     --------

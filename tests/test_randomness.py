@@ -81,7 +81,7 @@ def test_more_numbers_keep_the_beginning(draw, dtype, seed, start, count, more):
 
 @BOTH
 def test_streams_differ_by_seed_index_and_component(dtype):
-    """No two of 800 streams share a first number: with 24 bits a clash by chance has probability 1.9%."""
+    """No two of 832 streams share a first number: with 24 bits a clash by chance has probability 2.0%."""
     seeds = [0, 1, 2**32, 2**64, 2**64 + 1, 2**127, 2**128 - 1, 12345]
     starts = [0, 1, 10**9, 2**32]
     firsts = [
@@ -90,7 +90,7 @@ def test_streams_differ_by_seed_index_and_component(dtype):
         for start in starts
         for component in Component
     ]
-    assert len(set(firsts)) == len(seeds) * len(starts) * len(Component) == 800
+    assert len(set(firsts)) == len(seeds) * len(starts) * len(Component) == 832
 
 
 def test_the_last_index_and_the_largest_seed_exist():
@@ -243,10 +243,8 @@ def test_the_argument_is_not_changed():
 
 def test_bad_noise_is_refused(unchecked):
     x = clean()
-    with pytest.raises(ValueError, match=r"must lie in \(0, 10\], got 25; is it in 0..255 units\? divide it by 255"):
-        add_noise(x, 25.0)
     for sigma in (0.0, -0.1, float("nan")):
-        with pytest.raises(ValueError, match=r"sigma .* must lie in \(0, 10\]"):
+        with pytest.raises(ValueError, match=r"sigma is the standard deviation of the noise, .* finite and above 0"):
             add_noise(x, sigma)
     with pytest.raises(ValueError, match=r"sigma must be a number or a tensor of shape \(batch,\) = \(4,\)"):
         add_noise(x, torch.tensor([0.1, 0.2]))

@@ -63,7 +63,8 @@ class HolderBall:
     size: int = 64
 
     def __post_init__(self) -> None:
-        keep(self, "alpha", validate.number(self.alpha, "alpha", above=0.0, most=8.0))
+        if keep(self, "alpha", validate.positive(self.alpha, "alpha")) > 8:
+            raise ValueError(f"alpha must be at most 8, got {self.alpha:g}")
         if keep(self, "size", validate.integer(self.size, "size", 16, 4096)).bit_count() != 1:
             raise ValueError(f"size must be a power of two, got {self.size}")
 
