@@ -156,7 +156,7 @@ def test_bad_streams_are_refused(unchecked):
         uniforms(1, 1, seed=0, component=0, dtype=torch.float16)
 
 
-def test_step_generators_are_functions_of_their_words():
+def test_step_generators_are_functions_of_their_words(unchecked):
     words = [(0,), (1,), (0, 0), (0, 1), (1, 0), (0, -1), (10, 1), (1, 1), (11,), (2**70, 3)]
     uses = [(c, *w) for w in words for c in (Component.TRAINING, Component.KRYLOV, Component.CHECKS)]
     draws = [torch.rand(2, generator=step_generator("cpu", *w), dtype=torch.float64) for w in uses]

@@ -67,7 +67,7 @@ def near_duplicates(
     index = torch.cat(found)
     order = torch.argsort(index[:, 0] * len(v) + index[:, 1])
     index = index[order]
-    keep = torch.ones(len(v), dtype=torch.bool)
+    keep = torch.ones(len(v), dtype=torch.bool, device="cpu")
     for a, b in index.tolist():
         if keep[a]:
             keep[b] = False

@@ -147,7 +147,7 @@ def test_sampled_disks_hold_the_pixel_centres_inside(size):
 def test_the_published_law_of_disks():
     """Areas and contrasts at their 5th, 50th and 95th percentile, against the formula, and against what is usual."""
     law = Disks(size=80, edge="published")
-    row, column, radius, a, b = law.scene(20000, seed=1).parameters.double().unbind(dim=1)
+    row, column, radius, a, b = law._parameters(20000, 1, 0, DOUBLE).unbind(dim=1)
     share = torch.tensor([0.05, 0.5, 0.95], dtype=DOUBLE)
     area = math.pi * (radius / 80) ** 2
     expected = math.pi * ((3 + 35 * share) / 80) ** 2
@@ -160,7 +160,7 @@ def test_the_published_law_of_disks():
         assert float(free.min()) >= 0
         assert float(free.max()) <= 1
         assert abs(float(free.mean()) - 0.5) < 4 * 12**-0.5 / 20000**0.5
-    usual = Disks(size=80).scene(20000, seed=1).parameters.double()
+    usual = Disks(size=80)._parameters(20000, 1, 0, DOUBLE)
     quantiles = torch.quantile(math.pi * (usual[:, 2] / 80) ** 2, share)
     assert quantiles.tolist() == pytest.approx([0.0398, 0.159, 0.358], rel=0.03)
 
