@@ -256,3 +256,17 @@ def test_training_on_other_units_is_refused():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         gt.train(gt.UNet(4, 1), x, **recipe)
+
+
+@pytest.mark.parametrize(
+    ("array", "found"),
+    [
+        (2 * X.numpy() - 1, r"from -0.9.* to 0.9.*; .* use \(x \+ 1\) / 2"),
+        ((X.numpy() - 0.45) / 0.22, r"use x \* std \+ mean"),
+        ((X.numpy() > 0.5).astype(np.uint8), "holds 0 and 1 as uint8, whose white is 255"),
+    ],
+)
+def test_arrays_in_other_units_are_no_dataset(tmp_path, array, found):
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(ValueError, match=found):
+        gt.dataset(tmp_path / "a.npy")
