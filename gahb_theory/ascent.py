@@ -17,7 +17,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.precision import wide
-from gahb_theory.randomness import step_generator
+from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["Ascent", "Level", "Samples", "Status", "Trajectory", "join", "sample_normals"]
 
@@ -232,7 +232,7 @@ def sample_normals(noise: Tensor, indices: Tensor, seed: int, block: int) -> Non
     One call serves many steps of a sample, so that the loop over samples costs little beside f.
     """
     for row, index in zip(noise, indices.tolist(), strict=True):
-        row.normal_(generator=step_generator(noise.device, seed, index, block))
+        row.normal_(generator=step_generator(noise.device, Component.SAMPLING, seed, index, block))
 
 
 def join(parts: list[Samples]) -> Samples:

@@ -21,7 +21,7 @@ from gahb_theory.images import Photographs
 from gahb_theory.jacobians import Jacobian, jacobian
 from gahb_theory.jacobians.agreement import refuse_memory
 from gahb_theory.jacobians.arithmetic import full_precision
-from gahb_theory.randomness import add_noise
+from gahb_theory.randomness import Component, add_noise, step_generator
 
 __all__ = ["Behaviour", "measure_behaviour"]
 
@@ -157,7 +157,7 @@ def _asymmetry(J: Jacobian) -> float:
     d = J.shape[0]
     if d <= PROBES:
         return J.asymmetry()
-    generator = torch.Generator().manual_seed(0)
+    generator = step_generator("cpu", Component.BEHAVIOUR)
     v = (2 * torch.randint(0, 2, (d, PROBES), generator=generator, device="cpu") - 1).to(J.device, J.dtype)
     forward, backward = J.matvec(v), J.rmatvec(v)
     size = float((forward.norm() + backward.norm()) / 2)

@@ -46,6 +46,7 @@ from torch.utils.data import Dataset
 from gahb_theory import validate
 from gahb_theory.code_identity import Seen, class_name, describe_function, is_function, main_module, unseen
 from gahb_theory.hashing import digest, hash_array, hash_files
+from gahb_theory.randomness import Component, array_generator
 
 __all__ = ["fingerprint", "function_identity", "identity"]
 
@@ -305,7 +306,8 @@ def _image_class(thing: Any, name: str, seen: Seen) -> dict[str, Any]:
 def _sampled(thing: Any, name: str) -> str:
     """Four images of a fixed seed, through projections on random signs, rounded: what another processor finds, too."""
     x = validate.sampled(thing, SAMPLE, seed=SAMPLE_SEED, name=name).detach().cpu().double().flatten(1).numpy()
-    bits = np.random.Philox(key=SAMPLE_SEED).random_raw(-(-PROJECTIONS * x.shape[1] // 64)).view(np.uint8)
+    stream = array_generator(Component.FINGERPRINT, SAMPLE_SEED)  # that of the images would not do
+    bits = np.frombuffer(stream.bytes(-(-PROJECTIONS * x.shape[1] // 8)), np.uint8)
     signs = np.unpackbits(bits)[: PROJECTIONS * x.shape[1]].reshape(PROJECTIONS, -1) * 2.0 - 1
     numbers = (x @ signs.T) / math.sqrt(x.shape[1]) / ROUNDING + 1 / math.pi  # no tie on the way of round numbers
     return digest([list(x.shape), np.floor(numbers).astype(int).tolist()])

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.randomness import Component, array_generator
 
 __all__ = [
     "Estimate",
@@ -108,7 +109,8 @@ def draw_counts(n: int, resamples: int = 1000, seed: int = 0) -> Float[np.ndarra
         raise ValueError(f"a bootstrap over images needs at least 2 images, got {n}")
     if n * resamples > LARGEST_TABLE:
         raise ValueError(f"resamples must be at most {LARGEST_TABLE // n} for {n} images, got {resamples}")
-    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
+    generator = array_generator(Component.BOOTSTRAP, seed)
+    return generator.multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
 
 
 def bootstrap_means(values: Float[np.ndarray, "*s n"], counts: Float[np.ndarray, "r n"]) -> Float[np.ndarray, "*s r"]:

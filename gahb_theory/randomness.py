@@ -12,8 +12,6 @@ consecutive images are then drawn by one call (`symmetric_uniforms`).
 """
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
 
@@ -23,19 +21,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.memory import check_memory
 
 __all__ = [
     "Component",
     "add_noise",
+    "array_generator",
+    "named_seed",
     "normals",
     "polar_normals",
-    "seeded",
     "step_generator",
     "symmetric_uniforms",
     "uniforms",
 ]
 
-LARGEST_SEED = 2**128 - 1
 LARGEST_INDEX = 2**63 - 1
 WORD = 2**64 - 1
 FEW_WORDS, MANY_STREAMS = 16, 64
@@ -43,13 +42,59 @@ NEAR_WORDS = 2**12  # 32 KiB, which stay in the nearest cache
 
 
 class Component(IntEnum):
-    """Which part of an image a stream draws."""
+    """What a stream is drawn for: every use of random numbers in the library has a stream of its own.
+
+    At the same seed no two of them are related. A new use gets a new name here.
+    """
 
     PARAMETERS = 0
+    """Of an image: the parameters of its scene."""
     CONTOUR = 1
     FIELDS = 2
     NOISE = 3
+    """Of `add_noise`."""
     PERMUTATION = 4
+    """Of `Shuffled`."""
+    RANDOM_BASIS = 5
+    """Of `RandomBasis`, the null of `compare`."""
+    SHRINKAGE_PROBES = 6
+    """Signs of `stein_risk`."""
+    TRAINING = 7
+    """Noise and noise levels of `train`."""
+    ORDER = 8
+    """The order of a fixed set of images, pass after pass."""
+    SAMPLING = 9
+    """Noise of `generate`."""
+    TRACE_PROBES = 10
+    """Signs of `Hutchinson`."""
+    DIRECTION = 11
+    """Directions along which a Jacobian is checked."""
+    KRYLOV = 12
+    """Starts of the Lanczos iteration."""
+    BEHAVIOUR = 13
+    """Signs of `measure_behaviour`."""
+    CHECKS = 14
+    """Arguments of `gahb_theory.testing`."""
+    DISK_PRIOR = 15
+    """Of `DiskBayes`: scrambles its low-discrepancy points."""
+    DISK_GEOMETRY = 16
+    DISK_INTENSITY = 17
+    CURVATURE = 18
+    """Starts of the ascent of `Disks.curvature_radius`."""
+    BOOTSTRAP = 19
+    """Images drawn again for intervals over images."""
+    BOOTSTRAP_SCALES = 20
+    """Images drawn again for `estimate_regularity`."""
+    AGREEMENT = 21
+    """The direction along which a Jacobian is compared with differences."""
+    PROJECTIONS = 22
+    """Signs of the same comparison where only J^T can be applied."""
+    CALIBRATION = 23
+    """Images of noise from which a conservative network takes its normalisation."""
+    WEIGHTS = 24
+    """Initial weights of networks."""
+    FINGERPRINT = 25
+    """Signs through which an identity sees the images of a class."""
 
 
 def uniforms(
@@ -81,7 +126,7 @@ def uniforms(
     True
     """
     double = _is_double(dtype)
-    validate.integer(count, "count", 0)
+    count = validate.integer(count, "count", 0)
     words = _words(n, count if double else -(-count // 2), seed, start, component, part)
     return torch.from_numpy(_unit(words if double else words.view(np.uint32))[:, :count])
 
@@ -102,9 +147,9 @@ def symmetric_uniforms(
     True
     """
     double = _is_double(dtype)
-    validate.integer(count, "count", 1)
-    _named(n, seed, start)
+    count = validate.integer(count, "count", 1)
     blocks = -(-count // (4 if double else 8))
+    n, seed, start = _named(n, 4 * blocks, seed, start)
     first = start * blocks
     # third word of the counter: above all indices, so that no stream of an image is met
     counter = np.array([first & WORD, first >> 64, LARGEST_INDEX + 1 + blocks, component], dtype=np.uint64)
@@ -133,12 +178,12 @@ def normals(
 
     The beginning of a row does not depend on `count`.
     """
-    half = -(-count // 2)
+    half = -(-validate.integer(count, "count", 0) // 2)
     radius, angle = polar_normals(n, half, seed=seed, start=start, component=component, part=part, dtype=dtype)
-    out = torch.empty(n, half, 2, dtype=radius.dtype)
+    out = torch.empty(*radius.shape, 2, dtype=radius.dtype, device="cpu")
     torch.mul(radius, angle.cos(), out=out[:, :, 0])
     torch.mul(radius, angle.sin_(), out=out[:, :, 1])
-    return out.reshape(n, 2 * half)[:, :count]
+    return out.flatten(1)[:, :count]
 
 
 def polar_normals(
@@ -161,7 +206,7 @@ def polar_normals(
     if order is not None and double:
         order = np.stack([2 * order, 2 * order + 1], axis=1).reshape(-1)
     words = _words(n, 2 * count if double else count, seed, start, component, part, order)
-    pairs = (words if double else words.view(np.uint32)).reshape(n, -1, 2)
+    pairs = (words if double else words.view(np.uint32)).reshape(len(words), -1, 2)
     radius = torch.from_numpy(_unit(pairs[:, :, 0])).neg_().log1p_().mul_(-2).sqrt_()
     return radius, torch.from_numpy(_unit(pairs[:, :, 1])).mul_(2 * torch.pi)
 
@@ -172,10 +217,12 @@ def _is_double(dtype: torch.dtype) -> bool:
     return dtype == torch.float64
 
 
-def _named(n: int, seed: int, start: int) -> None:
-    validate.integer(seed, "seed", 0, LARGEST_SEED)
-    validate.integer(n, "n", 0)
-    validate.integer(start, "start", 0, LARGEST_INDEX - n)
+def _named(n: int, count: int, seed: int, start: int) -> tuple[int, int, int]:
+    """Number of streams, seed and first index as Python integers; `count` is the number of words of 64 bits of each."""
+    seed, n = validate.seed(seed), validate.integer(n, "n", 0)
+    start = validate.integer(start, "start", 0, LARGEST_INDEX - n)
+    check_memory(8 * n * count, f"random numbers for {n:,} streams", "draw fewer at a time")
+    return n, seed, start
 
 
 def _unit(words: np.ndarray) -> np.ndarray:
@@ -191,7 +238,7 @@ def _words(
     n: int, count: int, seed: int, start: int, component: int, part: int, order: np.ndarray | None = None
 ) -> np.ndarray:
     """The first `count` words of 64 bits of n consecutive streams, in the given order, shape (n, count or m)."""
-    _named(n, seed, start)
+    n, seed, start = _named(n, count, seed, start)
     if count <= FEW_WORDS and n >= MANY_STREAMS and order is None:
         return _few_words(n, count, seed, start, component, part)
     out = np.empty((n, count if order is None else len(order)), dtype=np.uint64)
@@ -236,18 +283,38 @@ def _wide_product(x: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
     return x_high * f_high + (middle >> half) + (crossed >> half), x * np.uint64(factor)
 
 
-def step_generator(device: torch.device | str, *words: int) -> torch.Generator:
-    """A torch generator on `device` whose state is a pure function of the given integers, such as (seed, step)."""
-    digest = hashlib.blake2b(",".join(str(int(w)) for w in words).encode(), digest_size=8).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest, "little") >> 1)
+def step_generator(device: torch.device | str, component: Component, *words: int) -> torch.Generator:
+    """A torch generator on `device` whose state is a pure function of its use and of integers, such as (seed, step)."""
+    return torch.Generator(device).manual_seed(named_seed(component, *words))
 
 
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Let code that can only use the global CPU generator of torch draw from `seed`, and put the generator back."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(validate.integer(seed, "seed", 0, 2**63 - 1))
-        yield
+def array_generator(component: Component, seed: int) -> np.random.Generator:
+    """A NumPy generator whose state is a pure function of its use and of a seed.
+
+    That of `BOOTSTRAP` is `np.random.default_rng(seed)`, so that intervals keep their numbers.
+    """
+    seed = validate.seed(seed)
+    return np.random.default_rng(seed if component is Component.BOOTSTRAP else named_seed(component, seed))
+
+
+def named_seed(component: Component, *words: int) -> int:
+    """A seed of 63 bits for a generator of another kind: a hash of the use and of integers.
+
+    The words of three uses are told apart by their number and sign alone, (seed, step), (seed, -1, pass) and (seed, index,
+    block), so that what was begun by an earlier version goes on with the same numbers; the others begin with a name. The
+    weights of networks keep theirs too: their seed is the word itself.
+    """
+    if not isinstance(component, Component):
+        raise TypeError(f"component must be a Component, which names the use, got {type(component).__name__}")
+    integers = [str(int(w)) for w in words]
+    if component is Component.ORDER:
+        integers.insert(1, "-1")
+    elif component not in (Component.TRAINING, Component.SAMPLING):
+        integers.insert(0, component.name)
+    if component is Component.WEIGHTS:
+        return int(words[0])
+    digest = hashlib.blake2b(",".join(integers).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
 
 
 def add_noise(
@@ -262,7 +329,7 @@ def add_noise(
     x
         Clean images, shape (batch, channels, height, width).
     sigma
-        Standard deviation of the noise in the units of x: a number or a tensor of shape (batch,), in (0, 10].
+        Standard deviation of the noise in the units of x: a number or a tensor of shape (batch,), above 0.
 
     Examples
     --------

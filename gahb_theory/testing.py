@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from gahb_theory.bases.base import Basis
 from gahb_theory.behaviour import Behaviour, measure_behaviour
 from gahb_theory.jacobians.arithmetic import full_precision
+from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["check_basis", "check_denoiser", "check_image_class"]
 
@@ -99,7 +100,7 @@ def check_basis(basis: Basis, shape: Sequence[int] = (1, 16, 16), dtype: torch.d
     name, tolerance = type(basis).__name__, 1e-10 if dtype == torch.float64 else 1e-5
     channels, height, width = shape
     d = channels * height * width
-    generator = torch.Generator().manual_seed(0)
+    generator = step_generator("cpu", Component.CHECKS)
     x = torch.randn(3, channels, height, width, generator=generator, dtype=dtype, device="cpu")
     c = basis.analysis(x)
     _promise(
@@ -169,7 +170,7 @@ def check_denoiser(
         training = any(module.training for module in f.modules())
         _promise(not training, f"{name} or a part of it is in training mode; call .eval() before using a denoiser")
     tolerance = 1e-10 if dtype == torch.float64 else 1e-5
-    generator = torch.Generator().manual_seed(0)
+    generator = step_generator("cpu", Component.CHECKS)
     y = (0.5 + 0.2 * torch.randn(3, *shape, generator=generator, dtype=torch.float64, device="cpu")).to(dtype)
     kept = y.clone()
     out = f(y, 0.1)

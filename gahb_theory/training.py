@@ -35,10 +35,11 @@ from gahb_theory.denoisers.checkpoints import save_denoiser
 from gahb_theory.denoisers.conservative import Conservative
 from gahb_theory.denoisers.networks import BiasFreeNorm
 from gahb_theory.images.base import ImageClass
+from gahb_theory.images.intake import check_range
 from gahb_theory.images.stream import Data, image_stream
 from gahb_theory.optimisers import Muon, adam, is_kernel
 from gahb_theory.processes import interrupts_deferred, processes
-from gahb_theory.randomness import step_generator
+from gahb_theory.randomness import Component, step_generator
 from gahb_theory.recipes import Recipe
 from gahb_theory.training_log import VALIDATION_SEED, TrainingLog
 from gahb_theory.training_state import STATE, has_weights, load_state, open_training, share, state_bytes
@@ -120,6 +121,9 @@ def train(
             model.calibrate(held_out.shape[1:])
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = copy.deepcopy(model).eval().requires_grad_(False)
+        law = isinstance(data, ImageClass)
+        check_range(draw(0, 64), law=law, sigma_max=recipe.sigma_max)
+        check_range(held_out, "validation images", law=law and validation is None, sigma_max=recipe.sigma_max)
         _try(model, average, draw(mine.start, mine.stop - mine.start), held_out, recipe)
         optimisers = _optimisers(model, recipe)
         typical = torch.zeros((), device=device, dtype=dtype)
@@ -141,7 +145,7 @@ def train(
                 _freeze_normalisation(model)
             x = draw(step * recipe.batch_size + mine.start, mine.stop - mine.start)
             x = x.to(device, dtype, memory_format=torch.channels_last)
-            generator = step_generator(device, recipe.seed, step)
+            generator = step_generator(device, Component.TRAINING, recipe.seed, step)
             u = torch.rand(recipe.batch_size, generator=generator, device=device, dtype=dtype)[mine]
             shape = (recipe.batch_size, *x.shape[1:])
             z = torch.randn(shape, generator=generator, device=device, dtype=dtype)[mine]

@@ -5,8 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-
-from gahb_theory.randomness import seeded
+import torch
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -20,7 +19,8 @@ SNIPPETS = [
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_snippets(snippet, capsys):
-    with seeded(0):  # a user's own network may draw its weights from the global generator
+    with torch.random.fork_rng(devices=[]):  # a user's own network may draw its weights from the global generator
+        torch.default_generator.manual_seed(0)
         exec(compile(snippet, "snippet", "exec"), {"__name__": "snippet"})
     if "eigenbasis(k=20)" in snippet:
         assert "converged True" in capsys.readouterr().out

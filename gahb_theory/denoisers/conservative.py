@@ -31,6 +31,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.networks import BiasFreeNorm
+from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["Conservative", "conservative_from"]
 
@@ -180,7 +181,10 @@ class Conservative(Network):
 
         hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
         weight = next(self.parameters())
-        noise = torch.randn(CALIBRATION_IMAGES, *shape, generator=torch.Generator().manual_seed(0)).to(weight)
+        generator = step_generator("cpu", Component.CALIBRATION)
+        noise = torch.randn(CALIBRATION_IMAGES, *shape, generator=generator, dtype=torch.float32, device="cpu").to(
+            weight
+        )
         try:
             with torch.no_grad():
                 for norm in norms:
@@ -233,16 +237,16 @@ def _check_values(network: Network) -> None:
     if any(p.is_meta for p in network.parameters()):
         return  # a sketch without values
     name = type(network).__name__
-    generator = torch.Generator().manual_seed(0)
+    generator = step_generator("cpu", Component.CHECKS)
     moved = copy.deepcopy(network).cpu().double().eval().requires_grad_(False)
     for p in moved.parameters():
         typical = float(p.abs().mean()) or 1.0
-        p.add_(0.1 * typical * torch.randn(p.shape, generator=generator, dtype=p.dtype))
+        p.add_(0.1 * typical * torch.randn(p.shape, generator=generator, dtype=p.dtype, device="cpu"))
     size = getattr(network, "size", None)
     sides = (size,) if isinstance(size, int) else SIDES
     failures: list[str] = []
     for side in sides:
-        y = torch.randn(2, network.image_channels, side, side, generator=generator, dtype=torch.float64)
+        y = torch.randn(2, network.image_channels, side, side, generator=generator, dtype=torch.float64, device="cpu")
         one = y.new_ones(1, 1, 1, 1)
         try:
             with torch.no_grad():

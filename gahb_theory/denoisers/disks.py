@@ -23,7 +23,7 @@ from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.posterior import squared
 from gahb_theory.images.disks import Disks
-from gahb_theory.randomness import step_generator
+from gahb_theory.randomness import Component, named_seed, step_generator
 
 __all__ = ["DiskBayes", "DiskPosterior"]
 
@@ -87,12 +87,25 @@ class DiskBayes(DenoiserModule):
         self.samples = samples = validate.integer(samples, "samples", 16, 2**24)
         self.budget = validate.integer(budget, "budget", 2**20)
         self.seed = seed = validate.seed(seed, high=2**63 - 1)
-        sobol = torch.quasirandom.SobolEngine(3, scramble=True, seed=seed)  # type: ignore[no-untyped-call]
+        scramble = named_seed(Component.DISK_PRIOR, seed)
+        sobol = torch.quasirandom.SobolEngine(3, scramble=True, seed=scramble)  # type: ignore[no-untyped-call]
         cube = sobol.draw(samples, dtype=torch.float64)
         self.register_buffer("prior_draws", self._geometry(cube))
-        normal = torch.randn(samples, 3, generator=step_generator("cpu", seed, 0), dtype=torch.float64, device="cpu")
+        normal = torch.randn(
+            samples,
+            3,
+            generator=step_generator("cpu", Component.DISK_GEOMETRY, seed),
+            dtype=torch.float64,
+            device="cpu",
+        )
         self.register_buffer("normal_draws", normal)
-        pairs = torch.randn(2 * samples, 2, generator=step_generator("cpu", seed, 1), dtype=torch.float64, device="cpu")
+        pairs = torch.randn(
+            2 * samples,
+            2,
+            generator=step_generator("cpu", Component.DISK_INTENSITY, seed),
+            dtype=torch.float64,
+            device="cpu",
+        )
         self.register_buffer("intensity_draws", pairs)
         self.eval()
 

@@ -17,6 +17,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from gahb_theory import validate
+from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["MOST_LAYERS", "MOST_PARAMETERS", "bounded", "building", "on_meta"]
 
@@ -52,7 +53,7 @@ def building(seed: int = 0) -> Iterator[torch.Generator]:
     seed = validate.integer(seed, "seed", 0, LARGEST_SEED)
     if seed >= SEEDS_OF_TORCH:
         seed = int.from_bytes(hashlib.blake2b(str(seed).encode(), digest_size=4).digest(), "little")
-    generator = torch.Generator("cpu").manual_seed(seed)
+    generator = step_generator("cpu", Component.WEIGHTS, seed)
     with torch.inference_mode(False), torch.enable_grad(), torch.device(_device.get()), _Private(generator):
         yield generator
 

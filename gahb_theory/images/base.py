@@ -6,7 +6,7 @@ An image class is a law p(x) one can sample, together with the truth about it: w
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gahb_theory.images.blocks import admit, block_length, draw_images, draw_scene
 
-__all__ = ["ImageClass", "Manifold", "ManifoldScene", "Scene", "orthonormal_rows", "two_intensities"]
+__all__ = ["ImageClass", "Manifold", "ManifoldScene", "Scene", "keep", "orthonormal_rows", "two_intensities"]
 
 
 @runtime_checkable
@@ -50,6 +50,12 @@ class ManifoldScene:
     """Orthonormal rows that span the derivatives of the image by its parameters."""
 
 
+def keep(image_class: Any, name: str, value: Any) -> Any:
+    """Put a value that was checked and converted into a field of a frozen dataclass, and return it."""
+    object.__setattr__(image_class, name, value)
+    return value
+
+
 class Manifold:
     """Images painted from a few parameters: what the classes of this kind share.
 
@@ -73,7 +79,7 @@ class Manifold:
     ) -> Float[Tensor, "n 1 size size"]:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         shape = (1, self.size, self.size)
-        admit(n, shape, dtype)
+        n, start = admit(n, start, shape, dtype)
         parameters = self._parameters(n, seed, start, dtype)  # few numbers: those of all images at once
 
         def draw(count: int, first: int) -> Tensor:

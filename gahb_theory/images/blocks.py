@@ -1,6 +1,5 @@
 """Drawing many images block by block: the memory beyond the result is that of one block, which stays in the cache."""
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
@@ -12,6 +11,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gahb_theory import validate
+from gahb_theory.memory import check_memory
+from gahb_theory.randomness import LARGEST_INDEX
 
 __all__ = ["admit", "block_length", "draw_images", "draw_scene", "empty"]
 
@@ -26,19 +27,20 @@ def block_length(pixels: int, cost: int = 1) -> int:
     return max(1, BLOCK_PIXELS // (pixels * cost))
 
 
-def admit(n: int, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    """Refuse numbers of images that are not positive, or do not fit in the memory of the machine."""
-    validate.integer(n, "n", 1)
+def admit(n: int, start: int, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[int, int]:
+    """The number of images and the first of them, as Python integers.
+
+    Numbers of images that are not positive, or do not fit in the memory of the machine, are refused, and precisions
+    that no class draws.
+    """
+    n = validate.integer(n, "n", 1)
+    start = validate.integer(start, "start", 0, LARGEST_INDEX - n)
+    if dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype}; convert the images afterwards")
     needed = n * torch.Size(shape).numel() * dtype.itemsize
-    try:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # no such figure on this system
-        return
-    if needed > memory:
-        raise ValueError(
-            f"{n:,} images of shape {tuple(shape)} need {needed / 2**30:,.0f} GiB, and this machine has "
-            f"{memory / 2**30:,.0f} GiB; draw fewer at a time, or write them to disk with gahb_theory.dataset"
-        )
+    hint = "draw fewer at a time, or write them to disk with gahb_theory.dataset"
+    check_memory(needed, f"{n:,} images of shape {tuple(shape)}", hint)
+    return n, start
 
 
 def draw_images(
@@ -59,7 +61,7 @@ def draw_images(
     ValueError
         If the images do not fit in the memory of the machine.
     """
-    admit(n, shape, dtype)
+    n, start = admit(n, start, shape, dtype)
     if n <= block:
         return draw(n, start)
     out = empty(n, *shape, dtype=dtype)
@@ -87,7 +89,7 @@ def draw_scene(
     draw: Callable[[int, int], AnyScene], n: int, start: int, block: int, shape: tuple[int, ...], dtype: torch.dtype
 ) -> AnyScene:
     """Scenes of images start .. start + n - 1, drawn by `draw(count, first)` in blocks and joined field by field."""
-    admit(n, shape, dtype)
+    n, start = admit(n, start, shape, dtype)
     if n <= block:
         return draw(n, start)
     return _join([draw(min(block, n - first), start + first) for first in _shown(range(0, n, block))])

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.images.base import keep
 from gahb_theory.images.blocks import block_length, draw_images, draw_scene
 from gahb_theory.images.contours import ClosedContours, GraphContours
 from gahb_theory.images.covariance import RegionCovariance, StationaryCovariance
@@ -122,18 +123,15 @@ class CAlpha:
     blur: float = 0.0
 
     def __post_init__(self) -> None:
-        validate.positive(self.alpha, "alpha")
+        keep(self, "alpha", validate.positive(self.alpha, "alpha"))
         if self.beta is not None:
-            validate.positive(self.beta, "beta")
-        validate.integer(self.size, "size", 4, 4096)
-        validate.integer(self.contours, "contours", 1, 8)
-        if self.convention not in ("holder", "paper"):
-            raise ValueError(f'convention must be "holder" or "paper", got {self.convention!r}')
-        if self.contour not in ("graph", "closed"):
-            raise ValueError(f'contour must be "graph" or "closed", got {self.contour!r}')
-        if not 0 < self.jump <= 0.5:
-            raise ValueError(f"jump must lie in (0, 0.5], got {self.jump}")
-        if not 0 <= self.blur <= self.size / 8:
+            keep(self, "beta", validate.positive(self.beta, "beta"))
+        keep(self, "size", validate.integer(self.size, "size", 4, 4096))
+        keep(self, "contours", validate.integer(self.contours, "contours", 1, 8))
+        validate.one_of(self.convention, "convention", ("holder", "paper"))
+        validate.one_of(self.contour, "contour", ("graph", "closed"))
+        keep(self, "jump", validate.number(self.jump, "jump", above=0.0, most=0.5))
+        if not 0 <= keep(self, "blur", validate.number(self.blur, "blur")) <= self.size / 8:
             raise ValueError(f"blur must lie in [0, size / 8] = [0, {self.size / 8:g}] pixels, got {self.blur}")
         if self.convention == "paper" and (self.contours, self.contour, self.blur) != (1, "graph", 0):
             raise ValueError(
@@ -236,7 +234,9 @@ class CAlpha:
         centre = 0.4 + 0.2 * u[:, :1, 1]
         gaps = self.jump + (0.5 - self.jump) * u[:, :, 2]
         gaps = torch.cat([gaps[:, :1], gaps], dim=1)  # the first two regions share theirs
-        side = torch.where(u[:, :1, 3] < 0.5, -1.0, 1.0).to(dtype) * (-1.0) ** torch.arange(c + 1, dtype=dtype)
+        side = torch.where(u[:, :1, 3] < 0.5, -1.0, 1.0).to(dtype) * (-1.0) ** torch.arange(
+            c + 1, dtype=dtype, device="cpu"
+        )
         fields = [
             gaussian_fields(n, self.size, self.background_regularity, seed=seed, start=start, part=part, dtype=dtype)
             for part in range(c // 2 + 1)
@@ -251,9 +251,9 @@ def _graphs(u: Tensor, coefficients: Tensor, size: int) -> tuple[Tensor, Tensor,
         height, tilt = 0.3 + 0.4 * u[:, :, 0], torch.zeros_like(u[:, :, 0])
     else:
         height = 0.4 + 0.2 * u[:, :, 0]
-        tilt = (0.4 + 0.4 * u[:, :, 3]) * (-1.0) ** torch.arange(c, dtype=u.dtype)
+        tilt = (0.4 + 0.4 * u[:, :, 3]) * (-1.0) ** torch.arange(c, dtype=u.dtype, device="cpu")
     points = SUB_COLUMNS * size
-    t = (torch.arange(points, dtype=u.dtype) + 0.5) / points
+    t = (torch.arange(points, dtype=u.dtype, device="cpu") + 0.5) / points
     series = evaluate_series(coefficients.flatten(0, 1), points)[:, :points].reshape(n, c, points)
     fine = torch.add(height[:, :, None], series, alpha=CONTOUR_STD)
     if c > 1:
@@ -271,7 +271,7 @@ def _closed(u: Tensor, coefficients: Tensor, size: int) -> tuple[Tensor, Tensor,
     points = SUB_COLUMNS * size
     series = evaluate_series(coefficients.flatten(0, 1), points).reshape(n, c, 2 * points)
     along = radius[:, :, None] * torch.exp(RADIUS_STD * series)
-    angle = 2 * torch.pi * (torch.arange(2 * points, dtype=u.dtype) + 0.5) / (2 * points)
+    angle = 2 * torch.pi * (torch.arange(2 * points, dtype=u.dtype, device="cpu") + 0.5) / (2 * points)
     vertices = torch.stack([along * angle.sin(), along * angle.cos()], dim=-1) + centre[:, :, None]
     single = area_inside((size * vertices).flatten(0, 1), size).reshape(n, c, size, size)
     coverage = single
@@ -305,8 +305,8 @@ def _means_covariance(contours: int, jump: float) -> Tensor:
     """Covariance of the means: centre uniform on [0.4, 0.6], gaps uniform on [jump, 0.5], one random sign."""
     mean = (jump + 0.5) / 2
     square = (jump**2 + jump * 0.5 + 0.25) / 3
-    gap = torch.full((contours + 1, contours + 1), mean**2, dtype=torch.float64)
+    gap = torch.full((contours + 1, contours + 1), mean**2, dtype=torch.float64, device="cpu")
     gap[:2, :2] = square
     gap.fill_diagonal_(square)
-    sign = (-1.0) ** torch.arange(contours + 1, dtype=torch.float64)
+    sign = (-1.0) ** torch.arange(contours + 1, dtype=torch.float64, device="cpu")
     return 0.2**2 / 12 + sign[:, None] * sign[None, :] * gap / 4

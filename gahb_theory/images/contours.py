@@ -90,4 +90,5 @@ def _series(coefficients: Tensor, u: Tensor, order: int) -> Tensor:
     k = torch.pi * torch.arange(1, coefficients.shape[-2] + 1, dtype=coefficients.dtype, device=u.device)
     phase = k[:, None] * u + order * torch.pi / 2
     waves = torch.stack([phase.cos(), phase.sin()], dim=1) * k[:, None, None] ** order
-    return torch.einsum("nckj,kjp->ncp", coefficients, waves.to(coefficients))
+    with torch.autocast(coefficients.device.type, enabled=False):
+        return torch.einsum("nckj,kjp->ncp", coefficients, waves.to(coefficients))

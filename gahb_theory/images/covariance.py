@@ -54,7 +54,7 @@ class StationaryCovariance:
         """The whole matrix, pixels in row-major order; for sides up to 96."""
         _small(self.size)
         table = torch.fft.fft2(self.power).real
-        pixel = torch.arange(self.size)
+        pixel = torch.arange(self.size, device=table.device)
         offset = pixel[:, None] - pixel[None, :]
         blocks = table[offset[:, None, :, None], offset[None, :, None, :]]
         return blocks.reshape(self.size**2, self.size**2)
@@ -83,8 +83,9 @@ class RegionCovariance:
         _check(v, self.field.size)
         w = self.weights.to(v)
         within = (w * self.field.apply(w * v)).sum(dim=1, keepdim=True)
-        inner = torch.einsum("nrij,nij->nr", w, v[:, 0])
-        between = torch.einsum("nrq,nq,nrij->nij", self.means.to(v), inner, w)
+        with torch.autocast(v.device.type, enabled=False):
+            inner = torch.einsum("nrij,nij->nr", w, v[:, 0])
+            between = torch.einsum("nrq,nq,nrij->nij", self.means.to(v), inner, w)
         return within + between[:, None]
 
     def matrix(self) -> Float[Tensor, "n d d"]:

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from gahb_theory import runs, validate
 from gahb_theory.images.base import ImageClass
+from gahb_theory.images.intake import check_range
 from gahb_theory.images.unfinished import BLOCK, hashes, locked, read_record, set_aside, sha256, writing
 from gahb_theory.images.unfinished import Unfinished as _Unfinished
 from gahb_theory.randomness import LARGEST_INDEX
@@ -324,6 +325,8 @@ def _check_foreign(array: np.ndarray, path: Path) -> None:
             "np.save(path, array.transpose(0, 3, 1, 2)) gives (n, channels, height, width)"
         )
     if array.dtype == np.uint8:
+        if max(int(array[first : first + BLOCK].max()) for first in range(0, n, BLOCK)) == 1:
+            raise ValueError(f"{path} holds 0 and 1 as uint8, whose white is 255; save array * 255, or float32")
         return
     for first in range(0, n, BLOCK):
         part = array[first : first + BLOCK]
@@ -335,6 +338,7 @@ def _check_foreign(array: np.ndarray, path: Path) -> None:
                 f"intensities of {path} must lie about [0, 1], got {low:.4g} to {high:.4g}; divide them, for instance by "
                 "255, or save them as uint8"
             )
+        check_range(torch.from_numpy(np.array(part)), f"images {first} to {first + len(part) - 1} of {path}")
 
 
 def _recorded_anew(

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.images.base import keep
 from gahb_theory.images.blocks import draw_images, draw_scene
 from gahb_theory.randomness import Component, uniforms
 
@@ -65,9 +66,9 @@ class DeadLeaves:
     largest: float = 0.35
 
     def __post_init__(self) -> None:
-        validate.integer(self.size, "size", 16, 1024)
-        validate.positive(self.smallest, "smallest")
-        validate.positive(self.largest, "largest")
+        keep(self, "size", validate.integer(self.size, "size", 16, 1024))
+        keep(self, "smallest", validate.positive(self.smallest, "smallest"))
+        keep(self, "largest", validate.positive(self.largest, "largest"))
         if not 0.5 / self.size <= self.smallest < self.largest <= 1:
             raise ValueError(
                 f"radii must satisfy 0.5 / size <= smallest < largest <= 1, got smallest {self.smallest:g}, "
@@ -108,7 +109,9 @@ class DeadLeaves:
 
     def covariance(self, distance: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
         """Covariance of the greys of two points, at distances given as fractions of the side."""
-        log_r = torch.linspace(math.log(self.smallest), math.log(self.largest), 4001, dtype=torch.float64)
+        if validate.real_array(distance, "distance", 1).min() < 0:
+            raise ValueError("distance must not be negative; it counts in sides of the image")
+        log_r = torch.linspace(math.log(self.smallest), math.log(self.largest), 4001, dtype=torch.float64, device="cpu")
         r = log_r.exp()
         ratio = (distance.double()[:, None] / (2 * r)).clamp(0, 1)
         lens = 2 * r**2 * (ratio.acos() - ratio * torch.sqrt(1 - ratio**2))

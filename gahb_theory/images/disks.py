@@ -2,13 +2,21 @@
 
     x(u) = b + (a - b) m(u),
 
-with intensities a inside and b outside, and m the shape of a disk with centre c and radius r, with one of three edges:
+with intensities a inside and b outside, and m the shape of a disk with centre c and radius r, with one of several edges:
 
     a width w m = Phi((r - ||u - c||) / w), Phi the standard normal distribution function:
               a sharp disk blurred across its contour, differentiable without end in all five parameters;
     area      m = the area of the disk in each pixel, exactly: differentiable once;
-    sampled   m = 1{||u - c|| <= r} at the pixel centres, as published: it jumps when a pixel changes sides, so that the
+    sampled   m = 1{||u - c|| <= r} at the pixel centres: it jumps when a pixel changes sides, so that the
               images are a union of planes of dimension 2.
+
+The radius is uniform on [0.1, 0.35] of the side, the centre uniform where the disk fits, and |a - b| at least `jump`, so
+that every disk can be seen. That is not the law of the published code (its continuous disks), which is the fourth edge:
+
+    published m as for "sampled", r uniform between 3 pixels and (size - 3) // 2, c uniform where the disk fits, and a
+              and b independent and uniform on [0, 1]. Areas spread far more, from 1 % to 65 % of an image of 80 pixels
+              (5th and 95th percentile, against 4 % and 36 %), and of three disks one has |a - b| < 0.2. Only the
+              published shift by half a pixel, of all disks alike, is left out.
 
 For sigma well below the radius of curvature of the manifold the optimal denoiser projects on the tangent space at x: its
 risk is 5 sigma^2 and its PSNR slope 1 (Kadkhodaie et al. 2024, section 3.2).
@@ -24,11 +32,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import Manifold, two_intensities
+from gahb_theory.images.base import Manifold, keep, two_intensities
 from gahb_theory.images.raster import area_of_ellipses, ellipse_arcs, own_pixels
-from gahb_theory.randomness import Component, uniforms
+from gahb_theory.randomness import Component, step_generator, uniforms
 
 __all__ = ["Disks"]
+
+JUMP = 0.2
+SMALLEST_PUBLISHED_RADIUS = 3
 
 
 @dataclass(frozen=True)
@@ -43,9 +54,11 @@ class Disks(Manifold):
         Height and width in pixels, at least 16.
     edge
         A width w in pixels, at least 0.5 (below, the pixels alias): a smooth edge. "area": a sharp edge, by exact area
-        coverage. "sampled": a sharp edge, by the pixel centres inside, as published.
+        coverage. "sampled": a sharp edge, by the pixel centres inside. "published": the same edge, with the published law
+        of radius, place and intensities, see above.
     jump
-        Smallest difference of the two intensities, in (0, 1); they are uniform where they differ by more.
+        Smallest difference of the two intensities, in (0, 1); they are uniform where they differ by more. Not
+        for the "published" disks, where nothing bounds the difference.
 
     Examples
     --------
@@ -55,23 +68,33 @@ class Disks(Manifold):
     """
 
     size: int = 64
-    edge: float | Literal["area", "sampled"] = 1.0
-    jump: float = 0.2
+    edge: float | Literal["area", "sampled", "published"] = 1.0
+    jump: float = JUMP
 
     def __post_init__(self) -> None:
-        validate.integer(self.size, "size", 16, 4096)
+        size = keep(self, "size", validate.integer(self.size, "size", 16, 4096))
         if isinstance(self.edge, str):
-            if self.edge not in ("area", "sampled"):
-                raise ValueError(f'edge must be a width in pixels, "area" or "sampled", got {self.edge!r}')
-        elif not 0.5 <= self.edge <= self.size / 16:
-            raise ValueError(f"edge must lie in [0.5, size / 16] = [0.5, {self.size / 16:g}] pixels, got {self.edge}")
-        if not 0 < self.jump < 1:
-            raise ValueError(f"jump must lie in (0, 1), got {self.jump}")
+            if self.edge not in ("area", "sampled", "published"):
+                raise ValueError(
+                    f'edge must be a width in pixels, "area" or "sampled" (or "published"), got {self.edge!r}'
+                )
+        elif not 0.5 <= keep(self, "edge", validate.number(self.edge, "edge")) <= size / 16:
+            raise ValueError(f"edge must lie in [0.5, size / 16] = [0.5, {size / 16:g}] pixels, got {self.edge}")
+        keep(self, "jump", validate.number(self.jump, "jump", above=0.0, below=1.0))
+        if self.edge == "published" and self.jump != JUMP:
+            raise ValueError(
+                'the intensities of "published" disks are independent, and nothing bounds their difference; leave jump at '
+                'its default, or use edge="sampled"'
+            )
 
     @property
     def dimension(self) -> int:
-        """Dimension of the manifold: 5, or 2 for "sampled", whose images move with their intensities alone."""
-        return 2 if self.edge == "sampled" else 5
+        """Dimension of the manifold: 5, or 2 for "sampled" and "published", whose images move with their intensities alone."""
+        return 2 if self._jumps else 5
+
+    @property
+    def _jumps(self) -> bool:
+        return self.edge in ("sampled", "published")
 
     def curvature_radius(self, parameters: Float[Tensor, "n 5"]) -> Float[Tensor, " n"]:
         """Estimate of the radius of curvature of the manifold at each disk (of smooth edges only), in units of sigma.
@@ -85,11 +108,20 @@ class Disks(Manifold):
             raise ValueError(
                 f'the curvature needs a second derivative, and edge="{self.edge}" has none; use a smooth edge, a number'
             )
-        return torch.cat([self._radius(row) for row in parameters.double()]).to(parameters.dtype)
+        if (
+            not isinstance(parameters, Tensor)
+            or parameters.ndim != 2
+            or parameters.shape[1] != 5
+            or not len(parameters)
+        ):
+            found = tuple(parameters.shape) if isinstance(parameters, Tensor) else type(parameters).__name__
+            raise ValueError(f"parameters must be a tensor of shape (n, 5), such as those of a scene, got {found}")
+        rows = validate.finite(parameters, "parameters").detach().cpu().double()
+        return torch.cat([self._radius(row) for row in rows]).to(parameters)
 
     def _radius(self, row: Tensor) -> Tensor:
         first = self._derivatives(row[None])[0].flatten(1)  # (5, d)
-        step = 1e-4 * torch.tensor([1.0, 1.0, 1.0, 0.1, 0.1], dtype=row.dtype)
+        step = 1e-4 * torch.tensor([1.0, 1.0, 1.0, 0.1, 0.1], dtype=row.dtype, device="cpu")
         moved = row + torch.cat([torch.diag(step), -torch.diag(step)])
         ahead, behind = self._derivatives(moved).flatten(2).chunk(2)
         second = (ahead - behind) / (2 * step[:, None, None])  # (5, 5, d)
@@ -98,8 +130,13 @@ class Disks(Manifold):
         inverse = torch.linalg.inv(r)
         form = torch.einsum("ai,bj,abd->ijd", inverse, inverse, (across + across.transpose(0, 1)) / 2)
         gram = torch.einsum("ijd,kld->ijkl", form, form)
-        generator = torch.Generator().manual_seed(0)
-        v = torch.cat([torch.eye(5, dtype=row.dtype), torch.randn(5, 5, generator=generator, dtype=row.dtype)])
+        generator = step_generator("cpu", Component.CURVATURE)
+        v = torch.cat(
+            [
+                torch.eye(5, dtype=row.dtype, device="cpu"),
+                torch.randn(5, 5, generator=generator, dtype=row.dtype, device="cpu"),
+            ]
+        )
         for _ in range(200):  # ascent with a shift, which makes every step an ascent
             v = v / torch.linalg.vector_norm(v, dim=1, keepdim=True)
             gradient = torch.einsum("ijkl,pj,pk,pl->pi", gram, v, v, v)
@@ -110,6 +147,11 @@ class Disks(Manifold):
 
     def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n 5"]:
         u = uniforms(n, 6, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
+        if self.edge == "published":
+            span = (self.size - 3) // 2 - SMALLEST_PUBLISHED_RADIUS
+            radius = SMALLEST_PUBLISHED_RADIUS + span * u[:, 0]
+            row, column = (radius + (self.size - 2 * radius) * u[:, d] for d in (1, 2))
+            return torch.stack([row, column, radius, u[:, 3], u[:, 4]], dim=1)
         radius = self.size * (0.1 + 0.25 * u[:, 0])
         margin = radius + 3 * (1.0 if isinstance(self.edge, str) else self.edge)
         row = margin + (self.size - 2 * margin) * u[:, 1]
@@ -119,7 +161,7 @@ class Disks(Manifold):
 
     def _paint(self, parameters: Tensor) -> Tensor:
         a, b = parameters[:, 3, None, None], parameters[:, 4, None, None]
-        if self.edge == "sampled":
+        if self._jumps:
             images = np.empty((len(parameters), self.size, self.size), dtype=a.numpy().dtype)
             images[:] = b.numpy()
             np.copyto(images, a.numpy(), where=self._inside(parameters))
@@ -145,7 +187,7 @@ class Disks(Manifold):
     def _derivatives(self, parameters: Tensor) -> Tensor:
         """Derivatives of the image by its parameters, (n, k, size, size)."""
         contrast = (parameters[:, 3] - parameters[:, 4])[:, None, None]
-        if self.edge == "sampled":
+        if self._jumps:
             inside = torch.from_numpy(self._inside(parameters)).to(parameters.dtype)
             return torch.stack([inside, 1 - inside], dim=1)
         shape = self._shape(parameters)
@@ -163,7 +205,7 @@ class Disks(Manifold):
 
 def _depth(parameters: Tensor, size: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Distance r - rho inwards from the contour, and the direction cosines from the centre."""
-    centre = torch.arange(size, dtype=parameters.dtype) + 0.5
+    centre = torch.arange(size, dtype=parameters.dtype, device="cpu") + 0.5
     down = centre[None, :, None] - parameters[:, 0, None, None]
     right = centre[None, None, :] - parameters[:, 1, None, None]
     rho = torch.hypot(down, right)

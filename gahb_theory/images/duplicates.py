@@ -59,14 +59,15 @@ def near_duplicates(
     starts = range(0, len(v), block)
     pairs = [(i, j) for i in starts for j in starts if i <= j]
     for i, j in tqdm(pairs, desc="comparing", unit=" blocks", delay=2, disable=None, leave=False):
-        cosine = v[i : i + block] @ v[j : j + block].mT
+        with torch.autocast(v.device.type, enabled=False):
+            cosine = v[i : i + block] @ v[j : j + block].mT
         close = torch.nonzero(cosine.triu(1) > threshold if i == j else cosine > threshold)
-        found.append(close + torch.tensor([i, j]))
+        found.append(close + torch.tensor([i, j], device=v.device))
         similarity.append(cosine[close[:, 0], close[:, 1]])
     index = torch.cat(found)
     order = torch.argsort(index[:, 0] * len(v) + index[:, 1])
     index = index[order]
-    keep = torch.ones(len(v), dtype=torch.bool)
+    keep = torch.ones(len(v), dtype=torch.bool, device="cpu")
     for a, b in index.tolist():
         if keep[a]:
             keep[b] = False

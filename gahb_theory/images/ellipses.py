@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import Manifold, two_intensities
+from gahb_theory.images.base import Manifold, keep, two_intensities
 from gahb_theory.images.raster import area_of_ellipses, ellipse_arcs, own_pixels
 from gahb_theory.randomness import Component, uniforms
 
@@ -46,9 +46,8 @@ class Ellipses(Manifold):
     jump: float = 0.2
 
     def __post_init__(self) -> None:
-        validate.integer(self.size, "size", 16, 4096)
-        if not 0 < self.jump < 1:
-            raise ValueError(f"jump must lie in (0, 1), got {self.jump}")
+        keep(self, "size", validate.integer(self.size, "size", 16, 4096))
+        keep(self, "jump", validate.number(self.jump, "jump", above=0.0, below=1.0))
 
     @property
     def dimension(self) -> int:

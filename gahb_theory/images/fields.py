@@ -35,8 +35,8 @@ def series_coefficients(
 
 @lru_cache(maxsize=64)
 def _series_amplitude(size: int, alpha: float) -> Tensor:
-    k = torch.arange(1, size, dtype=torch.float64)
-    full = torch.arange(1, 2**20, dtype=torch.float64)
+    k = torch.arange(1, size, dtype=torch.float64, device="cpu")
+    full = torch.arange(1, 2**20, dtype=torch.float64, device="cpu")
     # cos and sin of each frequency: variance sum_k a_k^2 (the tail beyond 2^20 in closed form)
     q = 2 * alpha + 1
     variance = float((full**-q).sum() + full[-1] ** (1 - q) / (q - 1))
@@ -58,7 +58,7 @@ def evaluate_series(c: Float[Tensor, "n k 2"], points: int) -> Float[Tensor, "n 
     """A series with the given coefficients over its whole period [0, 2], at the centres of cells of width 1 / points."""
     cosine, sine = _half_cell(c.shape[1], points, c.dtype)
     # a cos + b sin = Re (a - i b) exp(i pi k u), and u = (p + 1/2) / points
-    spectrum = torch.zeros(c.shape[0], points + 1, 2, dtype=c.dtype)
+    spectrum = torch.zeros(c.shape[0], points + 1, 2, dtype=c.dtype, device="cpu")
     inside = spectrum[:, 1 : c.shape[1] + 1]
     torch.addcmul(c[:, :, 0] * cosine, c[:, :, 1], sine, out=inside[:, :, 0])
     torch.addcmul(c[:, :, 0] * sine, c[:, :, 1], cosine, value=-1, out=inside[:, :, 1])
@@ -67,7 +67,7 @@ def evaluate_series(c: Float[Tensor, "n k 2"], points: int) -> Float[Tensor, "n 
 
 @lru_cache(maxsize=64)
 def _half_cell(count: int, points: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    phase = torch.pi * torch.arange(1, count + 1, dtype=torch.float64) / (2 * points)
+    phase = torch.pi * torch.arange(1, count + 1, dtype=torch.float64, device="cpu") / (2 * points)
     return phase.cos().to(dtype), phase.sin().to(dtype)
 
 
@@ -78,7 +78,7 @@ Amplitude = Callable[[Tensor], Tensor]
 @lru_cache(maxsize=64)
 def power_law(alpha: float, radius: int = 1024) -> Amplitude:
     """The amplitude |k|^-(alpha + 1), 0 at k = 0, of a two-dimensional field of regularity alpha and variance 1."""
-    axis = torch.arange(-radius, radius + 1, dtype=torch.float64) ** 2
+    axis = torch.arange(-radius, radius + 1, dtype=torch.float64, device="cpu") ** 2
     squared = axis[:, None] + axis[None, :]
     inside = (squared > 0) & (squared <= radius**2)
     # the tail of the sum of |k|^{-2(alpha+1)} is taken as an integral
@@ -89,7 +89,7 @@ def power_law(alpha: float, radius: int = 1024) -> Amplitude:
 def lattice(size: int, amplitude: Amplitude, period: int = 2) -> Float[Tensor, "side side"]:
     """Amplitudes of the frequencies |k_i| < period size / 2 on the FFT lattice of the torus, of side period * size."""
     side = period * size
-    k = torch.fft.fftfreq(side, 1 / side, dtype=torch.float64)
+    k = torch.fft.fftfreq(side, 1 / side, dtype=torch.float64, device="cpu")
     values = amplitude(k[:, None] ** 2 + k[None, :] ** 2)
     values[side // 2], values[:, side // 2] = 0, 0  # the Nyquist frequency of an even side
     return values
@@ -100,18 +100,18 @@ def _layout(size: int, amplitude: Amplitude, period: int, dtype: torch.dtype) ->
     """For each place of the FFT lattice: its position in the order of the shells, its amplitude, its phase."""
     side = period * size
     most = (side - 1) // 2
-    axis = torch.arange(-most, most + 1)
+    axis = torch.arange(-most, most + 1, device="cpu")
     k1, k2 = torch.meshgrid(axis, axis, indexing="ij")
     shell = torch.maximum(k1.abs(), k2.abs()).reshape(-1)
     # within a shell the order is row-major in (k1, k2), whatever the size
     order = torch.argsort(shell, stable=True)[1:]
     k1, k2 = k1.reshape(-1)[order], k2.reshape(-1)[order]
-    position = torch.zeros(side, side, dtype=torch.int64)
-    position[k1 % side, k2 % side] = torch.arange(len(order))
+    position = torch.zeros(side, side, dtype=torch.int64, device="cpu")
+    position[k1 % side, k2 % side] = torch.arange(len(order), device="cpu")
     values = lattice(size, amplitude, period)
     values[0, 0] = 0
     # pixel centres lie half a cell off the lattice points: a phase exp(i pi (k1 + k2) / side)
-    k = torch.fft.fftfreq(side, 1 / side, dtype=torch.float64)
+    k = torch.fft.fftfreq(side, 1 / side, dtype=torch.float64, device="cpu")
     phase = torch.pi * (k[:, None] + k[None, :]) / side
     return position.flatten().numpy(), values.flatten().to(dtype), phase.flatten().to(dtype)
 

@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.images.base import keep
 from gahb_theory.images.blocks import block_length, draw_images
 from gahb_theory.images.covariance import StationaryCovariance
 from gahb_theory.images.fields import Amplitude, complex_fields, lattice, power_law
@@ -81,14 +82,13 @@ class GaussianField:
     std: float = 0.15
 
     def __post_init__(self) -> None:
-        validate.positive(self.exponent, "exponent")
-        validate.integer(self.size, "size", 4, 4096)
-        if self.spectrum not in ("power", "matern"):
-            raise ValueError(f'spectrum must be "power" or "matern", got {self.spectrum!r}')
-        validate.positive(self.correlation_length, "correlation_length")
-        if self.period not in (1, 2):
+        keep(self, "exponent", validate.positive(self.exponent, "exponent"))
+        keep(self, "size", validate.integer(self.size, "size", 4, 4096))
+        validate.one_of(self.spectrum, "spectrum", ("power", "matern"))
+        keep(self, "correlation_length", validate.positive(self.correlation_length, "correlation_length"))
+        if keep(self, "period", validate.integer(self.period, "period", 1)) > 2:
             raise ValueError(f"period must be 1 (periodic images) or 2, got {self.period}")
-        _check_moments(self.mean, self.std)
+        _keep_moments(self)
 
     @property
     def dimension(self) -> None:
@@ -150,12 +150,12 @@ class Texture:
     std: float = 0.15
 
     def __post_init__(self) -> None:
-        validate.integer(self.size, "size", 8, 4096)
-        if not 0 < validate.positive(self.frequency, "frequency") < self.size / 2:
+        keep(self, "size", validate.integer(self.size, "size", 8, 4096))
+        if keep(self, "frequency", validate.positive(self.frequency, "frequency")) >= self.size / 2:
             raise ValueError(f"frequency must lie below size / 2 = {self.size / 2:g}, got {self.frequency}")
-        if validate.positive(self.bandwidth, "bandwidth") < 0.25:
+        if keep(self, "bandwidth", validate.positive(self.bandwidth, "bandwidth")) < 0.25:
             raise ValueError(f"bandwidth must be at least 0.25 cycles per image, got {self.bandwidth}")
-        _check_moments(self.mean, self.std)
+        _keep_moments(self)
 
     @property
     def dimension(self) -> None:
@@ -208,11 +208,16 @@ def _covariance(size: int, amplitude: Amplitude, period: int, std: float) -> Sta
 @lru_cache(maxsize=16)
 def _matern(alpha: float, length: float, period: int, radius: int = 1024) -> Amplitude:
     inverse, scale = length**-2, (2 * math.pi / period) ** 2
-    axis = torch.arange(-radius, radius + 1, dtype=torch.float64) ** 2
+    axis = torch.arange(-radius, radius + 1, dtype=torch.float64, device="cpu") ** 2
     squared = axis[:, None] + axis[None, :]
     inside = (squared > 0) & (squared <= radius**2)
     tail = math.pi * (inverse + scale * radius**2) ** -alpha / (alpha * scale)
     total = float(((inverse + scale * squared[inside]) ** -(alpha + 1)).sum()) + tail
+    if not 1e-290 < total < 1e290:
+        raise ValueError(
+            f"exponent {alpha:g} and correlation_length {length:g} leave the range of double precision; give a "
+            "correlation_length about the size of the image (0.01 to 10), or a smaller exponent"
+        )
     return lambda squared: (inverse + scale * squared) ** (-(alpha + 1) / 2) / total**0.5
 
 
@@ -227,8 +232,6 @@ def _band(size: int, frequency: float, bandwidth: float) -> Amplitude:
     return lambda squared: bump(squared) / total**0.5
 
 
-def _check_moments(mean: float, std: float) -> None:
-    if not 0 <= mean <= 1:
-        raise ValueError(f"mean must lie in [0, 1], got {mean}")
-    if not 0 < std <= 1:
-        raise ValueError(f"std must lie in (0, 1], got {std}")
+def _keep_moments(law: GaussianField | Texture) -> None:
+    keep(law, "mean", validate.number(law.mean, "mean", least=0.0, most=1.0))
+    keep(law, "std", validate.number(law.std, "std", above=0.0, most=1.0))

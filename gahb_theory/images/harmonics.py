@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import Manifold, ManifoldScene
+from gahb_theory.images.base import Manifold, ManifoldScene, keep
 from gahb_theory.images.blocks import block_length, draw_scene
 from gahb_theory.randomness import Component, uniforms
 
@@ -46,8 +46,10 @@ class SineCone(Manifold):
     frequency: tuple[float, float] = (1.0, 1.0)
 
     def __post_init__(self) -> None:
-        validate.integer(self.size, "size", 4, 4096)
-        if len(self.frequency) != 2 or not 0 < max(abs(w) for w in self.frequency) < self.size / 2:
+        keep(self, "size", validate.integer(self.size, "size", 4, 4096))
+        given = validate.real_array(self.frequency, "frequency", 1)
+        keep(self, "frequency", tuple(given.tolist()))
+        if len(given) != 2 or not 0 < abs(given).max() < self.size / 2:
             raise ValueError(
                 f"frequency must be two numbers, not both 0, below size / 2 = {self.size / 2:g}, got {self.frequency}"
             )
@@ -66,7 +68,7 @@ class SineCone(Manifold):
 
     def _derivatives(self, parameters: Tensor) -> Tensor:
         """The wave, and the wave a quarter of a period on: a times the derivative by a, and minus that by f."""
-        cell = 2 * torch.pi * (torch.arange(self.size, dtype=parameters.dtype) + 0.5) / self.size
+        cell = 2 * torch.pi * (torch.arange(self.size, dtype=parameters.dtype, device="cpu") + 0.5) / self.size
         phase = self.frequency[0] * cell[:, None] + self.frequency[1] * cell[None, :] + parameters[:, 1, None, None]
         return parameters[:, :1, None, None] * torch.stack([phase.cos(), phase.sin()], dim=1)
 

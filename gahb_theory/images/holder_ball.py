@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.images.base import keep
 from gahb_theory.images.blocks import block_length, draw_images, draw_scene
 from gahb_theory.randomness import Component, uniforms
 
@@ -62,9 +63,9 @@ class HolderBall:
     size: int = 64
 
     def __post_init__(self) -> None:
-        if validate.positive(self.alpha, "alpha") > 8:
-            raise ValueError(f"alpha must be at most 8, got {self.alpha}")
-        if validate.integer(self.size, "size", 16, 4096).bit_count() != 1:
+        if keep(self, "alpha", validate.positive(self.alpha, "alpha")) > 8:
+            raise ValueError(f"alpha must be at most 8, got {self.alpha:g}")
+        if keep(self, "size", validate.integer(self.size, "size", 16, 4096)).bit_count() != 1:
             raise ValueError(f"size must be a power of two, got {self.size}")
 
     @property
@@ -114,8 +115,8 @@ class HolderBall:
         images = _synthesis(c.numpy(), self.wavelet).clip(-0.5, 0.5) + 0.5  # the bound holds but for rounding
         place = uniforms(n, 2, seed=seed, start=start, component=Component.PARAMETERS, dtype=torch.float64)
         shift = (place * self.size).long()
-        row, column = (torch.arange(self.size) - shift[:, d, None] for d in (0, 1))
-        image = torch.arange(n)[:, None, None]
+        row, column = (torch.arange(self.size, device="cpu") - shift[:, d, None] for d in (0, 1))
+        image = torch.arange(n, device="cpu")[:, None, None]
         rolled = torch.from_numpy(images)[image, row[:, :, None] % self.size, column[:, None, :] % self.size]
         return HolderBallScene(rolled[:, None], c, shift)
 

@@ -41,7 +41,7 @@ def paper_contours(
 ) -> Float[Tensor, "n size"]:
     """Contours before they are rounded, in units of the side, about 0; their standard deviation shrinks as size^-1/2."""
     white = symmetric_uniforms(n, size, seed=seed, start=start, component=Component.CONTOUR, dtype=dtype)
-    gain = torch.arange(size // 2 + 1, dtype=dtype).clamp_(min=1) ** -alpha
+    gain = torch.arange(size // 2 + 1, dtype=dtype, device="cpu").clamp_(min=1) ** -alpha
     return inverse_real(forward_real(white).mul_(gain / size), size)
 
 
@@ -60,7 +60,7 @@ def _field_pairs(n: int, size: int, beta: float, seed: int, start: int, dtype: t
 @lru_cache(maxsize=32)
 def _gain(size: int, beta: float, dtype: torch.dtype) -> Tensor:
     """|k|^-beta / size^2, the factor of the inverse transform included, each number twice in a row."""
-    k = torch.fft.fftfreq(size, 1 / size, dtype=torch.float64)
+    k = torch.fft.fftfreq(size, 1 / size, dtype=torch.float64, device="cpu")
     radius = torch.hypot(k[:, None], k[None, :])
     radius[0, 0] = 1
     return (radius**-beta / size**2).repeat_interleave(2, dim=1).to(dtype)

@@ -2,12 +2,16 @@
 
 By default the five photographs that come with PyWavelets (aero, ascent, camera) and scikit-learn (china, flower); or
 all the images of a folder. A patch is drawn by choosing a photograph, a scale (natural images are nearly scale
-invariant: Field 1987, Ruderman 1994), a place, and whether to mirror it. Grey is the mean of red, green and blue.
+invariant: Field 1987, Ruderman 1994), a place, and whether to mirror it. Files are read as
+`gahb_theory.images.intake` says; grey is the luminance 0.299 R + 0.587 G + 0.114 B of ITU-R BT.601, as Pillow has it.
 Intensities lie in [0, 1].
 """
 
+import hashlib
+import os
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +22,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.images.base import keep
 from gahb_theory.images.blocks import block_length, draw_images, draw_scene
+from gahb_theory.images.intake import as_planes, read_file
 from gahb_theory.randomness import Component, uniforms
 
 __all__ = ["Photographs", "PhotographsScene", "centre_crop", "read_image"]
 
+SETTLED = 10**9  # nanoseconds after which a file with the same times is taken to be the same
 SCALES = (1.0, 0.71, 0.5, 0.35, 0.25)
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 
@@ -45,8 +52,9 @@ class Photographs:
     Parameters
     ----------
     folder
-        A folder of images (read with Pillow, sub-folders included), or None for the embedded photographs. Images
-        smaller than `size` are left out.
+        A folder of images (PNG, JPEG, TIFF, BMP, WebP, PPM; sub-folders included, other files left out), or None for
+        the embedded photographs. Images smaller than `size` are left out. The folder is looked at whenever patches are
+        drawn: after its files have changed the patches are those of the new ones.
     size
         Height and width of the patches in pixels.
     channels
@@ -67,11 +75,9 @@ class Photographs:
     split: Literal["all", "train", "test"] = "all"
 
     def __post_init__(self) -> None:
-        validate.integer(self.size, "size", 4, 4096)
-        if self.channels not in (1, 3):
-            raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {self.channels}")
-        if self.split not in ("all", "train", "test"):
-            raise ValueError(f'split must be "all", "train" or "test", got {self.split!r}')
+        keep(self, "size", validate.integer(self.size, "size", 4, 4096))
+        keep(self, "channels", _one_or_three(self.channels))
+        validate.one_of(self.split, "split", ("all", "train", "test"))
 
     @property
     def dimension(self) -> None:
@@ -86,7 +92,7 @@ class Photographs:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the photographs that patches are drawn from."""
-        return _pyramid(self.folder, self.size, self.channels, self.split).names
+        return self._planes().names
 
     def sample(
         self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
@@ -95,28 +101,26 @@ class Photographs:
 
         In double precision they are the same patches: photographs hold no more than single precision does.
         """
-        shape = (self.channels, self.size, self.size)
+        shape, planes = (self.channels, self.size, self.size), self._planes()
 
         def draw(count: int, first: int) -> Tensor:
-            return self._draw(count, seed, first, dtype).images
+            return self._draw(planes, count, seed, first, dtype).images
 
         return draw_images(draw, n, start, block_length(self.size**2, 2 * self.channels), shape, dtype)
 
     def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> PhotographsScene:
         """Patches together with the photograph and the scale each comes from."""
-        shape = (self.channels, self.size, self.size)
+        shape, planes = (self.channels, self.size, self.size), self._planes()
 
         def draw(count: int, first: int) -> PhotographsScene:
-            return self._draw(count, seed, first, dtype)
+            return self._draw(planes, count, seed, first, dtype)
 
         return draw_scene(draw, n, start, block_length(self.size**2, 2 * self.channels), shape, dtype)
 
-    def _draw(self, n: int, seed: int, start: int, dtype: torch.dtype) -> PhotographsScene:
-        if dtype not in (torch.float32, torch.float64):
-            raise ValueError(
-                f"dtype must be torch.float32 or torch.float64, got {dtype}; convert the images afterwards"
-            )
-        planes = _pyramid(self.folder, self.size, self.channels, self.split)
+    def _planes(self) -> "_Planes":
+        return _pyramid(self.folder, self.size, self.channels, self.split)
+
+    def _draw(self, planes: "_Planes", n: int, seed: int, start: int, dtype: torch.dtype) -> PhotographsScene:
         u = uniforms(n, 4, seed=seed, start=start, component=Component.PARAMETERS, dtype=torch.float64)
         plane = torch.searchsorted(planes.cumulative, u[:, 0].contiguous(), right=True).clamp(
             max=len(planes.height) - 1
@@ -124,7 +128,7 @@ class Photographs:
         height, width = planes.height[plane], planes.width[plane]
         row = (u[:, 1] * (height - self.size + 1)).long()
         column = (u[:, 2] * (width - self.size + 1)).long()
-        span = torch.arange(self.size)
+        span = torch.arange(self.size, device="cpu")
         mirrored = torch.where(u[:, 3, None] < 0.5, span, span.flip(0))
         corner = planes.offset[plane] + row * width + column
         index = corner[:, None, None] + span[None, :, None] * width[:, None, None] + mirrored[:, None, :]
@@ -146,13 +150,65 @@ class _Planes:
     cumulative: Tensor  # probability of each plane, summed
 
 
-@lru_cache(maxsize=8)
+@dataclass(frozen=True)
+class _Files:
+    """The image files of a folder as they are now; two are equal if names and contents are, wherever they lie."""
+
+    root: Path = field(compare=False)
+    names: tuple[str, ...]
+    hashes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, channels: int) -> list[tuple[str, np.ndarray]]:
+        """Name and intensities (channels, height, width) of each."""
+        return [(name, read_file(self.root / name, channels)) for name in self.names]
+
+
+def _files(folder: str | Path) -> _Files:
+    """Look at a folder: links and relative paths are resolved, and a file is hashed again when it has been written to."""
+    if not isinstance(folder, str | os.PathLike):
+        raise TypeError(f"folder must be the name of a directory of images, got {type(folder).__name__}")
+    root = Path(folder).resolve()
+    if not root.is_dir():
+        raise ValueError(f"folder must be a directory of images, got {folder}, which does not exist or is a file")
+    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not files:
+        raise ValueError(f"no image found in {folder}; the endings looked for are {', '.join(SUFFIXES)}")
+    hashes = []
+    for path in files:
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read as an image ({error.strerror}); remove it") from error
+        written = max(stat.st_mtime_ns, stat.st_ctime_ns)
+        look = _hash if time.time_ns() - written > SETTLED else _hash.__wrapped__  # times of files are coarse
+        hashes.append(look(path, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
+    return _Files(root, tuple(path.relative_to(root).as_posix() for path in files), tuple(hashes))
+
+
+@lru_cache(maxsize=2**17)
+def _hash(path: Path, inode: int, size: int, modified: int, changed: int) -> str:
+    """The sha256 of a file as it was at a time."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read as an image ({error.strerror}); remove it") from error
+
+
 def _pyramid(folder: str | Path | None, size: int, channels: int, split: str) -> _Planes:
-    named = _embedded(channels) if folder is None else _folder(Path(folder), channels)
+    """The photographs as they are now; those of files that have not changed are kept."""
+    return _planes(None if folder is None else _files(folder), size, channels, split)
+
+
+@lru_cache(maxsize=8)
+def _planes(files: _Files | None, size: int, channels: int, split: str) -> _Planes:
+    named = _embedded(channels) if files is None else files.read(channels)
     chosen = [item for i, item in enumerate(named) if split == "all" or (i % 5 == 2) == (split == "test")]
     if not chosen:
         raise ValueError(
-            f'split="{split}" leaves no photograph of the {len(named)} in {folder or "the embedded set"}; '
+            f'split="{split}" leaves no photograph of the {len(named)} in {files.root if files else "the embedded set"}; '
             'use split="all" or give more photographs'
         )
     largest = max(min(image.shape[1:]) for _, image in chosen)
@@ -172,7 +228,10 @@ def _pyramid(folder: str | Path | None, size: int, channels: int, split: str) ->
             pixels.append(plane.reshape(channels, -1))
             offset += pixels[-1].shape[1]
     names = tuple(name for name, _ in chosen)
-    offsets, heights, widths, numbers, scales, weights = (torch.tensor(column) for column in zip(*table, strict=True))
+    offsets, heights, widths, numbers, scales, weights = (
+        torch.tensor(column, dtype=torch.float32 if isinstance(column[0], float) else torch.int64, device="cpu")
+        for column in zip(*table, strict=True)
+    )
     cumulative = torch.cumsum(weights.double(), 0) / weights.double().sum()
     flat = torch.from_numpy(np.concatenate(pixels, axis=1)).clamp(0, 1)
     return _Planes(names, flat, offsets, heights, widths, numbers, scales, cumulative)
@@ -196,59 +255,55 @@ def _embedded(channels: int) -> list[tuple[str, np.ndarray]]:
     sample = load_sample_images()
     colour = {Path(name).stem: image for name, image in zip(sample.filenames, sample.images, strict=True)}
     if channels == 3:
-        return [(name, _channels_first(image, 3)) for name, image in sorted(colour.items())]
+        return [(name, as_planes(image, 3)) for name, image in sorted(colour.items())]
     grey = {"aero": pywt.data.aero(), "ascent": pywt.data.ascent(), "camera": pywt.data.camera()}
-    return [(name, _channels_first(image, 1)) for name, image in sorted({**grey, **colour}.items())]
+    return [(name, as_planes(image, 1)) for name, image in sorted({**grey, **colour}.items())]
 
 
-def _channels_first(image: np.ndarray, channels: int) -> np.ndarray:
-    levels = np.asarray(image, dtype=np.float32)  # the mean of whole numbers is exact
-    if levels.ndim == 2:
-        levels = levels[:, :, None].repeat(channels, axis=2)
-    elif channels == 1:
-        levels = levels.mean(axis=2, keepdims=True)
-    return np.ascontiguousarray(levels.transpose(2, 0, 1)) / 255
-
-
-def _folder(folder: Path, channels: int) -> list[tuple[str, np.ndarray]]:
-    if not folder.is_dir():
-        raise ValueError(f"folder must be a directory of images, got {folder}, which does not exist or is a file")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not files:
-        raise ValueError(f"no image found in {folder}; the endings looked for are {', '.join(SUFFIXES)}")
-    return [(str(path.relative_to(folder)), read_image(path, channels)[0].numpy()) for path in files]
-
-
-def read_image(path: str | Path, channels: int = 1) -> Float[Tensor, "1 c h w"]:
+def read_image(
+    path: str | Path, channels: int = 1, *, scale: float | int | None = None, frame: int | None = None
+) -> Float[Tensor, "1 c h w"]:
     """Read one image file as a batch of shape (1, channels, height, width), float32, intensities in [0, 1].
 
     Parameters
     ----------
     path
-        Any format that Pillow reads, 8 or 16 bits.
+        A PNG, JPEG, TIFF, BMP, WebP, PPM or GIF file. How each kind of pixel is read stands in
+        `gahb_theory.images.intake`.
     channels
-        1 for grey (the mean of red, green and blue), 3 for colour.
-    """
-    from PIL import Image
+        1 for grey (the luminance 0.299 R + 0.587 G + 0.114 B of ITU-R BT.601, as Pillow has it), 3 for colour.
+    scale
+        The level of white, where the file does not say it or says it wrong: 255 for floating-point files in 0..255, 4095
+        for a sensor of 12 bits. None takes that of the format: 255, 65535, or 1 for floating point.
+    frame
+        Which frame of a file that holds several, from 0.
 
-    if channels not in (1, 3):
+    Raises
+    ------
+    ValueError
+        If the file is no image, or one of which it cannot be told what its pixels mean: levels outside of [0, 1] or NaN,
+        integers of 32 bits, colour of 16 bits, transparent pixels, several frames.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Image.fromarray(np.full((4, 6), 51.0, np.float32)).save(f"{folder}/a.tif")
+    ...     x = read_image(f"{folder}/a.tif", scale=255)
+    >>> tuple(x.shape), round(float(x.max()), 3)
+    ((1, 1, 4, 6), 0.2)
+    """
+    channels = _one_or_three(channels)
+    white = None if scale is None else validate.positive(scale, "scale")
+    return torch.from_numpy(read_file(path, channels, white, frame))[None]
+
+
+def _one_or_three(channels: Any) -> Any:
+    if validate.integer(channels, "channels", 1) not in (1, 3):
         raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {channels}")
-    if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
-        raise ValueError(f"{path} cannot be read as an image (it is no regular file); remove it or convert it to PNG")
-    try:
-        with Image.open(path) as opened:
-            opened.load()
-            image: Any = opened
-            if image.mode.startswith("I") or image.mode == "F":  # 16 bits, or floating point
-                array = np.asarray(image, dtype=np.float32)
-                array = array * (255 / 65535 if image.mode.startswith("I") else 255)
-            else:
-                array = np.asarray(image.convert("RGB"), dtype=np.float32)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"no image file at {path}") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be read as an image ({error}); remove it or convert it to PNG") from error
-    return torch.from_numpy(_channels_first(array, channels))[None]
+    return int(channels)
 
 
 def centre_crop(x: Float[Tensor, "n c h w"], shape: Sequence[int]) -> Float[Tensor, "n c height width"]:

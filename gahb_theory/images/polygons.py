@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import Manifold, two_intensities
+from gahb_theory.images.base import Manifold, keep, two_intensities
 from gahb_theory.images.raster import area_inside, own_pixels, polygon_pieces, subdivided
 from gahb_theory.randomness import Component, uniforms
 
@@ -48,10 +48,9 @@ class Polygons(Manifold):
     jump: float = 0.2
 
     def __post_init__(self) -> None:
-        validate.integer(self.size, "size", 16, 4096)
-        validate.integer(self.corners, "corners", 3, 12)
-        if not 0 < self.jump < 1:
-            raise ValueError(f"jump must lie in (0, 1), got {self.jump}")
+        keep(self, "size", validate.integer(self.size, "size", 16, 4096))
+        keep(self, "corners", validate.integer(self.corners, "corners", 3, 12))
+        keep(self, "jump", validate.number(self.jump, "jump", above=0.0, below=1.0))
 
     @property
     def dimension(self) -> int:
@@ -87,10 +86,10 @@ class Polygons(Manifold):
         shape = self._shape(parameters)[:, None]
         corners = parameters[:, :-2].reshape(n, k, 2)
         row, column, rise, run, middle = polygon_pieces(subdivided(corners, self.size))
-        part = torch.arange(self.size, dtype=middle.dtype).repeat_interleave(3).repeat(k)
+        part = torch.arange(self.size, dtype=middle.dtype, device="cpu").repeat_interleave(3).repeat(k)
         place = (part + middle) / self.size  # on the whole edge
-        edge = torch.arange(k).repeat_interleave(3 * self.size)
-        corner = torch.arange(k)[:, None]
+        edge = torch.arange(k, device="cpu").repeat_interleave(3 * self.size)
+        corner = torch.arange(k, device="cpu")[:, None]
         share = torch.where(
             edge == corner, 1 - place[:, None], torch.where((edge + 1) % k == corner, place[:, None], 0.0)
         )

@@ -227,7 +227,7 @@ def _accumulate(row: Tensor, column: Tensor, rise: Tensor, swept: Tensor, size: 
 def blurred(x: Float[Tensor, "n c h w"], deviation: float) -> Float[Tensor, "n c h w"]:
     """Images blurred by a Gaussian of the given standard deviation in pixels, continued by reflection."""
     reach = max(1, math.ceil(4 * deviation))
-    offset = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    offset = torch.arange(-reach, reach + 1, dtype=torch.float64, device="cpu")
     taps = torch.exp(-(offset**2) / (2 * deviation**2))
     taps /= taps.sum()
     for axis in (2, 3):

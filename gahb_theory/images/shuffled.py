@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import ImageClass
-from gahb_theory.randomness import LARGEST_SEED, Component, uniforms
+from gahb_theory.images.base import ImageClass, keep
+from gahb_theory.randomness import Component, uniforms
 
 __all__ = ["Shuffled", "ShuffledScene"]
 
@@ -50,9 +50,9 @@ class Shuffled:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not hasattr(self.image_class, "sample"):
+        if not callable(getattr(self.image_class, "sample", None)):
             raise TypeError(f"image_class must have a method sample(n, seed, start), got {self.image_class!r}")
-        validate.integer(self.seed, "seed", 0, LARGEST_SEED)
+        keep(self, "seed", validate.seed(self.seed))
 
     @property
     def dimension(self) -> int | None:
@@ -66,16 +66,19 @@ class Shuffled:
 
     def permutation(self, pixels: int) -> Int[Tensor, " pixels"]:
         """Order of the pixels: pixel k of a shuffled image is pixel permutation[k] of the original."""
+        pixels = validate.integer(pixels, "pixels", 1)
         u = uniforms(1, pixels, seed=self.seed, component=Component.PERMUTATION, dtype=torch.float64)
         return torch.argsort(u[0])
 
     def shuffle(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Permute the pixels of each image, all channels alike."""
+        validate.images(x, "x")
         order = self.permutation(x.shape[2] * x.shape[3]).to(x.device)
         return x.flatten(2)[:, :, order].reshape(x.shape)
 
     def unshuffle(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Undo `shuffle`."""
+        validate.images(x, "x")
         order = torch.argsort(self.permutation(x.shape[2] * x.shape[3])).to(x.device)
         return x.flatten(2)[:, :, order].reshape(x.shape)
 
@@ -91,11 +94,15 @@ class Shuffled:
         return ShuffledScene(self.shuffle(originals), originals)
 
     def _originals(self, n: int, seed: int, start: int, dtype: torch.dtype | None) -> Tensor:
+        n = validate.integer(n, "n", 1)
+        seed, start = validate.seed(seed), validate.integer(start, "start", 0)
         if dtype is None:
-            return self.image_class.sample(n, seed, start)
+            return validate.sampled(self.image_class, n, seed=seed, start=start, name="image_class")
         sample: Any = self.image_class.sample
+        name = type(self.image_class).__name__
         if "dtype" not in inspect.signature(sample).parameters:
-            raise TypeError(
-                f"{type(self.image_class).__name__}.sample takes no dtype: leave it out, and convert the images"
-            )
-        return sample(n, seed, start, dtype=dtype)
+            raise TypeError(f"{name}.sample takes no dtype: leave it out, and convert the images")
+        x = validate.images(sample(n, seed, start, dtype=dtype), f"what {name}.sample({n}) returned")
+        if len(x) != n:
+            raise ValueError(f"{name}.sample({n}) must return {n} images, got {len(x)}")
+        return x

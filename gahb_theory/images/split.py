@@ -163,7 +163,8 @@ def _sketches(images: Tensor, vectors: Vectors) -> Tensor:
     parts = []
     for part in torch.split(images, ROWS):
         u = vectors(part)
-        projected = u @ directions
+        with torch.autocast(u.device.type, enabled=False):
+            projected = u @ directions
         rest = (u.square().sum(dim=1) - projected.square().sum(dim=1)).clamp(min=0).sqrt()
         parts.append(torch.cat([projected, rest[:, None]], dim=1))
     return torch.cat(parts)
@@ -173,10 +174,12 @@ def _similar_pairs(
     images: Tensor, sketches: Tensor, rows: Tensor, columns: Tensor, threshold: float, vectors: Vectors
 ) -> tuple[Tensor, Tensor]:
     """Positions in `rows` and in `columns` of all pairs above the threshold, ascending."""
-    possible = sketches[rows] @ sketches[columns].mT > threshold - ROUNDING
+    with torch.autocast(images.device.type, enabled=False):
+        possible = sketches[rows] @ sketches[columns].mT > threshold - ROUNDING
     i, j = possible.nonzero(as_tuple=True)
     if len(i) > CROWDED * possible.numel():
-        i, j = (vectors(images[rows]) @ vectors(images[columns]).mT > threshold).nonzero(as_tuple=True)
+        with torch.autocast(images.device.type, enabled=False):
+            i, j = (vectors(images[rows]) @ vectors(images[columns]).mT > threshold).nonzero(as_tuple=True)
         return i, j
     exact = torch.zeros(len(i), dtype=torch.bool, device=images.device)
     size = max(1, PAIR_NUMBERS // images[0].numel())

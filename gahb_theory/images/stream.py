@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from gahb_theory import validate
 from gahb_theory.images.base import ImageClass
-from gahb_theory.randomness import step_generator
+from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["Data", "as_images", "image_stream", "items", "stacked"]
 
@@ -115,9 +115,9 @@ def _item(data: Any, index: int, name: str) -> Tensor:
 
 def _shuffled(start: int, count: int, n: int, seed: int) -> Tensor:
     """Indices start .. start + count - 1 of an endless sequence of permutations of 0 .. n - 1, one per pass."""
-    position = torch.arange(start, start + count)
+    position = torch.arange(start, start + count, device="cpu")
     orders = {
-        epoch: torch.randperm(n, generator=step_generator("cpu", seed, -1, epoch))
+        epoch: torch.randperm(n, generator=step_generator("cpu", Component.ORDER, seed, epoch), device="cpu")
         for epoch in range(start // n, (start + count - 1) // n + 1)
     }
     return torch.stack([orders[int(p) // n][int(p) % n] for p in position])

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gahb_theory.jacobians.autograd import REPEATED, probe_direction
+from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["UNCHECKED", "compare_with_differences", "direction", "refuse_memory"]
 
@@ -37,15 +38,15 @@ PARTS = 4
 WIDE, COUNT, STAIRS = (0.03, 0.06), 16, (4.0, 0.05)
 """Steps that average over the stairs of a function that rounds, in units of ||y||; their number; what is allowed."""
 
-SIGNS, OTHER = 7919, 7920
-"""Seeds of the directions, which no image and no noise has."""
+OTHER = 7920
+"""Names another direction."""
 
 Evaluation = Callable[[Tensor], Tensor]
 
 
 def direction(y: Tensor) -> Tensor:
     """The direction of the comparison, of norm 1: random signs, the same on every device, and y, in equal parts."""
-    generator = torch.Generator().manual_seed(SIGNS)
+    generator = step_generator("cpu", Component.AGREEMENT)
     signs = 2 * torch.randint(2, y.shape, generator=generator, device="cpu") - 1
     v = functional.normalize(signs.to(y).flatten(), dim=0) + functional.normalize(y.flatten(), dim=0)
     return functional.normalize(v, dim=0).reshape(y.shape)

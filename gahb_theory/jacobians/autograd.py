@@ -20,6 +20,7 @@ from torch.autograd import forward_ad
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.jacobians.arithmetic import plain_attention
+from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["REPEATED", "AutogradProducts", "default_chunk", "probe_direction"]
 
@@ -264,7 +265,7 @@ def _dual(y: Tensor, v: Tensor) -> Tensor:
 
 def probe_direction(like: Tensor, seed: int) -> Tensor:
     """A fixed standard normal direction, the same on every device."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = step_generator("cpu", Component.DIRECTION, seed)
     return (
         torch.randn(like.shape, generator=generator, dtype=torch.float32, device="cpu").to(like.dtype).to(like.device)
     )

@@ -27,6 +27,7 @@ from gahb_theory.jacobians.frozen import FrozenProducts
 from gahb_theory.jacobians.operator import Jacobian, Products
 from gahb_theory.jacobians.recording import UnknownOperation, record
 from gahb_theory.jacobians.symmetric import SymmetricJacobian, SymmetricProducts
+from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["jacobian"]
 
@@ -139,7 +140,7 @@ def _checked(products: AutogradProducts, y: Tensor, sigma: float, product: Tenso
     try:
         product = products.push(v) if product is None else product
     except RuntimeError:
-        generator = torch.Generator().manual_seed(PROJECTIONS)
+        generator = step_generator("cpu", Component.PROJECTIONS)
         signs = 2 * torch.randint(2, (PROJECTIONS, output.numel()), generator=generator, device="cpu").to(y) - 1
         rows = torch.cat([products.pull(u.reshape(output.shape)) for u in signs])
         product = (rows.flatten(1) @ v.flatten())[None]

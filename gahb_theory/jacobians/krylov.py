@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from gahb_theory import runs
+from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["RitzPairs", "top_eigenpairs"]
 
@@ -247,5 +248,5 @@ def _same(a: Tensor, b: Tensor) -> bool:
 def _normal(dimension: int, seed: int) -> Tensor:
     """A standard normal vector of its own for each seed."""
     return torch.randn(
-        dimension, generator=torch.Generator().manual_seed(1000 + seed), dtype=torch.float64, device="cpu"
+        dimension, generator=step_generator("cpu", Component.KRYLOV, seed), dtype=torch.float64, device="cpu"
     )

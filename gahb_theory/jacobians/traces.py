@@ -23,15 +23,12 @@ from gahb_theory.jacobians.agreement import UNCHECKED
 from gahb_theory.jacobians.arithmetic import full_precision, plain_attention
 from gahb_theory.jacobians.autograd import NOT_FINITE, default_chunk
 from gahb_theory.jacobians.engines import jacobian
-from gahb_theory.randomness import step_generator
+from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["Hutchinson", "Trace", "TraceEstimate", "exact_trace"]
 
 Trace: TypeAlias = Callable[[Denoiser, Tensor, float | Tensor], Tensor]
 """(f, y, sigma) -> tr J at each image of y, shape (n,): `exact_trace`, or a `Hutchinson`."""
-
-PROBES = -1
-"""Keeps the random numbers of probes apart from others of the same seed."""
 
 
 @full_precision
@@ -154,7 +151,7 @@ class Hutchinson:
         return TraceEstimate(_finite(values.mean(dim=0), y), error.to(y.dtype).to(y.device))
 
     def _signs(self, index: int, d: int, device: torch.device) -> Tensor:
-        generator = step_generator(device, self.seed, PROBES, index)
+        generator = step_generator(device, Component.TRACE_PROBES, self.seed, index)
         return 2 * torch.randint(2, (self.probes, d), generator=generator, device=device) - 1
 
 

@@ -119,7 +119,7 @@ def stein_risk(
     for probe in range(count):
         signs = torch.ones_like(c)
         if not exact:
-            u = uniforms(c.shape[0], c.shape[1], seed=seed + probe, component=Component.NOISE)
+            u = uniforms(*c.shape, seed=seed, component=Component.SHRINKAGE_PROBES, part=probe)
             signs = torch.where(u.to(c) < 0.5, -1.0, 1.0).to(c.dtype)
         with torch.enable_grad():
             point = c.detach().requires_grad_()

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.intervals import LARGEST_RESAMPLES, check_confidence
+from gahb_theory.randomness import Component, array_generator
 
 __all__ = ["Regularity", "estimate_regularity"]
 
@@ -153,7 +154,9 @@ def estimate_regularity(
 
     exponent = fit(np.log2(energies.sum(axis=0) / total)) / 2 - dim / 2
     if len(energies) >= 8:
-        picks = np.random.default_rng(seed).integers(len(energies), size=(resamples, len(energies)))
+        picks = array_generator(Component.BOOTSTRAP_SCALES, seed).integers(
+            len(energies), size=(resamples, len(energies))
+        )
         energy, number = energies[picks].sum(axis=1), numbers[picks].sum(axis=1)
         whole = (energy > 0).all(axis=1)
         spread = fit(np.log2(energy[whole] / number[whole])) / 2 - dim / 2

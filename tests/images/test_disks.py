@@ -142,3 +142,36 @@ def test_sampled_disks_hold_the_pixel_centres_inside(size):
     row, column, radius, a, b = scene.parameters.mT[:, :, None, None]
     inside = (centre[:, None] - row) ** 2 + (centre - column) ** 2 <= radius**2
     assert torch.equal(scene.images[:, 0], torch.where(inside, a, b))
+
+
+def test_the_published_law_of_disks():
+    """Areas and contrasts at their 5th, 50th and 95th percentile, against the formula, and against what is usual."""
+    law = Disks(size=80, edge="published")
+    row, column, radius, a, b = law._parameters(20000, 1, 0, DOUBLE).unbind(dim=1)
+    share = torch.tensor([0.05, 0.5, 0.95], dtype=DOUBLE)
+    area = math.pi * (radius / 80) ** 2
+    expected = math.pi * ((3 + 35 * share) / 80) ** 2
+    torch.testing.assert_close(torch.quantile(area, share), expected, rtol=0.02, atol=0)
+    assert expected.tolist() == pytest.approx([0.0111, 0.206, 0.645], rel=0.01)
+    # of two independent uniform numbers |a - b| has the quantiles 1 - sqrt(1 - p)
+    torch.testing.assert_close(torch.quantile((a - b).abs(), share), 1 - (1 - share).sqrt(), rtol=0, atol=0.01)
+    for place in (row, column):
+        free = (place - radius) / (80 - 2 * radius)
+        assert float(free.min()) >= 0
+        assert float(free.max()) <= 1
+        assert abs(float(free.mean()) - 0.5) < 4 * 12**-0.5 / 20000**0.5
+    usual = Disks(size=80)._parameters(20000, 1, 0, DOUBLE)
+    quantiles = torch.quantile(math.pi * (usual[:, 2] / 80) ** 2, share)
+    assert quantiles.tolist() == pytest.approx([0.0398, 0.159, 0.358], rel=0.03)
+
+
+def test_published_disks_are_sampled_at_the_pixel_centres():
+    law = Disks(size=16, edge="published")
+    assert law.dimension == 2
+    scene = law.scene(3, seed=2, dtype=DOUBLE)
+    centre = torch.arange(16, dtype=DOUBLE) + 0.5
+    for image, (row, column, radius, a, b) in zip(scene.images, scene.parameters, strict=True):
+        inside = (centre[:, None] - row) ** 2 + (centre[None, :] - column) ** 2 <= radius**2
+        torch.testing.assert_close(image[0], torch.where(inside, a, b), rtol=0, atol=0)
+    with pytest.raises(ValueError, match="nothing bounds their difference; leave jump at its default"):
+        Disks(edge="published", jump=0.3)

@@ -1,5 +1,7 @@
 """Photographs: patches that can be found in the files they come from, and folders of every kind."""
 
+import os
+
 import numpy as np
 import pytest
 import pywt
@@ -8,7 +10,10 @@ from PIL import Image
 from sklearn.datasets import load_sample_image
 
 from gahb_theory.images import Photographs, read_image
+from gahb_theory.images.intake import luminance
 from gahb_theory.images.photographs import SCALES, centre_crop
+
+BT601 = np.array([0.299, 0.587, 0.114])
 
 
 def noise(*shape, seed=0, high=256):
@@ -63,7 +68,7 @@ def test_embedded_patches_stand_in_their_photographs():
     china = load_sample_image("china.jpg").astype(np.float32)
     flower = load_sample_image("flower.jpg").astype(np.float32)
     grey = {"aero": pywt.data.aero(), "ascent": pywt.data.ascent(), "camera": pywt.data.camera()}
-    grey |= {"china": china.mean(axis=2), "flower": flower.mean(axis=2)}
+    grey |= {"china": luminance(china)[..., 0], "flower": luminance(flower)[..., 0]}
     grey = {name: image.astype(np.float32) / 255 for name, image in grey.items()}
     law = Photographs(size=24)
     scene = law.scene(80, seed=2)
@@ -165,7 +170,7 @@ def test_a_folder_of_every_kind(tmp_path):
     grey, colour = noise(20, 20, seed=1), noise(20, 20, 3, seed=2)
     save(tmp_path / "a_grey.png", grey)
     save(tmp_path / "deep" / "er" / "b_colour.PNG", colour)
-    save(tmp_path / "c_alpha.png", np.concatenate([colour, noise(20, 20, 1, seed=3)], axis=2))
+    save(tmp_path / "c_alpha.png", np.concatenate([colour, np.full((20, 20, 1), 255)], axis=2))
     deep = noise(20, 20, seed=4, high=65536).astype(np.uint16)
     save(tmp_path / "d_deep.png", deep, "I;16")
     palette = Image.fromarray(noise(20, 20, seed=5, high=4).astype(np.uint8), mode=None).convert("P")
@@ -188,10 +193,10 @@ def test_a_folder_of_every_kind(tmp_path):
     indexed = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [30, 60, 90]])[noise(20, 20, seed=5, high=4)]
     expected = {
         "a_grey.png": grey / 255,
-        "c_alpha.png": colour.mean(2) / 255,
+        "c_alpha.png": colour @ BT601 / 255,
         "d_deep.png": deep / 65535,
-        "deep/er/b_colour.PNG": colour.mean(2) / 255,
-        "e_palette.png": indexed.mean(2) / 255,
+        "deep/er/b_colour.PNG": colour @ BT601 / 255,
+        "e_palette.png": indexed @ BT601 / 255,
         "f_bilevel.png": noise(20, 20, seed=6, high=2),
     }
     seen = set()
@@ -265,7 +270,7 @@ def test_read_image(channels, tmp_path, unchecked):
     x = read_image(file, channels)
     assert x.shape == (1, channels, 5, 7)
     assert x.dtype == torch.float32
-    expected = colour.transpose(2, 0, 1) / 255 if channels == 3 else colour.mean(2)[None] / 255
+    expected = colour.transpose(2, 0, 1) / 255 if channels == 3 else (colour @ BT601)[None] / 255
     np.testing.assert_allclose(x[0].numpy(), expected, rtol=0, atol=1e-6)
     grey = read_image(save(tmp_path / "b.png", colour[:, :, 0]), channels)
     np.testing.assert_allclose(grey[0].numpy(), np.tile(colour[None, :, :, 0] / 255, (channels, 1, 1)), atol=1e-6)
@@ -284,3 +289,36 @@ def test_centre_crop():
     x = torch.arange(5.0 * 8).reshape(1, 1, 5, 8)
     assert torch.equal(centre_crop(x, (3, 4)), x[:, :, 1:4, 2:6])
     assert torch.equal(centre_crop(x, (5, 8)), x)
+
+
+def test_a_changed_folder_gives_the_new_photographs(tmp_path, monkeypatch):
+    """Of the same object and of a new one, by the content and not by name, size and date; through a link too."""
+
+    def level(law):
+        return round(float(law.sample(1).mean()) * 255)
+
+    folder = tmp_path / "photographs"
+    file = save(folder / "a.png", np.full((32, 32), 10))
+    (tmp_path / "link").symlink_to(folder, target_is_directory=True)
+    law, linked = Photographs(folder, 16), Photographs(tmp_path / "link", 16)
+    assert level(law) == level(linked) == 10
+    times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+    Image.fromarray(np.full((32, 32), 200, np.uint8)).save(file)
+    os.utime(file, ns=times)
+    assert level(law) == level(linked) == level(Photographs(folder, 16)) == 200
+    save(folder / "b.png", np.full((40, 40), 90))
+    assert law.names == ("a.png", "b.png")
+    save(tmp_path / "elsewhere" / "photographs" / "a.png", np.full((32, 32), 60))
+    for place, expected in ((tmp_path, {200, 90}), (tmp_path / "elsewhere", {60})):
+        monkeypatch.chdir(place)
+        relative = Photographs("photographs", 16).sample(20)
+        assert set((relative.mean((1, 2, 3)) * 255).round().int().tolist()) == expected
+
+
+def test_photographs_that_have_not_changed_are_read_once(tmp_path, monkeypatch):
+    save(tmp_path / "a.png", noise(32, 32))
+    x = Photographs(tmp_path, 16).sample(3)
+    monkeypatch.setattr("gahb_theory.images.photographs.read_file", None)
+    assert torch.equal(Photographs(tmp_path, 16).sample(3), x)
+    os.utime(tmp_path / "a.png")  # touched, and the same
+    assert torch.equal(Photographs(tmp_path, 16).sample(3), x)

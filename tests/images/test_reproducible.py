@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 import gahb_theory as gt
 from gahb_theory import randomness
+from gahb_theory.images import c_alpha, fields, gaussian, holder_ball, paper_law, photographs
 from gahb_theory.images.fields import power_law
 from gahb_theory.testing import check_image_class
 
+MODULES = (c_alpha, fields, gaussian, holder_ball, paper_law, photographs)
 LAWS = {
     "graph": gt.CAlpha(alpha=1.5, size=9),
     "graphs": gt.CAlpha(alpha=1.0, size=16, contours=3, blur=0.6),
@@ -219,3 +221,106 @@ def test_symmetric_uniforms_are_uniform(dtype):
     distance = float((u - (torch.arange(len(u)) + 0.5) / len(u)).abs().max())
     assert distance < 1.95 / len(u) ** 0.5  # Kolmogorov's distance, exceeded with odds 1:1000
     assert abs(float(torch.corrcoef(torch.stack([x[:50].flatten(), x[50:].flatten()]))[0, 1])) < 5 / 10_150**0.5
+
+
+def bits(law):
+    return [law.sample(3, seed=5, start=2), law.sample(2, seed=5, dtype=torch.float64)]
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
+def test_images_are_the_same_wherever_they_are_asked_for(law):
+    """Another default device, default precision, autocast and no_grad; caches that are filled there hold nothing of it."""
+
+    def anew():
+        for cached in (getattr(module, name) for module in MODULES for name in dir(module)):
+            if hasattr(cached, "cache_clear"):
+                cached.cache_clear()
+        return bits(law)
+
+    expected = anew()
+    with torch.device("meta"):
+        elsewhere = anew()
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        rounded = anew()
+    torch.set_default_dtype(torch.float64)
+    try:
+        wide = anew()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for found in (elsewhere, rounded, wide, bits(law)):
+        for x, y in zip(found, expected, strict=True):
+            assert x.dtype == y.dtype
+            assert x.device.type == "cpu"
+            assert torch.equal(x, y)
+
+
+def test_scenes_noise_and_bases_are_the_same_wherever_they_are_asked_for():
+    x = gt.CAlpha(size=16).sample(2)
+
+    def results():
+        scene = gt.CAlpha(size=16, contours=2).scene(2)
+        t = torch.linspace(0, 1, 5, device="cpu", dtype=torch.float32)
+        yield scene.contours.points(t)
+        yield scene.covariance.apply(x)
+        yield scene.covariance.matrix()
+        yield gt.Disks(size=16).scene(2).tangent
+        yield gt.Disks(size=16).curvature_radius(gt.Disks(size=16).scene(1).parameters)
+        yield gt.DeadLeaves(size=32).covariance(t)
+        yield gt.add_noise(x, 0.1, seed=3)
+        yield gt.RandomBasis.draw((1, 4, 4), 3, seed=2).atoms
+        yield gt.near_duplicates(x, 0.1).similarity
+        yield gt.distinct(x.repeat(20, 1, 1, 1))
+
+    expected = list(results())
+    with torch.device("meta"):
+        elsewhere = list(results())
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        rounded = list(results())
+    torch.set_default_dtype(torch.float64)
+    try:
+        wide = list(results())
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for found in (elsewhere, rounded, wide):
+        for a, b in zip(found, expected, strict=True):
+            assert a.dtype == b.dtype
+            assert torch.equal(a, b)
+
+
+def test_numbers_of_every_library_give_the_same_images(unchecked):
+    law = gt.Disks(size=np.int64(16), edge=np.float32(1), jump=torch.tensor(0.5))
+    assert law == gt.Disks(size=16, edge=1.0, jump=0.5)
+    assert [type(v) for v in vars(law).values()] == [int, float, float]
+    assert gt.CAlpha(alpha=np.float32(2), beta=np.float64(3), size=np.uint8(16)) == gt.CAlpha(2.0, 3.0, size=16)
+    assert gt.SineCone(16, np.array([1, 2])) == gt.SineCone(16, (1.0, 2.0))
+    for kind in (np.int64, np.int32, torch.tensor):
+        for shown in (law, gt.CAlpha(size=16), gt.GaussianField(size=16), gt.Shuffled(law, seed=np.int64(1))):
+            x = shown.sample(kind(3), seed=kind(7), start=kind(2))
+            assert torch.equal(x, shown.sample(3, seed=7, start=2))
+    for bad in (True, np.True_, 1.0, "1"):
+        with pytest.raises(TypeError, match="n must be an integer"):
+            law.sample(bad)
+        with pytest.raises(TypeError, match="seed must be an integer"):
+            law.sample(1, seed=bad)
+        with pytest.raises(TypeError, match="start must be an integer"):
+            law.sample(1, start=bad)
+    with pytest.raises(TypeError, match="seed must be an integer, got None"):
+        law.sample(1, seed=None)
+    for bad in (True, np.nan, "0.3", None, 1j):
+        with pytest.raises((TypeError, ValueError), match="jump must"):
+            gt.Disks(jump=bad)
+
+
+def test_what_does_not_fit_is_refused_before_it_is_made():
+    for ask in (
+        lambda: gt.CAlpha(size=16).sample(2**40),
+        lambda: gt.Ray(torch.ones(1, 1, 4, 4)).sample(2**44),
+        lambda: gt.Shuffled(gt.Disks(size=16)).permutation(2**44),
+        lambda: randomness.normals(2**31, 2**31, seed=0, component=0),
+    ):
+        with pytest.raises(ValueError, match=r"need [\d,]+ GiB, and this machine has \d+ GiB; draw fewer"):
+            ask()
+    with pytest.raises(ValueError, match="would make a matrix of 16777216 x 16777216 numbers"):
+        gt.RandomBasis.draw((1, 4096, 4096))
+    with pytest.raises(ValueError, match="size must be between 16 and 4096, got 2147483648"):
+        gt.Disks(size=2**31)
