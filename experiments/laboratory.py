@@ -13,25 +13,27 @@ Killed at any moment, the same command goes on. On a processor the pieces run si
 """
 
 import argparse
-import hashlib
 import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 import gahb_theory as gt
 from gahb_theory import runs
 from gahb_theory.denoisers.checkpoints import save_denoiser
-from gahb_theory.sweep import Executor, Serial, key
+from gahb_theory.hashing import digest, hash_files
+from gahb_theory.sweep import KEY_LENGTH, Executor, Serial, key
 
 HERE = Path(__file__).parent
 ARRAYS = "arrays.npz"
@@ -50,7 +52,7 @@ Verdict = Literal["holds", "holds in part", "does not hold at this scale"]
 class Patches:
     """Patches of the photographs in the folder that GAHB_PHOTOGRAPHS names, or of the embedded ones.
 
-    What is computed from them is named by `digest`, so that it does not depend on where the folder lies.
+    What is computed from them is named by `digest`, a hash of the files, so that it does not depend on where they lie.
     """
 
     size: int
@@ -61,9 +63,7 @@ class Patches:
         """Of the folder as it is now."""
         if (folder := os.environ.get(PHOTOGRAPHS)) is None:
             return Patches(size)
-        files = sorted(file for file in Path(folder).rglob("*") if file.is_file())
-        listing = "".join(f"{file.relative_to(folder)} {file.stat().st_size} " for file in files)
-        return Patches(size, hashlib.sha256(listing.encode()).hexdigest()[:16])
+        return Patches(size, hash_files(Path(folder))["sha256"][:16])
 
     def scene(self, n: int, seed: int = 0, start: int = 0) -> Any:
         """Patches, and the photograph each comes from."""
@@ -137,8 +137,12 @@ class Job:
 
     @property
     def key(self) -> str:
-        """Hash of all that makes the network."""
-        return key(train_network, self)
+        """Hash of all that makes the network: its names, settings and photographs, on any machine.
+
+        The code is not in it, nor a sample of the images: the networks that come with the source are known by it.
+        """
+        inputs = {"run": "laboratory.train_network", "config": runs.describe(self)}
+        return digest(inputs)[:KEY_LENGTH]
 
 
 def train_network(job: Job, directory: Path) -> dict[str, Any]:
@@ -154,6 +158,25 @@ def train_network(job: Job, directory: Path) -> dict[str, Any]:
     card |= {"versions": runs.versions(), "licence": "MIT"}
     save_denoiser(f.half() if half else f, directory / "denoiser", card)
     return {"psnr": psnr, "half_precision": half}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a measurement depends on; where the networks lie, and the device, do not count."""
+
+    settings: Any
+    name: str
+    key: Any
+    """Of the networks that it is about."""
+    place: Mapping[str, Any] = field(compare=False)
+
+
+def _measured(
+    function: Callable[[Any, Path], Mapping[str, Any]], measurement: Measurement, directory: Path
+) -> Mapping[str, Any]:
+    """Call the function of an experiment."""
+    known = {"settings": measurement.settings, "name": measurement.name, "key": measurement.key}
+    return function({**measurement.place, **known}, directory)
 
 
 def load(place: Mapping[str, Any], name: str) -> gt.UNet:
@@ -178,7 +201,7 @@ class Laboratory:
         """The trained networks by name; those that are missing are trained."""
         training = self.folder / "training"
         for job in jobs:  # what a killed run has finished
-            if not self._has(job) and (training / job.key / "result.json").exists():
+            if not self._has(job) and (self._trained(job) / "result.json").exists():
                 self._store(job)
         missing = [job for job in jobs if not self._has(job)]
         with self._executor() as executor:
@@ -202,10 +225,10 @@ class Laboratory:
             Called with a configuration that holds "settings", "name", "key" and what `load` needs, and a directory for
             arrays.npz. It returns numbers.
         """
-        configs = [self._place | {"settings": settings, "name": name, "key": value} for name, value in keys.items()]
+        configs = [Measurement(settings, name, value, self._place) for name, value in keys.items()]
         with self._executor() as executor:
-            pieces = gt.sweep(configs, function, executor, folder=self.folder / "measures")
-        found = {piece.config["name"]: piece for piece in pieces}
+            pieces = gt.sweep(configs, partial(_measured, function), executor, folder=self.folder / "measures")
+        found = {piece.config.name: piece for piece in pieces}
         stored = {name: runs.read_arrays(piece.directory / ARRAYS) for name, piece in found.items()}
         arrays = {f"{name}/{label}": a for name, group in stored.items() for label, a in group.items()}
         return {name: piece.result for name, piece in found.items()}, arrays
@@ -225,7 +248,7 @@ class Laboratory:
     @property
     def _place(self) -> dict[str, Any]:
         """Where networks are, and where they go."""
-        return {"checkpoints": self.checkpoints, "device": self.device}
+        return {"checkpoints": self.checkpoints.resolve(), "device": self.device}
 
     @property
     def kept(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -236,12 +259,16 @@ class Laboratory:
         file = self.checkpoints / job.name / "config.json"
         return file.exists() and json.loads(file.read_text())["card"].get("key") == job.key
 
+    def _trained(self, job: Job) -> Path:
+        """The directory in which the sweep trains a network."""
+        return self.folder / "training" / key(train_network, job)
+
     def _store(self, job: Job) -> None:
-        source, target = self.folder / "training" / job.key / "denoiser", self.checkpoints / job.name
+        source, target = self._trained(job) / "denoiser", self.checkpoints / job.name
         target.mkdir(parents=True, exist_ok=True)
         for file in sorted(source.iterdir(), key=lambda f: f.name == "config.json"):  # the key comes last
             runs.write_bytes(target / file.name, file.read_bytes())
-        log = self.folder / "training" / job.key / "training" / "log.jsonl"
+        log = self._trained(job) / "training" / "log.jsonl"
         runs.write_bytes(target / "log.jsonl", log.read_bytes())
 
     @contextmanager
@@ -249,13 +276,16 @@ class Laboratory:
         if self.workers == 1:
             yield Serial()
             return
-        os.environ["TQDM_DISABLE"] = "1"  # for the workers: one bar is enough
-        try:
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(self.workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                yield pool
-        finally:
-            del os.environ["TQDM_DISABLE"]
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(self.workers, context, initializer=_begin_worker) as pool:
+            yield pool
+
+
+def _begin_worker() -> None:
+    """One thread, and no progress bars: that of the sweep is enough."""
+    torch.set_num_threads(1)
+    begin = tqdm.__init__
+    tqdm.__init__ = lambda bar, *given, **named: begin(bar, *given, **(named | {"disable": True}))
 
 
 @dataclass(frozen=True)
@@ -280,7 +310,7 @@ def read_results(folder: Path, experiment: str) -> tuple[dict[str, Any], dict[st
     if not file.exists():
         raise FileNotFoundError(f"no results at {file}; run python experiments/{experiment}.py first")
     arrays = runs.read_arrays(folder / experiment / ARRAYS)
-    return json.loads(file.read_text()), {
+    return runs.read_json(file), {
         name: a.astype(np.float32) if a.dtype == np.float16 else a for name, a in arrays.items()
     }
 

@@ -9,6 +9,7 @@ Jacobian. Import it as
     import gahb_theory as gt
 """
 
+import gahb_theory.signals as _signals  # noqa: F401  # before anything heavy: a command may be stopped as it starts
 from gahb_theory import testing
 from gahb_theory.bases import (
     DCT,
@@ -41,6 +42,7 @@ from gahb_theory.denoisers import (
     BiasFreeNorm,
     BoundaryBrokenPatchBayes,
     ConditionedUNet,
+    Conservative,
     Convention,
     Denoiser,
     DenoiserModule,
@@ -191,6 +193,7 @@ __all__ = [
     "Comparison",
     "ConditionalKLT",
     "ConditionedUNet",
+    "Conservative",
     "Convention",
     "Curvelets",
     "CycleSpinning",

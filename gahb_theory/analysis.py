@@ -98,6 +98,7 @@ def read_image(
         Names the noise.
     """
     validate.one_image(x, "x")
+    sigma = validate.sigma_level(sigma)
     y = add_noise(x, sigma, seed=seed)
     J = jacobian(f, y, sigma)
     matrix = J.matrix()
@@ -171,6 +172,11 @@ def read_performance(
     seed
         Names the noise, the same at every level.
     """
+    validate.images(x, "x")
+    sigmas = validate.levels(sigmas)
+    window = _window(window)
+    if not bases:
+        raise ValueError("bases must hold at least one basis, got none; reference_bases gives the usual ones")
     curve = psnr_curve(f, x, sigmas, seed=seed)
     d = x[0].numel()
     risks = {"denoiser": curve.mse_per_image}
@@ -188,3 +194,10 @@ def read_performance(
         window=np.asarray(window),
         images=len(x),
     )
+
+
+def _window(window: Sequence[float]) -> tuple[float, float]:
+    ends = validate.levels(window, "window")
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise ValueError(f"window must be two noise levels (low, high), got {ends}")
+    return ends[0], ends[1]

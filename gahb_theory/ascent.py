@@ -14,7 +14,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.precision import wide
 from gahb_theory.randomness import step_generator
 
 __all__ = ["Ascent", "Level", "Samples", "Status", "Trajectory", "join", "sample_normals"]
@@ -131,7 +133,7 @@ class Ascent:
         n = len(y)
         self.f, self.y, self.indices, self.seed = f, y, indices, seed
         self.sigma_0, self.sigma_inf, self.level, self.every = sigma_0, sigma_inf, level, every
-        self.rows = torch.arange(n, device=y.device)  # the place of each sample that is still going
+        self.rows = torch.arange(n, dtype=torch.long, device=y.device)  # the place of each sample that is still going
         self.ended = Samples(
             images=torch.empty_like(y),
             noisy=torch.empty_like(y),
@@ -146,20 +148,18 @@ class Ascent:
         shape = self.y.shape[1:]
         root = math.sqrt(shape.numel())
         block = max(1, min(LONGEST_BLOCK, BLOCK_NUMBERS // shape.numel()))
-        noise = torch.empty(len(self.y) if beta < 1 else 0, block, *shape, device=self.y.device)
+        noise = torch.empty(len(self.y) if beta < 1 else 0, block, *shape, dtype=torch.float32, device=self.y.device)
         told: float | Tensor = self.sigma_0
-        bound = torch.empty(0)
+        bound = torch.empty(0, dtype=self.y.dtype, device=self.y.device)
         for t in range(max_steps + 1):
-            denoised = self.f(self.y, told)
-            if denoised.shape != self.y.shape:
-                raise ValueError(
-                    f"f must return images of the shape it was given, {tuple(self.y.shape)}, "
-                    f"got {tuple(denoised.shape)}"
-                )
-            residual = torch.linalg.vector_norm((denoised - self.y).flatten(1), dim=1) / root
+            call = validate.denoised if t == 0 else validate.returned  # NaN later on is the status DIVERGED
+            denoised = call(self.f, self.y, told)
+            residual = (
+                torch.linalg.vector_norm((wide(denoised) - wide(self.y)).flatten(1), dim=1).to(self.y.dtype) / root
+            )
             if t == 0:
                 bound = EXPLOSION * residual.clamp(min=self.sigma_0 * (1 + FLUCTUATION / root))
-            rule = self.level(residual, told)
+            rule = self._level(residual, told)
             sigma = rule if isinstance(rule, Tensor) else torch.full_like(residual, rule)
             diverged, converged = ~(residual <= bound), sigma < self.sigma_inf  # the first also where it is NaN
             stop = diverged | converged if t < max_steps else torch.ones_like(diverged)
@@ -176,9 +176,7 @@ class Ascent:
                 sigma, bound = sigma[go], bound[go]
                 noise = noise[go] if beta < 1 else noise
                 rule = rule[go] if isinstance(rule, Tensor) else rule
-            h = step(t + 1)
-            if not 0 < h <= 1:
-                raise ValueError(f"step must lie in (0, 1] for every t, got {h} for t = {t + 1}")
+            h = validate.number(step(t + 1), f"step({t + 1})", above=0, most=1)
             self.y = self.y.lerp(denoised, h)
             if beta < 1:
                 if t % block == 0:
@@ -187,6 +185,20 @@ class Ascent:
                 self.y.addcmul_(gamma[:, None, None, None], noise[:, t % block].to(self.y.dtype))
             told = (1 - beta * h) * rule
         return replace(self.ended, trajectory=self._trajectory())
+
+    def _level(self, residual: Tensor, told: float | Tensor) -> float | Tensor:
+        """The noise level by the rule of the user: a number, or one for each sample that is going."""
+        rule = self.level(residual, told)
+        if not isinstance(rule, Tensor):
+            return validate.number(rule, "what level returned")
+        if rule.ndim == 0:
+            return validate.number(rule, "what level returned")
+        if rule.shape != residual.shape or not rule.is_floating_point():
+            raise ValueError(
+                f"level must return a number or a floating-point tensor of shape ({len(residual)},), got {rule.dtype} of "
+                f"shape {tuple(rule.shape)}"
+            )
+        return rule.to(residual)
 
     def _settle(
         self, stop: Tensor, denoised: Tensor, sigma: Tensor, diverged: Tensor, converged: Tensor, t: int
@@ -207,7 +219,9 @@ class Ascent:
         if self.every is None:
             return None
         steps, noisy, denoised, sigma = zip(*self.way, strict=True)
-        return Trajectory(torch.tensor(steps), torch.stack(noisy), torch.stack(denoised), torch.stack(sigma))
+        return Trajectory(
+            torch.tensor(steps, device="cpu"), torch.stack(noisy), torch.stack(denoised), torch.stack(sigma)
+        )
 
 
 def sample_normals(noise: Tensor, indices: Tensor, seed: int, block: int) -> None:
@@ -231,7 +245,7 @@ def join(parts: list[Samples]) -> Samples:
     ways = [part.trajectory for part in parts if part.trajectory is not None]
     if not ways:
         return whole
-    steps = torch.tensor(sorted({int(t) for way in ways for t in way.steps}))
+    steps = torch.tensor(sorted({int(t) for way in ways for t in way.steps}), device="cpu")
     at = [torch.searchsorted(way.steps, steps, right=True) - 1 for way in ways]
     noisy, denoised, sigma = (
         torch.cat([getattr(way, name)[index] for way, index in zip(ways, at, strict=True)], dim=1)

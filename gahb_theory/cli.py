@@ -3,7 +3,10 @@
 Every command is a frozen dataclass, which is its configuration and its help. Bad input is refused in one line.
 """
 
+import hashlib
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -16,7 +19,7 @@ import tyro
 from torch import Tensor
 from tyro.conf import Positional
 
-from gahb_theory import runs, validate
+from gahb_theory import runs, signals, validate
 from gahb_theory.analysis import read_image, reference_bases
 from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.checkpoints import load_denoiser
@@ -34,18 +37,21 @@ from gahb_theory.images import (
     Texture,
 )
 from gahb_theory.images import read_image as read_file
-from gahb_theory.images.dataset import write_dataset
+from gahb_theory.images.dataset import ImageDataset, dataset, write_dataset
 from gahb_theory.images.photographs import centre_crop
 from gahb_theory.pretrained import Shipped, shipped_class, shipped_denoiser
+from gahb_theory.randomness import add_noise
 from gahb_theory.recipes import Recipe
-from gahb_theory.report.tour import tour_report
+from gahb_theory.report.tour import CASE, tour_report
 from gahb_theory.tour import PCA_SAMPLES, PCA_SEED, Tour, run_tour
 from gahb_theory.training import train
+from gahb_theory.workers import MOST_WORKERS
 
 __all__ = ["Analyze", "Generate", "Report", "Reproduce", "Train", "main"]
 
-Images = CAlpha | Disks | Photographs
-SampledImages = (
+LONGEST_NAME = 100  # bytes
+
+Images = (
     CAlpha | Disks | Photographs | Ellipses | Polygons | SineCone | GaussianField | HolderBall | Texture | DeadLeaves
 )
 
@@ -70,7 +76,7 @@ class Generate:
     """Type of the pixels; uint8 cuts off intensities at 0 and 1 and rounds them to 255 steps."""
     workers: int = 1
     """Number of processes; more pay from some ten thousand images on."""
-    images: SampledImages = field(default_factory=CAlpha)
+    images: Images = field(default_factory=CAlpha)
     """The image class."""
 
     def execute(self) -> Path:
@@ -91,7 +97,7 @@ class Train:
     """Train a bias-free network on images of a class, by the default recipe or one of your own.
 
     Writes a checkpoint every minute; killed at any moment, the same command goes on and ends with the same weights.
-    On several GPUs: torchrun --nproc-per-node 8 -m gahb_theory train ...
+    On several GPUs: torchrun --nproc-per-node 8 -m -- gahb_theory train --run RUN ...
     """
 
     run: Path
@@ -108,19 +114,24 @@ class Train:
     """A torch device such as cpu, cuda, cuda:1 or mps; auto takes the first accelerator there is."""
     recipe: Recipe = field(default_factory=Recipe)
     """How to train."""
+    data: Positional[Path | None] = None
+    """A .npy file that `gahb generate` wrote, in place of an image class."""
     images: Images = field(default_factory=CAlpha)
     """The image class to train on."""
 
     def execute(self) -> Path:
         """Train the network."""
-        channels = self.images.channels if isinstance(self.images, Photographs) else 1
+        if self.data is not None and self.images != CAlpha():
+            raise ValueError(f"train takes either the file {self.data} or an image class, got both; leave one out")
+        data = self.images if self.data is None else dataset(self.data)
+        channels = data[0].shape[0] if isinstance(data, ImageDataset) else getattr(data, "channels", 1)
         seed = self.recipe.seed
         f: UNet | BFCNN = (
             UNet(self.channels, self.blocks, channels, seed=seed)
             if self.network == "unet"
             else BFCNN(self.channels, self.depth, channels, seed=seed)
         )
-        train(f.to(_device(self.device)), self.images, recipe=self.recipe, run=self.run)
+        train(f.to(_device(self.device)), data, recipe=self.recipe, run=self.run)
         return self.run / "denoiser"
 
 
@@ -144,6 +155,9 @@ class Analyze:
     def execute(self) -> Path:
         """Write the run directory and its report."""
         validate.integer(self.size, "size", 4, 128)
+        sigma = validate.sigma_level(self.sigma)
+        if self.image.exists() and not self.image.is_file():
+            raise ValueError(f"{self.image} is no regular file; give an image file")
         named = self.denoiser in get_args(Shipped)
         f = shipped_denoiser(self.denoiser) if named else load_denoiser(self.denoiser)  # type: ignore[arg-type]
         channels = f.image_channels if isinstance(f, Network) else 1  # an adapted network does not say
@@ -153,6 +167,7 @@ class Analyze:
                 f"size must not exceed the smaller side of {self.image}, got {self.size} for {tuple(x.shape[2:])}"
             )
         x = centre_crop(x, (self.size, self.size))
+        validate.denoised(f, add_noise(x, sigma, seed=self.seed), sigma)  # refused before a directory is made
         config = {
             "command": "analyze",
             "settings": {key: value for key, value in runs.describe(self).items() if key not in ("class", "run")},
@@ -160,9 +175,9 @@ class Analyze:
             "denoiser": runs.fingerprint_parameters(f),
             "versions": runs.versions(),
         }
-        run = runs.open_run(self.run or Path("runs") / f"analyze-{self.image.stem}", config)
-        reading = read_image(f, x, self.sigma, reference_bases(self._samples(channels)), seed=self.seed)
-        runs.write_arrays(run / "arrays.npz", runs.to_arrays(reading, f"{self.image.stem}/reading"))
+        run = runs.open_run(self.run or Path("runs") / f"analyze-{_short(self.image.stem)}", config)
+        reading = read_image(f, x, sigma, reference_bases(self._samples(channels)), seed=self.seed)
+        runs.write_arrays(run / "arrays.npz", runs.to_arrays(reading, f"{CASE}/reading"))
         runs.write_csv(run / "metrics.csv", [{"quantity": k, "value": v} for k, v in reading.summary.items()])
         return tour_report(run)
 
@@ -187,10 +202,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Reproduce:
-    """Measure a claim of the paper; the programs lie in experiments/ of the source of this library.
+    """Measure a claim of the paper, by a program.
 
-    Networks are trained once and measurements made once; killed at any moment, the same command goes on. `gahb
-    reproduce report` draws what has been measured on one page.
+    It is that of experiments/ in the current folder or in the source of this library; where there is neither, the programs
+    are copied to gahb_experiments/ in the current folder first. Networks are trained once and measurements made once;
+    killed at any moment, the same command goes on. `gahb reproduce report` draws what has been measured on one page.
     """
 
     name: Positional[Literal["memorisation", "shrinkage", "near_optimal", "manifolds", "shuffling", "report"]]
@@ -206,53 +222,119 @@ class Reproduce:
 
     def execute(self) -> Path:
         """Run the program and return where its results are."""
-        places = (Path("experiments"), Path(__file__).parents[1] / "experiments")
-        file = next((place / f"{self.name}.py" for place in places if (place / f"{self.name}.py").exists()), None)
-        if file is None:
-            raise FileNotFoundError(
-                f"no experiments/{self.name}.py here; the experiments come with the source of the library: clone its "
-                "repository and call the command there"
-            )
+        if self.workers is not None:
+            validate.integer(self.workers, "workers", 1, MOST_WORKERS)
+        file = _program(self.name)
         options = []
         if self.name != "report":
             options += ["--scale", self.scale] + (["--dry-run"] if self.dry_run else [])
             options += [] if self.photographs is None else ["--photographs", str(self.photographs)]
             options += [] if self.workers is None else ["--workers", str(self.workers)]
-        code = subprocess.run([sys.executable, str(file), *options], check=False).returncode
+        code = _run_program([sys.executable, str(file), *options])
         if code:
             raise SystemExit(code)
         return file.parent / "results"
 
 
+KEPT = {
+    Tour: "the finished parts are kept, and the same command goes on from here",
+    Generate: "the finished blocks are kept, and the same command goes on from here",
+    Train: "the last checkpoint is kept, and the same command goes on from it",
+    Analyze: "no file is half written, and the same command begins again",
+    Report: "no file is half written, and the same command begins again",
+    Reproduce: "what is trained and measured is kept, and the same command goes on from here",
+}
+"""What a command that is stopped says."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; without one, the tour."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["--"]:  # with which torchrun ends its own options, and which some versions pass on
+        del given[0]
     if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
         given = ["tour", *given]
-    try:
-        commands: dict[str, Callable[..., Any]] = {
-            "tour": Tour,
-            "generate": Generate,
-            "train": Train,
-            "analyze": Analyze,
-            "report": Report,
-            "reproduce": Reproduce,
-        }
-        command = tyro.extras.subcommand_cli_from_dict(
-            commands, prog="gahb", description="Why denoisers generalise. `gahb` alone is `gahb tour`.", args=given
-        )
-        result = run_tour(command) if isinstance(command, Tour) else command.execute()
-    except KeyboardInterrupt:
-        print("\ngahb: stopped; the same command goes on from here", file=sys.stderr)
-        raise SystemExit(130) from None
-    except (ValueError, TypeError, RuntimeError, OSError, ArithmeticError) as error:
-        if os.environ.get("GAHB_TRACEBACK"):
+    with signals.handled():
+        try:
+            commands: dict[str, Callable[..., Any]] = {
+                "tour": Tour,
+                "generate": Generate,
+                "train": Train,
+                "analyze": Analyze,
+                "report": Report,
+                "reproduce": Reproduce,
+            }
+            command = tyro.extras.subcommand_cli_from_dict(
+                commands, prog="gahb", description="Why denoisers generalise. `gahb` alone is `gahb tour`.", args=given
+            )
+            signals.keeps(KEPT[type(command)])
+            result = run_tour(command) if isinstance(command, Tour) else command.execute()
+        except KeyboardInterrupt:
+            raise SystemExit(signals.say(signal.SIGINT)) from None
+        except signals.Stopped:
+            raise SystemExit(signals.say(signal.SIGTERM)) from None
+        except SystemExit as error:
+            if error.code == 128 + signal.SIGTERM:  # training has waited for the end of its step
+                signals.say(signal.SIGTERM)
             raise
-        message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        print(f"gahb: {message}\n(GAHB_TRACEBACK=1 shows where)", file=sys.stderr)
-        raise SystemExit(2) from None
-    if int(os.environ.get("RANK", "0")) == 0:
-        print(result)
+        except (ValueError, TypeError, RuntimeError, OSError, ArithmeticError, MemoryError) as error:
+            if os.environ.get("GAHB_TRACEBACK"):
+                raise
+            print(f"gahb: {_told(error)}\n(GAHB_TRACEBACK=1 shows where)", file=sys.stderr)
+            raise SystemExit(2) from None
+        if int(os.environ.get("RANK", "0")) == 0:
+            print(result)
+
+
+def _told(error: Exception) -> str:
+    """What an error says, with the file that it is about and the notes beside it."""
+    message = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        files = [os.fsdecode(f) for f in (error.filename, error.filename2) if isinstance(f, str | bytes | os.PathLike)]
+        message = ": ".join([*files, error.strerror])
+    return ". ".join([message, *getattr(error, "__notes__", ())])
+
+
+def _short(name: str) -> str:
+    """A name of at most LONGEST_NAME bytes: the beginning of a longer one, with its hash."""
+    written = os.fsencode(name)
+    if len(written) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(written).hexdigest()[:8]
+    return f"{written[: LONGEST_NAME - 9].decode(errors='ignore')}-{digest}"
+
+
+def _program(name: str) -> Path:
+    """The program of an experiment: here, in the source, or copied here from the installed library."""
+    for place in (Path("experiments"), Path(__file__).parents[1] / "experiments"):
+        if (place / f"{name}.py").exists():
+            return place / f"{name}.py"
+    packed, here = Path(__file__).parent / "programs", Path("gahb_experiments")
+    if not (packed / f"{name}.py").exists():
+        raise FileNotFoundError(
+            f"no experiments/{name}.py here, and this installation holds no copy of it; install the library anew"
+        )
+    here.mkdir(exist_ok=True)
+    for file in packed.glob("*.py"):
+        if not (here / file.name).exists():
+            shutil.copyfile(file, here / file.name)
+    return here / f"{name}.py"
+
+
+def _run_program(words: list[str]) -> int:
+    """Run a program that ends when this one does, and pass SIGTERM on to it; its exit status."""
+    program = subprocess.Popen(words, env=signals.ends_with_this_process(), process_group=_own_group())
+    try:
+        return program.wait()
+    except BaseException:
+        program.terminate()  # training ends its step and writes its checkpoint
+        program.wait()
+        raise
+
+
+def _own_group() -> int | None:
+    """A group of its own, where there are such, so that Ctrl-C reaches a program by this one alone."""
+    return 0 if os.name == "posix" else None
 
 
 def _device(name: str) -> torch.device:

@@ -10,8 +10,18 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gahb_theory.intervals import Estimate, bootstrap_means, draw_counts, mean_estimate, percentiles, share_estimate
-from gahb_theory.similarity import Vectors, centred_unit_vectors, check_pair, closest
+from gahb_theory import validate
+from gahb_theory.intervals import (
+    Estimate,
+    bootstrap_means,
+    check_confidence,
+    draw_counts,
+    mean_estimate,
+    percentiles,
+    share_estimate,
+)
+from gahb_theory.precision import without_autocast
+from gahb_theory.similarity import Vectors, centred_unit_vectors, check_pair, closest, vectors_of
 
 __all__ = ["Copies", "PairedSimilarity", "copies", "paired_similarity"]
 
@@ -39,6 +49,7 @@ class PairedSimilarity:
     excess: Estimate
 
 
+@without_autocast
 def paired_similarity(
     a: Float[Tensor, "n c h w"],
     b: Float[Tensor, "n c h w"],
@@ -66,8 +77,10 @@ def paired_similarity(
     (1.0, True)
     """
     check_pair(a, b)
-    matrix = (vectors(a) @ vectors(b).mT).cpu().double().numpy()
-    n = len(matrix)
+    n, confidence = len(a), check_confidence(confidence)
+    if n < 2:
+        raise ValueError(f"a and b must hold at least 2 images, got {n}")
+    matrix = (vectors_of(vectors, a) @ vectors_of(vectors, b).mT).cpu().double().numpy()
     counts = draw_counts(n)
     pairs = matrix.diagonal().copy()
     own = bootstrap_means(pairs, counts)
@@ -140,8 +153,15 @@ def copies(
     >>> print(copies(x[:10], x).share)
     1 [0.7225, 1] (95 % interval, Wilson, 10 of 10)
     """
+    threshold = validate.number(threshold, "threshold")
     if not -1 < threshold < 1:
-        raise ValueError(f"threshold must lie in (-1, 1), got {threshold}; 0.95 is usual")
+        raise ValueError(f"threshold must lie in (-1, 1), got {threshold:g}; 0.95 is usual")
+    confidence = check_confidence(confidence)
+    validate.images(samples, "samples")
+    validate.images(train, "train")
+    if len(samples) < 2:
+        raise ValueError(f"samples must hold at least 2 images, got {len(samples)}")
+    check_pair(samples[:1], train[:1], "train", "samples")
     found = closest(samples, train, 1, vectors)
     similarity = found.similarity[:, 0].cpu().double().numpy()
     hits = int((similarity > threshold).sum())

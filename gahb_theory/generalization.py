@@ -26,8 +26,16 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.copying import Copies, PairedSimilarity, copies, paired_similarity
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.intervals import Estimate, bootstrap_means, draw_counts, mean_estimate, percentiles
-from gahb_theory.metrics import PSNRCurve, psnr_curve
+from gahb_theory.intervals import (
+    Estimate,
+    bootstrap_means,
+    check_confidence,
+    draw_counts,
+    mean_estimate,
+    percentiles,
+)
+from gahb_theory.metrics import PSNRCurve, Repeat, psnr_curve
+from gahb_theory.precision import wide
 from gahb_theory.randomness import add_noise
 
 __all__ = [
@@ -103,6 +111,10 @@ def psnr_gap(
     >>> bool(abs(result.gap.value).max() < 0.5)
     True
     """
+    confidence = check_confidence(confidence)
+    for x, name in ((train, "train"), (test, "test")):
+        if len(validate.images(x, name)) < 2:
+            raise ValueError(f"{name} must hold at least 2 images, got {len(x)}")
     curves = [psnr_curve(f, x, sigmas, seed=seed, batch_size=batch_size) for x in (train, test)]
     draws = [
         bootstrap_means(curve.psnr_per_image, draw_counts(curve.psnr_per_image.shape[1], seed=part))
@@ -179,12 +191,13 @@ def function_distance(
     >>> result.ratio.value.round(2)
     array([0.31, 0.03])
     """
+    f, g = Repeat(f_a, "f_a"), Repeat(f_b, "f_b")
 
     def distances(clean: Tensor, y: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-        a, b = f_a(y, sigma), f_b(y, sigma)
+        a, b = wide(f(y, sigma)), wide(g(y, sigma))
         return a - b, torch.stack([a - clean, b - clean]) / 2**0.5
 
-    return _distance(distances, (f_a, f_b), x, sigmas, seed, batch_size, confidence)
+    return _distance(distances, (f, g), x, sigmas, seed, batch_size, confidence)
 
 
 def memoriser_distance(
@@ -227,17 +240,18 @@ def memoriser_distance(
     >>> bool(0.9 < result.ratio.value[0] < 1.2)
     True
     """
+    learned, exact = Repeat(f), Repeat(memoriser, "memoriser")
 
     def distances(clean: Tensor, y: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
-        known = memoriser(y, sigma)
-        return f(y, sigma) - known, (known - clean)[None]
+        known = wide(exact(y, sigma))
+        return wide(learned(y, sigma)) - known, (known - clean)[None]
 
-    return _distance(distances, (f, memoriser), x, sigmas, seed, batch_size, confidence)
+    return _distance(distances, (learned, exact), x, sigmas, seed, batch_size, confidence)
 
 
 def _distance(
     differences: Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]],
-    denoisers: tuple[Denoiser, Denoiser],
+    denoisers: tuple[Repeat, Repeat],
     x: Tensor,
     sigmas: Sequence[float] | np.ndarray,
     seed: int,
@@ -246,20 +260,20 @@ def _distance(
 ) -> Distance:
     """Squared norms over noisy images of the two `differences`, of shapes (n, ...) and (m, n, ...), and their ratio."""
     validate.images(x, "x")
-    for f in denoisers:
-        validate.evaluation_mode(f)
-    validate.integer(batch_size, "batch_size", 1)
-    levels = [validate.sigma_level(sigma, "each of sigmas") for sigma in sigmas]
-    if not levels:
-        raise ValueError("sigmas must hold at least one noise level, got none; give for example [0.05, 0.1, 0.2]")
+    if len(x) < 2:
+        raise ValueError(f"x must hold at least 2 images, got {len(x)}")
+    batch_size, seed = validate.integer(batch_size, "batch_size", 1), validate.seed(seed)
+    levels, confidence = validate.levels(sigmas), check_confidence(confidence)
     rows = []
     with torch.no_grad():
         for sigma in levels:
             for start in range(0, len(x), batch_size):
                 clean = x[start : start + batch_size]
-                apart, reference = differences(clean, add_noise(clean, sigma, seed=seed, start=start), sigma)
+                apart, reference = differences(wide(clean), add_noise(clean, sigma, seed=seed, start=start), sigma)
                 squares = torch.stack([apart.square().sum((1, 2, 3)), reference.square().sum((0, 2, 3, 4))])
                 rows.append(squares.cpu().double())
+        for denoiser in denoisers:
+            denoiser.check()
     both = torch.cat(rows, dim=1).reshape(2, len(levels), len(x)).numpy()
     resampled = bootstrap_means(both, draw_counts(len(x)))
     with np.errstate(invalid="ignore", divide="ignore"):  # a reference of 0 has no ratio

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from gahb_theory import validate
 
@@ -23,6 +25,8 @@ __all__ = [
     "percentiles",
     "share_estimate",
 ]
+
+LARGEST_RESAMPLES, LARGEST_TABLE = 10**6, 2**30
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +68,7 @@ def mean_estimate(
     Parameters
     ----------
     values
-        One number for each image, shape (n,) or (s, n), at least 2 images. Positive infinity is allowed.
+        One number for each image, shape (n,) or (s, n), at least 2 images. Positive infinity is allowed; NaN is not.
     confidence
         Probability of the interval, between 0 and 1.
     resamples, seed
@@ -80,16 +84,30 @@ def mean_estimate(
     >>> print(mean_estimate(np.arange(100.0)))
     49.5 [44, 55.29] (95 % interval, bootstrap over 100 images)
     """
+    values = _numbers(values)
     n = values.shape[-1]
     means = bootstrap_means(values, draw_counts(n, resamples, seed))
     return percentiles(values.mean(axis=-1), means, confidence, f"bootstrap over {n} images")
 
 
+def _numbers(values: object) -> Float[np.ndarray, "*s n"]:
+    """Numbers of images in float64; positive infinity, the PSNR of a perfect estimate, passes."""
+    given = values.detach().cpu().numpy() if isinstance(values, Tensor) and values.dtype == torch.float64 else values
+    if isinstance(given, np.ndarray) and given.dtype.kind == "f" and given.size and given.ndim in (1, 2):
+        found = given.astype(np.float64)
+        if not (np.isnan(found) | np.isneginf(found)).any():
+            return found
+    return validate.real_array(values, "values", (1, 2))
+
+
 def draw_counts(n: int, resamples: int = 1000, seed: int = 0) -> Float[np.ndarray, "r n"]:
     """How often each of n images occurs in each bootstrap sample, shape (resamples, n)."""
-    validate.integer(resamples, "resamples", 100)
+    resamples = validate.integer(resamples, "resamples", 100, LARGEST_RESAMPLES)
+    n, seed = validate.integer(n, "n", 1), validate.seed(seed)
     if n < 2:
         raise ValueError(f"a bootstrap over images needs at least 2 images, got {n}")
+    if n * resamples > LARGEST_TABLE:
+        raise ValueError(f"resamples must be at most {LARGEST_TABLE // n} for {n} images, got {resamples}")
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
 
 
@@ -105,7 +123,7 @@ def percentiles(
     value: float | Float[np.ndarray, "..."], resampled: Float[np.ndarray, "... r"], confidence: float, method: str
 ) -> Estimate:
     """The estimate `value` with the percentile interval of its bootstrap samples, which lie along the last axis."""
-    check_confidence(confidence)
+    confidence = check_confidence(confidence)
     ends = [(1 - confidence) / 2, (1 + confidence) / 2]
     low, high = np.quantile(resampled, ends, axis=-1, method="inverted_cdf")  # no interpolation between infinities
     with np.errstate(invalid="ignore"):
@@ -135,9 +153,9 @@ def share_estimate(hits: int, total: int, confidence: float = 0.95) -> Estimate:
     >>> print(share_estimate(0, 100))
     0 [0, 0.03699] (95 % interval, Wilson, 0 of 100)
     """
-    validate.integer(total, "total", 1)
-    validate.integer(hits, "hits", 0, total)
-    z = NormalDist().inv_cdf((1 + check_confidence(confidence)) / 2)
+    total = validate.integer(total, "total", 1)
+    hits, confidence = validate.integer(hits, "hits", 0, total), check_confidence(confidence)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
     share, shrink = hits / total, 1 + z**2 / total
     centre = (share + z**2 / (2 * total)) / shrink
     half = z * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2)) / shrink
@@ -148,6 +166,7 @@ def share_estimate(hits: int, total: int, confidence: float = 0.95) -> Estimate:
 
 def check_confidence(confidence: float) -> float:
     """Return the confidence if it is a probability."""
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}; 0.95 is usual")
-    return confidence
+    found = validate.number(confidence, "confidence")
+    if not 0 < found < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {found:g}; 0.95 is usual")
+    return found

@@ -17,9 +17,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.precision import wide
 from gahb_theory.randomness import add_noise
 
-__all__ = ["PSNRCurve", "mse", "psnr", "psnr_curve", "psnr_per_image"]
+__all__ = ["PSNRCurve", "Repeat", "mse", "psnr", "psnr_curve", "psnr_per_image"]
 
 
 def mse(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
@@ -32,7 +33,8 @@ def mse(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[T
 
     Returns
     -------
-    Shape (batch,), in squared units of intensity. Divide by the number of pixels for the error of one pixel.
+    Shape (batch,), in squared units of intensity, in float32 or float64. Divide by the number of pixels for the error of
+    one pixel.
 
     Examples
     --------
@@ -47,7 +49,7 @@ def mse(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[T
             f"x_hat must have the shape of x, {tuple(x.shape)}, got {tuple(x_hat.shape)}; nothing is broadcast here"
         )
     validate.same_device(x_hat, x, "x_hat")
-    return (x_hat - x).square().sum(dim=(1, 2, 3))
+    return (wide(x_hat) - wide(x)).square().sum(dim=(1, 2, 3))
 
 
 def psnr_per_image(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
@@ -88,6 +90,43 @@ def psnr(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[
     20.0
     """
     return psnr_per_image(x, x_hat).mean()
+
+
+class Repeat:
+    """A denoiser, called with checks, and asked at the end whether it still gives what it gave first.
+
+    Parameters
+    ----------
+    f
+        The denoiser.
+    name
+        What to call it in errors.
+    """
+
+    def __init__(self, f: Callable[[Tensor, float], Tensor], name: str = "f") -> None:
+        self.f, self.name = f, name
+        self.first: tuple[Tensor, float, Tensor] | None = None
+
+    def __call__(self, y: Tensor, sigma: float) -> Tensor:
+        """Return f(y, sigma)."""
+        before = y.clone() if self.first is None else y  # f may write into its input, and into its output later on
+        out = validate.denoised(self.f, y, sigma, self.name)
+        if self.first is None:
+            self.first = before, sigma, out.clone()
+        return out
+
+    def check(self) -> None:
+        """Refuse a denoiser that gives another result now than at its first call."""
+        if self.first is None:
+            return
+        y, sigma, before = self.first
+        now = validate.denoised(self.f, y.clone(), sigma, self.name)
+        apart = float((wide(now) - wide(before)).abs().max())
+        if apart > torch.finfo(y.dtype).eps ** 0.5 * float(wide(before).abs().max().clamp(min=1)):
+            raise RuntimeError(
+                f"{self.name} gives another result for the same images now than at its first call, by {apart:.2g}: it "
+                "remembers its last call, or draws at random; give one that is a function of (y, sigma) alone"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +178,7 @@ def psnr_curve(
     x
         Clean images, shape (n, channels, height, width).
     sigmas
-        Noise levels, each in (0, 10].
+        Noise levels above 0, in the units of x.
     seed
         Seed of the noise.
     batch_size
@@ -148,9 +187,10 @@ def psnr_curve(
     Raises
     ------
     RuntimeError
-        If `f` is a network in train mode.
-    ValueError
-        If a level is out of range, or if `f` returns another shape than it was given.
+        If `f` is a network in train mode, or gives another result when the first images are denoised again at the end:
+        a denoiser that remembers its last call, or draws at random, has no curve.
+    ValueError, TypeError
+        If a level is out of range, or if `f` does not return finite images of the shape and type that it was given.
 
     Examples
     --------
@@ -162,19 +202,19 @@ def psnr_curve(
     True
     """
     validate.images(x, "x")
-    validate.evaluation_mode(f)
-    validate.integer(batch_size, "batch_size", 1)
-    levels = [validate.sigma_level(sigma, "each of sigmas") for sigma in sigmas]
-    if not levels:
-        raise ValueError("sigmas must hold at least one noise level, got none; give for example [0.05, 0.1, 0.2]")
+    batch_size, seed = validate.integer(batch_size, "batch_size", 1), validate.seed(seed)
+    levels = validate.levels(sigmas)
+    validate.warn_of_units(max(levels), x)
+    repeat = Repeat(f)
     rows = []
     with torch.no_grad():
         for sigma in levels:
             errors = []
             for start in range(0, x.shape[0], batch_size):
                 clean = x[start : start + batch_size]
-                errors.append(mse(clean, f(add_noise(clean, sigma, seed=seed, start=start), sigma)))
+                errors.append(mse(clean, repeat(add_noise(clean, sigma, seed=seed, start=start), sigma)))
             rows.append(torch.cat(errors))
+        repeat.check()
         errors_per_image = torch.stack(rows).cpu().to(torch.float64)
         ratios = -10 * torch.log10(errors_per_image / x[0].numel())
         n = x.shape[0]

@@ -105,7 +105,7 @@ def adam(parameters: Iterable[Tensor], lr: float) -> torch.optim.Optimizer:
     for group in optimiser.param_groups:
         for parameter in group["params"]:
             optimiser.state[parameter] = {
-                "step": torch.tensor(0.0),
+                "step": torch.zeros((), dtype=torch.float32, device="cpu"),
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": torch.zeros_like(parameter),
             }

@@ -142,7 +142,7 @@ def approximation(reading: "Reading") -> "Figure":
         ax = axes[0]
         for name, error in reading.errors.items():
             line = "--" if "first" in name else "-"
-            ax.plot(np.arange(1, len(error)), error[1:], line, color=COLOURS.get(name, GREY), label=name)
+            ax.plot(np.arange(1, len(error)), error[1:], line, color=COLOURS.get(name, GREY), label=_words(name))
         floor = max(1e-9, min(float(e[len(e) // 2]) for e in reading.errors.values()))
         ax.set(xscale="log", yscale="log", xlabel="number of terms M", ylabel="$||x - x_M||^2 / ||x||^2$")
         ax.set_ylim(floor, 1.2)
@@ -161,7 +161,7 @@ def performance(p: "Performance", slope: float | None) -> "Figure":
             base = name.rsplit(" ", 1)[0]
             line = {"oracle": "-", "thresholding": "--"}.get(name.rsplit(" ", 1)[-1], "-")
             width = 2.4 if name == "denoiser" else 1.2
-            ax.plot(given, values, line, color=COLOURS.get(name, COLOURS.get(base, GREY)), lw=width, label=name)
+            ax.plot(given, values, line, color=COLOURS.get(name, COLOURS.get(base, GREY)), lw=width, label=_words(name))
         own = p.psnr["denoiser"]
         ax.fill_between(given, own - 2 * p.standard_error, own + 2 * p.standard_error, color=VERMILION, alpha=0.2, lw=0)
         if slope is not None:
@@ -184,6 +184,11 @@ def gallery(images: Mapping[str, np.ndarray]) -> "Figure":
             for picture, ax in zip(x, row, strict=False):
                 image(picture, ax)
             row[0].annotate(
-                name, (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points"
+                _words(name), (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points"
             ).set_in_layout(False)
         return figure
+
+
+def _words(name: str) -> str:
+    """A name that a user gave, taken as it is: no formula, and not left out of a legend."""
+    return (" " if name.startswith("_") else "") + name.replace("$", r"\$")

@@ -11,13 +11,21 @@ loss is dominated by large noise; a weight of about p = 4/3 makes every noise le
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 
 from gahb_theory import validate
 
 __all__ = ["Recipe"]
+
+RATES = ("learning_rate", "kernel_rate", "ema_half_life")
+WORDS = {
+    "optimiser": ("muon", "adam"),
+    "schedule": ("cosine", "halving"),
+    "sigma_law": ("log_uniform", "uniform", "square"),
+    "input_scale": ("deviation", "unit"),
+}
 
 
 @dataclass(frozen=True)
@@ -81,27 +89,28 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        validate.integer(self.images_seen, "images_seen", 1)
-        validate.integer(self.batch_size, "batch_size", 1)
-        validate.positive(self.learning_rate, "learning_rate")
-        validate.positive(self.kernel_rate, "kernel_rate")
-        validate.positive(self.ema_half_life, "ema_half_life")
-        validate.integer(self.seed, "seed", 0)
-        validate.sigma_level(self.sigma_max, "sigma_max")
-        _one_of(self.optimiser, "optimiser", "muon", "adam")
-        _one_of(self.schedule, "schedule", "cosine", "halving")
-        _one_of(self.sigma_law, "sigma_law", "log_uniform", "uniform", "square")
-        _one_of(self.input_scale, "input_scale", "deviation", "unit")
-        if not math.isfinite(self.weight_power):
-            raise ValueError(f"weight_power must be finite, got {self.weight_power}")
-        if not 0 <= self.frozen_part <= 1:
-            raise ValueError(f"frozen_part must lie in [0, 1], got {self.frozen_part}")
-        if self.gradient_limit is not None and not self.gradient_limit > 1:
-            raise ValueError(f"gradient_limit must be above 1, or None, got {self.gradient_limit}")
-        if not 0 <= self.sigma_min < self.sigma_max:
-            raise ValueError(f"sigma_min must lie in [0, sigma_max) = [0, {self.sigma_max}), got {self.sigma_min}")
-        if self.sigma_law == "log_uniform" and self.sigma_min == 0:
+        given = vars(self)
+        low = validate.sigma_level(self.sigma_min, "sigma_min", zero=True)
+        high = validate.sigma_level(self.sigma_max, "sigma_max")
+        limit = self.gradient_limit
+        checked: dict[str, Any] = {
+            "images_seen": validate.integer(self.images_seen, "images_seen", 1),
+            "batch_size": validate.integer(self.batch_size, "batch_size", 1),
+            "seed": validate.seed(self.seed),
+            "weight_power": validate.number(self.weight_power, "weight_power"),
+            "frozen_part": validate.number(self.frozen_part, "frozen_part", least=0, most=1),
+            "gradient_limit": None if limit is None else validate.number(limit, "gradient_limit", above=1),
+            "sigma_min": low,
+            "sigma_max": high,
+        }
+        checked |= {name: validate.positive(given[name], name) for name in RATES}
+        checked |= {name: validate.one_of(given[name], name, allowed) for name, allowed in WORDS.items()}
+        if not low < high:
+            raise ValueError(f"sigma_min must lie in [0, sigma_max) = [0, {high:g}), got {low:g}")
+        if self.sigma_law == "log_uniform" and low == 0:
             raise ValueError('sigma_law="log_uniform" needs sigma_min above 0, for example 0.01')
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def published(cls) -> "Recipe":
@@ -150,8 +159,3 @@ class Recipe:
         warm = min(1.0, (step + 1) / max(1, self.steps // 100))
         factor = 0.5 * (1 + math.cos(math.pi * progress)) if self.schedule == "cosine" else 0.5 ** int(10 * progress)
         return highest * warm * factor
-
-
-def _one_of(value: str, name: str, *allowed: str) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")

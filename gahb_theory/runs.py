@@ -2,20 +2,25 @@
 
 A file is written under a temporary name, flushed to disk, then renamed, so a kill, a power cut or a full disk leaves
 the version before. A run directory holds config.json (everything that made the run), metrics.csv, arrays.npz and
-figures/.
+figures/. JSON files are strict: NaN and infinity stand there as {"float": "nan"}, which `from_json` turns back.
 """
 
 import csv
 import errno
 import hashlib
 import io
+import itertools
 import json
+import math
 import os
 import platform
+import secrets
+import threading
+import time
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +29,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gahb_theory import identity
+from gahb_theory.hashing import differences, hash_array
 from gahb_theory.version import __version__
 
 __all__ = [
@@ -31,9 +38,16 @@ __all__ = [
     "fingerprint",
     "fingerprint_parameters",
     "from_arrays",
+    "from_json",
+    "locked",
+    "make_directory",
     "open_run",
     "read_arrays",
+    "read_json",
+    "remove_stale",
+    "set_aside",
     "to_arrays",
+    "to_json",
     "versions",
     "write_arrays",
     "write_bytes",
@@ -42,13 +56,15 @@ __all__ = [
 ]
 
 
+SECONDS_OF_A_DAY = 86400
+
 Result = TypeVar("Result")
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
     """Write a file atomically: after any failure `path` holds what it held before."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(_temporary_name(path.name))
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -64,13 +80,137 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
                 f"the disk is full: {path} needs {len(content):,} bytes; the version before is intact. "
                 "Free some space and run the same command again",
             ) from error
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None
         raise
     return path
 
 
+def _temporary_name(name: str) -> str:
+    """A hidden name of no other host, process or thread, and not too long for any file system."""
+    owner = f"{_host()}-{os.getpid()}-{threading.get_ident()}-{secrets.token_hex(4)}"
+    short = name if len(name.encode()) < 100 else hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f".{short}.{owner}.partial"
+
+
+def _host() -> str:
+    return "".join(c for c in platform.node() if c.isalnum())[:40] or "host"
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove the temporary files that dead processes left in a folder.
+
+    Those of this host go if the process is no more; those of other hosts after a day.
+    """
+    for file in folder.glob(".*.partial"):
+        owner = file.name.removesuffix(".partial").rpartition(".")[2].split("-")
+        with suppress(OSError):
+            here = len(owner) == 1 or owner[0] == _host()
+            number = owner[0] if len(owner) == 1 else owner[1]
+            if not number.isdecimal():
+                continue
+            if time.time() - file.stat().st_mtime > SECONDS_OF_A_DAY or (here and not _alive(int(number))):
+                file.unlink()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool) -> Iterator[None]:
+    """Hold a lock that the system lets go when the process ends, however it ends.
+
+    Raises `BlockingIOError` if another holds it, unless `wait`. Without effect where there are no such locks: on Windows,
+    on some network disks.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    while True:
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise
+            except OSError:  # a disk without locks
+                yield
+                return
+            with suppress(FileNotFoundError):
+                if path.stat().st_ino == os.fstat(file.fileno()).st_ino:  # else the holder before has removed it
+                    try:
+                        yield
+                    finally:
+                        path.unlink(missing_ok=True)
+                    return
+
+
+def set_aside(path: Path) -> Path:
+    """Give a damaged file another name, NAME.damaged, so that it is kept and no longer in the way."""
+    for number in itertools.count(1):
+        target = path.with_name(f"{path.name}.damaged" + (f"-{number}" if number > 1 else ""))
+        if not target.exists():
+            return path.rename(target)
+    raise AssertionError
+
+
+def to_json(value: Any) -> Any:
+    """A value as strict JSON holds it: plain numbers and lists, NaN and infinity as {"float": "nan"}.
+
+    Raises
+    ------
+    TypeError
+        If it holds something else.
+
+    Examples
+    --------
+    >>> to_json({"a": np.float32(0.5), "b": (1, float("inf"))})
+    {'a': 0.5, 'b': [1, {'float': 'inf'}]}
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": repr(float(value))}
+    if isinstance(value, Mapping):
+        plain = {key.item() if isinstance(key, np.generic) else key: to_json(entry) for key, entry in value.items()}
+        for key in plain:
+            if not isinstance(key, str | int | float | bool | None):
+                raise TypeError(f"it holds a key of type {type(key).__name__}")
+        return plain
+    if isinstance(value, list | tuple):
+        return [to_json(entry) for entry in value]
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    raise TypeError(f"it holds a {type(value).__name__}")
+
+
+def from_json(value: Any) -> Any:
+    """What `to_json` was given."""
+    if isinstance(value, dict):
+        return float(value["float"]) if _is_float(value) else {key: from_json(entry) for key, entry in value.items()}
+    return [from_json(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _is_float(value: dict[str, Any]) -> bool:
+    return value.keys() == {"float"} and value["float"] in ("nan", "inf", "-inf")
+
+
 def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:
-    """Write a JSON file atomically."""
-    return write_bytes(path, (json.dumps(content, indent=2, default=_plain) + "\n").encode())
+    """Write a strict JSON file atomically; arrays become lists, other things their names."""
+    return write_bytes(path, (json.dumps(to_json(_plain(content)), indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds, NaN and infinity turned back."""
+    return from_json(json.loads(path.read_text()))
 
 
 def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> Path:
@@ -90,6 +230,20 @@ def write_arrays(path: str | Path, arrays: Mapping[str, Any]) -> Path:
     return write_bytes(path, buffer.getvalue())
 
 
+def make_directory(path: str | Path) -> Path:
+    """Create a run directory, if there is none, and see that it can be written."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"cannot create the run directory {path}: {error.strerror}; choose another"
+        ) from error
+    if not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, f"the run directory {path} is not writable; choose another")
+    return path
+
+
 def open_run(path: str | Path, config: Mapping[str, Any]) -> Path:
     """Create a run directory, or reopen one that was made by the same configuration.
 
@@ -100,16 +254,8 @@ def open_run(path: str | Path, config: Mapping[str, Any]) -> Path:
     OSError
         If the directory cannot be written.
     """
-    path = Path(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OSError(
-            error.errno, f"cannot create the run directory {path}: {error.strerror}; choose another"
-        ) from error
-    if not os.access(path, os.W_OK):
-        raise PermissionError(errno.EACCES, f"the run directory {path} is not writable; choose another")
-    wanted = json.loads(json.dumps(config, default=_plain))
+    path = make_directory(path)
+    wanted = json.loads(json.dumps(to_json(_plain(config))))
     file = path / "config.json"
     if file.exists():
         try:
@@ -118,12 +264,12 @@ def open_run(path: str | Path, config: Mapping[str, Any]) -> Path:
                 raise ValueError(f"a {type(found).__name__} in the place of an object")
         except ValueError as error:  # not text, not JSON, or not a configuration
             raise ValueError(f"{file} is not valid JSON ({error}); remove the directory or choose another") from error
-        differing = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
-        differing = [key for key in differing if key != "versions"]
+        ignored = {"versions": None}
+        differing = differences(found | ignored, wanted | ignored)
         if differing:
-            detail = ", ".join(f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} now" for key in differing)
             raise FileExistsError(
-                errno.EEXIST, f"{path} holds a run of another configuration ({detail}); choose another directory"
+                errno.EEXIST,
+                f"{path} holds a run of another configuration ({', '.join(differing)}); choose another directory",
             )
     else:
         write_json(file, wanted)
@@ -193,15 +339,12 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
 
 def fingerprint(x: Tensor | np.ndarray) -> str:
     """The sha256 of the values, dtype and shape of a tensor or an array."""
-    array = x.detach().cpu().numpy() if isinstance(x, Tensor) else x
-    digest = hashlib.sha256(f"{array.dtype}{array.shape}".encode())
-    digest.update(array.tobytes())
-    return digest.hexdigest()
+    return hash_array(x)
 
 
 def fingerprint_parameters(f: torch.nn.Module) -> str:
-    """The sha256 of all parameters of a network, in their order."""
-    return fingerprint(torch.cat([p.detach().flatten().cpu() for p in f.parameters()]))
+    """The sha256 of what a network is: its class, its structure, its parameters and buffers."""
+    return identity.fingerprint(f, "f")
 
 
 def versions() -> dict[str, str]:
@@ -216,6 +359,11 @@ def versions() -> dict[str, str]:
 
 
 def _plain(value: Any) -> Any:
+    """Arrays as lists, and what JSON does not know as its name."""
     if isinstance(value, np.ndarray | np.generic | Tensor):
         return value.tolist()
-    return str(value)
+    if isinstance(value, Mapping):
+        return {str(_plain(key)): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -14,8 +14,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.precision import wide, without_autocast
 
-__all__ = ["Closest", "Vectors", "centred_unit_vectors", "check_pair", "closest", "cosine_similarity", "unit_vectors"]
+__all__ = [
+    "Closest",
+    "Vectors",
+    "centred_unit_vectors",
+    "check_pair",
+    "closest",
+    "cosine_similarity",
+    "unit_vectors",
+    "vectors_of",
+]
 
 Vectors: TypeAlias = Callable[[Tensor], Tensor]
 """Images (n, c, h, w) to unit vectors (n, d), whose inner products are the similarities."""
@@ -25,23 +35,42 @@ QUERIES, REFERENCES = 1024, 4096
 
 
 def unit_vectors(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-    """Images as vectors of length 1, their mean intensity included; a black image is 0."""
-    return _normalised(x.flatten(1))
+    """Images as vectors of length 1, their mean intensity included, in at least float32; a black image is 0."""
+    return _normalised(_flat(x))
 
 
 def centred_unit_vectors(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-    """Images less their mean intensity, as vectors of length 1; a constant image is 0."""
-    flat = x.flatten(1)
+    """Images less their mean intensity, as vectors of length 1, in at least float32; a constant image is 0."""
+    flat = _flat(x)
     centred = flat - flat.mean(dim=1, keepdim=True)
     rounding = 10 * torch.finfo(x.dtype).eps * flat.abs().amax(dim=1, keepdim=True)
     return _normalised(torch.where(centred.abs().amax(dim=1, keepdim=True) > rounding, centred, 0.0))
 
 
+def vectors_of(vectors: Vectors, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    """The vectors of images, one finite row for each, in at least float32."""
+    if not callable(vectors):
+        raise TypeError(f"vectors must be a function such as unit_vectors, got {type(vectors).__name__}")
+    rows = validate.coefficients(vectors(x), name="what vectors returned")
+    if len(rows) != len(x):
+        raise ValueError(f"vectors must return one row for each of {len(x)} images, got shape {tuple(rows.shape)}")
+    return wide(rows)
+
+
+def _flat(x: Tensor) -> Tensor:
+    """Images as rows, none of them allowed."""
+    none = isinstance(x, Tensor) and x.ndim == 4 and len(x) == 0
+    return wide(x if none else validate.images(x, "x")).flatten(1)
+
+
 def _normalised(v: Tensor) -> Tensor:
-    norm = torch.linalg.vector_norm(v, dim=1, keepdim=True)
+    largest = v.abs().amax(dim=1, keepdim=True)
+    v = v / torch.where(largest > 0, largest, 1.0)  # no square leaves the range
+    norm = v.square().sum(dim=1, keepdim=True).sqrt()  # summed in pairs, where vector_norm adds one after the other
     return v / torch.where(norm > 0, norm, 1.0)
 
 
+@without_autocast
 def cosine_similarity(
     a: Float[Tensor, "n c h w"], b: Float[Tensor, "n c h w"], vectors: Vectors = centred_unit_vectors
 ) -> Float[Tensor, " n"]:
@@ -66,7 +95,7 @@ def cosine_similarity(
     (-1.0, 0.22)
     """
     check_pair(a, b)
-    return (vectors(a) * vectors(b)).sum(dim=1)
+    return (vectors_of(vectors, a) * vectors_of(vectors, b)).sum(dim=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +114,7 @@ class Closest:
     similarity: Float[Tensor, "n k"]
 
 
+@without_autocast
 def closest(
     x: Float[Tensor, "n c h w"],
     reference: Float[Tensor, "m c h w"],
@@ -113,17 +143,17 @@ def closest(
     >>> closest(0.5 * reference[[7, 3]] + 0.2, reference).indices.tolist()
     [[7], [3]]
     """
-    check_pair(x[:1], reference[:1], "reference")
-    validate.finite(x, "x")
-    validate.finite(reference, "reference")
-    validate.integer(k, "k", 1, len(reference))
+    validate.images(x, "x")
+    validate.images(reference, "reference")
+    check_pair(x[:1], reference[:1], "reference", "x")
+    k = validate.integer(k, "k", 1, len(reference))
     indices, similarity = [], []
     for part in torch.split(x, QUERIES):
-        u = vectors(part)
+        u = vectors_of(vectors, part)
         best = torch.empty(len(part), 0, dtype=u.dtype, device=u.device)
         where = torch.empty(len(part), 0, dtype=torch.long, device=u.device)
         for first in range(0, len(reference), REFERENCES):
-            block = u @ vectors(reference[first : first + REFERENCES]).mT
+            block = u @ vectors_of(vectors, reference[first : first + REFERENCES]).mT
             found, position = block.topk(min(k, block.shape[1]), dim=1)
             best, where = torch.cat([best, found], dim=1), torch.cat([where, position + first], dim=1)
             best, order = best.topk(min(k, best.shape[1]), dim=1)
@@ -133,10 +163,12 @@ def closest(
     return Closest(torch.cat(indices), torch.cat(similarity))
 
 
-def check_pair(a: Tensor, b: Tensor, name: str = "b") -> None:
+def check_pair(a: Tensor, b: Tensor, name: str = "b", other: str = "a") -> None:
     """Refuse two sets of images of which image i cannot be compared with image i."""
-    validate.images(a, "a")
+    validate.images(a, other)
     validate.images(b, name)
+    if a.dtype != b.dtype:
+        raise TypeError(f"{name} must be {a.dtype} as {other} is, got {b.dtype}; convert it with .to({a.dtype})")
     if a.shape != b.shape:
         raise ValueError(f"{name} must hold images of the same shape, {tuple(a.shape)}, got {tuple(b.shape)}")
     validate.same_device(b, a, name)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gahb_theory.bases.base import Basis
 from gahb_theory.behaviour import Behaviour, measure_behaviour
+from gahb_theory.jacobians.arithmetic import full_precision
 
 __all__ = ["check_basis", "check_denoiser", "check_image_class"]
 
@@ -77,6 +78,7 @@ def check_image_class(image_class: object) -> None:
     _promise(slope is None or 0 < slope <= 1, f"{name}.optimal_slope must be None or lie in (0, 1], got {slope}")
 
 
+@full_precision
 def check_basis(basis: Basis, shape: Sequence[int] = (1, 16, 16), dtype: torch.dtype = torch.float64) -> None:
     """Check that a basis is linear, batched, orthonormal and differentiable, and its synthesis the adjoint of analysis.
 
@@ -98,14 +100,14 @@ def check_basis(basis: Basis, shape: Sequence[int] = (1, 16, 16), dtype: torch.d
     channels, height, width = shape
     d = channels * height * width
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(3, channels, height, width, generator=generator, dtype=dtype)
+    x = torch.randn(3, channels, height, width, generator=generator, dtype=dtype, device="cpu")
     c = basis.analysis(x)
     _promise(
         c.ndim == 2 and c.shape[0] == 3, f"{name}.analysis must give (batch, k) coefficients, got {tuple(c.shape)}"
     )
     _promise(c.dtype == dtype, f"{name}.analysis must keep the dtype {dtype}, got {c.dtype}")
     k = c.shape[1]
-    r = torch.randn(3, k, generator=generator, dtype=dtype)
+    r = torch.randn(3, k, generator=generator, dtype=dtype, device="cpu")
     back = basis.synthesis(r, shape)
     _promise(back.shape == x.shape, f"{name}.synthesis must give images {tuple(x.shape)}, got {tuple(back.shape)}")
 
@@ -129,6 +131,7 @@ def check_basis(basis: Basis, shape: Sequence[int] = (1, 16, 16), dtype: torch.d
     _promise(gradient is not None, f"{name} must be differentiable")
 
 
+@full_precision
 def check_denoiser(
     f: Callable[[Tensor, float | Tensor], Tensor],
     shape: Sequence[int] = (1, 16, 16),
@@ -148,6 +151,13 @@ def check_denoiser(
     dtype
         Precision to try.
 
+    Raises
+    ------
+    AssertionError
+        If a promise is broken.
+    RuntimeError
+        If a part of f is hidden from automatic differentiation, see `gahb_theory.jacobian`.
+
     Examples
     --------
     >>> found = check_denoiser(lambda y, sigma: y / 2)
@@ -160,7 +170,7 @@ def check_denoiser(
         _promise(not training, f"{name} or a part of it is in training mode; call .eval() before using a denoiser")
     tolerance = 1e-10 if dtype == torch.float64 else 1e-5
     generator = torch.Generator().manual_seed(0)
-    y = (0.5 + 0.2 * torch.randn(3, *shape, generator=generator, dtype=torch.float64)).to(dtype)
+    y = (0.5 + 0.2 * torch.randn(3, *shape, generator=generator, dtype=torch.float64, device="cpu")).to(dtype)
     kept = y.clone()
     out = f(y, 0.1)
     _promise(isinstance(out, Tensor), f"{name} must return a tensor, got {type(out).__name__}")
@@ -175,9 +185,13 @@ def check_denoiser(
         _promise(error <= tolerance, f"{name}: {text}; the relative difference is {error:.1e}")
 
     close(f(y, 0.1), "the same input must give the same output")
+    f(y.flip(-1), 0.1)
+    close(f(y, 0.1), "the same input must give the same output, whatever was denoised before")
     alone = torch.cat([f(image, 0.1) for image in y[:, None]])
     close(alone, "an image must be denoised the same alone and in a batch")
-    close(f(y, torch.full((3,), 0.1, dtype=dtype)), "sigma must be accepted as a tensor of shape (batch,)")
+    close(
+        f(y, torch.full((3,), 0.1, dtype=dtype, device="cpu")), "sigma must be accepted as a tensor of shape (batch,)"
+    )
     z = y.clone().requires_grad_(True)
     gradient = _gradient(f(z, 0.1).square().sum(), z)
     _promise(

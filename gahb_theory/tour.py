@@ -12,7 +12,7 @@ from typing import Any, get_args
 import numpy as np
 from tqdm import tqdm
 
-from gahb_theory import runs
+from gahb_theory import runs, validate
 from gahb_theory.analysis import Performance, Reading, read_image, read_performance, reference_bases
 from gahb_theory.images import CAlpha, Disks, ImageClass, Photographs, Shuffled
 from gahb_theory.pretrained import Shipped, shipped_class, shipped_denoiser, train_shipped
@@ -52,6 +52,10 @@ class Tour:
 def run_tour(tour: Tour) -> Path:
     """Compute what is missing in the run directory, draw the report and return its path."""
     names: tuple[Shipped, ...] = get_args(Shipped)
+    validate.sigma_level(tour.sigma)
+    validate.integer(tour.test_images, "test_images", 2)
+    validate.seed(tour.seed)
+    validate.integer(tour.retrain_images, "retrain_images", 1)
     tests = {name: shipped_class(name, split="test").sample(tour.test_images, seed=tour.seed) for name in names}
     shipped = {name: shipped_denoiser(name) for name in names}
     settings = {key: value for key, value in runs.describe(tour).items() if key not in ("class", "run")}

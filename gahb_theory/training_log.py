@@ -3,6 +3,7 @@
 import json
 import math
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,9 +38,9 @@ class TrainingLog:
         self.losses: list[Tensor] = []
         self.norms: list[Tensor] = []
         self.began = self.saved = time.monotonic()
-        kept = [] if self.file is None or not self.file.exists() else self.file.read_text().splitlines()
+        kept = [] if self.file is None else _read(self.file)
         self.lines = [line for line in kept if json.loads(line)["images_seen"] <= first * recipe.batch_size]
-        self.seconds = json.loads(self.lines[-1])["seconds"] if self.lines else 0.0
+        self.seconds = float(json.loads(self.lines[-1])["seconds"]) if self.lines else 0.0
         self.bar = tqdm(
             total=recipe.steps * recipe.batch_size,
             initial=first * recipe.batch_size,
@@ -74,7 +75,7 @@ class TrainingLog:
             "psnr": self.psnr,
             "seconds": round(self.seconds + time.monotonic() - self.began, 1),
         }
-        self.lines.append(json.dumps(line))
+        self.lines.append(json.dumps(runs.to_json(line), allow_nan=False))
         if self.file is not None:
             runs.write_bytes(self.file, ("\n".join(self.lines) + "\n").encode())
         self.bar.set_postfix_str(f"loss {mean:.4g}, PSNR at 0.1: {self.psnr['0.1']:.2f} dB")
@@ -84,3 +85,27 @@ class TrainingLog:
     def close(self) -> None:
         """End the progress bar."""
         self.bar.close()
+
+
+def _read(file: Path) -> list[str]:
+    """The whole lines of a log. A damaged one is set aside: it only informs, and must not stop the training."""
+    if not file.exists():
+        return []
+    lines = file.read_bytes().decode(errors="replace").splitlines()
+    good = [line for line in lines if _is_whole(line)]
+    if len(good) < len(lines) or not lines:
+        kept = runs.set_aside(file)
+        warnings.warn(f"{file} was damaged; it is now {kept.name}, and its whole lines are kept", stacklevel=4)
+        if good:
+            runs.write_bytes(file, ("\n".join(good) + "\n").encode())
+    return good
+
+
+def _is_whole(line: str) -> bool:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(entry, dict) or not isinstance(entry.get("psnr"), dict):
+        return False
+    return type(entry.get("images_seen")) is int and type(entry.get("seconds")) in (int, float)

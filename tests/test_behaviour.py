@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -69,3 +70,54 @@ def test_images_that_are_not_square_and_denoisers_with_a_condition():
 def test_check_denoiser_returns_it():
     found = gt.testing.check_denoiser(average, (1, 8, 8), torch.float64)
     assert found == measure_behaviour(average, (1, 8, 8), dtype=torch.float64)
+
+
+def test_a_closed_relu_at_the_middle_pixel_does_not_close_the_window():
+    """The middle pixel of the first image sees itself alone, the others the window of the average."""
+
+    def f(y, sigma):
+        gate = torch.ones_like(y)
+        gate[:, :, 16, 16] = 0
+        return gate * average(y, sigma) + (1 - gate) * y
+
+    assert measure_behaviour(f, dtype=torch.float64).receptive_field == (3, 3)
+
+    def late(y, sigma):
+        return y if sigma < 0.15 else average(y, sigma)
+
+    assert measure_behaviour(late, dtype=torch.float64).receptive_field == (3, 3)
+
+
+def test_channels_that_cancel_are_seen():
+    def f(y, sigma):
+        a = average(y[:, :1], sigma)
+        return torch.cat([y[:, :1] + a, y[:, 1:] - a], dim=1)
+
+    assert measure_behaviour(f, (2, 16, 16), dtype=torch.float64).receptive_field == (3, 3)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5])
+@pytest.mark.parametrize("seen", [False, True])
+def test_a_constant_denoiser_has_defined_values(value, seen):
+    """J = 0: symmetric, no window, equivariant; homogeneous only if the constant is 0."""
+    found = measure_behaviour(lambda y, sigma: 0 * y + value if seen else torch.full_like(y, value))
+    assert found.asymmetry == 0
+    assert found.receptive_field == (0, 0)
+    assert (found.shift_error, found.flip_error, found.rotation_error) == (0, 0, 0)
+    assert found.homogeneity_error == (0 if value == 0 else 0.5)
+
+
+def test_refusals(unchecked):
+    for arguments, error, message in (
+        ({"shape": (16, 16)}, ValueError, r"shape must be \(channels, height, width\), got \(16, 16\)"),
+        ({"dtype": torch.complex64}, TypeError, "dtype must be that of real numbers"),
+        ({"sigma": 0.0}, ValueError, "above 0"),
+        ({"sigma": True}, TypeError, "sigma must be a number, got bool"),
+    ):
+        with pytest.raises(error, match=message):
+            measure_behaviour(average, **arguments)
+    with pytest.raises(TypeError, match="what f returned must be floating point"):
+        measure_behaviour(lambda y, sigma: y.to(torch.complex64))
+    with pytest.raises(ValueError, match="height, width and dtype of its input"):
+        measure_behaviour(lambda y, sigma: y[:, :, 1:])
+    assert measure_behaviour(average, np.array([1, 16, 16]), np.float64(0.1)) == measure_behaviour(average, (1, 16, 16))

@@ -1,11 +1,18 @@
 """The command line: each command does its job, helps, and refuses in one line."""
 
+import html
 import json
+import os
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import gahb_theory as gt
@@ -84,7 +91,16 @@ def test_train_then_analyze_then_report(tmp_path, capsys, monkeypatch):
         (("analyze", "none.png"), "no image file"),
         (("analyze", "text.png"), "cannot be read as an image"),
         (("analyze", "small.png"), "size must not exceed"),
-        (("analyze", "small.png", "--size", "8", "--sigma", "25"), "0..255"),
+        (("analyze", "small.png", "--size", "8", "--sigma", "-1"), "sigma is the standard deviation"),
+        (("analyze", "small.png", "--size", "8", "--seed", "-1"), "seed must be between 0 and"),
+        (("analyze", "pipe.png", "--size", "8"), "no regular file"),
+        (("generate", "x.npy", "--workers", "0"), "workers must be between 1 and 1024"),
+        (("generate", "x" * 230 + ".npy"), "must have at most 180 bytes"),
+        (("train", "--run", "r", "small.npy"), "no dataset at small.npy"),
+        (("train", "--run", "r", "small.npy", "images:disks"), "either the file small.npy or an image class"),
+        (("reproduce", "manifolds", "--workers", "0"), "workers must be between 1 and 1024"),
+        (("--sigma", "-1"), "sigma is the standard deviation"),
+        (("--test-images", "1"), "test_images must be at least 2"),
         (("analyze", "small.png", "--size", "8", "--denoiser", "nowhere"), "no checkpoint at nowhere"),
         (("analyze", "small.png", "--size", "12"), "multiples of 2"),
         (("generate", "x.txt"), ".npy"),
@@ -99,9 +115,84 @@ def test_refusals(arguments, message, tmp_path, monkeypatch, capsys, unchecked):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.png").write_text("no image")
     Image.fromarray(np.zeros((20, 20), np.uint8)).save("small.png")
+    os.mkfifo("pipe.png")
+    before = sorted(tmp_path.rglob("*"))
     told = refusal(capsys, *arguments)
     assert message in told
     assert "Traceback" not in told
+    assert sorted(tmp_path.rglob("*")) == before, "a refused command leaves nothing behind"
+
+
+def test_errors_of_the_system_name_their_file():
+    error = OSError(36, "File name too long", "a" * 300 + ".png")
+    assert cli._told(error) == "a" * 300 + ".png: File name too long"
+    assert cli._told(OSError(30, "Read-only file system", b"/x/y")) == "/x/y: Read-only file system"
+    assert cli._told(OSError(18, "Invalid cross-device link", "a", None, "b")) == "a: b: Invalid cross-device link"
+    error = OSError(28, "the disk is full: cannot write x")
+    error.add_note("1 of 2 blocks are kept")
+    assert cli._told(error) == "the disk is full: cannot write x. 1 of 2 blocks are kept"
+    assert cli._told(MemoryError()) == "MemoryError"
+
+
+NAMES = ["classes", "a" * 235, "é" * 100, "a'b\"c", "<b>&amp;", "{x}{{y}}%s", "two\nlines", "$a_{$", "x\udcff"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_image_may_have_any_name(name, monkeypatch, tmp_path):
+    """Also that of an array of the tour, one that is too long for a folder, and characters that mean something in HTML."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "shipped_denoiser", lambda name: gt.UNet(channels=4, blocks=1).eval())
+    monkeypatch.setattr(cli, "PCA_SAMPLES", 32)
+    pixels = (255 * gt.Photographs(size=24).sample(1)[0, 0].numpy()).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    run("analyze", f"{name}.png", "--size", 8)
+    (page,) = tmp_path.glob("runs/*/report.html")
+    assert len(os.fsencode(page.parent.name)) <= 108
+    title = html.escape(os.fsencode(name).decode(errors="replace").replace("\ufffd", "?"), quote=True)
+    text = html.unescape(page.read_text())
+    assert html.unescape(title) in text
+    assert "<b>&amp;" not in page.read_text()
+    before = page.read_text()
+    run("report", page.parent)
+    assert page.read_text() == before
+
+
+def test_long_names_stay_different():
+    first, second = cli._short("a" * 200 + "1"), cli._short("a" * 200 + "2")
+    assert first != second
+    assert len(first) == len(second) == 100
+    assert cli._short("é" * 50) == "é" * 50
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"command": "tour"}', '{"command": 1, "versions": 2}'])
+def test_a_damaged_configuration_is_named(text, tmp_path, capsys):
+    (tmp_path / "config.json").write_text(text)
+    np.savez(tmp_path / "arrays.npz", a=np.zeros(1))
+    assert "config.json is damaged, or no configuration of the tour" in refusal(capsys, "report", tmp_path)
+
+
+def test_train_on_what_generate_wrote(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run("generate", "x.npy", "--n", 20, "images:ellipses", "--images.size", 16)
+    options = ("--channels", 4, "--blocks", 1, "--device", "cpu", "--recipe.images-seen", 32, "--recipe.batch-size", 16)
+    run("train", "--run", "mine", *options, "x.npy")
+    recipe = gt.Recipe(images_seen=32, batch_size=16)
+    expected = gt.train(gt.UNet(channels=4, blocks=1, seed=recipe.seed), gt.dataset("x.npy"), recipe=recipe)
+    mine = gt.load_denoiser("mine")
+    for a, b in zip(mine.parameters(), expected.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.slow
+def test_the_documented_words_for_several_processes_run(tmp_path):
+    """Exactly as the help of `gahb train` says, on one process."""
+    words = re.search(r"torchrun --nproc-per-node 8 -m -- gahb_theory train --run RUN", cli.Train.__doc__)[0].split()
+    words[0] = str(Path(sys.executable).with_name("torchrun"))
+    words[words.index("8")] = "1"
+    words[words.index("RUN")] = str(tmp_path / "run")
+    options = ["--channels", "4", "--blocks", "1", "--device", "cpu", "--recipe.images-seen", "64"]
+    subprocess.run([*words, *options, "images:disks", "--images.size", "16"], check=True, timeout=120)
+    assert gt.load_denoiser(tmp_path / "run").channels == 4
 
 
 @pytest.mark.parametrize(
@@ -128,10 +219,40 @@ def test_reproduce_passes_its_options_on(monkeypatch, tmp_path, capfd):
     assert "['--scale', 'smoke', '--dry-run', '--workers', '2']" in capfd.readouterr().out
 
 
-def test_reproduce_without_the_source_says_where_it_is(monkeypatch, tmp_path, capsys):
+def test_reproduce_without_the_source_copies_the_programs(monkeypatch, tmp_path, capfd):
+    """As in a folder where only the installed library is."""
+    installed = tmp_path / "site-packages" / "gahb_theory"
+    (installed / "programs").mkdir(parents=True)
+    (installed / "programs" / "shrinkage.py").write_text("import laboratory, sys; print(laboratory.A, sys.argv[1:])")
+    (installed / "programs" / "laboratory.py").write_text("A = 7")
+    monkeypatch.setattr(cli, "__file__", str(installed / "cli.py"))
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    run("reproduce", "shrinkage", "--scale", "smoke")
+    assert "7 ['--scale', 'smoke']" in capfd.readouterr().out
+    (tmp_path / "empty" / "gahb_experiments" / "laboratory.py").write_text("A = 8")  # one's own changes are kept
+    run("reproduce", "shrinkage")
+    assert "8 ['--scale', 'laptop']" in capfd.readouterr().out
+
+
+def test_reproduce_without_any_program_says_what_to_do(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "__file__", str(tmp_path / "a" / "cli.py"))
-    assert "clone its repository" in refusal(capsys, "reproduce", "shrinkage")
+    assert "install the library anew" in refusal(capsys, "reproduce", "shrinkage")
+
+
+def test_the_wheel_holds_every_program_of_reproduce():
+    """Each program, and all that the programs import from their folder."""
+    root = Path(cli.__file__).parents[1]
+    if not (root / "pyproject.toml").exists():
+        pytest.skip("no source here")
+    packed = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    files = {Path(file).stem for file in packed["force-include"]}
+    assert set(get_args(get_args(cli.Reproduce.__annotations__["name"])[0])) <= files
+    for file, target in packed["force-include"].items():
+        assert target == f"gahb_theory/programs/{Path(file).name}"
+        imported = re.findall(r"^(?:from|import) (\w+)", (root / file).read_text(), re.MULTILINE)
+        assert {name for name in imported if (root / "experiments" / f"{name}.py").exists()} <= files
 
 
 def test_reproduce_ends_as_its_program_does(monkeypatch, tmp_path):

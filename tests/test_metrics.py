@@ -112,7 +112,8 @@ def test_the_denoiser_runs_without_gradients_and_is_given_a_number() -> None:
         return y
 
     psnr_curve(f, uniform(3, 1, 4, 4), [0.1, 0.2], batch_size=2)
-    assert seen == [(False, float, sigma, n) for sigma in (0.1, 0.2) for n in (2, 1)]
+    again = (0.1, 2)  # at the end, the first batch once more
+    assert seen == [(False, float, *call) for call in ((0.1, 2), (0.1, 1), (0.2, 2), (0.2, 1), again)]
 
 
 class Scaling(nn.Module):
@@ -147,9 +148,65 @@ def test_bad_curves_are_refused(unchecked: None) -> None:
     x = uniform(2, 1, 4, 4)
     with pytest.raises(ValueError, match="at least one noise level"):
         psnr_curve(half, x, [])
-    with pytest.raises(ValueError, match=r"each of sigmas .* got 25; is it in 0..255 units"):
+    with pytest.warns(UserWarning, match=r"sigma is 25, but no intensity .* is sigma in units of 0 to 255"):
         psnr_curve(half, x, [0.1, 25.0])
+    with pytest.raises(TypeError, match=r"sigmas must be a sequence of noise levels such as .*, got float 0.1"):
+        psnr_curve(half, x, 0.1)
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         psnr_curve(half, x, [0.1], batch_size=0)
-    with pytest.raises(ValueError, match="x_hat must have the shape of x"):
+    with pytest.raises(ValueError, match="f must return images of the shape of its input"):
         psnr_curve(lambda y, sigma: y[:, :, 1:], x, [0.1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_summed_in_float32(dtype: torch.dtype) -> None:
+    x = torch.zeros(1, 1, 512, 512, dtype=dtype)
+    estimate = torch.full_like(x, 0.5)
+    assert mse(x, estimate).dtype == torch.float32
+    assert float(mse(x, estimate)) == 0.25 * 512**2
+    assert float(psnr(x, estimate)) == pytest.approx(20 * math.log10(2), abs=1e-4)
+    curve = psnr_curve(lambda y, sigma: y, x + 0.5, [0.05, 1.0])
+    assert curve.psnr[1] == pytest.approx(0, abs=0.05)
+
+
+class Remembering(nn.Module):
+    """The mean of its input and of its last output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: Tensor | None = None
+
+    def forward(self, y: Tensor, sigma: float | Tensor) -> Tensor:
+        start = y if self.last is None or self.last.shape != y.shape else self.last
+        self.last = (start + y) / 2
+        return self.last
+
+
+def test_denoisers_that_are_no_functions_have_no_curve() -> None:
+    x = uniform(2, 1, 4, 4)
+    draws = torch.Generator().manual_seed(0)
+    with pytest.raises(RuntimeError, match=r"f gives another result .* remembers its last call, or draws at random"):
+        psnr_curve(Remembering().eval(), x, [0.1, 0.2])
+    with pytest.raises(RuntimeError, match="f gives another result"):
+        psnr_curve(lambda y, sigma: y + 0.01 * torch.randn(y.shape, generator=draws), x.float(), [0.1])
+
+    def in_place(y: Tensor, sigma: float) -> Tensor:  # a function all the same
+        return y.mul_(0.5)
+
+    expected = psnr_curve(lambda y, sigma: 0.5 * y, x, [0.1]).psnr
+    assert psnr_curve(in_place, x, [0.1]).psnr == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("out", "error", "words"),
+    [
+        (lambda y: y * math.nan, ValueError, "what f returned must be finite"),
+        (lambda y: y[:, 0], ValueError, "f must return images of the shape of its input"),
+        (lambda y: 0.5, TypeError, "f must return a torch tensor, got float"),
+        (lambda y: y.to(torch.complex128), TypeError, "f must return the dtype of its input"),
+        (lambda y: torch.zeros_like(y, dtype=torch.int64), TypeError, "f must return the dtype of its input"),
+    ],
+)
+def test_what_is_no_denoiser_is_refused(out, error, words, unchecked: None) -> None:
+    with pytest.raises(error, match=words):
+        psnr_curve(lambda y, sigma: out(y), uniform(2, 1, 4, 4), [0.1])

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 import gahb_theory as gt
 from gahb_theory import ascent
@@ -266,9 +267,17 @@ def test_each_sample_has_its_status():
     short = generate(lambda y, sigma: y * 0.5, (2, *SHAPE), max_steps=3)
     assert short.status.tolist() == [Status.OUT_OF_STEPS] * 2
     assert short.steps.tolist() == [3, 3]
-    broken = generate(lambda y, sigma: y * float("nan"), (2, *SHAPE))
+    with pytest.raises(ValueError, match="what f returned must be finite"):
+        generate(lambda y, sigma: y * float("nan"), (2, *SHAPE))
+    calls = []
+
+    def breaks(y: Tensor, sigma: float | Tensor) -> Tensor:
+        calls.append(len(y))
+        return y * (float("nan") if len(calls) > 4 else 0.9)
+
+    broken = generate(breaks, (2, *SHAPE), level=residual_level)
     assert broken.status.tolist() == [Status.DIVERGED] * 2
-    assert broken.steps.tolist() == [0, 0]
+    assert broken.steps.tolist() == [4, 4]
 
 
 def test_a_shipped_denoiser_draws_images():
@@ -285,19 +294,24 @@ def test_a_shipped_denoiser_draws_images():
     ("change", "error", "message"),
     [
         ({"shape": (2, 2, 2)}, ValueError, r"shape must be \(n, channels, height, width\), got \(2, 2, 2\)"),
-        ({"shape": (0, 1, 2, 2)}, ValueError, "n in shape must be at least 1, got 0"),
+        ({"shape": (0, 1, 2, 2)}, ValueError, "each of shape must be at least 1, got 0"),
         ({"step": 1.5}, ValueError, r"step must lie in \(0, 1\], got 1.5"),
-        ({"step": lambda t: 2.0}, ValueError, r"step must lie in \(0, 1\] for every t, got 2.0 for t = 1"),
-        ({"beta": 0.0}, ValueError, "beta must be finite and above 0"),
+        ({"step": lambda t: 2.0}, ValueError, r"step\(1\) must lie in \(0, 1\], got 2"),
+        ({"beta": 0.0}, ValueError, r"beta must lie in \(0, 1\], got 0"),
         ({"sigma_inf": 1.0}, ValueError, "sigma_inf must lie below sigma_0 = 1, got 1"),
-        ({"sigma_0": 255.0}, ValueError, "0..255"),
+        ({"sigma_0": -1.0}, ValueError, "sigma_0 is the standard deviation of the noise"),
+        ({"level": lambda residual, told: residual[:1]}, ValueError, "level must return a number or a floating-point"),
+        ({"level": lambda residual, told: float("nan")}, ValueError, "what level returned must be finite"),
+        ({"seed": None}, TypeError, "seed must be an integer, got None"),
+        ({"dtype": torch.int64}, TypeError, "dtype must be a floating-point type"),
+        ({"shape": (2, 1, 2**31, 2**31)}, ValueError, "shape must hold at most"),
         ({"mean": torch.zeros(1, 1, 3, 3)}, ValueError, r"mean must be a number or one image \(1, 1, 2, 2\)"),
         ({"mean": float("nan")}, ValueError, "mean must be finite"),
         ({"max_steps": 0}, ValueError, "max_steps must be at least 1"),
         ({"every": 0}, ValueError, "every must be at least 1"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
         ({"f": 3}, TypeError, "f must be a denoiser that can be called"),
-        ({"f": lambda y, sigma: y[:, :, :1]}, ValueError, "f must return images of the shape it was given"),
+        ({"f": lambda y, sigma: y[:, :, :1]}, ValueError, "f must return images of the shape of its input"),
         ({"f": gt.UNet(channels=4, blocks=1)}, RuntimeError, "train mode"),
     ],
 )
@@ -312,3 +326,21 @@ def test_on_an_accelerator(accelerator):
     f = gt.UNet(channels=4, blocks=1).eval().to(accelerator)
     samples = generate(f, (3, 1, 8, 8), step=growing_step(0.05), every=10)
     assert samples.images.device.type == samples.status.device.type == accelerator.type
+
+
+def test_the_published_loop_makes_one_more_update() -> None:
+    """While sigma_t >= sigma_inf: the level is that of the image before the update (Kadkhodaie et al., algorithm 1)."""
+
+    def f(y: Tensor, sigma: float | Tensor) -> Tensor:
+        return 0.3 * y
+
+    ours = generate(f, (1, *SHAPE), mean=0.0, beta=1.0, step=0.1, sigma_inf=0.1, dtype=torch.float64)
+    start = generate(f, (1, *SHAPE), mean=0.0, beta=1.0, step=0.1, sigma_inf=0.1, dtype=torch.float64, every=1)
+    assert start.trajectory is not None
+    y, sigma, updates = start.trajectory.noisy[0], float("inf"), 0
+    while sigma >= 0.1:
+        s = f(y, 1.0) - y
+        sigma = float(s.square().mean().sqrt())
+        last, y, updates = y, y + 0.1 * s, updates + 1
+    assert updates == int(ours.steps) + 1
+    torch.testing.assert_close(last, ours.noisy)

@@ -8,12 +8,13 @@ import sys
 import textwrap
 import time
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import TensorDataset
 
 import gahb_theory as gt
-from gahb_theory import training
+from gahb_theory import cli, training
 from gahb_theory.recipes import Recipe
 from gahb_theory.training import train
 
@@ -47,7 +48,10 @@ def test_the_given_network_is_left_as_it_was(small):
     f, X = small
     f.encoder[0][0].weight.requires_grad_(False)
     before = weights(f)
-    g = train(f, X, images_seen=64, batch_size=16)
+    with pytest.warns(
+        UserWarning, match=r"1 of the \d+ parameters of f are frozen .* trains a copy with all of them free"
+    ):
+        g = train(f, X, images_seen=64, batch_size=16)
     assert_same(weights(f), before)
     assert f.training
     assert not f.encoder[0][0].weight.requires_grad
@@ -189,8 +193,13 @@ def test_run_directory(small, tmp_path):
     with pytest.raises(FileExistsError, match="data"):
         train(f, gt.Disks(size=16, edge=0.7), images_seen=320, batch_size=16, run=tmp_path / "run")
     (tmp_path / "run" / "state.safetensors").write_bytes(b"no checkpoint")
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(
+        ValueError, match=r"damaged .* it is now state.safetensors.damaged, and the same call begins anew"
+    ):
         train(f, X, images_seen=320, batch_size=16, run=tmp_path / "run")
+    assert (tmp_path / "run" / "state.safetensors.damaged").read_bytes() == b"no checkpoint"
+    anew = train(f, X, images_seen=320, batch_size=16, run=tmp_path / "run")
+    assert_same(weights(anew), weights(g))
 
 
 SCRIPT = """
@@ -247,25 +256,54 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bits(number, script, unint
     assert counts == sorted(set(counts)), "the log holds each point once"
 
 
+TWO = """
+    import os, sys, torch
+    import gahb_theory as gt
+    from gahb_theory import training
+    torch.set_num_threads(1)
+    training.SECONDS_BETWEEN_CHECKPOINTS = -1
+    save = training._save
+
+    def save_and_stop(run, state, step, *rest):
+        save(run, state, step, *rest)
+        if os.environ.get("STOP") and step == 10:
+            os._exit(9)
+
+    training._save = save_and_stop
+    rank = os.environ["RANK"]
+    run = sys.argv[1] + ("" if rank == "0" else "-of-another-disk")
+    f = gt.train(gt.UNet(channels=8, blocks=1), gt.Disks(size=16), images_seen=320, batch_size=16, run=run)
+    torch.save(f.state_dict(), sys.argv[1] + "-" + rank + ".pt")
+"""
+
+
 @pytest.mark.slow
 def test_two_processes(tmp_path):
-    """Under torchrun both processes end with the same weights, and the checkpoint loads in one."""
-    code = """
-        import os, sys, torch
-        import gahb_theory as gt
-        torch.set_num_threads(1)
-        f = gt.train(gt.UNet(channels=8, blocks=1), gt.Disks(size=16), images_seen=640, batch_size=16, run=sys.argv[1])
-        torch.save(f.state_dict(), sys.argv[1] + "-" + os.environ["RANK"] + ".pt")
-    """
-    path, run = tmp_path / "two.py", tmp_path / "run"
-    path.write_text(textwrap.dedent(code))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", path, run]
-    subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
-    first, second = (torch.load(f"{run}-{rank}.pt", weights_only=True) for rank in (0, 1))
-    assert_same(first, second)
+    """Both end with the same weights, stopped or not, without a common disk; one process alone is refused."""
+    path = tmp_path / "two.py"
+    path.write_text(textwrap.dedent(TWO))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", path]
+
+    def launch(run, **more):
+        environment = os.environ | {"OMP_NUM_THREADS": "1"} | more
+        return subprocess.run([*command, run], env=environment, stderr=subprocess.DEVNULL, check=False).returncode
+
+    run = tmp_path / "run"
+    assert launch(run) == 0
+    assert launch(tmp_path / "stopped", STOP="1") != 0
+    assert launch(tmp_path / "stopped") == 0
+    first, *others = (
+        torch.load(f"{name}-{rank}.pt", weights_only=True) for name in (run, tmp_path / "stopped") for rank in (0, 1)
+    )
+    for other in others:
+        assert_same(first, other)
     assert_same(weights(gt.load_denoiser(run)), first)
-    alone = train(gt.UNet(channels=8, blocks=1), gt.Disks(size=16), images_seen=640, batch_size=16)
-    x = gt.Disks(size=16).sample(32, seed=7)
+    assert not (tmp_path / "run-of-another-disk").exists()
+    f, X = gt.UNet(channels=8, blocks=1), gt.Disks(size=16)
+    with pytest.raises(FileExistsError, match="processes: 2 there, 1 now"):
+        train(f, X, images_seen=320, batch_size=16, run=run)
+    alone = train(f, X, images_seen=320, batch_size=16)
+    x = X.sample(32, seed=7)
     y = gt.add_noise(x, 0.2)
     with torch.no_grad():
         both, one = gt.load_denoiser(run)(y, 0.2), alone(y, 0.2)
@@ -273,7 +311,22 @@ def test_two_processes(tmp_path):
     assert abs(float(gt.psnr(x, both) - gt.psnr(x, one))) < 1
 
 
-def test_the_loss_that_is_not_finite_stops_the_run(small, tmp_path):
+@pytest.mark.slow
+def test_the_command_for_several_processes(tmp_path):
+    """The line that the head of `training` and the help of `gahb train` show, with smaller numbers."""
+    line = next(line for line in training.__doc__.splitlines() if "torchrun" in line)
+    assert line.strip() == "torchrun --nproc-per-node 8 -m -- gahb_theory train --run runs/mine ..."
+    assert line.strip().removesuffix(" --run runs/mine ...") in cli.Train.__doc__
+    small = "--channels 4 --blocks 1 --device cpu --recipe.images-seen 32 images:disks --images.size 16"
+    line = line.replace("torchrun", f"{sys.executable} -m torch.distributed.run")
+    words = line.replace("8", "2").replace("runs/mine", str(tmp_path / "run")).replace("...", small).split()
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert gt.load_denoiser(tmp_path / "run").channels == 4
+
+
+def test_data_that_are_not_finite_are_refused_at_once(small, tmp_path):
     f, _ = small
 
     class Broken:
@@ -281,9 +334,9 @@ def test_the_loss_that_is_not_finite_stops_the_run(small, tmp_path):
             x = torch.full((n, 1, 16, 16), 0.5)
             return x if seed else x * float("nan")
 
-    with pytest.raises(FloatingPointError, match="not finite"):
+    with pytest.raises(ValueError, match="data must be finite, got 4096 of 4096 values"):
         train(f, Broken(), images_seen=64, batch_size=16, run=tmp_path / "run")
-    assert not (tmp_path / "run" / "state.safetensors").exists(), "a bad state is never saved"
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_loss_that_is_not_finite_leaves_the_last_good_checkpoint(small, tmp_path, monkeypatch):
@@ -308,7 +361,8 @@ def test_a_loss_that_is_not_finite_leaves_the_last_good_checkpoint(small, tmp_pa
         ({"images_seen": 0}, "images_seen"),
         ({"batch_size": 0}, "batch_size"),
         ({"learning_rate": -1.0}, "learning_rate"),
-        ({"sigma_max": 25.0}, "0..255"),
+        ({"sigma_max": 0.0}, "sigma_max"),
+        ({"sigma_max": float("inf")}, "sigma_max"),
         ({"sigma_min": 2.0}, "sigma_min"),
         ({"sigma_min": 0.0}, "sigma_min above 0"),
         ({"optimiser": "sgd"}, "muon"),
@@ -338,6 +392,287 @@ def test_refused_data_and_networks(small, unchecked):
         train(f, TensorDataset(torch.zeros(8, 16, 16, dtype=torch.uint8)), images_seen=16)
     with pytest.raises(ValueError, match="multiples of 2"):
         train(f, torch.rand(8, 1, 15, 16, generator=torch.Generator().manual_seed(0)), images_seen=16)
+
+
+def test_numbers_of_every_library_make_the_same_recipe(unchecked):
+    given = Recipe(
+        images_seen=np.int64(64), learning_rate=np.float32(0.5), sigma_max=torch.tensor(2.0), seed=np.int8(3)
+    )
+    assert given == Recipe(images_seen=64, learning_rate=0.5, sigma_max=2.0, seed=3)
+    assert all(type(value) in (int, float, str) for value in vars(given).values())
+    for wrong in (
+        {"seed": None},
+        {"seed": True},
+        {"frozen_part": True},
+        {"images_seen": 64.0},
+        {"gradient_limit": "10"},
+    ):
+        with pytest.raises(TypeError, match=next(iter(wrong))):
+            Recipe(**wrong)
+
+
+def test_arguments_that_are_refused(small, tmp_path, unchecked):
+    f, X = small
+    with pytest.raises(TypeError, match=r"a Recipe has no 'epochs'; its fields are images_seen, batch_size"):
+        train(f, X, epochs=3)
+    with pytest.raises(TypeError, match="run must be the path"):
+        train(f, X, images_seen=16, run=3)
+    with pytest.raises(TypeError, match=r"all be float32, or all float64.*float16"):
+        train(gt.UNet(4, 1).half(), X, images_seen=16)
+    with pytest.raises(ValueError, match="must have parameters"):
+        train(gt.adapt(lambda y: y), X, images_seen=16)
+    with pytest.raises(ValueError, match="must have the 1 channels of data"):
+        train(f, X, images_seen=16, validation=torch.zeros(2, 3, 16, 16))
+    with pytest.warns(UserWarning, match="units of 0 to 255"):
+        train(f, X, images_seen=16, batch_size=16, sigma_max=25.0)
+
+
+def test_a_network_that_returns_another_shape_is_refused(tmp_path):
+    """The loss would broadcast (n, 1, h, w) against (n, h, w) without a word."""
+
+    class Flat(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gain = torch.nn.Parameter(torch.ones(()))
+
+        def forward(self, y, sigma):
+            return self.gain * y[:, 0]
+
+    with pytest.raises(ValueError, match=r"the shape of its input, \(16, 1, 16, 16\), got \(16, 16, 16\)"):
+        train(Flat(), gt.Disks(size=16), images_seen=16, batch_size=16, run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+CONTEXTS = {
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "default device": lambda: torch.device("meta"),
+}
+
+
+@pytest.fixture
+def double_by_default():
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS.keys())
+def test_what_the_caller_has_set_does_not_matter(context, small, tmp_path):
+    f, X = small
+    x = X.sample(20, seed=0)
+    settings = {"images_seen": 64, "batch_size": 16, "validation": x[:4]}
+    expected = weights(train(f, x, **settings))
+    with context():
+        found = train(f, x, **settings, run=tmp_path / "run")
+    assert_same(weights(found), expected)
+    assert_same(weights(train(f, X, images_seen=64, batch_size=16)), weights(_within(context, f, X)))
+
+
+def _within(context, f, X):
+    with context():
+        return train(f, X, images_seen=64, batch_size=16)
+
+
+def test_the_default_type_does_not_matter(small, double_by_default):
+    f, X = small
+    f = f.float()
+    x = X.sample(20, seed=0)
+    found = train(f, x, images_seen=64, batch_size=16)
+    torch.set_default_dtype(torch.float32)
+    assert_same(weights(found), weights(train(f, x, images_seen=64, batch_size=16)))
+
+
+def test_a_network_in_double_precision(small, tmp_path):
+    f, X = small
+    g = train(f.double(), X, images_seen=64, batch_size=16, run=tmp_path / "run")
+    assert {p.dtype for p in g.parameters()} == {torch.float64}
+    assert_same(weights(train(f, X, images_seen=64, batch_size=16, run=tmp_path / "run")), weights(g))
+
+
+class Level:
+    """An image class that is no dataclass."""
+
+    def __init__(self, level):
+        self.level = level
+
+    def sample(self, n, seed=0, start=0):
+        return torch.full((n, 1, 16, 16), self.level)
+
+
+class Items(torch.utils.data.Dataset):
+    """A dataset of a user."""
+
+    def __init__(self, level):
+        self.level = level
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return torch.full((1, 16, 16), self.level)
+
+
+@pytest.mark.parametrize(
+    "kind", [Level, Items, lambda v: TensorDataset(Level(v).sample(8)), lambda v: Level(v).sample(8)]
+)
+def test_other_data_are_refused_and_the_same_are_known_again(kind, small, tmp_path):
+    f, _ = small
+    g = train(f, kind(0.2), images_seen=32, batch_size=16, run=tmp_path)
+    assert_same(weights(train(f, kind(0.2), images_seen=32, batch_size=16, run=tmp_path)), weights(g))
+    with pytest.raises(FileExistsError, match=r"another configuration \(data"):
+        train(f, kind(0.9), images_seen=32, batch_size=16, run=tmp_path)
+
+
+def test_only_what_differs_is_named(small, tmp_path):
+    f, X = small
+    train(f, X, images_seen=32, batch_size=16, run=tmp_path)
+    with pytest.raises(FileExistsError, match=r"configuration \(recipe.images_seen: 32 there, 48 now\); choose"):
+        train(f, X, images_seen=48, batch_size=16, run=tmp_path)
+
+
+def test_a_refusal_leaves_nothing_in_the_way(tmp_path):
+    """A size that the network does not take, then one that it takes, with the same directory."""
+    with pytest.raises(ValueError, match="multiples"):
+        train(gt.UNet(4, 3), gt.Disks(17), 32, batch_size=16, run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    train(gt.UNet(4, 3), gt.Disks(16), 32, batch_size=16, run=tmp_path / "run")
+
+
+def test_a_denoiser_that_is_missing_or_older_is_written_again(small, tmp_path):
+    f, X = small
+    g = train(f, X, images_seen=64, batch_size=16, run=tmp_path)
+    file = tmp_path / "denoiser" / "model.safetensors"
+    whole = file.read_bytes()
+    gt.save_denoiser(f, tmp_path / "denoiser")
+    for damage in (file.unlink, lambda: file.write_bytes(b""), lambda: gt.save_denoiser(f, tmp_path / "denoiser")):
+        damage()
+        train(f, X, images_seen=64, batch_size=16, run=tmp_path)
+        assert_same(weights(gt.load_denoiser(tmp_path)), weights(g))
+        assert len(file.read_bytes()) == len(whole)
+
+
+def test_the_denoiser_is_never_behind_the_state(small, tmp_path, monkeypatch):
+    f, X = small
+
+    def killed(*_):
+        assert not (tmp_path / "state.safetensors").exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "save_denoiser", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(f, X, images_seen=32, batch_size=16, run=tmp_path)
+    assert not (tmp_path / "state.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[: len(b) // 2], lambda b: b"{}\n" + b, lambda b: b"\xff\x00", lambda b: b""]
+)
+def test_a_damaged_log_is_set_aside_and_does_not_stop_the_training(damage, small, tmp_path):
+    f, X = small
+    g = train(f, X, images_seen=64, batch_size=16, run=tmp_path)
+    log = tmp_path / "log.jsonl"
+    bad = damage(log.read_bytes())
+    log.write_bytes(bad)
+    with pytest.warns(UserWarning, match=r"log.jsonl was damaged; it is now log.jsonl.damaged"):
+        again = train(f, X, images_seen=64, batch_size=16, run=tmp_path)
+    assert_same(weights(again), weights(g))
+    assert (tmp_path / "log.jsonl.damaged").read_bytes() == bad
+
+
+def test_a_damaged_configuration_is_made_anew_for_the_same_run_only(small, tmp_path):
+    f, X = small
+    g = train(f, X, images_seen=64, batch_size=16, run=tmp_path)
+    before = (tmp_path / "config.json").read_bytes()
+    (tmp_path / "config.json").write_bytes(before[:50])
+    with pytest.warns(UserWarning, match=r"config.json was damaged"):
+        again = train(f, X, images_seen=64, batch_size=16, run=tmp_path)
+    assert_same(weights(again), weights(g))
+    assert (tmp_path / "config.json").read_bytes() == before
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(FileExistsError, match=r"the checkpoint of another run, without config\.json"):
+        train(f, X, images_seen=128, batch_size=16, run=tmp_path)
+
+
+def test_a_state_of_other_shapes_is_damaged(small, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    f, X = small
+    train(f, X, images_seen=64, batch_size=16, run=tmp_path)
+    file = tmp_path / "state.safetensors"
+    tensors = load_file(file)
+    tensors["gradient_norm"] = torch.ones(1)
+    save_file(tensors, file, metadata={"step": "2"})
+    with pytest.raises(ValueError, match="gradient_norm has another shape"):
+        train(f, X, images_seen=64, batch_size=16, run=tmp_path)
+
+
+def test_two_writers_are_never_in_one_directory(small, tmp_path):
+    f, _ = small
+
+    class Second(gt.Disks):
+        def sample(self, n, seed=0, start=0, **kwargs):
+            if start > 0:
+                with pytest.raises(RuntimeError, match=r"another process trains into .*; wait for its end"):
+                    train(f, gt.Disks(size=16), images_seen=64, batch_size=16, run=tmp_path)
+                tried.append(start)
+            return super().sample(n, seed, start)
+
+    tried = []
+    train(f, Second(size=16), images_seen=64, batch_size=16, run=tmp_path)
+    assert tried
+    assert not (tmp_path / ".lock").exists()
+
+
+def test_temporary_files_of_dead_processes_are_removed(small, tmp_path):
+    f, X = small
+    (tmp_path / "denoiser").mkdir()
+    old = tmp_path / "denoiser" / ".model.safetensors.999999.partial"
+    own = tmp_path / f".state.safetensors.{os.getpid()}.partial"
+    other = tmp_path / ".state.safetensors.elsewhere-999999-1-abcdef01.partial"
+    for file in (old, own, other):
+        file.write_bytes(b"half")
+    train(f, X, images_seen=16, batch_size=16, run=tmp_path)
+    assert not old.exists()
+    assert own.exists(), "its process lives"
+    assert other.exists(), "its host may be at work"
+    os.utime(other, (0, 0))
+    train(f, X, images_seen=16, batch_size=16, run=tmp_path)
+    assert not other.exists()
+
+
+def test_tied_parameters_are_averaged_once_and_saved(tmp_path):
+    class Tied(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = torch.nn.Conv2d(1, 1, 3, padding=1, bias=False)
+            torch.nn.init.dirac_(self.first.weight)
+            self.second = self.first
+
+        def forward(self, y, sigma):
+            return self.second(self.first(y))
+
+    class Once(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = torch.nn.Conv2d(1, 1, 3, padding=1, bias=False)
+            torch.nn.init.dirac_(self.first.weight)
+
+        def forward(self, y, sigma):
+            return self.first(self.first(y))
+
+    with torch.random.fork_rng():
+        tied, once = Tied(), Once()
+    a, b = (train(f, gt.Disks(size=16), images_seen=128, batch_size=16) for f in (tied, once))
+    assert torch.equal(a.first.weight, b.first.weight)
+
+
+def test_a_run_of_an_earlier_version_is_refused_in_words(small, tmp_path):
+    f, X = small
+    (tmp_path / "config.json").write_text(json.dumps({"data": {"class": "Disks"}, "recipe": {}, "versions": {}}))
+    with pytest.raises(FileExistsError, match="an earlier version of this library began"):
+        train(f, X, images_seen=64, batch_size=16, run=tmp_path)
 
 
 @pytest.mark.gpu

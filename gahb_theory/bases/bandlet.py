@@ -21,9 +21,12 @@ sigma sqrt(log), thresholding in the best basis is nearly minimax (Dossal, Le Pe
 then keeps noise from being taken for geometry.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -94,12 +97,14 @@ class Bandlet(Basis):
 
     def __post_init__(self) -> None:
         Wavelet(self.wavelet, self.levels)
-        if not self.sizes or any(b != 2 * a for a, b in zip(self.sizes, self.sizes[1:], strict=False)):
-            raise ValueError(f"sizes must each be the double of the one before, such as (4, 8, 16), got {self.sizes}")
+        object.__setattr__(self, "sizes", doubled_sizes(self.sizes))
+        object.__setattr__(self, "penalty", price(self.penalty))
         for size in self.sizes:
-            FlowBank(size, self.curvatures, self.moments)
-        if not self.penalty >= 0:
-            raise ValueError(f"penalty must be at least 0 (infinity forbids flows), got {self.penalty}")
+            bank = FlowBank(size, self.curvatures, self.moments)
+            object.__setattr__(self, "curvatures", bank.curvatures)
+            object.__setattr__(self, "moments", bank.moments)
+        if self.geometry is not None and not isinstance(self.geometry, Geometry):
+            raise TypeError(f"geometry must be what at(x, threshold=T) found, got {type(self.geometry).__name__}")
         if self.geometry is not None and (self.geometry.curvatures, self.geometry.moments) != (
             self.curvatures,
             self.moments,
@@ -177,6 +182,7 @@ class Bandlet(Basis):
 
     def cost(self, x: Float[Tensor, "n c h w"], threshold: float | Tensor) -> Float[Tensor, " n"]:
         """Lagrangian sum_m min(c_m^2, T^2) + lambda T^2 R of the images in this basis: what `at` makes smallest."""
+        validate.images(x, "x")
         geometry = self._geometry_for(x.shape[0], x.shape[1:])
         c = self.analysis(x)
         squared = validate.batch_threshold(threshold, c).square()
@@ -247,6 +253,25 @@ class Bandlet(Basis):
                 "adapt it to images of this shape with at"
             )
         return self.geometry
+
+
+def doubled_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
+    """The sides of squares as integers, each the double of the one before."""
+    if isinstance(sizes, str | bytes) or not isinstance(sizes, Sequence):
+        raise TypeError(f"sizes must be a sequence such as (4, 8, 16), got {type(sizes).__name__}")
+    found = tuple(validate.integer(size, "each of sizes", 2) for size in sizes)
+    if not found or any(b != 2 * a for a, b in pairwise(found)):
+        raise ValueError(f"sizes must each be the double of the one before, such as (4, 8, 16), got {found}")
+    return found
+
+
+def price(penalty: float) -> float:
+    """The price of a geometry: a number of at least 0, or infinity, which forbids it."""
+    if isinstance(penalty, float | np.floating) and penalty == math.inf:
+        return math.inf
+    if isinstance(penalty, int | float | np.number) and not isinstance(penalty, bool) and not penalty >= 0:
+        raise ValueError(f"penalty must be at least 0 (infinity forbids the geometry), got {penalty}")
+    return validate.number(penalty, "penalty", least=0)
 
 
 def _subbands(layout: Tensor, level: int) -> Tensor:

@@ -9,14 +9,16 @@ A *partial* basis holds k < d orthonormal atoms: synthesis(analysis(x)) is then 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.precision import wide, without_autocast
 
 __all__ = ["Basis"]
 
@@ -30,6 +32,12 @@ class Basis(ABC):
 
     is_orthonormal: ClassVar[bool] = True
     """False for redundant frames: the formulas that rest on Parseval refuse them."""
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in ("analysis", "synthesis", "at"):  # the dtype of the input, also inside torch.autocast
+            if name in vars(cls):
+                setattr(cls, name, without_autocast(vars(cls)[name]))
 
     @abstractmethod
     def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
@@ -50,13 +58,43 @@ class Basis(ABC):
         `threshold`, a number or a tensor of shape (batch,), is the level above which coefficients count, in the units
         of the intensities; some adaptive bases need it.
         """
+        validate.images(x, "x")
+        if threshold is not None:
+            validate.batch_threshold(threshold, x)
         return self
 
     def atom_images(
         self, indices: Sequence[int], shape: Sequence[int], *, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "k c h w"]:
         """The atoms e_k, k in `indices`, as images of the given (channels, height, width)."""
-        channels, height, width = shape
-        count = self.analysis(torch.zeros(1, channels, height, width, dtype=dtype)).shape[1]
-        chosen = torch.as_tensor([validate.integer(i, "atom index", 0, count - 1) for i in indices])
-        return self.synthesis(torch.nn.functional.one_hot(chosen, count).to(dtype), shape)
+        target = validate.sizes(shape, 3)
+        black = torch.zeros(1, *target, dtype=validate.floating(dtype), device="cpu")
+        count = self.analysis(black).shape[1]
+        chosen = atom_indices(indices, count)
+        rows = torch.zeros(len(chosen), count, dtype=dtype, device="cpu")
+        rows[range(len(chosen)), chosen] = 1
+        return self.synthesis(rows, target)
+
+
+def atom_indices(indices: object, count: int) -> list[int]:
+    """The numbers of atoms, each between 0 and `count` - 1, at least one."""
+    if isinstance(indices, Tensor | np.ndarray):
+        validate.real_array(indices, "indices", 1)
+    if isinstance(indices, str | bytes) or not isinstance(indices, Iterable):
+        raise TypeError(f"indices must be a sequence of numbers of atoms such as [0, 1], got {type(indices).__name__}")
+    chosen = [validate.integer(i, "each of indices", 0, count - 1) for i in indices]
+    if not chosen:
+        raise ValueError(f"indices must hold at least one number of an atom, 0 to {count - 1}, got none")
+    return chosen
+
+
+def check_orthonormal(atoms: Float[Tensor, "k d"], name: str = "atoms") -> None:
+    """Refuse rows that are not orthonormal: A A^T w = w is tried for one vector w, which costs as much as one image."""
+    exact = wide(atoms.detach())
+    w = torch.arange(1, len(exact) + 1, dtype=torch.float64, device="cpu").square().cos().to(exact)
+    error = float((exact @ (w @ exact) - w).abs().max())
+    if not error <= max(1e-3, 30 * torch.finfo(atoms.dtype).eps):
+        raise ValueError(
+            f"{name} must be orthonormal rows, got an error of {error:.2g}; "
+            f"make them so with torch.linalg.qr({name}.mT).Q.mT.contiguous()"
+        )

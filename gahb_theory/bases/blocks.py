@@ -17,12 +17,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.bases.base import Basis
+from gahb_theory.bases.base import Basis, check_orthonormal
+from gahb_theory.bases.dense import check_variances
 from gahb_theory.bases.eigen import canonical_sign
 from gahb_theory.bases.fourier import DCT
 from gahb_theory.bases.squares import cut, paste
+from gahb_theory.precision import without_autocast
 
 __all__ = ["BlockDCT", "LappedTransform", "PatchPCA", "SeparablePCA"]
+
+LARGEST_SIZE, LARGEST_PATCH = 2**14, 64
+"""Of a square whose cosines are a matrix of order s, and of one whose principal components are a matrix of order s^2."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class BlockDCT(Basis):
     size: int = 8
 
     def __post_init__(self) -> None:
-        validate.integer(self.size, "size", 1)
+        object.__setattr__(self, "size", validate.integer(self.size, "size", 1, LARGEST_SIZE))
 
     def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Cosine coefficients of the squares, shape (batch, channels * height * width)."""
@@ -94,7 +99,8 @@ class LappedTransform(Basis):
     size: int = 8
 
     def __post_init__(self) -> None:
-        if validate.integer(self.size, "size", 2) % 2:
+        object.__setattr__(self, "size", validate.integer(self.size, "size", 2, LARGEST_SIZE))
+        if self.size % 2:
             raise ValueError(f"size must be even, got {self.size}")
 
     def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
@@ -133,6 +139,12 @@ class PatchPCA(Basis):
     atoms: Float[Tensor, "p p"]
     variances: Float[Tensor, " p"]
 
+    def __post_init__(self) -> None:
+        _check_square(self.atoms, "atoms")
+        if self.size**2 != len(self.atoms):
+            raise ValueError(f"atoms must have shape (s^2, s^2) for squares of side s, got {tuple(self.atoms.shape)}")
+        check_variances(self.variances, len(self.atoms))
+
     @classmethod
     def fit(cls, images: Float[Tensor, "n c h w"], size: int = 8) -> "PatchPCA":
         """Principal components of the s x s squares of all images and channels; s divides both sides.
@@ -145,7 +157,7 @@ class PatchPCA(Basis):
         (16, 16)
         """
         validate.images(images)
-        validate.integer(size, "size", 1)
+        size = validate.integer(size, "size", 1, LARGEST_PATCH)
         squares = cut(_divisible(images.detach(), size), size, size).reshape(-1, size * size)
         variances, atoms = _principal(squares)
         return cls(atoms.to(images), variances.to(images))
@@ -185,6 +197,10 @@ class SeparablePCA(Basis):
     rows: Float[Tensor, "h h"]
     columns: Float[Tensor, "w w"]
 
+    def __post_init__(self) -> None:
+        _check_square(self.rows, "rows")
+        _check_square(self.columns, "columns")
+
     @classmethod
     def fit(cls, images: Float[Tensor, "n c h w"]) -> "SeparablePCA":
         """Principal components of all columns and of all rows of the images, around their means.
@@ -219,6 +235,13 @@ class SeparablePCA(Basis):
                 f"this basis was fitted to images of {len(self.rows)} x {len(self.columns)} pixels, "
                 f"got images of {x.shape[-2]} x {x.shape[-1]}"
             )
+
+
+def _check_square(matrix: Tensor, name: str) -> None:
+    """Refuse what is no orthogonal matrix."""
+    if validate.coefficients(matrix, name=name).shape[0] != matrix.shape[1]:
+        raise ValueError(f"{name} must be a square matrix, got shape {tuple(matrix.shape)}")
+    without_autocast(check_orthonormal)(matrix, name)
 
 
 def _principal(rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -256,8 +279,8 @@ def _cosine_matrix(size: int, dtype: torch.dtype, device: torch.device) -> Tenso
 def _lapped_matrix(side: int, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The orthogonal matrix of a periodic line: row s j + k is cosine k of window j."""
     with torch.inference_mode(False):
-        i = torch.arange(2 * size, dtype=torch.float64)
-        k = torch.arange(size, dtype=torch.float64)[:, None]
+        i = torch.arange(2 * size, dtype=torch.float64, device="cpu")
+        k = torch.arange(size, dtype=torch.float64, device="cpu")[:, None]
         window = torch.sin(torch.pi * (i + 0.5) / (2 * size))
         waves = window * math.sqrt(2 / size) * torch.cos(torch.pi / size * (i + 0.5 + size / 2) * (k + 0.5))
         first = torch.nn.functional.pad(waves, (0, side - 2 * size))

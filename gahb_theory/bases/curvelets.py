@@ -77,8 +77,9 @@ class Curvelets(Basis):
     is_orthonormal: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        validate.integer(self.scales, "scales", 3, 12)
-        if validate.integer(self.wedges, "wedges", 3) % 3:
+        object.__setattr__(self, "scales", validate.integer(self.scales, "scales", 3, 12))
+        object.__setattr__(self, "wedges", validate.integer(self.wedges, "wedges", 3, 3 * 2**10))
+        if self.wedges % 3:
             raise ValueError(f"wedges must be a multiple of 3, got {self.wedges}")
         _package()
 
@@ -171,7 +172,9 @@ def _folded(height: int, width: int, scales: int, wedges: int) -> _Plan:
 
 def _check_tight(plan: _Plan, height: int, width: int) -> None:
     """Refuse windows that fold onto themselves or whose squares do not sum to 1."""
-    power = torch.zeros(height * width, dtype=torch.float64).index_add(0, plan.source, plan.weights.square())
+    power = torch.zeros(height * width, dtype=torch.float64, device="cpu").index_add(
+        0, plan.source, plan.weights.square()
+    )
     power = power.reshape(height, width)
     mirrored = power.flip(0, 1).roll((1, 1), dims=(0, 1))
     folds = int(torch.bincount(plan.place).max()) > 1

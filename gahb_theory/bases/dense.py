@@ -11,9 +11,11 @@ covariance C_1 and C_2 with means of covariance V, and m the coverage, x = m b_1
 Cov = m m^T o C_1 + (1 - m)(1 - m)^T o C_2 + sum_ij V_ij m_i m_j^T,    m_1 = m,  m_2 = 1 - m
 
 (o the product entry by entry). No linear denoiser that is told the contour does better than the
-gains s / (s + sigma^2) in this basis, and for Gaussian fields no denoiser at all (Wiener 1949).
+gains s / (s + sigma^2) in this basis, and no denoiser at all if the fields and the means are Gaussian (Wiener 1949).
+It is no bound on denoisers that are not linear otherwise, nor on those for images of other laws.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -22,11 +24,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.bases.base import Basis
+from gahb_theory.bases.base import Basis, check_orthonormal
 from gahb_theory.bases.eigen import canonical_sign
+from gahb_theory.precision import without_autocast
 from gahb_theory.randomness import Component, normals
 
-__all__ = ["ConditionalKLT", "DenseBasis", "RandomBasis", "Tangent"]
+__all__ = ["ConditionalKLT", "DenseBasis", "RandomBasis", "Tangent", "check_variances"]
+
+LARGEST_MATRIX = 2**30
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +58,9 @@ class DenseBasis(Basis):
 
     def __post_init__(self) -> None:
         validate.coefficients(self.atoms, name="atoms")
-        validate.square_shape(self.atoms.shape[1], self.image_shape)
+        shape = validate.square_shape(self.atoms.shape[1], validate.sizes(self.image_shape, 3, "image_shape"))
+        object.__setattr__(self, "image_shape", shape)
+        without_autocast(check_orthonormal)(self.atoms)
 
     def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Coefficients <x, e_k> of each image, shape (batch, k)."""
@@ -89,8 +96,9 @@ class RandomBasis(DenseBasis):
         >>> bool(torch.allclose(basis.atoms @ basis.atoms.mT, torch.eye(3), atol=1e-6))
         True
         """
-        dimension = validate.integer(_volume(shape), "the number of pixels", 1)
+        dimension = _volume(shape)
         count = dimension if components is None else validate.integer(components, "components", 1, dimension)
+        _matrix(count, dimension)
         z = normals(count, dimension, seed=seed, component=Component.NOISE, dtype=torch.float64)
         q, r = torch.linalg.qr(z.mT)
         atoms = (q * torch.where(r.diagonal() < 0, -1.0, 1.0)).mT
@@ -111,6 +119,10 @@ class Tangent(DenseBasis):
 
     dimension: int
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "dimension", validate.integer(self.dimension, "dimension", 1, len(self.atoms)))
+
     @classmethod
     def complete(cls, tangent: Float[Tensor, "k d"], shape: Sequence[int]) -> "Tangent":
         """Complete k linearly independent directions to a basis.
@@ -130,9 +142,10 @@ class Tangent(DenseBasis):
         >>> basis.dimension, tuple(basis.atoms.shape)
         (5, (256, 256))
         """
-        validate.coefficients(tangent, _volume(shape), "tangent")
+        dimension = _volume(shape)
+        count = validate.coefficients(tangent, dimension, "tangent").shape[0]
+        _matrix(dimension, dimension)
         q, r = torch.linalg.qr(tangent.detach().cpu().double().mT, mode="complete")
-        count = tangent.shape[0]
         diagonal = r.diagonal()[:count].abs()
         if count > tangent.shape[1] or float(diagonal.min()) <= 1e-9 * float(diagonal.max()):
             raise ValueError(f"the {count} directions of tangent must be linearly independent")
@@ -158,6 +171,10 @@ class ConditionalKLT(DenseBasis):
     """
 
     variances: Float[Tensor, " k"]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_variances(self.variances, len(self.atoms))
 
     @classmethod
     def from_covariance(
@@ -186,12 +203,20 @@ class ConditionalKLT(DenseBasis):
         (tensor([3., 1.]), tensor([[0., 1.],
                 [1., 0.]]))
         """
-        dimension = validate.integer(_volume(shape), "the number of pixels", 1)
-        given = covariance.detach() if isinstance(covariance, Tensor) else covariance(torch.eye(dimension).double())
+        dimension = _volume(shape)
+        _matrix(dimension, dimension)
+        if isinstance(covariance, Tensor):
+            given = validate.coefficients(covariance, name="covariance").detach()
+            dtype = given.dtype
+        elif callable(covariance):
+            rows = torch.eye(dimension, dtype=torch.float64, device="cpu")
+            given = validate.coefficients(covariance(rows), name="what covariance returned").detach()
+            dtype = torch.float32
+        else:
+            raise TypeError(f"covariance must be a tensor (d, d) or a function, got {type(covariance).__name__}")
         if given.shape != (dimension, dimension):
             raise ValueError(f"covariance must have shape ({dimension}, {dimension}), got {tuple(given.shape)}")
-        dtype = given.dtype if isinstance(covariance, Tensor) else torch.float32
-        matrix = validate.finite(given, "covariance").cpu().double()
+        matrix = given.cpu().double()
         if float((matrix - matrix.mT).abs().max()) > 1e-5 * float(matrix.abs().max()):
             raise ValueError(
                 "covariance must be symmetric; use (covariance + covariance.T) / 2 if it is so up to rounding"
@@ -242,7 +267,7 @@ class ConditionalKLT(DenseBasis):
         d = coverage.numel()
         second = background if other_background is None else other_background
         for name, matrix, size in (("background", background, d), ("other_background", second, d), ("means", means, 2)):
-            if tuple(matrix.shape) != (size, size):
+            if tuple(validate.coefficients(matrix, name=name).shape) != (size, size):
                 raise ValueError(f"{name} must have shape ({size}, {size}), got {tuple(matrix.shape)}")
         inside = coverage.detach().flatten()
         parts = torch.stack([inside, 1 - inside])
@@ -252,7 +277,26 @@ class ConditionalKLT(DenseBasis):
         return cls.from_covariance(covariance, tuple(coverage.shape[1:]), components)
 
 
+def check_variances(variances: Float[Tensor, " k"], count: int) -> None:
+    """Refuse variances that are not one finite number of at least 0 for each of `count` atoms."""
+    if not isinstance(variances, Tensor):
+        raise TypeError(f"variances must be a torch tensor of shape ({count},), got {type(variances).__name__}")
+    if variances.shape != (count,):
+        raise ValueError(
+            f"variances must hold one number for each of the {count} atoms, got shape {tuple(variances.shape)}"
+        )
+    validate.coefficients(variances[None], name="variances")
+    if bool((variances < 0).any()):
+        raise ValueError("variances must not be below 0; small negative eigenvalues are rounding, use clamp(min=0)")
+
+
 def _volume(shape: Sequence[int]) -> int:
-    if len(shape) != 3:
-        raise ValueError(f"shape must be (channels, height, width), got {tuple(shape)}")
-    return shape[0] * shape[1] * shape[2]
+    return math.prod(validate.sizes(shape, 3))
+
+
+def _matrix(rows: int, columns: int) -> None:
+    if rows * columns > LARGEST_MATRIX:
+        raise ValueError(
+            f"shape and components would make a matrix of {rows} x {columns} numbers, and at most {LARGEST_MATRIX} are "
+            "allowed; take smaller images, or fewer components"
+        )

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.bases.base import Basis
+from gahb_theory.bases.base import Basis, atom_indices
 
 __all__ = ["Eigenbasis", "canonical_sign"]
 
@@ -73,7 +73,8 @@ class Eigenbasis(Basis):
 
     def __post_init__(self) -> None:
         validate.coefficients(self.atoms, name="atoms")
-        validate.square_shape(self.atoms.shape[1], self.image_shape)
+        shape = validate.square_shape(self.atoms.shape[1], validate.sizes(self.image_shape, 3, "image_shape"))
+        object.__setattr__(self, "image_shape", shape)
         for name in ("eigenvalues", "residuals", "converged"):
             if getattr(self, name).shape != self.atoms.shape[:1]:
                 raise ValueError(
@@ -136,8 +137,9 @@ class Eigenbasis(Basis):
     ) -> Float[Tensor, "k c h w"]:
         """The eigenvectors e_k, k in `indices`, as images; their own shape and dtype if None."""
         target = validate.square_shape(self.atoms.shape[1], self.image_shape if shape is None else shape)
-        chosen = [validate.integer(i, "atom index", 0, self.atoms.shape[0] - 1) for i in indices]
-        return self.atoms[chosen].reshape(-1, *target).to(self.atoms.dtype if dtype is None else dtype)
+        chosen = atom_indices(indices, len(self.atoms))
+        kind = self.atoms.dtype if dtype is None else validate.floating(dtype)
+        return self.atoms[chosen].reshape(-1, *target).to(kind)
 
 
 def canonical_sign(vectors: Float[Tensor, "k d"]) -> Float[Tensor, " k"]:

@@ -16,6 +16,7 @@ approximation error M^-2; curved flows and p > alpha moments go further (Mallat 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -68,10 +69,16 @@ class FlowBank:
     moments: int = 1
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "moments", validate.integer(self.moments, "moments", 1, 4))
+        object.__setattr__(self, "size", validate.integer(self.size, "size", 2))
         validate.integer(self.size, "size", 2, LARGEST_DENSE if self.is_dense else LARGEST_SIZE)
-        validate.integer(self.moments, "moments", 1, 4)
-        if not self.curvatures or not all(math.isfinite(kappa) for kappa in self.curvatures):
-            raise ValueError(f"curvatures must be finite numbers, at least one, got {self.curvatures}; 0.0 is straight")
+        if isinstance(self.curvatures, Sequence) and not 0 < len(self.curvatures) <= LARGEST_SIZE:
+            raise ValueError(
+                f"curvatures must be finite numbers, at least one and at most {LARGEST_SIZE}, got {len(self.curvatures)}; "
+                "0.0 is straight"
+            )
+        curvatures = validate.real_array(self.curvatures, "curvatures", 1)
+        object.__setattr__(self, "curvatures", tuple(curvatures.tolist()))
 
     def __len__(self) -> int:
         return len(_flows(self.size, self.curvatures)[0])

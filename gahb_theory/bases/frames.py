@@ -58,7 +58,7 @@ class CycleSpinning(Basis):
     is_orthonormal: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        validate.integer(self.side, "side", 1)
+        object.__setattr__(self, "side", validate.integer(self.side, "side", 1, 64))
         if not isinstance(self.basis, Basis):
             raise TypeError(f"basis must be a Basis such as Wavelet('db4'), got {type(self.basis).__name__}")
         if not self.basis.is_orthonormal:

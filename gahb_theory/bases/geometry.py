@@ -169,7 +169,7 @@ class Geometry:
     def _sum(self, number: Callable[[int, Tensor], Tensor]) -> Tensor:
         """Sum over the squares of each image of `number(size, grid)`."""
         counts = [number(size, g).flatten(1).sum(dim=1) for grids in self.flows.values() for size, g in grids.items()]
-        return torch.stack(counts).sum(dim=0) if counts else torch.zeros(1, dtype=torch.int64)
+        return torch.stack(counts).sum(dim=0) if counts else torch.zeros(1, dtype=torch.int64, device="cpu")
 
 
 def _strokes(x: float, y: float, half: float, angle: float, bend: float) -> list[Float[np.ndarray, "points 2"]]:

@@ -60,7 +60,13 @@ class WaveletPackets(Basis):
     splits: tuple[Bool[Tensor, "n c _ _"], ...] | None = None
 
     def __post_init__(self) -> None:
-        Wavelet(self.name, self.levels)
+        levels = Wavelet(self.name, validate.integer(self.levels, "levels", 1, 30)).levels
+        object.__setattr__(self, "levels", levels)
+        splits = self.splits
+        if splits is not None and not (isinstance(splits, tuple) and len(splits) == levels):
+            raise TypeError("splits must be what at(x, threshold=T) found: one tensor of booleans for each level")
+        if splits is not None and not all(isinstance(s, Tensor) and s.dtype == torch.bool for s in splits):
+            raise TypeError("splits must be what at(x, threshold=T) found: one tensor of booleans for each level")
 
     @property
     def is_adapted(self) -> bool:

@@ -15,7 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.bases.base import Basis
+from gahb_theory.bases.base import Basis, check_orthonormal
+from gahb_theory.bases.dense import check_variances
+from gahb_theory.precision import without_autocast
 
 __all__ = ["PCA"]
 
@@ -54,11 +56,8 @@ class PCA(Basis):
     def __post_init__(self) -> None:
         validate.one_image(self.mean, "mean")
         validate.coefficients(self.atoms, self.mean.numel(), "atoms")
-        if self.variances.shape != self.atoms.shape[:1]:
-            raise ValueError(
-                f"variances must hold one number for each of the {self.atoms.shape[0]} atoms, "
-                f"got shape {tuple(self.variances.shape)}"
-            )
+        check_variances(self.variances, len(self.atoms))
+        without_autocast(check_orthonormal)(self.atoms)
 
     @classmethod
     def fit(cls, images: Float[Tensor, "n c h w"], components: int | None = None) -> "PCA":

@@ -81,7 +81,7 @@ class Wavelet(Basis):
     def __post_init__(self) -> None:
         _check_name(self.name)
         if self.levels is not None:
-            validate.integer(self.levels, "levels", 1, 30)
+            object.__setattr__(self, "levels", validate.integer(self.levels, "levels", 1, 30))
 
     def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Wavelet coefficients of each image, shape (batch, channels * height * width)."""
@@ -96,6 +96,7 @@ class Wavelet(Basis):
 
     def levels_for(self, height: int, width: int) -> int:
         """Return the number of levels the transform of an image of this size has."""
+        height, width = validate.integer(height, "height", 1), validate.integer(width, "width", 1)
         divisor = math.gcd(height, width)
         most = (divisor & -divisor).bit_length() - 1  # the largest power of two that divides both sides
         if most == 0:
@@ -125,7 +126,7 @@ class Wavelet(Basis):
         -------
         Integers of shape (channels * height * width,), in the order of the coefficients.
         """
-        channels, height, width = validate.square_shape(math.prod(shape), shape)
+        channels, height, width = validate.sizes(shape, 3)
         levels = self.levels_for(height, width)
         rows, columns = (_line_bands(size, levels) for size in (height, width))
         return torch.maximum(rows[:, None], columns[None, :]).flatten().repeat(channels)
@@ -154,8 +155,8 @@ def _with_corner(y: Tensor, corner: Tensor) -> Tensor:
 
 
 def _line_bands(size: int, levels: int) -> Tensor:
-    starts = torch.tensor([size >> level for level in range(1, levels + 1)])
-    return (torch.arange(size)[:, None] >= starts).sum(dim=1)
+    starts = torch.tensor([size >> level for level in range(1, levels + 1)], device="cpu")
+    return (torch.arange(size, device="cpu")[:, None] >= starts).sum(dim=1)
 
 
 @lru_cache(maxsize=128)

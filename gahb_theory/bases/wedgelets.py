@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.bases.bandlet import doubled_sizes, price
 from gahb_theory.bases.flows import FlowBank
 from gahb_theory.bases.quadtree import best_quadtree
 from gahb_theory.bases.squares import cut, paste
@@ -61,6 +62,7 @@ class WedgeletPartition:
 
     def oracle_mse(self, x: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
         """Risk ||x - x_P||^2 + m sigma^2 of the projection of noisy images, for partitions that do not see the noise."""
+        validate.images(x, "x")
         level = validate.batch_sigma(sigma, x).flatten()
         bias = (x - self.project(x)).square().sum(dim=(1, 2, 3))
         return bias + self.pieces.to(x) * level.square()
@@ -95,13 +97,11 @@ class Wedgelets:
     penalty: float = 2.0
 
     def __post_init__(self) -> None:
-        if not self.sizes or any(b != 2 * a for a, b in zip(self.sizes, self.sizes[1:], strict=False)):
-            raise ValueError(f"sizes must each be the double of the one before, such as (2, 4, 8), got {self.sizes}")
+        object.__setattr__(self, "sizes", doubled_sizes(self.sizes))
+        object.__setattr__(self, "penalty", price(self.penalty))
         for size in self.sizes:
             if FlowBank(size).is_dense:
                 raise ValueError(f"sizes must be powers of two, got {size}")
-        if not self.penalty >= 0:
-            raise ValueError(f"penalty must be at least 0, got {self.penalty}")
 
     def at(self, x: Float[Tensor, "n c h w"], threshold: float | Tensor) -> WedgeletPartition:
         """Return the best partition of each channel of each image at the threshold T, a number or shape (batch,)."""
@@ -125,7 +125,10 @@ class Wedgelets:
                 chosen[size] = torch.where(with_line < constant, line + 1, 0)
                 costs[size] = torch.minimum(with_line, constant)
             _, leaves = best_quadtree(costs, 0.0)
-            labels, pieces = torch.zeros_like(x, dtype=torch.int64), torch.zeros(len(x), dtype=torch.int64)
+            labels, pieces = (
+                torch.zeros_like(x, dtype=torch.int64),
+                torch.zeros(len(x), dtype=torch.int64, device=x.device),
+            )
             place = torch.arange(x[0].numel(), device=x.device).reshape(x.shape[1:])
             for size in self.sizes:
                 lines = chosen[size]
@@ -135,7 +138,7 @@ class Wedgelets:
                 names = paste(corner[..., None, None] + second)
                 mask = leaves[size][..., None, None].expand(*lines.shape, size, size)
                 labels = torch.where(paste(mask), names, labels)
-                pieces = pieces.to(x.device) + (leaves[size] * (1 + (lines > 0))).flatten(1).sum(dim=1)
+                pieces = pieces + (leaves[size] * (1 + (lines > 0))).flatten(1).sum(dim=1)
         return WedgeletPartition(labels, pieces)
 
 

@@ -11,11 +11,14 @@ With atoms as rows of U (r, d) and V (m, d), and G = U V^T,
 """
 
 import math
+from dataclasses import asdict
 from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from gahb_theory.jacobians.dimension import subspace_dimension
 
 __all__ = [
     "coherence",
@@ -104,9 +107,7 @@ def effective_atoms(u: Float[Tensor, "k d"], v: Float[Tensor, "m d"]) -> Float[T
 def effective_dimensions(gains: Float[Tensor, " k"]) -> dict[str, float]:
     """Five ways to count the coefficients that shrinkage factors lambda_k keep.
 
-    trace: sum lambda; above half: number of lambda > 1/2; energy: sum lambda^2; participation: (sum lambda)^2 /
-    sum lambda^2; entropy: the exponential of the entropy of lambda / sum lambda (Roy and Vetterli 2007), negative
-    lambda counted as 0.
+    Those of `gahb_theory.jacobians.subspace_dimension`, by name: trace, above half, energy, participation, entropy.
 
     Examples
     --------
@@ -115,16 +116,7 @@ def effective_dimensions(gains: Float[Tensor, " k"]) -> dict[str, float]:
     >>> {name: round(value, 6) for name, value in dimensions.items()}
     {'trace': 2.0, 'above half': 2.0, 'energy': 2.0, 'participation': 2.0, 'entropy': 2.0}
     """
-    positive = gains.clamp(min=0)
-    share = positive / positive.sum().clamp(min=torch.finfo(gains.dtype).tiny)
-    energy = float(gains.square().sum())
-    return {
-        "trace": float(gains.sum()),
-        "above half": float((gains > 0.5).sum()),
-        "energy": energy,
-        "participation": float(gains.sum()) ** 2 / energy if energy > 0 else 0.0,
-        "entropy": float(torch.special.entr(share).sum().exp()),
-    }
+    return {name.replace("_", " "): float(value) for name, value in asdict(subspace_dimension(gains)).items()}
 
 
 def procrustes(

@@ -14,6 +14,7 @@ from gahb_theory.comparison import measures
 from gahb_theory.comparison.alignment import align
 from gahb_theory.comparison.result import Comparison, Side
 from gahb_theory.jacobians import Jacobian
+from gahb_theory.precision import wide, without_autocast
 from gahb_theory.shrinkage import oracle_gains
 from gahb_theory.theory import decay_exponent, oracle_mse
 
@@ -23,6 +24,7 @@ ENOUGH = 0.99
 SHOWN = 32
 
 
+@without_autocast
 def compare(
     a: Basis | Jacobian,
     b: Basis | Jacobian,
@@ -83,11 +85,22 @@ def compare(
     """
     if sigma is not None and x is None:
         raise ValueError("sigma needs images x: the oracle looks at their coefficients")
-    if x is not None:
-        validate.images(x, "x")
+    for one, word in ((a, "a"), (b, "b")):
+        if not isinstance(one, Basis | Jacobian):
+            raise TypeError(f"{word} must be a Basis such as Wavelet('db4'), or a Jacobian, got {type(one).__name__}")
+    x = None if x is None else wide(validate.images(x, "x"))
+    sigma = None if sigma is None else validate.sigma_level(sigma)
+    shape = None if shape is None else _three(validate.sizes(shape, 3))
+    cluster, seed = validate.number(cluster, "cluster", least=0), validate.seed(seed)
+    if names is not None and not (
+        isinstance(names, tuple | list) and len(names) == 2 and all(isinstance(name, str) for name in names)
+    ):
+        raise TypeError(f'names must be two words such as ("network", "bandlets"), got {names!r:.60}')
+    if contour is not None:
+        validate.coefficients(contour, name="contour")
     bases = [side.eigenbasis() if isinstance(side, Jacobian) else side for side in (a, b)]
     target = _shape(bases, x, shape)
-    like = torch.zeros((), dtype=torch.float64) if x is None else x
+    like = torch.zeros((), dtype=torch.float64, device="cpu") if x is None else x
     called = names or _names(bases)
     atoms, sides = [], []
     for given, basis, name in zip((a, b), bases, called, strict=True):
@@ -107,7 +120,7 @@ def compare(
     fits = min(len(u), len(v))
     if rank is None:
         rank = max(1, min(fits, target[0] * target[1] * target[2] // 8 if kept is None else len(kept)))
-    validate.integer(rank, "rank", 1, fits)
+    rank = validate.integer(rank, "rank", 1, fits)
     d = u.shape[1]
     ranks = np.unique([*np.geomspace(1, fits, 40).round().astype(int), rank])
     chance = np.array([measures.overlap_of_chance(int(r), int(r), d) for r in ranks])
@@ -118,7 +131,7 @@ def compare(
     distance = None
     if eigenvalues is not None:
         distances, sizes = measures.procrustes(eigenvalues[:rank].to(u), u[:rank], v[:rank], cluster)
-        distance = float((distances.square() * torch.tensor(sizes).to(u)).sum() / rank) ** 0.5
+        distance = float((distances.square() * torch.tensor(sizes, dtype=u.dtype, device=u.device)).sum() / rank) ** 0.5
     return Comparison(
         first=sides[0],
         second=sides[1],
@@ -141,6 +154,11 @@ def compare(
         procrustes=distance,
         band_of_chance=None if coverage is None else align(v[:1].reshape(1, *target), coverage).band_of_chance,
     )
+
+
+def _three(sizes: tuple[int, ...]) -> tuple[int, int, int]:
+    channels, height, width = sizes
+    return channels, height, width
 
 
 def _side(
@@ -194,8 +212,8 @@ def _atoms(basis: Basis, shape: tuple[int, int, int], like: Tensor) -> Tensor:
     if isinstance(given, Tensor) and given.ndim == 2 and given.shape[1] == d:
         return given.detach().to(like)
     with torch.no_grad():
-        count = basis.analysis(torch.zeros(1, *shape).to(like)).shape[1]
-        return basis.synthesis(torch.eye(count).to(like), shape).flatten(1)
+        count = basis.analysis(torch.zeros(1, *shape, dtype=like.dtype, device=like.device)).shape[1]
+        return basis.synthesis(torch.eye(count, dtype=like.dtype, device=like.device), shape).flatten(1)
 
 
 def _order(basis: Basis, x: Tensor | None) -> Tensor | None:

@@ -7,12 +7,14 @@ denoiser of a basis and a shrinkage. Others' own: `ircnn`, `ffdnet`, `drunet` (Z
 `classical`. On disk: `checkpoints`, `tensor_files`, `foreign`, `own_states`, `adapted_files`, `published`, `hub`.
 """
 
-from gahb_theory.denoisers.adapters import Adapted, AdaptedDiffusion, Convention, adapt, adapt_diffusion
+from gahb_theory.denoisers.adapters import Adapted, Convention, adapt
 from gahb_theory.denoisers.base import Denoiser, DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints import load_denoiser, save_denoiser
 from gahb_theory.denoisers.classical import AdaptedArrays, NonLocalMeans, adapt_arrays
 from gahb_theory.denoisers.conditioned import ConditionedUNet
+from gahb_theory.denoisers.conservative import Conservative
 from gahb_theory.denoisers.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
+from gahb_theory.denoisers.diffusion import AdaptedDiffusion, DiffusionConvention, adapt_diffusion
 from gahb_theory.denoisers.disks import DiskBayes, DiskPosterior
 from gahb_theory.denoisers.drunet import DRUNet
 from gahb_theory.denoisers.empirical import EmpiricalBayes, EmpiricalRays
@@ -41,11 +43,13 @@ __all__ = [
     "BiasFreeNorm",
     "BoundaryBrokenPatchBayes",
     "ConditionedUNet",
+    "Conservative",
     "Convention",
     "DRUNet",
     "Denoiser",
     "DenoiserModule",
     "DiT",
+    "DiffusionConvention",
     "DilatedUNet",
     "DiskBayes",
     "DiskPosterior",

@@ -17,7 +17,7 @@ from torch import nn
 
 from gahb_theory.denoisers.adapters import Adapted, Convention, adapt
 from gahb_theory.denoisers.base import Network
-from gahb_theory.denoisers.building import on_meta
+from gahb_theory.denoisers.initialisation import on_meta
 
 __all__ = ["adapted_from", "described"]
 

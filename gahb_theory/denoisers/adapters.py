@@ -7,30 +7,24 @@ A network may see intensities u = low + (high - low) y, whose noise has the leve
     noise      z                    x_hat = u - s net(u)
     score      -z / s               x_hat = u + s^2 net(u)         (Robbins 1956, Miyasawa 1961)
 
-A diffusion network is trained on variance-preserving states z_t = a_t u + b_t z with a_t^2 + b_t^2 = 1, and sees the
-time t. A noisy image is such a state, scaled: with a^2 = 1 / (1 + s^2), a y = a x + b z, so t is the time at which
-b_t / a_t = s. It may return the clean image, the noise, or the velocity v = a z - b x (Salimans and Ho 2022):
-
-    clean      x_hat = net(a u, t)
-    noise      x_hat = u - s net(a u, t)
-    velocity   x_hat = a^2 u - b net(a u, t) .
+`gahb_theory.denoisers.diffusion` has the networks that see the time of a diffusion.
 """
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gahb_theory.denoisers.base import DenoiserModule
+from gahb_theory import validate
+from gahb_theory.denoisers.base import DenoiserModule, same_kind
 
-__all__ = ["Adapted", "AdaptedDiffusion", "Convention", "adapt", "adapt_diffusion"]
+__all__ = ["Adapted", "Convention", "Wrapper", "adapt", "returned_images"]
 
 Prediction = Literal["clean", "residual", "noise", "score"]
-Conditioning = Literal["none", "sigma", "map"]
+Conditioning = Literal["none", "sigma", "column", "number", "map", "second map"]
 
 
 @dataclass(frozen=True)
@@ -42,8 +36,14 @@ class Convention:
     prediction
         "clean", "residual", "noise" or "score", as above.
     conditioning
-        "none": net(y). "sigma": net(y, sigma) with sigma of shape (batch,), as deepinv does. "map": net(y') where y'
-        has one more channel that holds sigma, as FFDNet does.
+        How the network is told the noise level:
+
+        - "none": net(y);
+        - "sigma": net(y, sigma) with sigma of shape (batch,), as deepinv does;
+        - "column": net(y, sigma) with sigma of shape (batch, 1, 1, 1), as the FFDNet of KAIR;
+        - "number": net(y, sigma) with a Python number, once for each level of the batch;
+        - "map": net(y') where y' has one more channel that holds sigma, as DRUNet;
+        - "second map": net(y, m) where m, of shape (batch, 1, height, width), holds sigma.
     low, high
         The intensities of black and white: 0 and 1, -1 and 1, 0 and 255. The noise level is in the same units.
     """
@@ -54,108 +54,97 @@ class Convention:
     high: int | float = 1.0
 
     def __post_init__(self) -> None:
-        if self.prediction not in ("clean", "residual", "noise", "score"):
-            raise ValueError(f'prediction must be "clean", "residual", "noise" or "score", got {self.prediction!r}')
-        if self.conditioning not in ("none", "sigma", "map"):
-            raise ValueError(f'conditioning must be "none", "sigma" or "map", got {self.conditioning!r}')
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
-            raise ValueError(f"low must be below high, both finite, got {self.low} and {self.high}")
+        validate.one_of(self.prediction, "prediction", get_args(Prediction))
+        validate.one_of(self.conditioning, "conditioning", get_args(Conditioning))
+        object.__setattr__(self, "low", validate.number(self.low, "low"))
+        object.__setattr__(self, "high", validate.number(self.high, "high"))
+        if self.low >= self.high:
+            raise ValueError(f"low must be below high, got {self.low:g} and {self.high:g}")
 
     def call(self, net: Callable[..., Any], u: Tensor, s: Tensor) -> Tensor:
-        """What the network returns for intensities `u` of its own range and noise levels `s` of shape (n,)."""
+        """Return what the network returns for intensities `u` of its own range and noise levels `s` of shape (n,)."""
+        column = s[:, None, None, None]
         if self.conditioning == "none":
-            return tensor_in(net(u))
+            return returned_images(net(u), u)
         if self.conditioning == "sigma":
-            return tensor_in(net(u, s))
-        level = s[:, None, None, None].expand(-1, 1, *u.shape[2:])
-        return tensor_in(net(torch.cat([u, level.to(u.dtype)], dim=1)))
+            return returned_images(net(u, s), u)
+        if self.conditioning == "column":
+            return returned_images(net(u, column), u)
+        if self.conditioning == "number":
+            levels = s.tolist()
+            result = torch.empty_like(u)
+            for level in dict.fromkeys(levels):
+                mine = torch.tensor([i for i, other in enumerate(levels) if other == level], device=u.device)
+                result = result.index_copy(0, mine, returned_images(net(u[mine], level), u[mine]))
+            return result
+        level = column.expand(-1, 1, *u.shape[2:])
+        if self.conditioning == "map":
+            return returned_images(net(torch.cat([u, level], dim=1)), u)
+        return returned_images(net(u, level), u)
 
     def clean(self, returned: Tensor, u: Tensor, s: Tensor) -> Tensor:
-        """The estimate of the clean image that `returned` amounts to, in the range of the network."""
+        """Return the estimate of the clean image that `returned` amounts to, in the range of the network."""
         s = s[:, None, None, None]
         if self.prediction == "clean":
             return returned
         if self.prediction == "residual":
             return u - returned
-        return u - s * returned if self.prediction == "noise" else u + s.square() * returned
+        return u - s * returned if self.prediction == "noise" else u + s * (s * returned)
 
 
-class Adapted(DenoiserModule):
+class Wrapper(DenoiserModule):
+    """What denoisers around a network of others have in common: `net`, whose mode is theirs."""
+
+    takes_zero = True
+
+    def __init__(self, net: Callable[..., Any]) -> None:
+        super().__init__()
+        if not callable(net):
+            raise TypeError(f"net must be callable, got {type(net).__name__}")
+        self.net = net
+        self.training = isinstance(net, nn.Module) and net.training
+
+    def forward(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, "n k h w"]:
+        """Estimate the clean images; an error of the network over types or devices is told in plain words."""
+        if torch.compiler.is_compiling() or not isinstance(self.net, nn.Module):
+            return super().forward(y, sigma)
+        try:
+            return super().forward(y, sigma)
+        except RuntimeError as error:  # a network may convert images itself, so that only the error tells
+            try:
+                same_kind(self.net, y)
+            except (TypeError, ValueError) as plain:
+                raise plain from error
+            raise
+
+
+class Adapted(Wrapper):
     """A network of another convention as a denoiser of ours; build it with `adapt`."""
 
     def __init__(self, net: Callable[..., Any], convention: Convention) -> None:
-        super().__init__()
-        self.net = net
+        super().__init__(net)
+        if not isinstance(convention, Convention):
+            raise TypeError(
+                f'convention must be a Convention such as Convention("residual"), got {type(convention).__name__}'
+            )
         self.convention = convention
-        self.training = isinstance(net, nn.Module) and net.training
 
-    def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n k h w"]:
-        """The clean images."""
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """The class of the network and its convention, as JSON values; they do not make the network anew."""
+        return {"net": class_name(self.net), "convention": asdict(self.convention)}
+
+    def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
+        """Return the clean images."""
         low, width = self.convention.low, self.convention.high - self.convention.low
-        u, s = low + width * y, (width * sigma).flatten().expand(len(y))
-        x_hat = self.convention.clean(self.convention.call(self.net, u, s), u, s)
+        s = (width * sigma).flatten().expand(len(y))
+        returned = self.convention.call(self.net, low + width * y, s)
+        x_hat = self.convention.clean(returned, low + width * y, s)  # anew, if the network worked in place
         return (x_hat - low) / width
 
 
-class AdaptedDiffusion(DenoiserModule):
-    """A variance-preserving diffusion network as a denoiser of ours; build it with `adapt_diffusion`."""
-
-    def __init__(
-        self,
-        net: Callable[..., Any],
-        alphas_cumprod: Float[Tensor, " t"],
-        prediction: Literal["clean", "noise", "velocity"],
-        low: int | float,
-        high: int | float,
-        times: Literal["continuous", "nearest"],
-    ) -> None:
-        super().__init__()
-        self.net = net
-        self.prediction, self.times, self.low, self.width = prediction, times, low, high - low
-        self.log_levels = (
-            1 / alphas_cumprod.detach().cpu().double() - 1
-        ).log() / 2  # no buffer: not all devices have doubles
-        self.training = isinstance(net, nn.Module) and net.training
-
-    @property
-    def sigma_range(self) -> tuple[float, float]:
-        """Smallest and largest noise level, in units of intensities in [0, 1]."""
-        return float(self.log_levels[0].exp()) / self.width, float(self.log_levels[-1].exp()) / self.width
-
-    def time(self, s: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """The times at which the noise has the levels `s` of the network's own range, linear in log s between two."""
-        levels = self.log_levels
-        at = s.detach().cpu().to(levels.dtype).log()
-        right = torch.searchsorted(levels, at).clamp(1, len(levels) - 1)
-        fraction = (at - levels[right - 1]) / (levels[right] - levels[right - 1])
-        exact = (right - 1 + fraction).clamp(0, len(levels) - 1)
-        return (exact.round() if self.times == "nearest" else exact).to(s.dtype).to(s.device)
-
-    def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
-        """The clean images."""
-        lowest, highest = self.sigma_range
-        tolerance = 1e-6  # rounding of a level that was computed in single precision
-        if bool((sigma < lowest * (1 - tolerance)).any()) or bool((sigma > highest * (1 + tolerance)).any()):
-            raise ValueError(
-                f"the schedule of this network knows noise levels in [{lowest:.4g}, {highest:.4g}], for intensities in "
-                f"[0, 1], got {float(sigma.min()):.4g} to {float(sigma.max()):.4g}"
-            )
-        u, s = self.low + self.width * y, self.width * sigma
-        a = (1 + s.square()).rsqrt()
-        time = self.time(s.flatten().expand(len(y)))
-        time = time.long() if self.times == "nearest" else time
-        returned = tensor_in(self.net(a * u, time))
-        if self.prediction == "clean":
-            x_hat = returned
-        elif self.prediction == "noise":
-            x_hat = u - s * returned
-        else:
-            x_hat = a.square() * u - a * s * returned
-        return (x_hat - self.low) / self.width
-
-
 def adapt(net: Callable[..., Any], convention: Convention | None = None) -> Adapted:
-    """A denoiser of ours from a network of another convention.
+    """Return a denoiser of ours from a network of another convention.
 
     Parameters
     ----------
@@ -165,6 +154,11 @@ def adapt(net: Callable[..., Any], convention: Convention | None = None) -> Adap
         denoiser.
     convention
         How it is called and what it returns; by default net(y) returns the clean image. `probe` finds out.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When called, if the network returns no tensor, or one of another shape than its input.
 
     Examples
     --------
@@ -176,71 +170,38 @@ def adapt(net: Callable[..., Any], convention: Convention | None = None) -> Adap
     >>> f(torch.rand(2, 1, 8, 8), 0.1).shape
     torch.Size([2, 1, 8, 8])
     """
-    if not callable(net):
-        raise TypeError(f"net must be callable, got {type(net).__name__}")
     return Adapted(net, Convention() if convention is None else convention)
 
 
-def adapt_diffusion(
-    net: Callable[..., Any],
-    alphas_cumprod: Float[Tensor, " t"],
-    prediction: Literal["clean", "noise", "velocity"] = "noise",
-    low: int | float = -1.0,
-    high: int | float = 1.0,
-    times: Literal["continuous", "nearest"] = "continuous",
-) -> AdaptedDiffusion:
-    """A denoiser of ours from a network net(z_t, t) that was trained on variance-preserving noise.
+def class_name(net: object) -> str:
+    """Module and qualified name of the class of a network, or of the network where it is a function."""
+    named = net if hasattr(net, "__qualname__") else type(net)
+    return f"{named.__module__}.{named.__qualname__}"
 
-    Parameters
-    ----------
-    net
-        Called with states of shape (n, c, h, w) and times of shape (n,). It may return a tensor, a tuple that begins
-        with one, or an object with a field `sample`.
-    alphas_cumprod
-        a_t^2 of the times 0, 1, ..., descending in (0, 1): `scheduler.alphas_cumprod` in diffusers.
-    prediction
-        What the network returns.
-    low, high
-        The intensities of black and white.
-    times
-        "continuous": t is interpolated, linear in the logarithm of the noise level. "nearest": t is a whole number, for
-        networks that look it up in a table; the noise level is then off by up to half a step.
 
-    Raises
-    ------
-    ValueError
-        When called, if sigma lies outside the schedule.
+def returned_images(returned: Any, u: Tensor) -> Tensor:
+    """Return the images in what a network returns: itself, the field `sample`, or the first of a tuple.
 
-    Examples
-    --------
-    >>> import torch
-    >>> schedule = torch.linspace(0.9999, 0.01, 1000)
-    >>> f = adapt_diffusion(lambda z, t: torch.zeros_like(z), schedule)
-    >>> round(f.sigma_range[1], 2)
-    4.97
+    They must have the shape and device of its input `u`; they come back in its precision.
     """
-    if not callable(net):
-        raise TypeError(f"net must be callable, got {type(net).__name__}")
-    if prediction not in ("clean", "noise", "velocity"):
-        raise ValueError(f'prediction must be "clean", "noise" or "velocity", got {prediction!r}')
-    if times not in ("continuous", "nearest"):
-        raise ValueError(f'times must be "continuous" or "nearest", got {times!r}')
-    Convention(low=low, high=high)
-    a = torch.as_tensor(alphas_cumprod)
-    if a.ndim != 1 or len(a) < 2 or not bool(((a > 0) & (a < 1)).all()) or not bool((a.diff() < 0).all()):
-        raise ValueError(
-            "alphas_cumprod must hold at least two numbers in (0, 1), descending: the squared scale of the image at the "
-            f"times 0, 1, ...; got shape {tuple(a.shape)}"
-        )
-    return AdaptedDiffusion(net, a, prediction, low, high, times)
-
-
-def tensor_in(returned: Any) -> Tensor:
-    """The tensor in what a network returns: itself, the field `sample`, or the first of a tuple."""
     if hasattr(returned, "sample") and isinstance(returned.sample, Tensor):
-        return returned.sample
+        returned = returned.sample
     while isinstance(returned, tuple | list) and returned:
         returned = returned[0]
     if not isinstance(returned, Tensor):
         raise TypeError(f"the network must return a tensor, or something that holds one, got {type(returned).__name__}")
-    return returned
+    if not returned.is_floating_point():
+        raise TypeError(f"the network must return floating-point images, got {returned.dtype}")
+    if returned.shape != u.shape:
+        hint, c = "", u.shape[1]
+        if returned.shape == (len(u), 2 * c, *u.shape[2:]):
+            hint = f"; twice the channels are a mean and a learned variance, wrap it to return out[:, :{c}]"
+        raise ValueError(
+            f"the network must return batch, channels, height and width of its input, {tuple(u.shape)}, got "
+            f"{tuple(returned.shape)}{hint}"
+        )
+    if returned.device != u.device:
+        raise ValueError(
+            f"the network must return images on the device of its input, {u.device}, got {returned.device}"
+        )
+    return returned.to(u.dtype)

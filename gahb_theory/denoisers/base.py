@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 
-__all__ = ["Denoiser", "DenoiserModule", "Network"]
+__all__ = ["Denoiser", "DenoiserModule", "Network", "same_kind"]
 
 
 @runtime_checkable
@@ -37,12 +37,27 @@ class DenoiserModule(nn.Module):
     homogeneous: bool = False
     """True promises f(s y, s sigma) = s f(y, sigma) for s > 0 in eval mode; False promises nothing."""
 
+    takes_zero: bool = False
+    """Whether sigma = 0 is a noise level, too; where the estimate divides by sigma it is none."""
+
     def forward(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, "n k h w"]:
-        """Estimate the clean images from the noisy images `y` of standard deviation `sigma`."""
+        """Estimate the clean images from the noisy images `y` of standard deviation `sigma`.
+
+        Parameters
+        ----------
+        y
+            Noisy images, shape (n, channels, height, width).
+        sigma
+            A number, or a tensor of shape (), (1,), (n,) or (n, 1, 1, 1), above 0; or 0, where `takes_zero`.
+        """
         if self.training:  # training checks its loss instead, and does not make the device wait here
             return self.estimate(y, torch.as_tensor(sigma, dtype=y.dtype, device=y.device).reshape(-1, 1, 1, 1))
         validate.images(y, "y")
-        return self.estimate(y, validate.batch_sigma(sigma, y))
+        if torch.compiler.is_compiling() and not isinstance(sigma, Tensor):  # a number that may change is hidden, too
+            sigma = torch.full((), sigma, dtype=y.dtype, device=y.device)
+        level = validate.batch_sigma(sigma, y, zero=self.takes_zero)
+        validate.warn_of_units(level.detach(), y)
+        return self.estimate(y, level)
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n k h w"]:
         """Estimate the clean images; `sigma` has shape (n, 1, 1, 1) or (1, 1, 1, 1)."""
@@ -52,10 +67,33 @@ class DenoiserModule(nn.Module):
 class Network(DenoiserModule):
     """A denoiser that is trained, saved and loaded: its arguments make it anew."""
 
+    takes_zero = True
     image_channels: int
     """Channels of the images that it returns."""
+
+    def forward(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, "n k h w"]:
+        """Estimate the clean images; their type and device must be those of the weights."""
+        same_kind(self, y)
+        return super().forward(y, sigma)
 
     @property
     def configuration(self) -> dict[str, Any]:
         """The arguments that make this network, as JSON values."""
         raise NotImplementedError
+
+
+def same_kind(network: nn.Module, y: Tensor) -> None:
+    """Refuse images of another dtype or device than the first weight of a network."""
+    weight = next(network.parameters(), None)
+    if weight is None or not isinstance(y, Tensor) or not y.is_floating_point() or y.is_meta:
+        return
+    if weight.dtype != y.dtype and not torch.is_autocast_enabled(y.device.type):
+        raise TypeError(
+            f"the weights of this network are {weight.dtype}, but the images are {y.dtype}; convert the images with "
+            f".to({weight.dtype}), or the network with .to({y.dtype})"
+        )
+    if weight.device != y.device:
+        raise ValueError(
+            f"the weights of this network are on {weight.device}, but the images are on {y.device}; move the images "
+            f'with .to("{weight.device}"), or the network with .to("{y.device}")'
+        )

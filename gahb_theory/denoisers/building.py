@@ -6,18 +6,17 @@ image or the residual, each is tried on noisy photographs, and the one that clea
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from gahb_theory.denoisers.base import DenoiserModule, Network
+from gahb_theory.denoisers.initialisation import on_meta
 from gahb_theory.denoisers.tensor_files import Tensors, short
 
-__all__ = ["Candidate", "Choices", "denoising", "fill", "on_meta", "sketched"]
+__all__ = ["Candidate", "Choices", "denoising", "fill", "sketched", "sketched_filled"]
 
 LARGEST_HIDDEN = 2**28
 LEVELS = (0.05, 0.1, 0.2, 0.4)
@@ -133,21 +132,6 @@ def denoising(candidates: Sequence[Candidate], source: str, question: str) -> Ne
         f"{source} does not show {question}, and trying on noisy photographs does not tell ({measured} dB); "
         f"give load_denoiser(..., {' or '.join(c.way for c in candidates)}), or wrap your own network with gt.adapt"
     )
-
-
-@contextmanager
-def on_meta() -> Any:
-    """Make every tensor on the meta device, whatever device is asked for."""
-    with torch.device("meta"), _Meta():
-        yield
-
-
-class _Meta(TorchFunctionMode):
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
-        if kwargs.get("device") is not None:
-            kwargs["device"] = "meta"
-        return func(*args, **kwargs)
 
 
 def _words(arguments: Mapping[str, Any]) -> str:

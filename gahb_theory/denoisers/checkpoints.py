@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -22,11 +23,13 @@ from gahb_theory import validate
 from gahb_theory.denoisers.adapted_files import adapted_from, described
 from gahb_theory.denoisers.adapters import Adapted
 from gahb_theory.denoisers.base import DenoiserModule, Network
-from gahb_theory.denoisers.building import Candidate, Choices, denoising, fill, on_meta, sketched, sketched_filled
+from gahb_theory.denoisers.building import Candidate, Choices, denoising, fill, sketched, sketched_filled
+from gahb_theory.denoisers.conservative import Conservative, conservative_from
 from gahb_theory.denoisers.drunet import DRUNet
 from gahb_theory.denoisers.ffdnet import FFDNet
 from gahb_theory.denoisers.foreign import chosen, unwrapped
 from gahb_theory.denoisers.hub import PREFIX, download, is_hub_id, model_card, upload
+from gahb_theory.denoisers.initialisation import on_meta
 from gahb_theory.denoisers.ircnn import IRCNN
 from gahb_theory.denoisers.mohan import DilatedUNet, DnCNN, RecursiveCNN
 from gahb_theory.denoisers.own_states import SEEN, own_class
@@ -48,7 +51,7 @@ from gahb_theory.runs import write_bytes
 __all__ = ["load_denoiser", "save_denoiser"]
 
 NETWORKS: tuple[type[Network], ...] = (*SEEN, IRCNN, FFDNet, DRUNet)
-SAVED: tuple[type[DenoiserModule], ...] = (*NETWORKS, Adapted)
+SAVED: tuple[type[DenoiserModule], ...] = (*NETWORKS, Conservative, Adapted)
 """What `save_denoiser` takes."""
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -90,7 +93,7 @@ def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, A
     ...     load_denoiser(folder).channels
     4
     """
-    if not isinstance(f, SAVED):
+    if not isinstance(f, SAVED) or (isinstance(f, Conservative) and not isinstance(f.network, NETWORKS)):
         raise TypeError(
             f"f must be one of {', '.join(n.__name__ for n in NETWORKS[:3])}, or another network of this library, or one "
             f"wrapped by gt.adapt, got {type(f).__name__}"
@@ -322,7 +325,8 @@ def _misfit(source: str, reason: str) -> ValueError:
 
 def _described(tensors: Tensors, config: Any, source: str) -> Network | Adapted:
     """The network that a configuration describes; what the tensors show of it must agree, before anything is built."""
-    known = {network.__name__: network for network in NETWORKS}
+    known: dict[str, Any] = {network.__name__: network for network in NETWORKS}
+    known[Conservative.__name__] = partial(conservative_from, dict(known))
     try:
         arguments = dict(config["arguments"])
         if _is_adapted(config):

@@ -22,6 +22,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.patches import odd_side
+from gahb_theory.denoisers.posterior import single
 
 __all__ = ["AdaptedArrays", "NonLocalMeans", "adapt_arrays"]
 
@@ -29,26 +30,36 @@ __all__ = ["AdaptedArrays", "NonLocalMeans", "adapt_arrays"]
 class AdaptedArrays(DenoiserModule):
     """A function on numpy images as a denoiser of ours; build it with `adapt_arrays`."""
 
+    takes_zero = True
+
     def __init__(self, function: Callable[[Any, float], Any]) -> None:
         super().__init__()
+        if not callable(function):
+            raise TypeError(f"function must be callable, got {type(function).__name__}")
         self.function = function
         self.eval()
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """The clean images, one after the other, on the CPU; without a gradient."""
-        arrays = y.detach().permute(0, 2, 3, 1).cpu().numpy()
+        arrays = y.detach().to(single(y.dtype)).permute(0, 2, 3, 1).cpu().numpy()
         grey = y.shape[1] == 1
         levels = sigma.detach().flatten().expand(len(y)).tolist()
         parts = []
         for array, level in zip(arrays, levels, strict=True):
             image = array[:, :, 0] if grey else array
-            found = torch.as_tensor(self.function(image.copy(), level))
-            if tuple(found.shape) != image.shape:
-                raise ValueError(
-                    f"the function must return an image of the shape that it is given, {image.shape}, "
-                    f"got {tuple(found.shape)}"
+            found = self.function(image.copy(), level)
+            if getattr(found, "dtype", None) is not None and not str(found.dtype).removeprefix("torch.").startswith(
+                ("float", "bfloat")
+            ):
+                raise TypeError(
+                    f"the function must return floating-point intensities in [0, 1], as it is given, got {found.dtype}"
                 )
-            parts.append(found.reshape(array.shape))
+            found = validate.real_array(found, "what the function returned")
+            if found.shape != image.shape:
+                raise ValueError(
+                    f"the function must return an image of the shape that it is given, {image.shape}, got {found.shape}"
+                )
+            parts.append(torch.from_numpy(found).reshape(array.shape))
         return torch.stack(parts).permute(0, 3, 1, 2).contiguous().to(y)
 
 
@@ -69,8 +80,6 @@ def adapt_arrays(function: Callable[[Any, float], Any]) -> AdaptedArrays:
     >>> f(torch.rand(2, 1, 8, 8), 0.1).shape
     torch.Size([2, 1, 8, 8])
     """
-    if not callable(function):
-        raise TypeError(f"function must be callable, got {type(function).__name__}")
     return AdaptedArrays(function)
 
 

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
+from gahb_theory.denoisers.initialisation import bounded, building
 from gahb_theory.denoisers.networks import initialise
-from gahb_theory.denoisers.transformer import NoiseEmbedding, precondition
-from gahb_theory.randomness import seeded
+from gahb_theory.denoisers.transformer import NoiseEmbedding, embedding_size, precondition
 
 __all__ = ["ConditionedUNet"]
 
@@ -59,14 +59,19 @@ class ConditionedUNet(Network):
 
     def __init__(self, channels: int = 32, blocks: int = 3, image_channels: int = 1, *, seed: int = 0) -> None:
         super().__init__()
-        self.channels = validate.integer(channels, "channels", 1)
+        self.channels = channels = validate.integer(channels, "channels", 1)
         if channels > 8 and channels % 8:
             raise ValueError(f"channels must be a multiple of 8, or at most 8, got {channels}")
         self.blocks = validate.integer(blocks, "blocks", 1, 8)
-        self.image_channels = validate.integer(image_channels, "image_channels", 1)
-        widths = [channels * 2**b for b in range(blocks + 1)]
+        self.image_channels = image_channels = validate.integer(image_channels, "image_channels", 1)
+        widths = [channels * 2**b for b in range(self.blocks + 1)]
         width = 4 * channels
-        with seeded(seed):
+        shapes = [(image_channels, channels), (channels, channels)]
+        for v, w in pairwise(widths):
+            shapes += [(v, w), (w, w), (v + w, v), (v, v)]
+        inner = sum(9 * a * b + 5 * b + 2 * width * b for a, b in shapes)
+        bounded(self, inner + embedding_size(width) + (9 * channels + 1) * image_channels, len(shapes) + 4)
+        with building(seed):
             self.level = NoiseEmbedding(width)
             first = nn.ModuleList([_Layer(image_channels, channels, width), _Layer(channels, channels, width)])
             self.encoder = nn.ModuleList([first])

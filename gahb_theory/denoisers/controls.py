@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
-from gahb_theory.randomness import seeded
+from gahb_theory.denoisers.initialisation import bounded, building
 
 __all__ = ["FullyConnected", "LinearConvolution", "LinearDenoiser", "LocallyConnected"]
 
@@ -54,8 +54,10 @@ class LinearDenoiser(Network):
         super().__init__()
         self.size = validate.integer(size, "size", 1, 128)
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
-        d = image_channels * size**2
-        self.matrix = nn.Parameter(torch.zeros(d, d))
+        d = self.image_channels * self.size**2
+        bounded(self, d**2, 1)
+        with building():
+            self.matrix = nn.Parameter(torch.zeros(d, d))
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -63,7 +65,7 @@ class LinearDenoiser(Network):
         return {"size": self.size, "image_channels": self.image_channels}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
-        """Y minus the predicted noise."""
+        """`y` minus the predicted noise."""
         _check_size(y, self.image_channels, self.size)
         return y - (y.flatten(1) @ self.matrix.mT).reshape(y.shape)
 
@@ -88,11 +90,13 @@ class LinearConvolution(Network):
 
     def __init__(self, kernel: int = 43, image_channels: int = 1) -> None:
         super().__init__()
-        self.kernel = validate.integer(kernel, "kernel", 1)
+        self.kernel = kernel = validate.integer(kernel, "kernel", 1)
         if kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, got {kernel}; take {kernel + 1}")
-        self.image_channels = validate.integer(image_channels, "image_channels", 1)
-        self.weight = nn.Parameter(torch.zeros(image_channels, image_channels, kernel, kernel))
+        self.image_channels = c = validate.integer(image_channels, "image_channels", 1)
+        bounded(self, (c * kernel) ** 2, 1)
+        with building():
+            self.weight = nn.Parameter(torch.zeros(c, c, kernel, kernel))
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -100,7 +104,7 @@ class LinearConvolution(Network):
         return {"kernel": self.kernel, "image_channels": self.image_channels}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
-        """Y minus the predicted noise."""
+        """`y` minus the predicted noise."""
         validate.channels(y, self.image_channels)
         return y - nn.functional.conv2d(y, self.weight, padding=self.kernel // 2)
 
@@ -136,10 +140,11 @@ class FullyConnected(Network):
         self.width = validate.integer(width, "width", 1)
         self.depth = validate.integer(depth, "depth", 2)
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
-        d = image_channels * size**2
-        with seeded(seed):
+        d, inner = self.image_channels * self.size**2, self.depth - 2
+        bounded(self, 2 * d * self.width + inner * self.width**2, self.depth)
+        with building(seed):
             layers: list[nn.Module] = []
-            for inputs, outputs in pairwise([d, *[width] * (depth - 1), d]):
+            for inputs, outputs in pairwise([d, *[self.width] * (self.depth - 1), d]):
                 layer = nn.Linear(inputs, outputs, bias=False)
                 nn.init.kaiming_normal_(layer.weight)
                 layers += [layer, nn.ReLU(inplace=True)]
@@ -152,7 +157,7 @@ class FullyConnected(Network):
         return {"size": self.size, "width": self.width, "depth": self.depth, "image_channels": self.image_channels}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
-        """Y minus the predicted noise."""
+        """`y` minus the predicted noise."""
         _check_size(y, self.image_channels, self.size)
         return y - self.layers(y.flatten(1)).reshape(y.shape)
 
@@ -191,16 +196,18 @@ class LocallyConnected(Network):
         self.size = validate.integer(size, "size", 1)
         self.channels = validate.integer(channels, "channels", 1)
         self.depth = validate.integer(depth, "depth", 2)
-        self.kernel = validate.integer(kernel, "kernel", 1)
+        self.kernel = kernel = validate.integer(kernel, "kernel", 1)
         if kernel % 2 == 0:
             raise ValueError(f"kernel must be odd, got {kernel}; take {kernel + 1}")
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
-        widths = [image_channels, *[channels] * (depth - 1), image_channels]
-        with seeded(seed):
+        c, w = self.image_channels, self.channels
+        bounded(self, (self.size * kernel) ** 2 * (2 * c * w + (self.depth - 2) * w**2), self.depth)
+        widths = [c, *[w] * (self.depth - 1), c]
+        with building(seed):
             self.weights = nn.ParameterList()
             for inputs, outputs in pairwise(widths):
                 window = inputs * kernel**2
-                self.weights.append(nn.Parameter(torch.randn(size**2, outputs, window) * (2 / window) ** 0.5))
+                self.weights.append(nn.Parameter(torch.randn(self.size**2, outputs, window) * (2 / window) ** 0.5))
             _shrink(self.weights[-1])
 
     @property
@@ -215,7 +222,7 @@ class LocallyConnected(Network):
         }
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
-        """Y minus the predicted noise."""
+        """`y` minus the predicted noise."""
         _check_size(y, self.image_channels, self.size)
         z = y
         for i, weight in enumerate(self.weights):

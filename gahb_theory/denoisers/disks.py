@@ -21,6 +21,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
+from gahb_theory.denoisers.posterior import squared
 from gahb_theory.images.disks import Disks
 from gahb_theory.randomness import step_generator
 
@@ -70,6 +71,9 @@ class DiskBayes(DenoiserModule):
     torch.Size([2, 1, 16, 16])
     """
 
+    own_derivative = True
+    """The samples move with y, but the derivative is that of their weights, Cov[x | y] / sigma^2."""
+
     def __init__(self, disks: Disks, samples: int = 2048, seed: int = 0, budget: int = 2**28) -> None:
         super().__init__()
         if not isinstance(disks, Disks):
@@ -80,15 +84,15 @@ class DiskBayes(DenoiserModule):
                 "its images are not differentiable in the parameters. Use Disks(size, edge=1.0)"
             )
         self.disks, self.edge = disks, float(disks.edge)
-        self.samples = validate.integer(samples, "samples", 16)
+        self.samples = samples = validate.integer(samples, "samples", 16, 2**24)
         self.budget = validate.integer(budget, "budget", 2**20)
-        self.seed = validate.integer(seed, "seed", 0)
+        self.seed = seed = validate.seed(seed, high=2**63 - 1)
         sobol = torch.quasirandom.SobolEngine(3, scramble=True, seed=seed)  # type: ignore[no-untyped-call]
         cube = sobol.draw(samples, dtype=torch.float64)
         self.register_buffer("prior_draws", self._geometry(cube))
-        normal = torch.randn(samples, 3, generator=step_generator("cpu", seed, 0), dtype=torch.float64)
+        normal = torch.randn(samples, 3, generator=step_generator("cpu", seed, 0), dtype=torch.float64, device="cpu")
         self.register_buffer("normal_draws", normal)
-        pairs = torch.randn(2 * samples, 2, generator=step_generator("cpu", seed, 1), dtype=torch.float64)
+        pairs = torch.randn(2 * samples, 2, generator=step_generator("cpu", seed, 1), dtype=torch.float64, device="cpu")
         self.register_buffer("intensity_draws", pairs)
         self.eval()
 
@@ -115,7 +119,8 @@ class DiskBayes(DenoiserModule):
         found = self.posterior(y, sigma)
         w, x = found.weights[0], self._paint(found.parameters[0])
         centred = x - w @ x
-        return ((centred.mT * w) @ centred / validate.sigma_level(sigma) ** 2).to(y.dtype)
+        s2 = squared(validate.batch_sigma(validate.sigma_level(sigma), y)).reshape(())
+        return validate.finite(((centred.mT * w) @ centred / s2).to(y.dtype), "J at so small a noise level")
 
     def _rows(self) -> int:
         """Images for which all samples fit into the budget."""
@@ -138,7 +143,7 @@ class DiskBayes(DenoiserModule):
     def _posterior(self, y: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         if y.shape[1:] != (1, self.disks.size, self.disks.size):
             raise ValueError(f"this denoiser knows disks of size {self.disks.size}, got images {tuple(y.shape[1:])}")
-        q, s2 = y.double().flatten(1), s.double().square()[:, None]
+        q, s2 = y.double().flatten(1), squared(s)[:, None]
         geometry, log_proposal = self._draw(q, s2)
         inside = self._coverage(geometry)
         mean, factor, log_evidence = self._intensities(inside, q, s2)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
+from gahb_theory.denoisers.initialisation import building
 from gahb_theory.denoisers.networks import initialise
-from gahb_theory.randomness import seeded
 
 __all__ = ["DRUNet"]
 
@@ -66,7 +66,7 @@ class DRUNet(Network):
         self.blocks = validate.integer(blocks, "blocks", 1)
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         widths = [self.channels * 2**scale for scale in range(4)]
-        with seeded(seed):
+        with building(seed):
             self.m_head = nn.Conv2d(self.image_channels + 1, self.channels, 3, padding=1, bias=False)
             for i, (fine, coarse) in enumerate(pairwise(widths), 1):
                 down = nn.Conv2d(fine, coarse, 2, stride=2, bias=False)

@@ -23,7 +23,16 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
-from gahb_theory.denoisers.posterior import Atoms, Posterior, chunks, posterior_mean, precise
+from gahb_theory.denoisers.posterior import (
+    Atoms,
+    Posterior,
+    chunks,
+    fitting,
+    posterior_mean,
+    precise,
+    probabilities,
+    squared,
+)
 
 __all__ = ["EmpiricalBayes", "EmpiricalRays"]
 
@@ -66,30 +75,27 @@ class EmpiricalBayes(DenoiserModule):
         super().__init__()
         validate.images(images)
         self.budget = validate.integer(budget, "budget", 2**10)
-        uniform = torch.ones(len(images), dtype=images.dtype, device=images.device) if weights is None else weights
-        if uniform.shape != images.shape[:1] or not bool((uniform > 0).all()):
-            raise ValueError(f"weights must be {len(images)} positive numbers, got shape {tuple(uniform.shape)}")
-        log_prior = (uniform / uniform.sum()).log().to(images)
         self.register_buffer("images", images.detach())
-        self.register_buffer("log_prior", log_prior)
+        self.register_buffer("log_prior", probabilities(weights, len(images), precise(images)).log())
         self.eval()
 
     def posterior(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Posterior:
         """Mean (n, d), log evidence (n,) and entropy of the weights in nats (n,): 0 where one image has all of it."""
-        _fits(y, self.images)
+        fitting(validate.images(y, "y"), self.images)
         level = validate.batch_sigma(sigma, y).flatten(1)
         flat = self.images.flatten(1)
         return posterior_mean(y.flatten(1), chunks(flat, flat, self.log_prior, len(y), self.budget), level)
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """E[x | y] for each image."""
-        _fits(y, self.images)
+        fitting(y, self.images)
         flat = self.images.flatten(1)
         found = posterior_mean(y.flatten(1), chunks(flat, flat, self.log_prior, len(y), self.budget), sigma.flatten(1))
         return found.mean.to(y.dtype).reshape(y.shape)
 
     def log_density(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
         """Log p_sigma(y), the density of the noisy images; sigma^2 times its gradient is f(y) - y (Miyasawa 1961)."""
+        validate.images(y, "y")
         level = precise(validate.batch_sigma(sigma, y)).flatten()
         constant = y[0].numel() * (level.log() + math.log(2 * math.pi) / 2)
         return (self.posterior(y, sigma).log_evidence - constant).to(y.dtype)
@@ -97,8 +103,8 @@ class EmpiricalBayes(DenoiserModule):
     def weights(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, " N"]:
         """Posterior probabilities w_i of all images at one noisy image."""
         validate.one_image(y, "y")
-        _fits(y, self.images)
-        s2 = validate.sigma_level(sigma) ** 2
+        fitting(y, self.images)
+        s2 = squared(validate.batch_sigma(validate.sigma_level(sigma), y)).reshape(())
         flat = self.images.flatten(1)
         parts = []
         for points, _, log_prior in chunks(flat, flat[:, :1], self.log_prior, 1, self.budget):
@@ -116,7 +122,7 @@ class EmpiricalBayes(DenoiserModule):
             centred = precise(points) - mean
             result.addmm_(centred.mT * w[start : start + len(points)], centred)
             start += len(points)
-        return (result / sigma**2).to(y.dtype)
+        return (result / squared(validate.batch_sigma(sigma, y)).reshape(())).to(y.dtype)
 
 
 class EmpiricalRays(DenoiserModule):
@@ -158,6 +164,7 @@ class EmpiricalRays(DenoiserModule):
 
     def log_density(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
         """Log p_sigma(y) up to a constant: the law of the scale is not normalised."""
+        validate.images(y, "y")
         level = validate.batch_sigma(sigma, y).flatten(1)
         _, log_sum = self._stream(y, level)
         s, d = precise(level)[:, 0], y[0].numel()
@@ -166,18 +173,21 @@ class EmpiricalRays(DenoiserModule):
     def jacobian_matrix(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, "d d"]:
         """J = Cov[x | y] / sigma^2 at one noisy image, in closed form."""
         validate.one_image(y, "y")
-        s = validate.sigma_level(sigma)
+        fitting(y, self.directions)
+        s2 = squared(validate.batch_sigma(validate.sigma_level(sigma), y)).reshape(())
         u = precise(self.directions.flatten(1))
-        logits, m = _ray(u @ precise(y).flatten(), torch.tensor(s, dtype=u.dtype, device=u.device))
         mu = u @ precise(y).flatten()
-        second = s**2 + mu * m  # E[r^2] of a normal law cut off at 0
-        w = torch.softmax(logits, dim=0)
-        mean = (w * m) @ u
-        return (((u.mT * (w * second)) @ u - torch.outer(mean, mean)) / s**2).to(y.dtype)
+        s = s2.sqrt()
+        logits, m = _ray(mu, s)
+        w, hazard = torch.softmax(logits, dim=0), (m - mu) / s
+        within = (1 - mu / s * hazard - hazard.square()).clamp(0, 1)  # variance of a normal law cut off at 0, over s^2
+        estimates = m[:, None] * u
+        centred = estimates - w @ estimates
+        return ((u.mT * (w * within)) @ u + (centred.mT * w) @ centred / s2).to(y.dtype)
 
     def _stream(self, y: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
-        _fits(y, self.directions)
-        q, s = precise(y.flatten(1)), precise(level)
+        fitting(y, self.directions)
+        q, s = precise(y.flatten(1)), squared(level).sqrt()
         top = torch.full((len(q),), -torch.inf, dtype=q.dtype, device=q.device)
         total, mean = torch.zeros_like(top), torch.zeros_like(q)
         flat = self.directions.flatten(1)
@@ -195,17 +205,16 @@ class EmpiricalRays(DenoiserModule):
 
 
 def _ray(mu: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-    """Log evidence of rays at which y projects to `mu`, and the mean of the scale on each."""
+    """Log evidence of rays at which y projects to `mu`, and the mean of the scale on each.
+
+    Both go through erfcx(-t / sqrt 2) = 2 Phi(t) exp(t^2 / 2) where t = mu / sigma is below 0: nothing is lost there.
+    """
     t = mu / s
-    log_phi = torch.special.log_ndtr(t)
-    hazard = (-t.square() / 2 - math.log(2 * math.pi) / 2 - log_phi).exp()
-    return log_phi + t.square() / 2, mu + s * hazard
-
-
-def _fits(y: Tensor, images: Tensor) -> None:
-    validate.same_device(images, y, "the set of this denoiser")
-    if y.shape[1:] != images.shape[1:]:
-        raise ValueError(
-            f"this denoiser knows images of shape {tuple(images.shape[1:])}, got images of shape {tuple(y.shape[1:])}; "
-            "crop or resize them"
-        )
+    below = t < 0
+    scaled = torch.special.erfcx(-torch.where(below, t, torch.zeros_like(t)) / math.sqrt(2))
+    positive = torch.where(below, torch.zeros_like(t), t)
+    log_phi = torch.special.log_ndtr(positive)
+    hazard = (-positive.square() / 2 - math.log(2 * math.pi) / 2 - log_phi).exp()
+    hazard = torch.where(below, math.sqrt(2 / math.pi) / scaled, hazard)
+    evidence = torch.where(below, (scaled / 2).log(), log_phi + positive.square() / 2)
+    return evidence, (mu + s * hazard).clamp(min=0)

@@ -18,6 +18,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.eigen import canonical_sign
 from gahb_theory.denoisers.base import DenoiserModule
+from gahb_theory.denoisers.posterior import fitting, gain, risk, single
 
 __all__ = ["GaussianDenoiser"]
 
@@ -69,6 +70,7 @@ class GaussianDenoiser(DenoiserModule):
     tensor(2.)
     """
 
+    takes_zero = True
     mean: Tensor
     variances: Tensor
     atoms: Tensor
@@ -85,16 +87,12 @@ class GaussianDenoiser(DenoiserModule):
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """E[x | y] for each image; `sigma` may differ from one to the next."""
-        validate.same_device(self.mean, y, "the law of this denoiser")
-        if y.shape[1:] != self.mean.shape[1:]:
-            raise ValueError(
-                f"this denoiser knows the law of images of shape {tuple(self.mean.shape[1:])}, got images of shape "
-                f"{tuple(y.shape[1:])}; crop or resize them"
-            )
-        mean, atoms, variances = self.mean.to(y.dtype), self.atoms.to(y.dtype), self.variances.to(y.dtype)
-        gains = variances / (variances + sigma.flatten(1).square())
+        fitting(y, self.mean, "this denoiser knows the law of images")
+        dtype = single(y.dtype)
+        mean, atoms, variances = self.mean.to(dtype), self.atoms.to(dtype), self.variances.to(dtype)
         coefficients = (y - mean).flatten(1) @ atoms.mT
-        return mean + ((gains * coefficients) @ atoms).reshape(y.shape)
+        gains = gain(variances, sigma.flatten(1).to(dtype))
+        return (mean + ((gains * coefficients) @ atoms).reshape(y.shape)).to(y.dtype)
 
     def gains(self, sigma: float | Float[Tensor, "*s"]) -> Float[Tensor, "*s d"]:
         """Gains s_k / (s_k + sigma^2), which are the eigenvalues of the Jacobian at every y.
@@ -102,14 +100,13 @@ class GaussianDenoiser(DenoiserModule):
         Parameters
         ----------
         sigma
-            A number, or a tensor of shape (s,) for several noise levels, in (0, 10].
+            A number, or a tensor of shape (s,) for several noise levels, at least 0.
 
         Returns
         -------
         Shape (d,), descending, or (s, d).
         """
-        level = self._levels(sigma)
-        return self.variances / (self.variances + level.square())
+        return gain(self.variances, self._levels(sigma))
 
     def mse(self, sigma: float | Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
         """Risk sum_k s_k sigma^2 / (s_k + sigma^2), the smallest of all denoisers of this law, summed over pixels.
@@ -117,25 +114,24 @@ class GaussianDenoiser(DenoiserModule):
         Parameters
         ----------
         sigma
-            A number, or a tensor of shape (s,) for a curve, in (0, 10].
+            A number, or a tensor of shape (s,) for a curve, at least 0.
 
         Returns
         -------
         A tensor without axes, or of shape (s,).
         """
-        level = self._levels(sigma)
-        return (self.gains(sigma) * level.square()).sum(dim=-1)
+        return risk(self.variances, self._levels(sigma)).sum(dim=-1).to(self.variances.dtype)
 
     def jacobian_matrix(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, "d d"]:
         """J = sum_k s_k / (s_k + sigma^2) e_k e_k^T; the same at every noisy image."""
-        validate.one_image(y, "y")
+        fitting(validate.one_image(y, "y"), self.mean, "this denoiser knows the law of images")
         atoms = self.atoms.to(y.dtype)
-        return (atoms.mT * self.gains(validate.sigma_level(sigma)).to(y.dtype)) @ atoms
+        return (atoms.mT * self.gains(validate.sigma_level(sigma, zero=True)).to(y.dtype)) @ atoms
 
     def _levels(self, sigma: float | Tensor) -> Tensor:
         """Noise levels, without axes or of shape (s, 1)."""
         count = sigma.shape[0] if isinstance(sigma, Tensor) and sigma.ndim == 1 else None
-        level = validate.batch_sigma(sigma, self.variances.expand(count or 1, -1))
+        level = validate.batch_sigma(sigma, self.variances.expand(count or 1, -1), zero=True)
         return level[0, 0] if count is None else level
 
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
+from gahb_theory.denoisers.initialisation import building
 from gahb_theory.denoisers.networks import initialise
-from gahb_theory.randomness import seeded
 
 __all__ = ["FFDNet"]
 
@@ -73,7 +73,7 @@ class FFDNet(Network):
         self.noise_map = validate.one_of(noise_map, "noise_map", ("first", "last"))
         self.output = validate.one_of(output, "output", ("clean", "residual"))
         outputs = self.image_channels * self.scale**2
-        with seeded(seed):
+        with building(seed):
             layers: list[nn.Module] = []
             for a, b in pairwise([outputs + 1, *[self.channels] * (self.depth - 1), outputs]):
                 layers += [nn.Conv2d(a, b, 3, padding=1), nn.ReLU(inplace=True)]

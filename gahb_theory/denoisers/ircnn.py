@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
+from gahb_theory.denoisers.initialisation import building
 from gahb_theory.denoisers.networks import initialise
-from gahb_theory.randomness import seeded
 
 __all__ = ["IRCNN"]
 
@@ -49,7 +49,7 @@ class IRCNN(Network):
         self.channels = validate.integer(channels, "channels", 1)
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         widths = [self.image_channels, *[self.channels] * 6, self.image_channels]
-        with seeded(seed):
+        with building(seed):
             layers: list[nn.Module] = []
             for a, b, d in zip(widths[:-1], widths[1:], DILATIONS, strict=True):
                 layers += [nn.Conv2d(a, b, 3, padding=d, dilation=d), nn.ReLU(inplace=True)]

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
-from gahb_theory.denoisers.patches import BUDGET, PatchMachine, check_shape
-from gahb_theory.denoisers.posterior import precise
+from gahb_theory.denoisers.patches import BUDGET, PatchMachine
+from gahb_theory.denoisers.posterior import fitting, gain, precise, squared
 
 __all__ = ["PatchBayes", "WienerPatchBayes"]
 
@@ -100,9 +100,8 @@ class WienerPatchBayes(DenoiserModule):
         from gahb_theory.bases.pca import PCA
 
         basis = PCA.fit(images)
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold must lie in [0, 1], got {threshold}")
-        self.threshold, self.budget = float(threshold), validate.integer(budget, "budget", 2**10)
+        self.threshold = validate.number(threshold, "threshold", least=0, most=1)
+        self.budget = validate.integer(budget, "budget", 2**10)
         self.register_buffer("images", images.detach())
         self.register_buffer("variances", basis.variances)
         self.register_buffer("atoms", basis.atoms)
@@ -110,7 +109,7 @@ class WienerPatchBayes(DenoiserModule):
 
     def sensitivity(self, sigma: float) -> Float[Tensor, "d d"]:
         """The Wiener filter Sigma (Sigma + sigma^2 Id)^-1: row i says how pixel i depends on every pixel of y."""
-        gains = self.variances / (self.variances + validate.sigma_level(sigma) ** 2)
+        gains = gain(self.variances, validate.sigma_level(sigma))
         return (self.atoms.mT * gains) @ self.atoms
 
     def mask(self, sigma: float) -> Float[Tensor, "d d"]:
@@ -120,11 +119,11 @@ class WienerPatchBayes(DenoiserModule):
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """The constrained posterior mean of each image."""
-        check_shape(y, self.images)
+        fitting(y, self.images)
         result = torch.empty_like(y)
         levels = sigma.flatten().expand(len(y))
         for level in sorted(set(levels.tolist())):
-            mine = torch.nonzero(levels == level).flatten()
+            mine = torch.nonzero(levels == level).flatten()  # levels keep the precision of y, so none is missed
             same = torch.full_like(sigma[:1], level)
             part = _pixelwise(y[mine], self.images, same, self._windows(level), self.budget)
             result = result.index_copy(0, mine, part)
@@ -132,8 +131,7 @@ class WienerPatchBayes(DenoiserModule):
 
     def jacobian_matrix(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, "d d"]:
         """J at one noisy image, in closed form: row i is the covariance of pixel i and its neighbours, over sigma^2."""
-        validate.one_image(y, "y")
-        check_shape(y, self.images)
+        fitting(validate.one_image(y, "y"), self.images)
         level = validate.sigma_level(sigma)
         return _pixelwise_jacobian(y, self.images, level, self._windows(level), self.budget).to(y.dtype)
 
@@ -172,7 +170,7 @@ def _weighted(
     y: Tensor, images: Tensor, sigma: Tensor, windows: Windows, budget: int
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Chunks of images (1, b, c, h, w), their weights (n, b, 1 or c, h, w), and the factor for all sums so far."""
-    q, s2 = precise(y)[:, None], precise(sigma)[:, None].square()
+    q, s2 = precise(y)[:, None], squared(sigma)[:, None]
     rows = max(1, budget // (8 * 4 * y.numel()))
     top: Tensor | None = None
     for part in torch.split(images, rows):

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
+from gahb_theory.denoisers.posterior import fitting, gain, precise, probabilities, squared
 
 __all__ = ["GaussianMixture", "mixture_of_gaussians", "union_of_subspaces"]
 
@@ -67,6 +68,9 @@ class GaussianMixture(DenoiserModule):
         super().__init__()
         validate.images(means, "means")
         k, d = len(means), means[0].numel()
+        for name, tensor in (("atoms", atoms), ("variances", variances)):
+            _real_tensor(tensor, name)
+            validate.same_device(tensor, means, name)
         if atoms.ndim != 3 or (atoms.shape[0], atoms.shape[2]) != (k, d) or variances.shape != atoms.shape[:2]:
             raise ValueError(
                 f"atoms must have shape ({k}, r, {d}) and variances ({k}, r), got {tuple(atoms.shape)} and "
@@ -78,12 +82,10 @@ class GaussianMixture(DenoiserModule):
             raise ValueError(f"the rows of atoms must be orthonormal, they are off by {error:.1e}; use torch.linalg.qr")
         if not bool((variances >= 0).all()):
             raise ValueError(f"variances must not be below 0, got {float(variances.min()):g}")
-        prior = torch.ones(k, dtype=means.dtype, device=means.device) if weights is None else weights
-        if prior.shape != (k,) or not bool((prior > 0).all()):
-            raise ValueError(f"weights must be {k} positive numbers, got {prior.tolist()}")
+        prior = probabilities(weights, k, precise(means))
         for name, tensor in (("means", means), ("atoms", atoms), ("variances", variances)):
             self.register_buffer(name, tensor.detach().clone())
-        self.register_buffer("log_prior", (prior / prior.sum()).log())
+        self.register_buffer("log_prior", prior.log())
         self.eval()
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
@@ -94,46 +96,43 @@ class GaussianMixture(DenoiserModule):
         for part, level in zip(torch.split(y, rows), torch.split(levels, rows), strict=True):
             responsibilities, estimates, _ = self._components(part, level)
             parts.append(torch.einsum("nk,nkd->nd", responsibilities, estimates))
-        return torch.cat(parts).reshape(y.shape)
+        return torch.cat(parts).reshape(y.shape).to(y.dtype)
 
     def log_density(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
         """Log p_sigma(y), the density of the noisy images; sigma^2 times its gradient is f(y) - y (Miyasawa 1961)."""
-        return self._components(y, validate.batch_sigma(sigma, y).flatten(1))[2]
+        validate.images(y, "y")
+        return self._components(y, validate.batch_sigma(sigma, y).flatten(1))[2].to(y.dtype)
 
     def responsibilities(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Posterior probability of each component."""
-        return self._components(y, validate.batch_sigma(sigma, y).flatten(1))[0]
+        validate.images(y, "y")
+        return self._components(y, validate.batch_sigma(sigma, y).flatten(1))[0].to(y.dtype)
 
     def jacobian_matrix(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, "d d"]:
         """J = Cov[x | y] / sigma^2 at one noisy image, in closed form."""
         validate.one_image(y, "y")
-        level = validate.batch_sigma(sigma, y).flatten(1)
+        level = validate.batch_sigma(validate.sigma_level(sigma), y).flatten(1)
         (r,), (estimates,), _ = self._components(y, level)
-        atoms, s = self.atoms.to(y.dtype), self.variances.to(y.dtype)
-        s2 = level[0, 0].square()
+        atoms, s, s2 = precise(self.atoms), precise(self.variances), squared(level)[0, 0]
         mean = r @ estimates
-        within = torch.einsum("k,krd,kr,kre->de", r, atoms, s / (s + s2), atoms)
+        within = torch.einsum("k,krd,kr,kre->de", r, atoms, gain(s, s2.sqrt()), atoms)
         between = (estimates.mT * r) @ estimates - torch.outer(mean, mean)
-        return within + between / s2
+        return (within + between / s2).to(y.dtype)
 
     def _components(self, y: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Responsibilities (n, k), posterior means of the components (n, k, d), and log density (n,)."""
-        validate.same_device(self.means, y, "the law of this denoiser")
-        if y.shape[1:] != self.means.shape[1:]:
-            raise ValueError(
-                f"this denoiser knows the law of images of shape {tuple(self.means.shape[1:])}, got {tuple(y.shape[1:])}"
-            )
-        means, atoms = self.means.flatten(1).to(y.dtype), self.atoms.to(y.dtype)
-        s, s2 = self.variances.to(y.dtype), level[:, :, None].square()
-        centred = y.flatten(1)[:, None] - means
+        """Responsibilities (n, k), posterior means of the components (n, k, d), log density (n,): in double precision."""
+        fitting(y, self.means, "this denoiser knows the law of images")
+        means, atoms = precise(self.means).flatten(1), precise(self.atoms)
+        s, s2 = precise(self.variances), squared(level)[:, :, None]
+        centred = precise(y).flatten(1)[:, None] - means
         c = torch.einsum("nkd,krd->nkr", centred, atoms)
         total = s + s2
         d, r = means.shape[1], atoms.shape[1]
-        outside = (centred.square().sum(dim=2) - c.square().sum(dim=2)).clamp(min=0)
+        outside = (centred - torch.einsum("nkr,krd->nkd", c, atoms)).square().sum(dim=2)
         log_p = -(c.square() / total + total.log()).sum(dim=2) / 2
         log_p = log_p - (outside / s2[..., 0] + (d - r) * s2[..., 0].log() + d * math.log(2 * math.pi)) / 2
-        joint = self.log_prior.to(y.dtype) + log_p
-        estimates = means + torch.einsum("nkr,krd->nkd", s / total * c, atoms)
+        joint = precise(self.log_prior) + log_p
+        estimates = means + torch.einsum("nkr,krd->nkd", gain(s, s2.sqrt()) * c, atoms)
         return torch.softmax(joint, dim=1), estimates, torch.logsumexp(joint, dim=1)
 
 
@@ -143,10 +142,19 @@ def mixture_of_gaussians(
     """The exact denoiser of a Gaussian mixture with full covariances, symmetric and without negative eigenvalues."""
     validate.images(means, "means")
     k, d = len(means), means[0].numel()
+    _real_tensor(covariances, "covariances")
     if covariances.shape != (k, d, d):
         raise ValueError(f"covariances must have shape ({k}, {d}, {d}), got {tuple(covariances.shape)}")
-    values, vectors = torch.linalg.eigh(covariances.detach())
-    floor = -(torch.finfo(values.dtype).eps ** 0.5) * values.abs().max()
+    precision = torch.finfo(covariances.dtype).eps ** 0.5
+    gap, size = float((covariances - covariances.mT).abs().max()), float(covariances.abs().max())
+    if gap > precision * size:
+        raise ValueError(
+            f"covariances must be symmetric, got entries that differ by {gap:.3g} from those of the transpose; use "
+            "(covariances + covariances.mT) / 2 if that is what you mean"
+        )
+    symmetric = precise(covariances.detach())
+    values, vectors = (t.to(covariances.dtype) for t in torch.linalg.eigh((symmetric + symmetric.mT) / 2))
+    floor = -precision * values.abs().max()
     if bool((values < floor).any()):
         raise ValueError(f"covariances must have no negative eigenvalues, got {float(values.min()):.3g}")
     return GaussianMixture(means, vectors.mT.contiguous(), values.clamp(min=0), weights)
@@ -172,13 +180,26 @@ def union_of_subspaces(
     >>> f(torch.tensor([[[[5.0, 0.1]]]]), 0.1).round(decimals=3)
     tensor([[[[5., 0.]]]])
     """
-    validate.positive(variance, "variance")
+    variance = validate.positive(variance, "variance")
+    _real_tensor(bases, "bases")
     if bases.ndim != 5:
         raise ValueError(f"bases must have shape (k, r, channels, height, width), got {tuple(bases.shape)}")
     k, r, *shape = bases.shape
+    if r > math.prod(shape):
+        raise ValueError(f"{r} images of {math.prod(shape)} pixels cannot be linearly independent; give fewer in bases")
     q, triangle = torch.linalg.qr(bases.detach().reshape(k, r, -1).mT)
     if bool((triangle.diagonal(dim1=1, dim2=2).abs() < 1e-6 * triangle.abs().amax()).any()):
         raise ValueError("the images of each subspace must be linearly independent")
-    variances = torch.full((k, r), float(variance), dtype=bases.dtype, device=bases.device)
+    variances = torch.full((k, r), variance, dtype=bases.dtype, device=bases.device)
     means = torch.zeros(k, *shape, dtype=bases.dtype, device=bases.device)
     return GaussianMixture(means, q.mT.contiguous(), variances, weights)
+
+
+def _real_tensor(tensor: Tensor, name: str) -> None:
+    """Refuse what is no finite floating-point tensor."""
+    if not isinstance(tensor, Tensor) or not tensor.is_floating_point() or tensor.is_meta:
+        given = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise TypeError(f"{name} must be a floating-point torch tensor, got {given}; convert it with .float()")
+    if tensor.numel() == 0:
+        raise ValueError(f"{name} must hold at least one number, got shape {tuple(tensor.shape)}")
+    validate.finite(tensor, name)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
+from gahb_theory.denoisers.initialisation import bounded, building
 from gahb_theory.denoisers.networks import initialise
-from gahb_theory.randomness import seeded
 
 __all__ = ["DilatedUNet", "DnCNN", "RecursiveCNN", "StagedCNN"]
 
@@ -73,7 +73,10 @@ class DnCNN(Network):
         self.normalised = bool(normalised)
         self.output = validate.one_of(output, "output", ("clean", "residual"))
         self.epsilon = validate.number(epsilon, "epsilon", least=0.0)
-        with seeded(seed):
+        ends = (18 * channels + 1) * image_channels + channels
+        inner = 9 * channels**2 + (3 if self.normalised else 1) * channels
+        bounded(self, ends + (depth - 2) * inner, depth)
+        with building(seed):
             layers: list[nn.Module] = [nn.Conv2d(image_channels, channels, 3, padding=1), nn.ReLU(inplace=True)]
             for _ in range(depth - 2):
                 layers += [nn.Conv2d(channels, channels, 3, padding=1)]
@@ -92,7 +95,7 @@ class DnCNN(Network):
         return {name: getattr(self, name) for name in names}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
-        """What the layers give, or y minus it."""
+        """What the layers return, or `y` minus it."""
         validate.channels(y, self.image_channels)
         return self.layers(y) if self.output == "clean" else y - self.layers(y)
 
@@ -134,10 +137,9 @@ class DilatedUNet(Network):
         super().__init__()
         self.channels = c = validate.integer(channels, "channels", 1)
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
-        if output not in ("clean", "residual"):
-            raise ValueError(f'output must be "clean" or "residual", got {output!r}')
-        self.bias, self.output = bool(bias), output
-        with seeded(seed):
+        self.bias, self.output = bool(bias), validate.one_of(output, "output", ("clean", "residual"))
+        bounded(self, 226 * c**2 + 50 * self.image_channels * c + (13 * c if bias else 0), 9)
+        with building(seed):
             relu = nn.ReLU(inplace=True)
             self.fine = nn.Sequential(
                 *(nn.Conv2d(image_channels, c, 5, padding=2, bias=bias), relu),
@@ -196,7 +198,8 @@ class _Stages(Network):
         self.hidden = validate.integer(hidden, "hidden", self.fewest_hidden)
         self.stages = validate.integer(stages, "stages", 1)
         self.image_channels, self.bias = 1, bool(bias)
-        with seeded(seed):
+        bounded(self, *self._size())
+        with building(seed):
             self.layers = self._build()
             initialise(self)
 
@@ -204,6 +207,10 @@ class _Stages(Network):
     def configuration(self) -> dict[str, Any]:
         """The arguments that make this network."""
         return {"channels": self.channels, "hidden": self.hidden, "stages": self.stages, "bias": self.bias}
+
+    def _size(self) -> tuple[int, int]:
+        """Number of parameters and of layers."""
+        raise NotImplementedError
 
     def _build(self) -> nn.Module:
         raise NotImplementedError
@@ -233,6 +240,10 @@ class RecursiveCNN(_Stages):
     """
 
     layers: nn.Sequential
+
+    def _size(self) -> tuple[int, int]:
+        c = self.channels
+        return 9 * c * (3 + self.hidden * c) + self.bias * (self.hidden + 1) * c, self.stages * (self.hidden + 2)
 
     def _build(self) -> nn.Module:
         return _stage(2, 1, self.channels, self.hidden, bias=self.bias, last_bias=False)
@@ -272,6 +283,12 @@ class StagedCNN(_Stages):
 
     layers: nn.ModuleList
     fewest_hidden = 1
+
+    def _size(self) -> tuple[int, int]:
+        c, h, n = self.channels, self.hidden, self.stages
+        outside = 2 + (n - 1) * (2 * h + 1)  # channels that enter and leave, over all stages
+        biases = n * (h + 1) * c + (n - 1) * h
+        return 9 * c * (n * h * c + outside) + self.bias * biases, n * (h + 2)
 
     def _build(self) -> nn.Module:
         layers = nn.ModuleList()

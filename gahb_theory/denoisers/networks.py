@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
-from gahb_theory.randomness import seeded
+from gahb_theory.denoisers.initialisation import bounded, building
 
 __all__ = ["BFCNN", "BiasFreeNorm", "UNet", "initialise"]
 
@@ -42,9 +42,11 @@ class BiasFreeNorm(nn.Module):
 
     def __init__(self, channels: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        scale, generator = 2 / 9 / 64, generator or torch.Generator().manual_seed(0)
-        self.gamma = nn.Parameter(torch.empty(channels).normal_(0, scale, generator=generator).clamp_(-0.025, 0.025))
-        self.register_buffer("running_sd", torch.ones(channels))
+        channels = validate.integer(channels, "channels", 1)
+        with building(0) as own:
+            gamma = torch.empty(channels).normal_(0, 2 / 9 / 64, generator=generator or own)
+            self.gamma = nn.Parameter(gamma.clamp_(-0.025, 0.025))
+            self.register_buffer("running_sd", torch.ones(channels))
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Scale each channel."""
@@ -61,8 +63,12 @@ def _conv(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
 
 
-def _conv_norm_relu(inputs: int, outputs: int) -> list[nn.Module]:
-    return [_conv(inputs, outputs), BiasFreeNorm(outputs, torch.default_generator), nn.ReLU(inplace=True)]
+def _conv_norm_relu(inputs: int, outputs: int, generator: torch.Generator) -> list[nn.Module]:
+    return [_conv(inputs, outputs), BiasFreeNorm(outputs, generator), nn.ReLU(inplace=True)]
+
+
+def _pair(inputs: int, outputs: int, generator: torch.Generator) -> list[nn.Module]:
+    return _conv_norm_relu(inputs, outputs, generator) + _conv_norm_relu(outputs, outputs, generator)
 
 
 def initialise(network: nn.Module) -> None:
@@ -107,24 +113,31 @@ class UNet(Network):
         self.channels = validate.integer(channels, "channels", 1)
         self.blocks = validate.integer(blocks, "blocks", 1, 8)
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
-        with seeded(seed):
-            self._build()
+        widths = [self.channels * 2**b for b in range(self.blocks + 1)]
+        inner = sum(27 * v**2 + 13 * v * w + 9 * w**2 + 2 * v + 2 * w for v, w in pairwise(widths))
+        bounded(self, inner + 18 * self.image_channels * self.channels, 5 * self.blocks + 2)
+        with building(seed) as generator:
+            self._build(widths, generator)
             initialise(self)
 
-    def _build(self) -> None:
-        channels, blocks, image_channels = self.channels, self.blocks, self.image_channels
-        widths = [channels * 2**b for b in range(blocks + 1)]
-        first = [_conv(image_channels, channels), nn.ReLU(inplace=True), *_conv_norm_relu(channels, channels)]
+    def _build(self, widths: list[int], generator: torch.Generator) -> None:
+        channels, image_channels = self.channels, self.image_channels
+        first = [
+            _conv(image_channels, channels),
+            nn.ReLU(inplace=True),
+            *_conv_norm_relu(channels, channels, generator),
+        ]
         self.encoder = nn.ModuleList([nn.Sequential(*first)])
         for inputs, outputs in pairwise(widths[:-1]):
-            self.encoder.append(nn.Sequential(*_conv_norm_relu(inputs, outputs), *_conv_norm_relu(outputs, outputs)))
-        self.middle = nn.Sequential(*_conv_norm_relu(widths[-2], widths[-1]), *_conv_norm_relu(widths[-1], widths[-1]))
+            self.encoder.append(nn.Sequential(*_pair(inputs, outputs, generator)))
+        self.middle = nn.Sequential(*_pair(widths[-2], widths[-1], generator))
         self.upsample = nn.ModuleList()
         self.decoder = nn.ModuleList()
         for outputs, inputs in reversed(list(pairwise(widths))):
             self.upsample.append(nn.ConvTranspose2d(inputs, outputs, 2, stride=2, bias=False))
-            last = [_conv(outputs, image_channels)] if outputs == channels else _conv_norm_relu(outputs, outputs)
-            self.decoder.append(nn.Sequential(*_conv_norm_relu(2 * outputs, outputs), *last))
+            inner = outputs != channels
+            last = _conv_norm_relu(outputs, outputs, generator) if inner else [_conv(outputs, image_channels)]
+            self.decoder.append(nn.Sequential(*_conv_norm_relu(2 * outputs, outputs, generator), *last))
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -132,7 +145,7 @@ class UNet(Network):
         return {"channels": self.channels, "blocks": self.blocks, "image_channels": self.image_channels}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
-        """Y minus the predicted noise."""
+        """`y` minus the predicted noise."""
         validate.channels(y, self.image_channels)
         step = 2**self.blocks
         if y.shape[2] % step or y.shape[3] % step:
@@ -184,16 +197,14 @@ class BFCNN(Network):
         self.channels = validate.integer(channels, "channels", 1)
         self.depth = validate.integer(depth, "depth", 2)
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
-        with seeded(seed):
-            self._build()
+        width, outside = self.channels, self.image_channels
+        bounded(self, 18 * outside * width + (self.depth - 2) * (9 * width**2 + width), self.depth)
+        with building(seed) as generator:
+            layers = [_conv(outside, width), nn.ReLU(inplace=True)]
+            for _ in range(self.depth - 2):
+                layers += _conv_norm_relu(width, width, generator)
+            self.layers = nn.Sequential(*layers, _conv(width, outside))
             initialise(self)
-
-    def _build(self) -> None:
-        channels, depth, image_channels = self.channels, self.depth, self.image_channels
-        layers = [_conv(image_channels, channels), nn.ReLU(inplace=True)]
-        for _ in range(depth - 2):
-            layers += _conv_norm_relu(channels, channels)
-        self.layers = nn.Sequential(*layers, _conv(channels, image_channels))
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -201,6 +212,6 @@ class BFCNN(Network):
         return {"channels": self.channels, "depth": self.depth, "image_channels": self.image_channels}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
-        """Y minus the predicted noise."""
+        """`y` minus the predicted noise."""
         validate.channels(y, self.image_channels)
         return y - self.layers(y)

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
+from gahb_theory.denoisers.posterior import fitting
 
-__all__ = ["BUDGET", "Boundary", "PatchMachine", "PatchSchedule", "calibrate_patches", "check_shape", "odd_side"]
+__all__ = ["BUDGET", "Boundary", "PatchMachine", "PatchSchedule", "calibrate_patches", "odd_side"]
 
 BUDGET = 2**28
 Boundary = Literal["zero", "circular"]
@@ -42,14 +43,15 @@ class PatchSchedule:
     sizes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if len(self.sigmas) != len(self.sizes) or not self.sizes or any(s <= 0 for s in self.sigmas):
+        object.__setattr__(self, "sigmas", validate.levels(self.sigmas))
+        object.__setattr__(self, "sizes", tuple(odd_side(size) for size in self.sizes))
+        if len(self.sigmas) != len(self.sizes):
             raise ValueError(f"sigmas and sizes must pair positive levels with sides, got {self.sigmas}, {self.sizes}")
-        for size in self.sizes:
-            odd_side(size)
 
     def __call__(self, sigma: float) -> int:
         """The side of the patch at one noise level."""
-        return self.sizes[min(range(len(self.sizes)), key=lambda i: abs(math.log(self.sigmas[i] / sigma)))]
+        at = math.log(validate.sigma_level(sigma))
+        return self.sizes[min(range(len(self.sizes)), key=lambda i: abs(math.log(self.sigmas[i]) - at))]
 
 
 class PatchMachine(DenoiserModule):
@@ -66,9 +68,8 @@ class PatchMachine(DenoiserModule):
     ) -> None:
         super().__init__()
         validate.images(images)
-        if boundary not in ("zero", "circular"):
-            raise ValueError(f'boundary must be "zero" or "circular", got {boundary!r}')
-        self.schedule = PatchSchedule((1.0,), (odd_side(patch),)) if isinstance(patch, int) else patch
+        validate.one_of(boundary, "boundary", ("zero", "circular"))
+        self.schedule = patch if isinstance(patch, PatchSchedule) else PatchSchedule((1.0,), (odd_side(patch),))
         if max(self.schedule.sizes) > 2 * min(images.shape[2:]) - 1:
             raise ValueError(f"patches of side {max(self.schedule.sizes)} are too large for {tuple(images.shape[2:])}")
         self.boundary, self.budget = boundary, validate.integer(budget, "budget", 2**10)
@@ -77,20 +78,21 @@ class PatchMachine(DenoiserModule):
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """The constrained posterior mean of each image."""
-        check_shape(y, self.images)
-        if len(self.schedule.sizes) == 1 or len(sigma) == 1:
+        fitting(y, self.images)
+        if len(self.schedule.sizes) == 1:
+            return self._at(y, sigma, self.schedule.sizes[0])
+        if len(sigma) == 1:
             return self._at(y, sigma, self.schedule(float(sigma[0])))
-        sizes = torch.tensor([self.schedule(s) for s in sigma.flatten().tolist()])
+        sizes = [self.schedule(s) for s in sigma.flatten().tolist()]
         result = torch.empty_like(y)
-        for size in sorted(set(sizes.tolist())):
-            mine = torch.nonzero(sizes == size).flatten().to(y.device)
+        for size in sorted(set(sizes)):
+            mine = torch.tensor([i for i, other in enumerate(sizes) if other == size], device=y.device)
             result = result.index_copy(0, mine, self._at(y[mine], sigma[mine], size))
         return result
 
     def jacobian_matrix(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, "d d"]:
         """J at one noisy image, in closed form: row i is the covariance of pixel i and its patch, over sigma^2."""
-        validate.one_image(y, "y")
-        check_shape(y, self.images)
+        fitting(validate.one_image(y, "y"), self.images)
         level = validate.sigma_level(sigma)
         return self._jacobian(y, level, self.schedule(level)).to(y.dtype)
 
@@ -109,7 +111,7 @@ class PatchMachine(DenoiserModule):
 
 
 def calibrate_patches(
-    f: Callable[[Tensor, float], Tensor],
+    f: Callable[[Tensor, float | Tensor], Tensor],
     machine: Callable[[int], DenoiserModule],
     y: Callable[[float], Tensor],
     sigmas: Sequence[float],
@@ -139,25 +141,24 @@ def calibrate_patches(
     (5, 5)
     """
     chosen = []
+    levels, sides = validate.levels(sigmas), [odd_side(size) for size in sizes]
+    if not sides:
+        raise ValueError("sizes must hold at least one side to try, got none; give for example [3, 5, 7]")
     with torch.no_grad():
-        for sigma in sigmas:
-            noisy = y(sigma)
-            target = f(noisy, sigma)
-            errors = {size: float((machine(size)(noisy, sigma) - target).square().mean()) for size in sizes}
-            chosen.append(min(errors, key=lambda size: errors[size]))
-    return PatchSchedule(tuple(float(s) for s in sigmas), tuple(chosen))
-
-
-def check_shape(y: Tensor, images: Tensor) -> None:
-    """Refuse noisy images of another shape or on another device than those a machine knows."""
-    validate.same_device(images, y, "the set of this denoiser")
-    if y.shape[1:] != images.shape[1:]:
-        raise ValueError(f"this denoiser knows images of shape {tuple(images.shape[1:])}, got {tuple(y.shape[1:])}")
+        for sigma in levels:
+            noisy = validate.images(y(sigma), "what y returned")
+            target = validate.denoised(f, noisy, sigma)
+            errors = {
+                side: float((validate.denoised(machine(side), noisy, sigma, "the machine") - target).square().mean())
+                for side in sides
+            }
+            chosen.append(min(errors, key=lambda side: errors[side]))
+    return PatchSchedule(levels, tuple(chosen))
 
 
 def odd_side(size: int) -> int:
-    """Refuse a side of patches that has no middle."""
-    validate.integer(size, "patch", 1)
+    """Return a side of patches as an integer, and refuse one that has no middle."""
+    size = validate.integer(size, "patch", 1)
     if size % 2 == 0:
         raise ValueError(f"patch must be odd, so that it has a middle, got {size}; take {size + 1}")
     return size

@@ -15,7 +15,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["Atoms", "Posterior", "chunks", "posterior_mean", "precise"]
+from gahb_theory import validate
+
+__all__ = [
+    *("Atoms", "Posterior", "chunks", "fitting", "gain", "posterior_mean", "precise", "probabilities"),
+    *("risk", "single", "squared"),
+]
+
+
+SMALLEST = 1e-280
+"""Smallest sigma^2: what it divides, up to 1e20, stays in the range of double precision."""
 
 
 class Atoms(NamedTuple):
@@ -37,8 +46,9 @@ class Posterior(NamedTuple):
 def posterior_mean(queries: Tensor, atoms: Iterable[Atoms], sigma: Tensor) -> Posterior:
     """Posterior mean of the values at each query (q, p), for noise levels of shape (q, 1) or (1, 1)."""
     q = precise(queries)
-    s2 = precise(sigma).square()
+    s2 = squared(sigma)
     top = torch.full((len(q),), -torch.inf, dtype=q.dtype, device=q.device)
+    evidence_at_top = torch.zeros_like(top)
     total, moment = torch.zeros_like(top), torch.zeros_like(top)
     mean: Tensor | None = None
     for points, values, log_prior in atoms:
@@ -46,7 +56,10 @@ def posterior_mean(queries: Tensor, atoms: Iterable[Atoms], sigma: Tensor) -> Po
         v = a if values is points else precise(values)
         inner = q @ a.mT - torch.linalg.vector_norm(a, dim=1).square() / 2
         logits = precise(log_prior) + inner / s2
-        new = torch.maximum(top, logits.detach().amax(dim=1))
+        highest, best = logits.detach().max(dim=1)
+        nearest = precise(log_prior)[best] - (q.detach() - a[best]).square().sum(dim=1) / (2 * s2[:, 0])
+        evidence_at_top = torch.where(highest > top, nearest, evidence_at_top)
+        new = torch.maximum(top, highest)
         weights, scale = (logits - new[:, None]).exp(), (top - new).exp()
         scale = torch.where(torch.isinf(top), torch.zeros_like(scale), scale)
         part = weights @ v
@@ -57,7 +70,9 @@ def posterior_mean(queries: Tensor, atoms: Iterable[Atoms], sigma: Tensor) -> Po
         top = new
     assert mean is not None
     entropy = total.log() - moment / total
-    log_evidence = top + total.log() - q.square().sum(dim=1) / (2 * s2[:, 0])
+    # its value from the distance to the nearest atom, where no digits are lost, its derivative from ||q||^2
+    slope = q.square().sum(dim=1) / (2 * s2[:, 0])
+    log_evidence = evidence_at_top + total.log() - (slope - slope.detach())
     return Posterior(mean / total[:, None], log_evidence, entropy)
 
 
@@ -74,3 +89,57 @@ def chunks(points: Tensor, values: Tensor, log_prior: Tensor, rows: int, budget:
 def precise(x: Tensor) -> Tensor:
     """Double precision where the device has it."""
     return x if x.device.type == "mps" else x.double()
+
+
+def single(dtype: torch.dtype) -> torch.dtype:
+    """Return at least single precision, in which sums over pixels are taken."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def squared(sigma: Tensor) -> Tensor:
+    """Return sigma^2 in double precision; levels whose square leaves its range are refused."""
+    s2 = precise(sigma).square()
+    if not torch.compiler.is_compiling() and not torch._C._functorch.is_batchedtensor(s2):
+        lowest, highest = float(s2.min()), float(s2.max())
+        if not (lowest >= SMALLEST and highest <= 1 / SMALLEST):
+            raise ValueError(
+                f"sigma must lie in [{SMALLEST**0.5:.0e}, {SMALLEST**-0.5:.0e}] for this denoiser, which computes with its "
+                f"square, got {float(sigma.min()):g} to {float(sigma.max()):g}"
+            )
+    return s2
+
+
+def gain(variances: Tensor, sigma: Tensor | float) -> Tensor:
+    """Return s / (s + sigma^2), and 0 where s is: no square that would overflow, no 0 / 0 at sigma = 0."""
+    positive = variances > 0
+    safe = torch.where(positive, variances, torch.ones_like(variances))
+    found = 1 / (1 + sigma * (sigma / safe))
+    return torch.where(positive, found, torch.zeros_like(found))
+
+
+def risk(variances: Tensor, sigma: Tensor | float) -> Tensor:
+    """Return s sigma^2 / (s + sigma^2) in double precision, as exact at small sigma as at large."""
+    s = precise(variances)
+    level = torch.as_tensor(sigma, dtype=s.dtype, device=s.device)
+    return torch.where(s > 0, s / (1 + s / level / level), torch.zeros_like(s))
+
+
+def probabilities(weights: Tensor | None, count: int, like: Tensor) -> Tensor:
+    """Return prior weights as probabilities, those given or equal ones, in the precision and on the device of `like`."""
+    if weights is None:
+        return torch.full((count,), 1 / count, dtype=like.dtype, device=like.device)
+    given = validate.real_array(weights, "weights", 1)
+    if given.shape != (count,) or not (given > 0).all():
+        raise ValueError(
+            f"weights must be {count} positive numbers, got shape {given.shape}, the smallest {given.min():g}"
+        )
+    return torch.as_tensor(given / given.sum()).to(like)
+
+
+def fitting(y: Tensor, images: Tensor, what: str = "this denoiser knows images") -> None:
+    """Refuse noisy images of another shape or on another device than those that a denoiser knows."""
+    if y.shape[1:] != images.shape[1:]:
+        raise ValueError(
+            f"{what} of shape {tuple(images.shape[1:])}, got images of shape {tuple(y.shape[1:])}; crop or resize them"
+        )
+    validate.same_device(images, y, "what this denoiser knows")

@@ -13,10 +13,10 @@ from itertools import product
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gahb_theory import validate
-from gahb_theory.denoisers.adapters import Convention, adapt
+from gahb_theory.denoisers.adapters import Conditioning, Convention, adapt
 from gahb_theory.images import CAlpha, Disks, Photographs
 from gahb_theory.metrics import psnr_per_image
 from gahb_theory.randomness import add_noise
@@ -25,6 +25,15 @@ __all__ = ["Probe", "probe"]
 
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4)
 RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0))
+CALLS: dict[Conditioning, str] = {
+    "none": "net(y)",
+    "sigma": "net(y, sigma)",
+    "column": "net(y, sigma of shape (n, 1, 1, 1))",
+    "number": "net(y, number)",
+    "map": "net([y, map])",
+    "second map": "net(y, map)",
+}
+AS_ARGUMENT = ("sigma", "column", "number", "second map")
 TIE_DB, SURE_GAIN_DB, SURE_MARGIN_DB = 0.5, 1.0, 2.0
 
 
@@ -64,7 +73,7 @@ class Probe:
 
     def __str__(self) -> str:
         c = self.convention
-        call = {"none": "net(y)", "sigma": "net(y, sigma)", "map": "net([y, sigma])"}[c.conditioning]
+        call = CALLS[c.conditioning]
         answer = "sure" if self.sure else "NOT sure"
         return (
             f"{call} returns the {c.prediction} image in [{c.low:g}, {c.high:g}]: {answer}; gains {self.gain:.1f} dB, "
@@ -72,10 +81,11 @@ class Probe:
         )
 
 
-def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: torch.dtype = torch.float32) -> Probe:
-    """Find the convention of a denoising network by trying it on noisy images.
+def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: torch.dtype | None = None) -> Probe:
+    """Return the convention of a denoising network, found by trying it on noisy images.
 
-    Networks that see a diffusion time cannot be probed without their schedule; use `adapt_diffusion`.
+    Of the ways to give sigma as a second argument the first that can be called is taken: shape (n,), (n, 1, 1, 1), a
+    number, a map. Networks that see a diffusion time cannot be probed without their schedule; use `adapt_diffusion`.
 
     Parameters
     ----------
@@ -84,7 +94,7 @@ def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: to
     shape
         Images to try, (channels, height, width) with sides of at most 256. Larger is surer.
     dtype
-        Precision to try.
+        Precision to try. None: that of the weights, or single.
 
     Raises
     ------
@@ -100,35 +110,50 @@ def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: to
     >>> probe(net, (1, 32, 32)).convention.prediction
     'residual'
     """
+    if not callable(net):
+        raise TypeError(f"net must be callable, got {type(net).__name__}")
     validate.evaluation_mode(net, "net")
-    channels, height, width = (validate.integer(s, "each of shape", 1, 4096) for s in shape)
+    weight = next(net.parameters(), None) if isinstance(net, nn.Module) else None
+    dtype = dtype or (torch.float32 if weight is None else weight.dtype)
+    device = torch.device("cpu") if weight is None else weight.device
+    if not isinstance(shape, Sequence) or len(shape) != 3:
+        raise ValueError(f"shape must be (channels, height, width), got {shape!r}")
+    channels, height, width = (validate.integer(s, "each of shape", 1, 256) for s in shape)
     side = max(16, height, width)
     drawn = [c.sample(1, seed=0) for c in (Disks(size=side), CAlpha(alpha=2.0, size=side), Photographs(size=side))]
     x = torch.cat(drawn)[:, :, :height, :width].to(dtype).expand(-1, channels, -1, -1)
-    sigma = torch.tensor(LEVELS, dtype=dtype).repeat_interleave(len(x))
-    x = x.repeat(len(LEVELS), 1, 1, 1)
-    y = add_noise(x, sigma, seed=1)
+    # a batch of another size than the sides: else levels of shape (n,) broadcast over the columns unnoticed
+    levels = next(LEVELS[k:] for k in range(3) if (len(LEVELS) - k) * len(x) not in (height, width))
+    sigma = torch.tensor(levels, dtype=dtype, device="cpu").repeat_interleave(len(x))
+    x = x.repeat(len(levels), 1, 1, 1)
+    x, y, sigma = (t.to(device) for t in (x, add_noise(x, sigma, seed=1), sigma))
     estimates: dict[Convention, Tensor] = {}
     errors: list[str] = []
     with torch.no_grad():
-        for conditioning, (low, high) in product(("none", "sigma", "map"), RANGES):
-            base = Convention("clean", conditioning, low, high)  # type: ignore[arg-type]
+        for conditioning, (low, high) in product(CALLS, RANGES):
+            if conditioning in AS_ARGUMENT and any(
+                c.conditioning != conditioning and c.conditioning in AS_ARGUMENT for c in estimates
+            ):
+                continue
+            base = Convention("clean", conditioning, low, high)
             u, s = low + (high - low) * y, (high - low) * sigma
             try:
                 returned = base.call(net, u.clone(), s)
-            except (TypeError, ValueError, RuntimeError, IndexError, AttributeError, AssertionError) as error:
-                errors.append(f"{conditioning}: {type(error).__name__}: {str(error).splitlines()[0]}")
+            except Exception as error:  # whatever a network raises where it is called as it should not be
+                words = " ".join(str(error).split())
+                errors.append(f"{conditioning}: {type(error).__name__}: {words[:80]}{'...' if words[80:] else ''}")
                 continue
-            if returned.shape != u.shape or not bool(torch.isfinite(returned).all()):
-                errors.append(f"{conditioning}: returned shape {tuple(returned.shape)} or values that are not finite")
+            if not _finite(returned):
+                errors.append(f"{conditioning}: it returned values that are not finite")
                 continue
             for prediction in ("clean", "residual", "noise", "score"):
-                reading = Convention(prediction, conditioning, low, high)  # type: ignore[arg-type]
+                reading = Convention(prediction, conditioning, low, high)  # type: ignore[arg-type, unused-ignore]
                 estimates[reading] = (reading.clean(returned, u, s) - low) / (high - low)
         if not estimates:
+            calls = ", ".join(CALLS.values())
             raise ValueError(
-                f"this network could not be called as net(y), net(y, sigma) or net([y, sigma]) on images of shape "
-                f"{(channels, height, width)}: {'; '.join(dict.fromkeys(errors))}"
+                f"this network could not be called as any of {calls} on images of shape {(channels, height, width)} "
+                f"and {dtype}: {'; '.join(dict.fromkeys(errors))}"
             )
         return _judge(net, estimates, x, y, sigma)
 

@@ -21,10 +21,11 @@ from typing import Any
 import torch
 
 from gahb_theory.denoisers.base import Network
-from gahb_theory.denoisers.building import Candidate, Choices, denoising, fill, on_meta
+from gahb_theory.denoisers.building import Candidate, Choices, denoising, fill
 from gahb_theory.denoisers.drunet import DRUNet
 from gahb_theory.denoisers.ffdnet import FFDNet
 from gahb_theory.denoisers.foreign import count
+from gahb_theory.denoisers.initialisation import on_meta
 from gahb_theory.denoisers.ircnn import IRCNN
 from gahb_theory.denoisers.mohan import DnCNN
 from gahb_theory.denoisers.tensor_files import Tensors

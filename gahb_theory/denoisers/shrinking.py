@@ -10,6 +10,7 @@ back.
 from jaxtyping import Float
 from torch import Tensor
 
+from gahb_theory import validate
 from gahb_theory.bases.base import Basis
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.shrinkage import Shrinkage
@@ -72,6 +73,10 @@ class ShrinkageDenoiser(DenoiserModule):
         gains = self.shrinkage(coefficients, sigma.flatten() if len(sigma) > 1 else sigma.reshape(()))
         if not isinstance(gains, Tensor):
             raise TypeError(f"shrinkage must return a tensor of gains, got {type(gains).__name__}; use torch.as_tensor")
+        if not gains.is_floating_point():
+            raise TypeError(f"shrinkage must return floating-point gains, got {gains.dtype}; end it with .to(c.dtype)")
+        if gains.device != coefficients.device:
+            raise ValueError(f"shrinkage must return gains on {coefficients.device}, got {gains.device}")
         if gains.ndim > 2 or any(
             g not in (1, c) for g, c in zip(gains.shape[::-1], coefficients.shape[::-1], strict=False)
         ):
@@ -79,4 +84,5 @@ class ShrinkageDenoiser(DenoiserModule):
                 f"shrinkage must return gains of the shape of the coefficients, {tuple(coefficients.shape)}, "
                 f"got {tuple(gains.shape)}"
             )
-        return self.basis.synthesis(gains * coefficients, tuple(y.shape[1:]))
+        validate.finite(gains, "what the shrinkage returned")
+        return self.basis.synthesis(gains.to(y.dtype) * coefficients, tuple(y.shape[1:]))

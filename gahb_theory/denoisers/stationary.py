@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
+from gahb_theory.denoisers.posterior import fitting, gain, precise, risk, single, squared
 
 __all__ = ["StationaryGaussianDenoiser"]
 
@@ -37,15 +38,22 @@ class StationaryGaussianDenoiser(DenoiserModule):
     8.0
     """
 
+    takes_zero = True
     mean: Tensor
     spectrum: Tensor
 
     def __init__(self, mean: Float[Tensor, "1 c h w"], spectrum: Float[Tensor, "c h w"]) -> None:
         super().__init__()
         validate.one_image(mean, "mean")
+        if not isinstance(spectrum, Tensor) or not spectrum.is_floating_point():
+            given = spectrum.dtype if isinstance(spectrum, Tensor) else type(spectrum).__name__
+            raise TypeError(
+                f"spectrum must be a floating-point torch tensor of shape {tuple(mean.shape[1:])}, got {given}"
+            )
         if spectrum.shape != mean.shape[1:]:
             raise ValueError(f"spectrum must have shape {tuple(mean.shape[1:])}, got {tuple(spectrum.shape)}")
         validate.finite(spectrum, "spectrum")
+        validate.same_device(spectrum, mean, "spectrum")
         if bool((spectrum < 0).any()):
             raise ValueError(f"spectrum must not be below 0, got {float(spectrum.min()):g}")
         mirrored = spectrum.flip((1, 2)).roll((1, 1), (1, 2))
@@ -60,41 +68,39 @@ class StationaryGaussianDenoiser(DenoiserModule):
     @classmethod
     def fit(cls, images: Float[Tensor, "N c h w"]) -> "StationaryGaussianDenoiser":
         """The law with the mean intensity and the mean periodogram of a set of images."""
-        validate.images(images)
+        images = validate.images(images).to(single(images.dtype))
         mean = images.detach().mean(dim=(0, 2, 3), keepdim=True).expand(-1, -1, *images.shape[2:])
         spectrum = torch.fft.fft2(images.detach() - mean, norm="ortho").abs().square().mean(dim=0)
         return cls(mean, spectrum)
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """E[x | y] for each image."""
-        validate.same_device(self.mean, y, "the law of this denoiser")
-        if y.shape[1:] != self.mean.shape[1:]:
-            raise ValueError(
-                f"this denoiser knows images of shape {tuple(self.mean.shape[1:])}, got {tuple(y.shape[1:])}"
-            )
-        mean, spectrum = self.mean.to(y.dtype), self.spectrum.to(y.dtype)
-        width = y.shape[3]
-        gains = (spectrum / (spectrum + sigma.square()))[..., : width // 2 + 1]
+        fitting(y, self.mean)
+        dtype = single(y.dtype)
+        mean, spectrum = self.mean.to(dtype), self.spectrum.to(dtype)
+        gains = gain(spectrum, sigma.to(dtype))[..., : y.shape[3] // 2 + 1]
         filtered = torch.fft.irfft2(gains * torch.fft.rfft2(y - mean), s=y.shape[2:])
-        return mean + filtered
+        return (mean + filtered).to(y.dtype)
 
     def gains(self, sigma: float) -> Float[Tensor, "c h w"]:
         """S / (S + sigma^2): the eigenvalues of the Jacobian, whose eigenvectors are sinusoids."""
-        return self.spectrum / (self.spectrum + validate.sigma_level(sigma) ** 2)
+        return gain(self.spectrum, validate.sigma_level(sigma, zero=True))
 
     def mse(self, sigma: float) -> Float[Tensor, ""]:
         """Risk sum_w S sigma^2 / (S + sigma^2), summed over pixels."""
-        return self.gains(sigma).sum() * sigma**2
+        return risk(self.spectrum, validate.sigma_level(sigma, zero=True)).sum().to(self.spectrum.dtype)
 
     def jacobian_matrix(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, "d d"]:
         """J, the circulant matrix of the filter; the same at every noisy image."""
-        validate.one_image(y, "y")
+        fitting(validate.one_image(y, "y"), self.mean)
         d = self.mean.numel()
         impulses = torch.eye(d, dtype=y.dtype, device=y.device).reshape(d, *self.mean.shape[1:])
         return (self(impulses + self.mean, sigma) - self.mean).flatten(1).mT
 
     def log_density(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
         """Log p_sigma(y), the density of the noisy images."""
-        total = self.spectrum.to(y.dtype) + validate.batch_sigma(sigma, y).square()
-        energy = torch.fft.fft2(y - self.mean.to(y.dtype), norm="ortho").abs().square()
-        return -(energy / total + total.log() + math.log(2 * math.pi)).sum(dim=(1, 2, 3)) / 2
+        fitting(validate.images(y, "y"), self.mean)
+        total = precise(self.spectrum) + squared(validate.batch_sigma(sigma, y))
+        energy = torch.fft.fft2(precise(y) - precise(self.mean), norm="ortho").abs().square()
+        log_density = -(energy / total + total.log() + math.log(2 * math.pi)).sum(dim=(1, 2, 3)) / 2
+        return log_density.to(y.dtype)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
+from gahb_theory.denoisers.posterior import single
 
 __all__ = ["TangentDenoiser"]
 
@@ -35,6 +36,7 @@ class TangentDenoiser(DenoiserModule):
     torch.Size([2, 1, 16, 16])
     """
 
+    takes_zero = True
     points: Tensor
     tangent: Tensor
 
@@ -42,6 +44,10 @@ class TangentDenoiser(DenoiserModule):
         super().__init__()
         validate.images(points, "points")
         n, d = len(points), points[0].numel()
+        if not isinstance(tangent, Tensor) or not tangent.is_floating_point():
+            given = tangent.dtype if isinstance(tangent, Tensor) else type(tangent).__name__
+            raise TypeError(f"tangent must be a floating-point torch tensor of shape ({n}, k, {d}), got {given}")
+        validate.finite(tangent, "tangent")
         if tangent.ndim != 3 or (tangent.shape[0], tangent.shape[2]) != (n, d):
             raise ValueError(f"tangent must have shape ({n}, k, {d}), got {tuple(tangent.shape)}")
         self.register_buffer("points", points.detach().clone())
@@ -50,16 +56,16 @@ class TangentDenoiser(DenoiserModule):
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """The projection of each image; `sigma` is not used."""
-        points, tangent = self.points.to(y.dtype), self.tangent.to(y.dtype)
+        points, tangent = self.points.to(single(y.dtype)), self.tangent.to(single(y.dtype))
         if len(points) not in (1, len(y)) or y.shape[1:] != points.shape[1:]:
             raise ValueError(f"this denoiser knows the tangents at {tuple(points.shape)}, got images {tuple(y.shape)}")
         c = tangent @ (y - points).flatten(1)[:, :, None]
-        return points + (tangent.mT @ c)[:, :, 0].reshape(y.shape)
+        return (points + (tangent.mT @ c)[:, :, 0].reshape(y.shape)).to(y.dtype)
 
     def jacobian_matrix(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, "d d"]:
         """J = T^T T; the same at every noisy image of one clean image."""
         validate.one_image(y, "y")
-        validate.sigma_level(sigma)
+        validate.sigma_level(sigma, zero=True)
         if len(self.tangent) != 1:
             raise ValueError(f"J is that of one clean image, this denoiser knows {len(self.tangent)}; make one of each")
         tangent = self.tangent[0].to(y.dtype)
@@ -67,4 +73,5 @@ class TangentDenoiser(DenoiserModule):
 
     def mse(self, sigma: float) -> float:
         """Risk k sigma^2, summed over pixels."""
-        return self.tangent.shape[1] * validate.sigma_level(sigma) ** 2
+        level = validate.sigma_level(sigma, zero=True)
+        return self.tangent.shape[1] * level * level

@@ -21,17 +21,22 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
-from gahb_theory.randomness import seeded
+from gahb_theory.denoisers.initialisation import bounded, building
 
-__all__ = ["DiT", "NoiseEmbedding", "precondition"]
+__all__ = ["DiT", "NoiseEmbedding", "embedding_size", "precondition"]
 
 SPREAD = 0.25
 
 
 def precondition(y: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The input c_in (y - 1/2) of a network, and c_skip and c_out, for images of standard deviation about 0.25."""
-    total = sigma.square() + SPREAD**2
-    return (y - 0.5) * total.rsqrt(), SPREAD**2 / total, sigma * SPREAD * total.rsqrt()
+    root = torch.hypot(sigma, torch.full_like(sigma, SPREAD))  # no square, which would overflow at large noise
+    return (y - 0.5) / root, (SPREAD / root).square(), SPREAD * (sigma / root)
+
+
+def embedding_size(width: int) -> int:
+    """Number of parameters of a `NoiseEmbedding`."""
+    return width**2 + 18 * width
 
 
 class NoiseEmbedding(nn.Module):
@@ -41,7 +46,7 @@ class NoiseEmbedding(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.register_buffer("frequencies", torch.exp2(torch.arange(8.0) - 2), persistent=False)
+        self.register_buffer("frequencies", 2.0 ** (torch.arange(8, dtype=torch.float32) - 2), persistent=False)
         self.layers = nn.Sequential(nn.Linear(16, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, sigma: Float[Tensor, " n"]) -> Float[Tensor, "n width"]:
@@ -120,31 +125,35 @@ class DiT(Network):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.patch = validate.integer(patch, "patch", 1)
-        self.size = validate.integer(size, "size", patch)
-        self.heads = validate.integer(heads, "heads", 1)
-        self.width = validate.integer(width, "width", 4)
+        self.patch = patch = validate.integer(patch, "patch", 1)
+        self.size = size = validate.integer(size, "size", patch)
+        self.heads = heads = validate.integer(heads, "heads", 1)
+        self.width = width = validate.integer(width, "width", 4)
         self.depth = validate.integer(depth, "depth", 1)
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         if size % patch or width % heads:
             raise ValueError(f"size must be a multiple of patch, width of heads; got {size}, {patch}, {width}, {heads}")
-        if window is not None and validate.integer(window, "window", 1) % 2 == 0:
-            raise ValueError(f"window must be odd, got {window}; take {window + 1}")
-        self.window = window
-        side = size // patch
-        with seeded(seed):
-            self.enter = nn.Linear(image_channels * patch**2, width)
+        self.window = None if window is None else validate.integer(window, "window", 1)
+        if self.window is not None and self.window % 2 == 0:
+            raise ValueError(f"window must be odd, got {window}; take {self.window + 1}")
+        side, token = size // patch, self.image_channels * patch**2
+        inner = self.depth * (18 * width**2 + 15 * width) + side**2 * width + embedding_size(width)
+        bounded(self, inner + 2 * token * width + token + 3 * width, 4 * self.depth)
+        if self.window is not None and side > 128:
+            raise ValueError(f"a window is taken for at most 128 x 128 tokens, got {side} x {side}; enlarge patch")
+        with building(seed):
+            self.enter = nn.Linear(token, width)
             self.position = nn.Parameter(0.02 * torch.randn(side**2, width))
             self.level = NoiseEmbedding(width)
-            self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(depth))
+            self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(self.depth))
             self.leave_norm = nn.LayerNorm(width)
-            self.leave = nn.Linear(width, image_channels * patch**2)
+            self.leave = nn.Linear(width, token)
             nn.init.zeros_(self.leave.weight)
             nn.init.zeros_(self.leave.bias)
-        rows = torch.arange(side**2) // side
-        columns = torch.arange(side**2) % side
-        apart = torch.maximum((rows[:, None] - rows).abs(), (columns[:, None] - columns).abs())
-        self.register_buffer("places", apart, persistent=False)
+            if self.window is not None:
+                rows, columns = torch.arange(side**2) // side, torch.arange(side**2) % side
+                apart = torch.maximum((rows[:, None] - rows).abs(), (columns[:, None] - columns).abs())
+                self.register_buffer("places", apart, persistent=False)
 
     @property
     def configuration(self) -> dict[str, Any]:

@@ -4,15 +4,12 @@ The file is written in blocks by any number of processes. Which blocks are done 
 same command goes on after a kill, and ends with the same bytes: image i is a pure function of (class, seed, i).
 """
 
-import hashlib
-import io
 import json
-import multiprocessing
 import os
-import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -27,10 +24,16 @@ from tqdm import tqdm
 
 from gahb_theory import runs, validate
 from gahb_theory.images.base import ImageClass
+from gahb_theory.images.unfinished import BLOCK, hashes, locked, read_record, set_aside, sha256, writing
+from gahb_theory.images.unfinished import Unfinished as _Unfinished
+from gahb_theory.randomness import LARGEST_INDEX
+from gahb_theory.workers import MOST_WORKERS, check_workers, pool
 
 __all__ = ["ImageDataset", "dataset", "write_dataset"]
 
-BLOCK = 512
+LONGEST_NAME = 180  # bytes; systems allow 255, and files beside this one have longer names
+LARGEST_INTENSITY = 10.0
+COMPARED = 32
 PixelType = Literal["float32", "uint8"]
 
 
@@ -53,12 +56,13 @@ class ImageDataset(Dataset[Tensor]):
     @property
     def array(self) -> np.ndarray:
         """The images as they are stored, memory-mapped, shape (n, c, h, w)."""
-        return _opened(self.path, self.path.stat().st_mtime_ns)[self.first : self.last]
+        stat = self.path.stat()
+        return _opened(self.path.absolute(), stat.st_mtime_ns, stat.st_size)[self.first : self.last]
 
     @property
     def about(self) -> dict[str, Any]:
         """What the .json file says of the whole file."""
-        return json.loads(self.path.with_suffix(".json").read_text())
+        return read_record(self.path.with_suffix(".json"))
 
     def __len__(self) -> int:
         return len(self.array)
@@ -76,7 +80,7 @@ class ImageDataset(Dataset[Tensor]):
     @property
     def sha256(self) -> str:
         """The hash of the images; for the whole file and for its halves that which the .json file should hold."""
-        return _sha256(self.array)
+        return sha256(self.array)
 
     def split(self) -> tuple["ImageDataset", "ImageDataset"]:
         """The first and the last half, disjoint: of an odd number the image in the middle is left out.
@@ -120,21 +124,34 @@ def dataset(
     ...     len(first), first[0].shape
     (5, torch.Size([1, 16, 16]))
     """
-    path = Path(path)
-    if image_class is not None:
-        if n is None:
-            raise ValueError("n, the number of images, must be given with the class")
-        if not path.exists():
+    path = _npy(path)
+    if image_class is None:
+        if not path.is_file():
+            raise FileNotFoundError(2, f"no dataset at {path}; give an image class and a number of images to write one")
+        opened = ImageDataset(path.absolute())
+        if not path.with_suffix(".json").is_file():
+            _check_foreign(opened.array, path)
+        return opened
+    if n is None:
+        raise ValueError("n, the number of images, must be given with the class")
+    if not path.exists():
+        try:
             write_dataset(path, image_class, n, seed=seed, start=start, dtype=dtype, workers=workers)
-        about = ImageDataset(path).about
-        wanted = json.loads(json.dumps(_plan(image_class, n, seed, start, dtype, about["shape"])))
-        differing = [key for key in wanted if key != "versions" and about.get(key) != wanted[key]]
-        if differing:
-            detail = ", ".join(f"{key}: {about.get(key)!r} there, {wanted[key]!r} now" for key in differing)
-            raise FileExistsError(17, f"{path} holds other images ({detail}); choose another name")
-    elif not path.is_file():
-        raise FileNotFoundError(2, f"no dataset at {path}; give an image class and a number of images to write one")
-    return ImageDataset(path)
+        except FileExistsError:
+            if not path.exists():
+                raise
+            # another process was faster
+    opened = ImageDataset(path.absolute())
+    wanted = _plan(image_class, *_numbers(n, seed, start, dtype), opened.array.shape)
+    try:
+        about = opened.about
+    except ValueError as error:
+        about = _recorded_anew(opened, image_class, wanted, error)
+    differing = [key for key in wanted if key != "versions" and about.get(key) != wanted[key]]
+    if differing:
+        detail = ", ".join(f"{key}: {about.get(key)!r} there, {wanted[key]!r} now" for key in differing)
+        raise FileExistsError(17, f"{path} holds other images ({detail}); choose another name")
+    return opened
 
 
 def write_dataset(
@@ -149,7 +166,8 @@ def write_dataset(
 ) -> Path:
     """Write images start .. start + n - 1 of a class to `path`, an array of shape (n, c, h, w), block by block.
 
-    Killed at any moment, the same call goes on where it was and writes the same bytes.
+    Killed at any moment, or ended by an error, the same call goes on where it was and writes the same bytes. Of two calls
+    at the same time the second waits for the first.
 
     Parameters
     ----------
@@ -163,50 +181,68 @@ def write_dataset(
     dtype
         "float32", or "uint8": intensities cut off at 0 and 1 and rounded to 255 steps.
     workers
-        Number of processes. More than one need a class that a new process can import, and a start of some seconds.
+        Number of processes. More than one need a class that a new process can import, and a start of some seconds; a
+        script calls this under `if __name__ == "__main__":`.
 
     Raises
     ------
     FileExistsError
         If the file exists: data is never overwritten. If an unfinished file is one of other images.
     OSError
-        If the disk has too little space.
+        If the disk has too little space, or a file cannot be written.
+    TypeError, ValueError
+        If the class returns other than `n` finite images of one shape and type; `WorkersNotPossible`, a TypeError, where
+        more than one process cannot work.
     RuntimeError
         If a worker process died.
     """
-    path = Path(path)
-    validate.integer(n, "n", 1)
-    validate.integer(workers, "workers", 1, 1024)
-    if dtype not in ("float32", "uint8"):
-        raise ValueError(f'dtype must be "float32" or "uint8", got {dtype!r}')
-    if path.suffix != ".npy":
-        raise ValueError(f"the output must be a .npy file, got {path}")
-    about, record = path.with_suffix(".json"), _beside(path, "partial.json")
-    for file in (path, about):
-        if file.exists() and not (file == about and record.exists()):  # killed between the two, it goes on
-            raise FileExistsError(17, f"{file} exists and is not overwritten; remove it or choose another name")
+    path = _npy(path)
+    n, seed, start, dtype = _numbers(n, seed, start, dtype)
+    workers = validate.integer(workers, "workers", 1, MOST_WORKERS)
+    check_workers(workers, image_class)
+    first = validate.sampled(image_class, 1, seed=seed, start=start)
+    plan = _plan(image_class, n, seed, start, dtype, (n, *first.shape[1:]))
+    made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(error.errno, f"cannot create {path.parent}: {error.strerror}; choose another place") from error
-    shape = (n, *image_class.sample(1, seed=seed, start=start).shape[1:])
-    unfinished = _Unfinished(path, _plan(image_class, n, seed, start, dtype, shape))
     try:
-        missing = unfinished.open()
-        jobs = [
-            _Job(unfinished.data, image_class, seed, start, n, block, unfinished.offset, dtype) for block in missing
-        ]
-        for block in tqdm(
-            _run(jobs, workers), desc="generating", unit=" blocks", total=len(jobs), delay=2, disable=None
-        ):
+        with locked(path):
+            _write(path, image_class, plan, first.dtype, workers)
+    finally:
+        for folder in made:  # if nothing lies in them
+            with suppress(OSError):
+                folder.rmdir()
+    return path
+
+
+def _write(path: Path, image_class: ImageClass, plan: dict[str, Any], source: torch.dtype, workers: int) -> None:
+    """Write the files that are missing; called by the only writer."""
+    unfinished = _Unfinished(path, plan)
+    for file in (path, unfinished.about):
+        if file.exists() and not (file == unfinished.about and unfinished.record.exists()):  # killed between the two
+            raise FileExistsError(17, f"{file} exists and is not overwritten; remove it or choose another name")
+    missing = unfinished.open()
+    jobs = [_Job(unfinished.data, image_class, unfinished.plan, source, block, unfinished.offset) for block in missing]
+    try:
+        bar = tqdm(_run(jobs, workers), desc="generating", unit=" blocks", total=len(jobs), delay=2, disable=None)
+        for block in bar:
             unfinished.note(block)
         unfinished.finish()
     except Exception as error:
-        if not isinstance(error, BrokenProcessPool):
+        if isinstance(error, BrokenProcessPool):
+            raise RuntimeError(
+                f"a worker process died; the same call goes on from here, {path} is unfinished. If it dies again, for "
+                "instance for lack of memory, use fewer workers"
+            ) from error
+        if unfinished.done:
+            error.add_note(
+                f"{len(unfinished.done)} of {unfinished.blocks} blocks of {path} are kept; the same call goes on from here"
+            )
+        else:
             unfinished.discard()
-            raise
-        raise RuntimeError(f"a worker process died; the same call goes on from here, {path} is unfinished") from error
-    return path
+        raise
 
 
 @dataclass(frozen=True)
@@ -215,22 +251,18 @@ class _Job:
 
     data: Path
     image_class: ImageClass
-    seed: int
-    start: int
-    n: int
+    plan: dict[str, Any]
+    source: torch.dtype
     block: int
     offset: int
-    dtype: PixelType
 
 
 def _write_block(job: _Job) -> int:
     """Draw a block and write it in its place, down to the disk."""
     first = job.block * BLOCK
-    count = min(BLOCK, job.n - first)
-    images = job.image_class.sample(count, seed=job.seed, start=job.start + first)
-    stored = images.mul(255).round_().clamp_(0, 255).byte() if job.dtype == "uint8" else images.float()
-    content = np.ascontiguousarray(stored.numpy()).tobytes()
-    with job.data.open("r+b") as file:
+    count = min(BLOCK, job.plan["n"] - first)
+    content = _drawn(job.image_class, job.plan, job.source, first, count).tobytes()
+    with writing(job.data), job.data.open("r+b") as file:
         file.seek(job.offset + first * (len(content) // count))
         file.write(content)
         file.flush()
@@ -238,93 +270,118 @@ def _write_block(job: _Job) -> int:
     return job.block
 
 
+def _drawn(image_class: ImageClass, plan: dict[str, Any], source: torch.dtype, first: int, count: int) -> np.ndarray:
+    """Images first .. first + count - 1 of a plan, as they are stored."""
+    x = validate.sampled(image_class, count, seed=plan["seed"], start=plan["start"] + first).detach().cpu()
+    name = type(image_class).__name__
+    if list(x.shape[1:]) != plan["shape"][1:] or x.dtype != source:
+        raise ValueError(
+            f"{name}.sample must always return images of one shape and type, got {tuple(x.shape[1:])} of {x.dtype} from "
+            f"image {plan['start'] + first} on, and {tuple(plan['shape'][1:])} of {source} at first"
+        )
+    if plan["dtype"] == "uint8":
+        if float(x.max()) > LARGEST_INTENSITY:
+            raise ValueError(
+                f"intensities of {name} must lie about [0, 1] to be stored as uint8, got {float(x.max()):.4g}; divide them"
+            )
+        stored = x.float().mul(255).round_().clamp_(0, 255).byte()
+    else:
+        stored = validate.finite(x.float(), f"images of {name}, rounded to float32,")
+    return np.ascontiguousarray(stored.numpy())
+
+
 def _run(jobs: list[_Job], workers: int) -> Iterator[int]:
+    """The blocks, as they are done."""
     if workers == 1 or len(jobs) < 2:
         yield from map(_write_block, jobs)
         return
-    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of torch's threads
-    with ProcessPoolExecutor(
-        min(workers, len(jobs)), context, initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
-        try:
-            yield from pool.map(_write_block, jobs)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-class _Unfinished:
-    """A file that is being written: its data, and a record of what it will be and which blocks are done."""
-
-    def __init__(self, path: Path, plan: dict[str, Any]) -> None:
-        self.path, self.plan = path, json.loads(json.dumps(plan))
-        self.data, self.record = (_beside(path, end) for end in ("partial", "partial.json"))
-        self.blocks = -(-self.plan["n"] // BLOCK)
-        header = io.BytesIO()
-        layout = {"descr": np.dtype(plan["dtype"]).str, "fortran_order": False, "shape": tuple(plan["shape"])}
-        np.lib.format.write_array_header_1_0(header, layout)
-        self.header = header.getvalue()
-        self.offset = len(self.header)
-        self.done: list[int] = []
-
-    def open(self) -> list[int]:
-        """Begin, or take up what a call before left; the blocks that are missing."""
-        needed = int(np.prod(self.plan["shape"])) * np.dtype(self.plan["dtype"]).itemsize
-        if self.data.exists() and self.record.exists():
-            found = json.loads(self.record.read_text())
-            if found["plan"] != self.plan:
-                keys = ", ".join(key for key in self.plan if found["plan"].get(key) != self.plan[key])
-                raise FileExistsError(
-                    17, f"{self.data} is an unfinished file of other images ({keys} differ); remove it to begin anew"
-                )
-            self.done = found["done"]
-            return sorted(set(range(self.blocks)) - set(self.done))
-        free = shutil.disk_usage(self.path.parent).free
-        if needed > free:
-            shape = tuple(self.plan["shape"])
-            raise OSError(
-                28,
-                f"{shape[0]} images of shape {shape[1:]} need {needed:,} bytes, and {self.path.parent} has {free:,} left",
-            )
-        with self.data.open("wb") as file:
-            file.write(self.header)
-            file.truncate(self.offset + needed)
-        runs.write_json(self.record, {"plan": self.plan, "done": []})
-        return list(range(self.blocks))
-
-    def note(self, block: int) -> None:
-        self.done.append(block)
-        runs.write_json(self.record, {"plan": self.plan, "done": self.done})
-
-    def finish(self) -> None:
-        """Hash the images, write the .json file, and give the data its name."""
-        images = np.load(self.data, mmap_mode="r")
-        half = len(images) // 2
-        halves = [_sha256(images[:half]), _sha256(images[len(images) - half :])]
-        about = self.plan | {"sha256": _sha256(images), "halves": halves}
-        runs.write_json(self.path.with_suffix(".json"), about)
-        self.data.replace(self.path)
-        self.record.unlink()
-
-    def discard(self) -> None:
-        """Leave nothing of these images behind; an unfinished file of others is kept."""
-        if not self.record.exists() or json.loads(self.record.read_text())["plan"] == self.plan:
-            self.data.unlink(missing_ok=True)
-            self.record.unlink(missing_ok=True)
+    with pool(min(workers, len(jobs))) as processes:
+        for future in as_completed([processes.submit(_write_block, job) for job in jobs]):
+            yield future.result()
 
 
 @lru_cache(maxsize=8)
-def _opened(path: Path, modified: int) -> np.ndarray:
+def _opened(path: Path, modified: int, size: int) -> np.ndarray:
     """The array of a file as it was at a time."""
-    return np.load(path, mmap_mode="r")
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path} is damaged or no array of numbers ({error}); write it anew with np.save") from error
+    remedy = "convert the array to float32 in [0, 1] or to uint8, shape (n, channels, height, width), and np.save it"
+    if not isinstance(array, np.ndarray) or array.dtype not in (np.float32, np.uint8):
+        raise ValueError(f"{path} must hold float32 or uint8, got {getattr(array, 'dtype', 'an archive')}; {remedy}")
+    if array.ndim != 4 or array.size == 0:
+        raise ValueError(f"{path} must have shape (n, channels, height, width), got {array.shape}; {remedy}")
+    return array
 
 
-def _beside(path: Path, ending: str) -> Path:
-    return path.with_name(f".{path.name}.{ending}")
+def _check_foreign(array: np.ndarray, path: Path) -> None:
+    """Refuse an array that no record describes, where it holds no images (n, c, h, w) with intensities about [0, 1]."""
+    n, channels, _, last = array.shape
+    if channels > 4 >= last:
+        raise ValueError(
+            f"{path} has the shape {array.shape}, which seems to be (n, height, width, channels); "
+            "np.save(path, array.transpose(0, 3, 1, 2)) gives (n, channels, height, width)"
+        )
+    if array.dtype == np.uint8:
+        return
+    for first in range(0, n, BLOCK):
+        part = array[first : first + BLOCK]
+        low, high = float(part.min()), float(part.max())
+        if not np.isfinite([low, high]).all():
+            raise ValueError(f"{path} must be finite, got NaN or infinity in images {first} to {first + len(part) - 1}")
+        if max(-low, high) > LARGEST_INTENSITY:
+            raise ValueError(
+                f"intensities of {path} must lie about [0, 1], got {low:.4g} to {high:.4g}; divide them, for instance by "
+                "255, or save them as uint8"
+            )
+
+
+def _recorded_anew(
+    opened: ImageDataset, image_class: ImageClass, plan: dict[str, Any], error: ValueError
+) -> dict[str, Any]:
+    """The record of a file, written again where the old one is damaged, if the images are those of the plan."""
+    about = opened.path.with_suffix(".json")
+    source = validate.sampled(image_class, 1, seed=plan["seed"], start=plan["start"]).dtype
+    n = min(len(opened), plan["n"])
+    for first in (0, max(0, n // 2 - COMPARED), max(0, n - COMPARED)):
+        count = min(COMPARED, n - first)
+        drawn = _drawn(image_class, plan, source, first, count)
+        if len(opened) != plan["n"] or not np.array_equal(drawn, opened.array[first : first + count]):
+            raise FileExistsError(
+                17, f"{error}, and {opened.path} holds other images than those asked for; choose another name"
+            )
+    with suppress(OSError), locked(opened.path):  # on a disk that cannot be written it stays as it is
+        if about.exists():
+            set_aside(about, error, "the images are those asked for: the record is written anew")
+        runs.write_json(about, plan | hashes(opened.array))
+    return plan
+
+
+def _npy(path: str | Path) -> Path:
+    """The path of an array, with a name that leaves room for those of the files beside it."""
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"path must be the name of a .npy file, got {type(path).__name__}")
+    path = Path(path)
+    if path.suffix != ".npy":
+        raise ValueError(f"the output must be a .npy file, got {path}; np.save writes one")
+    if len(os.fsencode(path.name)) > LONGEST_NAME:
+        raise ValueError(f"the name of {path} must have at most {LONGEST_NAME} bytes; choose a shorter one")
+    return path
+
+
+def _numbers(n: Any, seed: Any, start: Any, dtype: Any) -> tuple[int, int, int, PixelType]:
+    return (
+        validate.integer(n, "n", 1),
+        validate.seed(seed),
+        validate.integer(start, "start", 0, LARGEST_INDEX - 1),
+        validate.one_of(dtype, "dtype", ("float32", "uint8")),
+    )
 
 
 def _plan(image_class: ImageClass, n: int, seed: int, start: int, dtype: str, shape: Any) -> dict[str, Any]:
-    return {
+    """What a file holds; two equal plans are the same images."""
+    plan = {
         "class": runs.describe(image_class),
         "n": n,
         "seed": seed,
@@ -333,10 +390,4 @@ def _plan(image_class: ImageClass, n: int, seed: int, start: int, dtype: str, sh
         "dtype": dtype,
         "versions": runs.versions(),
     }
-
-
-def _sha256(images: np.ndarray) -> str:
-    digest = hashlib.sha256()
-    for first in range(0, len(images), BLOCK):
-        digest.update(np.ascontiguousarray(images[first : first + BLOCK]).tobytes())
-    return digest.hexdigest()
+    return json.loads(json.dumps(plan))

@@ -5,7 +5,7 @@
 (Kadkhodaie et al. 2024, figure 6 and appendix A). Two networks that learn the same image twice do not generalise.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from gahb_theory import validate
+from gahb_theory.images.stream import items, stacked
 
 __all__ = ["Duplicates", "near_duplicates"]
 
@@ -31,14 +32,14 @@ class Duplicates(NamedTuple):
 
 
 def near_duplicates(
-    images: Float[Tensor, "n c h w"] | Dataset[Tensor], threshold: float = 0.95, block: int = 2048
+    images: Float[Tensor, "n c h w"] | Dataset[Any], threshold: float = 0.95, block: int = 2048
 ) -> Duplicates:
     """Find the pairs of images whose cosine similarity exceeds a threshold.
 
     Parameters
     ----------
     images
-        A tensor (n, c, h, w), or a Dataset of images (c, h, w) with a length.
+        A tensor (n, c, h, w), or a Dataset with a length, of images (c, h, w) or tuples that begin with one.
     threshold
         In (0, 1).
     block
@@ -51,9 +52,8 @@ def near_duplicates(
     >>> near_duplicates(torch.cat([x, 0.5 * x[1:2] + 0.1])).pairs
     tensor([[1, 4]])
     """
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold must lie in (0, 1), got {threshold}")
-    validate.integer(block, "block", 1)
+    threshold = validate.number(threshold, "threshold", above=0.0, below=1.0)
+    block = validate.integer(block, "block", 1)
     v = _directions(images, block)
     found, similarity = [], []
     starts = range(0, len(v), block)
@@ -73,18 +73,15 @@ def near_duplicates(
     return Duplicates(index, torch.cat(similarity)[order], torch.nonzero(keep)[:, 0])
 
 
-def _directions(images: Tensor | Dataset[Tensor], block: int) -> Tensor:
+def _directions(images: Tensor | Dataset[Any], block: int) -> Tensor:
     """Reduced images without their means, of norm 1; a constant image has no direction and is like no other."""
     if isinstance(images, Tensor):
         validate.images(images, "images")
-    elif not (hasattr(images, "__len__") and hasattr(images, "__getitem__")):
-        raise TypeError(f"images must be a tensor (n, c, h, w) or a Dataset with a length, got {type(images).__name__}")
+    n = len(images) if isinstance(images, Tensor) else items(images, "images")
     rows = []
-    for first in range(0, len(images), block):
-        last = min(first + block, len(images))
-        part = (
-            images[first:last] if isinstance(images, Tensor) else torch.stack([images[k] for k in range(first, last)])
-        )
+    for first in range(0, n, block):
+        last = min(first + block, n)
+        part = images[first:last] if isinstance(images, Tensor) else stacked(images, range(first, last), "images")
         height, width = min(part.shape[2], SIDE), min(part.shape[3], SIDE)
         small = torch.nn.functional.adaptive_avg_pool2d(part.detach().float(), (height, width)).flatten(1)
         small = small - small.mean(dim=1, keepdim=True)

@@ -213,7 +213,7 @@ def _channels_first(image: np.ndarray, channels: int) -> np.ndarray:
 def _folder(folder: Path, channels: int) -> list[tuple[str, np.ndarray]]:
     if not folder.is_dir():
         raise ValueError(f"folder must be a directory of images, got {folder}, which does not exist or is a file")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not files:
         raise ValueError(f"no image found in {folder}; the endings looked for are {', '.join(SUFFIXES)}")
     return [(str(path.relative_to(folder)), read_image(path, channels)[0].numpy()) for path in files]
@@ -233,6 +233,8 @@ def read_image(path: str | Path, channels: int = 1) -> Float[Tensor, "1 c h w"]:
 
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {channels}")
+    if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
+        raise ValueError(f"{path} cannot be read as an image (it is no regular file); remove it or convert it to PNG")
     try:
         with Image.open(path) as opened:
             opened.load()

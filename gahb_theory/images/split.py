@@ -12,12 +12,15 @@ which is an inner product of 1 + rank numbers. Pairs whose bound is below the th
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from gahb_theory import runs, validate
+from gahb_theory.images.stream import as_images
 from gahb_theory.similarity import Vectors, centred_unit_vectors
 
 __all__ = ["Split", "distinct", "split"]
@@ -61,7 +64,7 @@ class Split:
 
 
 def split(
-    images: Float[Tensor, "m c h w"],
+    images: Float[Tensor, "m c h w"] | Dataset[Any],
     n: int | None = None,
     threshold: float = 0.95,
     vectors: Vectors = centred_unit_vectors,
@@ -74,7 +77,7 @@ def split(
     Parameters
     ----------
     images
-        Shape (m, channels, height, width).
+        Shape (m, channels, height, width), or a Dataset with a length, of images (c, h, w) or tuples that begin with one.
     n
         Size of each set; None takes as many as there are.
     threshold
@@ -95,6 +98,7 @@ def split(
     >>> halves.first_indices.tolist(), halves.second_indices.tolist(), len(halves.removed)
     ([0, 1, 2, 3, 4, 5, 6, 7], [12, 13, 14, 15, 16, 17, 18, 19], 20)
     """
+    images = as_images(images)
     keep = distinct(images, threshold, vectors)
     left = keep.nonzero()[:, 0]
     wanted = len(left) // 2 if n is None else validate.integer(n, "n", 1)
@@ -111,7 +115,9 @@ def split(
 
 
 def distinct(
-    images: Float[Tensor, "m c h w"], threshold: float = 0.95, vectors: Vectors = centred_unit_vectors
+    images: Float[Tensor, "m c h w"] | Dataset[Any],
+    threshold: float = 0.95,
+    vectors: Vectors = centred_unit_vectors,
 ) -> Bool[Tensor, " m"]:
     """Which images to keep so that no two of them are more similar than `threshold`: the earlier one of each pair.
 
@@ -126,9 +132,8 @@ def distinct(
     -------
     Shape (m,). An image goes if it is too similar to an earlier one that stays.
     """
-    validate.images(images)
-    if not 0 < threshold < 1:
-        raise ValueError(f"threshold must lie in (0, 1), got {threshold}; 0.95 is usual")
+    images = as_images(images)
+    threshold = validate.number(threshold, "threshold", above=0.0, below=1.0)
     sketches = _sketches(images, vectors)
     keep = torch.ones(len(images), dtype=torch.bool, device=images.device)
     everything = torch.arange(len(images), device=images.device)

@@ -3,7 +3,7 @@
 Image i of the stream is a pure function of (data, seed, i), so that training goes on anywhere as if never interrupted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from gahb_theory import validate
 from gahb_theory.images.base import ImageClass
 from gahb_theory.randomness import step_generator
 
-__all__ = ["Data", "image_stream"]
+__all__ = ["Data", "as_images", "image_stream", "items", "stacked"]
 
 Data = ImageClass | Tensor | Dataset[Any]
 
@@ -31,29 +31,86 @@ def image_stream(data: Data, seed: int) -> Callable[[int, int], Tensor]:
         Names the stream.
     """
     if isinstance(data, ImageClass):
-        return lambda start, count: data.sample(count, seed=seed, start=start)
+        return lambda start, count: _fresh(data, count, seed, start)
     if isinstance(data, Tensor):
         validate.images(data, "data")
         return lambda start, count: data[_shuffled(start, count, len(data), seed)]
-    if not (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
+    length = items(data)
+    return lambda start, count: stacked(data, _shuffled(start, count, length, seed).tolist())
+
+
+def _fresh(data: ImageClass, count: int, seed: int, start: int) -> Tensor:
+    """Images of a class; whether they are finite, training sees by its loss, and says what is kept."""
+    x = data.sample(count, seed=seed, start=start)
+    if not isinstance(x, Tensor) or x.ndim != 4 or len(x) != count or not x.is_floating_point():
+        return validate.sampled(data, count, seed=seed, start=start)  # says what is wrong
+    return x
+
+
+def items(data: Any, name: str = "data") -> int:
+    """The number of items of a torch Dataset, at least 1.
+
+    Raises
+    ------
+    TypeError
+        If it is none, or has no length.
+    """
+    if isinstance(data, str | bytes | Mapping) or not hasattr(data, "__getitem__"):
+        length = None
+    else:
+        try:
+            length = len(data)
+        except TypeError:
+            length = None
+    if length is None:
+        classes = "an image class (with a method sample), " if name == "data" else ""
         raise TypeError(
-            "data must be an image class (with a method sample), a tensor (n, c, h, w) or a torch Dataset "
-            f"with a length, got {type(data).__name__}"
+            f"{name} must be {classes}a tensor (n, c, h, w) or a Dataset with a length, got {type(data).__name__}"
         )
-    if not len(data):
-        raise ValueError(f"data must hold at least one image, got an empty {type(data).__name__}")
-    return lambda start, count: torch.stack([_item(data, int(i)) for i in _shuffled(start, count, len(data), seed)])
+    if not length:
+        raise ValueError(f"{name} must hold at least one image, got an empty {type(data).__name__}")
+    return length
 
 
-def _item(data: Any, index: int) -> Tensor:
+def stacked(data: Any, indices: Iterable[int], name: str = "data") -> Tensor:
+    """The images of some items of a torch Dataset as one tensor (k, c, h, w).
+
+    An item is an image (c, h, w), or a tuple or list that begins with one, such as (image, label).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an item is no such image, is not finite, or differs from the others in shape or type.
+    """
+    images: list[Tensor] = []
+    for index in indices:
+        image = _item(data, index, name)
+        if images and (image.shape != images[0].shape or image.dtype != images[0].dtype):
+            raise ValueError(
+                f"all images of {name} must have one shape and type, got {tuple(image.shape)} of {image.dtype} at {index} "
+                f"and {tuple(images[0].shape)} of {images[0].dtype} before; crop and convert them in the Dataset"
+            )
+        images.append(image)
+    return torch.stack(images)
+
+
+def as_images(data: Tensor | Dataset[Any], name: str = "images") -> Tensor:
+    """A tensor of images as it is, a torch Dataset as one tensor (n, c, h, w)."""
+    if isinstance(data, Tensor):
+        return validate.images(data, name)
+    return stacked(data, range(items(data, name)), name)
+
+
+def _item(data: Any, index: int, name: str) -> Tensor:
     item = data[index]
-    image = item[0] if isinstance(item, tuple | list) else item
+    image = item[0] if isinstance(item, tuple | list) and len(item) else item
     if not isinstance(image, Tensor) or image.ndim != 3 or not image.is_floating_point():
         found = f"{image.dtype} of shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
         raise TypeError(
-            f"data[{index}] must be a floating-point tensor (channels, height, width) in [0, 1], got {found}"
+            f"{name}[{index}] must be a floating-point tensor (channels, height, width) in [0, 1], or a tuple that begins "
+            f"with one, got {found}"
         )
-    return image
+    return validate.finite(image, f"{name}[{index}]")
 
 
 def _shuffled(start: int, count: int, n: int, seed: int) -> Tensor:

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.nonnormal import Polar, Schur, Spectrum
 from gahb_theory.jacobians.operator import Jacobian
 
 __all__ = ["eig", "polar", "schur"]
 
 
+@full_precision
 def eig(J: Jacobian) -> Spectrum:
     """All eigenvalues of J, real or not, with their vectors and what they leave out.
 
@@ -53,6 +55,7 @@ def eig(J: Jacobian) -> Spectrum:
     )
 
 
+@full_precision
 def schur(J: Jacobian) -> Schur:
     """The real Schur form of J, on the CPU.
 
@@ -68,6 +71,7 @@ def schur(J: Jacobian) -> Schur:
     return Schur(form, vectors.mT.contiguous(), _relative(matrix.cpu() - vectors @ form @ vectors.mT, matrix))
 
 
+@full_precision
 def polar(J: Jacobian) -> Polar:
     """The polar decomposition of J, from its singular vectors.
 

@@ -8,6 +8,7 @@ of it costs the whole matrix, two evaluations of f for each pixel.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.jacobians.agreement import refuse_memory
+from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.autograd import default_chunk
 from gahb_theory.jacobians.operator import Jacobian
 
@@ -72,6 +75,7 @@ class DifferenceProducts:
         return (ahead - behind) / (2 * step)
 
 
+@full_precision
 def difference_jacobian(
     f: Denoiser,
     y: Float[Tensor, "1 c h w"],
@@ -105,7 +109,10 @@ def difference_jacobian(
     Raises
     ------
     TypeError, ValueError
-        If y is not one finite image, or sigma, step or chunk is out of range.
+        If y is not one finite image, if sigma, step or chunk is out of range, or if f does not return one real output
+        for each image.
+    RuntimeError
+        If f is a network in train mode, is random, or remembers its last call.
 
     Examples
     --------
@@ -115,17 +122,36 @@ def difference_jacobian(
     >>> bool(torch.allclose(J.diagonal(), 2 * y.flatten()))
     True
     """
+    if not callable(f):
+        raise TypeError(f"f must be a denoiser that can be called as f(y, sigma), got {type(f).__name__}")
     validate.one_image(y, "y")
-    level = validate.sigma_level(float(sigma))
+    values = _Values(f, validate.sigma_level(sigma))
     point = y.detach().clone()
     if step is None:
         step = torch.finfo(y.dtype).eps ** (1 / 3) * max(float(point.norm()), 1.0)
-    validate.positive(step, "step")
+    step = validate.positive(step, "step")
+    products, output = DifferenceProducts(values, point, step), values(point)
+    refuse_memory(values, point, output)
+    size = default_chunk(point) if chunk is None else validate.integer(chunk, "chunk", 1)
+    return Jacobian(products, point, output, chunk=size, engine=f"central differences of step {step:.1e}")
 
-    def values(x: Tensor) -> Tensor:
+
+@dataclass(frozen=True)
+class _Values:
+    """F at one noise level, as a function of images of which each has its output."""
+
+    f: Denoiser
+    sigma: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        validate.evaluation_mode(self.f)
         with torch.no_grad():
-            return validate.finite(f(x, level).to(x), "f(y, sigma)")
-
-    products = DifferenceProducts(values, point, step)
-    size = default_chunk(point) if chunk is None else chunk
-    return Jacobian(products, point, values(point), chunk=size, engine=f"central differences of step {step:.1e}")
+            output = self.f(x.clone(), self.sigma)
+        if not isinstance(output, Tensor):
+            raise TypeError(f"f must return a torch tensor, got {type(output).__name__}; adapt_arrays takes arrays")
+        if output.is_complex() or output.ndim == 0 or len(output) != len(x):
+            raise ValueError(
+                f"f must return one real output for each of {len(x)} images, got shape {tuple(output.shape)} "
+                f"of {output.dtype}"
+            )
+        return validate.finite(output.to(x), "f(y, sigma)")

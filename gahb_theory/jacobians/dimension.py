@@ -20,6 +20,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.operator import Jacobian
 from gahb_theory.randomness import add_noise
 
@@ -89,7 +90,7 @@ def subspace_dimension(eigenvalues: Float[Tensor, " d"]) -> SubspaceDimension:
     >>> subspace_dimension(torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0])).participation
     3.0
     """
-    values = validate.finite(eigenvalues, "eigenvalues").double()
+    values = torch.from_numpy(validate.real_array(eigenvalues, "eigenvalues", 1))
     sizes = values.abs()
     energy = float(values.square().sum())
     if energy == 0:
@@ -123,6 +124,7 @@ def dimension_by_gap(eigenvalues: Float[Tensor, " k"], *, largest: int | None = 
     return DimensionEstimate(int(order[0]) + 1, float(gaps[order[0]]), float(gaps[order[1]]), eigenvalues)
 
 
+@full_precision
 def dimension_by_flipd(J: Jacobian, x: Float[Tensor, "1 c h w"], sigma: float) -> float:
     """Tr J(x) + ||f(x) - x||^2 / sigma^2 with J taken at the clean image x.
 
@@ -134,9 +136,12 @@ def dimension_by_flipd(J: Jacobian, x: Float[Tensor, "1 c h w"], sigma: float) -
     """
     validate.one_image(x, "x")
     level = validate.sigma_level(sigma)
+    if tuple(x.shape[1:]) != J.input_shape or J.output_shape != J.input_shape:
+        raise ValueError(f"x must have the shape of the images of J, {J.input_shape}, got {tuple(x.shape[1:])}")
     return J.trace() + float((J.output - x).double().square().sum()) / level**2
 
 
+@full_precision
 def dimension_by_normal_bundle(
     f: Denoiser,
     x: Float[Tensor, "1 c h w"],
@@ -175,12 +180,14 @@ def dimension_by_normal_bundle(
     level = validate.sigma_level(sigma)
     d = x.numel()
     count = 4 * d if samples is None else validate.integer(samples, "samples", d)
-    gram, total = torch.zeros(d, d, dtype=torch.float64), torch.zeros(d, dtype=torch.float64)
+    batch_size = validate.integer(batch_size, "batch_size", 1)
+    gram = torch.zeros(d, d, dtype=torch.float64, device="cpu")
+    total = torch.zeros(d, dtype=torch.float64, device="cpu")
     for start in range(0, count, batch_size):
         number = min(batch_size, count - start)
         y = add_noise(x.expand(number, -1, -1, -1), level, seed=seed, start=start)
         with torch.no_grad():
-            scores = ((f(y, level) - y) / level**2).flatten(1).cpu().double()
+            scores = ((validate.denoised(f, y, level) - y) / level**2).flatten(1).cpu().double()
         gram, total = gram + scores.mT @ scores, total + scores.sum(dim=0)
     covariance = gram / count - torch.outer(total, total) / count**2
     spectrum = torch.linalg.eigvalsh(covariance).flip(0).clamp(min=0).sqrt()

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -178,7 +179,7 @@ def top_eigenpairs(
 
 
 def _begin(apply: Apply, dimension: int, start: Tensor | None, block: int, checkpoint: str | Path | None) -> _Basis:
-    empty = torch.empty(dimension, 0, dtype=torch.float64)
+    empty = torch.empty(dimension, 0, dtype=torch.float64, device="cpu")
     basis = _Basis(apply, empty, empty)
     stored = runs.read_arrays(checkpoint) if checkpoint is not None else {}
     if stored:
@@ -200,7 +201,7 @@ def _missed(basis: _Basis, smallest: float, tol: float, scale: float) -> bool:
     outer, steps = basis.vectors, 0
     basis.random += 1
     inner = basis.outside(_normal(len(outer), basis.random)[:, None])
-    images = torch.empty(len(outer), 0, dtype=inner.dtype)
+    images = torch.empty(len(outer), 0, dtype=inner.dtype, device=inner.device)
     while True:
         images = torch.cat([images, basis.apply(inner[:, -1:])], dim=1)
         basis.products, steps = basis.products + 1, steps + 1
@@ -233,8 +234,8 @@ def _save(checkpoint: str | Path, basis: _Basis) -> None:
         {
             "vectors": basis.vectors.numpy(),
             "images": basis.images.numpy(),
-            "products": torch.tensor(basis.products).numpy(),
-            "random": torch.tensor(basis.random).numpy(),
+            "products": np.asarray(basis.products),
+            "random": np.asarray(basis.random),
         },
     )
 
@@ -245,4 +246,6 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 def _normal(dimension: int, seed: int) -> Tensor:
     """A standard normal vector of its own for each seed."""
-    return torch.randn(dimension, generator=torch.Generator().manual_seed(1000 + seed), dtype=torch.float64)
+    return torch.randn(
+        dimension, generator=torch.Generator().manual_seed(1000 + seed), dtype=torch.float64, device="cpu"
+    )

@@ -21,6 +21,8 @@ from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis
+from gahb_theory.jacobians.agreement import UNCHECKED
+from gahb_theory.jacobians.arithmetic import full_precision, plain_arithmetic
 from gahb_theory.jacobians.blocks import lacks_memory, on_columns, scipy_operator, window_columns
 from gahb_theory.jacobians.maps import Window
 from gahb_theory.jacobians.nonnormal import Polar, Schur, Spectrum
@@ -66,6 +68,9 @@ class Jacobian:
         does not suffice.
     engine
         Name of the engine, and why it was chosen.
+    check
+        What a comparison of J v with differences of f said: "agrees with differences", or "could not be checked" and
+        why; empty where none was made. `repr` shows it unless it agrees.
 
     Attributes
     ----------
@@ -85,6 +90,7 @@ class Jacobian:
         *,
         chunk: int,
         engine: str = "",
+        check: str = "",
     ) -> None:
         _, channels, height, width = y.shape
         self.input_shape = (channels, height, width)
@@ -94,6 +100,7 @@ class Jacobian:
         self.dtype, self.device = y.dtype, y.device
         self.chunk = validate.integer(chunk, "chunk", 1)
         self.engine = engine or type(products).__name__
+        self.check = check
         self._y = y
         self._products: Products | None = products
         self._matrix: Tensor | None = None
@@ -101,8 +108,22 @@ class Jacobian:
         self._both_ends = True
 
     def __repr__(self) -> str:
-        return f"Jacobian(shape={self.shape}, dtype={self.dtype}, device={str(self.device)!r}, chunk={self.chunk})"
+        check = f", check={self.check!r}" if self.check.startswith(UNCHECKED) else ""
+        kind = f"dtype={self.dtype}, device={str(self.device)!r}"
+        return f"Jacobian(shape={self.shape}, {kind}, chunk={self.chunk}{check})"
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._matrix is not None:
+            self._version = self._matrix._version
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is saved: a matrix must be as it was computed."""
+        if self._matrix is not None:
+            self._dense()
+        return self.__dict__
+
+    @full_precision
     def matvec(self, v: Float[Tensor, "d_in ..."]) -> Float[Tensor, "d_out ..."]:
         """J v for one vector of shape (d_in,), or for a block of columns of shape (d_in, m).
 
@@ -120,6 +141,7 @@ class Jacobian:
         push = self._products.push
         return self._halving(lambda: on_columns(push, v, self.input_shape, self.chunk))
 
+    @full_precision
     def rmatvec(self, u: Float[Tensor, "d_out ..."]) -> Float[Tensor, "d_in ..."]:
         """J^T u for one vector of shape (d_out,), or for a block of columns of shape (d_out, m).
 
@@ -168,7 +190,7 @@ class Jacobian:
             return csr_array(self.matrix().cpu().numpy())
 
         def fill() -> Any:
-            groups, both = self._blocks(torch.arange(self.shape[0])), self._both_ends
+            groups, both = self._blocks(torch.arange(self.shape[0], device=self.device)), self._both_ends
             return all_rows_sparse(engine, groups, self.output_shape, self.chunk, self._y, both_ends=both)
 
         return self._halving(fill)
@@ -254,7 +276,7 @@ class Jacobian:
 
     def _indices(self, indices: Sequence[int] | Tensor, name: str, count: int) -> Tensor:
         listed = indices.tolist() if isinstance(indices, Tensor) else indices
-        chosen = torch.as_tensor([validate.integer(i, f"{name} index", 0, count - 1) for i in listed])
+        chosen = torch.as_tensor([validate.integer(i, f"{name} index", 0, count - 1) for i in listed], device="cpu")
         if chosen.numel() == 0:
             raise ValueError(f"indices must name at least one {name}, each in [0, {count}), got none")
         return chosen.to(self.device)
@@ -295,7 +317,7 @@ class Jacobian:
         """Run; where memory does not suffice, again with half of the directions at once."""
         while True:
             try:
-                with torch.inference_mode(False):
+                with torch.inference_mode(False), plain_arithmetic():
                     return run()
             except (MemoryError, RuntimeError) as error:
                 if not lacks_memory(error) or (self.chunk == 1 and not self._both_ends):

@@ -17,6 +17,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.engines import jacobian
 from gahb_theory.jacobians.spectra import eigenbasis
 from gahb_theory.randomness import add_noise
@@ -62,6 +63,7 @@ class EigenbasisPath:
         return sum(E.matvecs for E in self.bases)
 
 
+@full_precision
 def eigenbasis_path(
     f: Denoiser,
     x: Float[Tensor, "1 c h w"],
@@ -98,10 +100,11 @@ def eigenbasis_path(
             [0.9412, 0.8000]])
     """
     validate.one_image(x, "x")
-    if len(sigmas) < 2:
-        raise ValueError(f"sigmas must hold at least two noise levels, got {len(sigmas)}; use eigenbasis for one")
+    levels = validate.levels(sigmas)
+    if len(levels) < 2:
+        raise ValueError(f"sigmas must hold at least two noise levels, got {len(levels)}; use eigenbasis for one")
     bases: list[Eigenbasis] = []
-    for sigma in sigmas:
+    for sigma in levels:
         J = jacobian(f, add_noise(x, sigma, seed=seed), sigma)
         bases.append(eigenbasis(J, k, tol=tol, start=bases[-1] if bases else None))
-    return EigenbasisPath(torch.tensor([float(sigma) for sigma in sigmas]), tuple(bases))
+    return EigenbasisPath(torch.tensor(levels, dtype=torch.float32, device="cpu"), tuple(bases))

@@ -20,6 +20,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.operator import Jacobian
 
 __all__ = [
@@ -86,6 +87,7 @@ class PosteriorMoments:
         return self.fourth / self.variance**2 if self.variance > 0 else float("nan")
 
 
+@full_precision
 def posterior_components(J: Jacobian, sigma: float, k: int) -> PosteriorComponents:
     """The k directions in which the posterior at y is widest.
 
@@ -124,6 +126,7 @@ def posterior_deviation(J: Jacobian, sigma: float) -> Float[Tensor, "1 c h w"]:
     return (level * J.diagonal().sqrt()).reshape(1, *J.input_shape)
 
 
+@full_precision
 def posterior_moments(
     f: Denoiser,
     y: Float[Tensor, "1 c h w"],
@@ -154,13 +157,14 @@ def posterior_moments(
     validate.one_image(y, "y")
     level = validate.sigma_level(sigma)
     h = level / 4 if step is None else validate.positive(step, "step")
-    if direction.shape != (y.numel(),) or not float(direction.norm()) > 0:
-        raise ValueError(f"direction must hold {y.numel()} numbers, not all 0, got shape {tuple(direction.shape)}")
-    v = validate.finite(direction, "direction").double().cpu() / direction.double().cpu().norm()
-    offsets = h * torch.arange(-3, 4, dtype=torch.float64)
+    v = torch.from_numpy(validate.real_array(direction, "direction"))
+    if v.shape != (y.numel(),) or not float(v.norm()) > 0:
+        raise ValueError(f"direction must hold {y.numel()} numbers, not all 0, got shape {tuple(v.shape)}")
+    v = v / v.norm()
+    offsets = h * torch.arange(-3, 4, dtype=torch.float64, device="cpu")
     line = y + (offsets[:, None] * v).to(y).reshape(-1, *y.shape[1:])
     with torch.no_grad():
-        g = f(line, level).flatten(1).cpu().double() @ v
+        g = validate.denoised(f, line, level).flatten(1).cpu().double() @ v
     slopes = {2: _first(g, h, 2), 4: _first(g, h, 4)}
     bends = {2: _second(g, h, 2), 4: _second(g, h, 4)}
     twists = {2: _third(g, h, 2), 4: _third(g, h, 4)}
@@ -194,4 +198,4 @@ def _third(g: Tensor, h: float, order: int) -> float:
 
 
 def _weighted(g: Tensor, weights: list[float | int]) -> float:
-    return float(g @ torch.tensor(weights, dtype=g.dtype))
+    return float(g @ torch.tensor(weights, dtype=g.dtype, device=g.device))

@@ -22,8 +22,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.jacobians.arithmetic import plain_attention
 from gahb_theory.jacobians.maps import Convolution, Map, Scale, Sum
-from gahb_theory.jacobians.rules import CONSTANT, POINTWISE, RULES
+from gahb_theory.jacobians.rules import CONSTANT, POINTWISE, RULES, STAIRS
 
 __all__ = ["Recording", "Step", "UnknownOperation", "record"]
 
@@ -84,19 +85,21 @@ class _Activation:
     at: Tensor
 
 
-def record(f: Denoiser, y: Tensor, sigma: float) -> Recording:
+def record(f: Denoiser, y: Tensor, sigma: float, stairs: set[str] | None = None) -> Recording:
     """The derivative of f(., sigma) at one image `y`, shape (1, c, h, w).
+
+    The names of operations that round what depends on y are added to `stairs`.
 
     Raises
     ------
     UnknownOperation
         If f does something else than the linear maps of `maps` and activations that act on each number alone.
     """
-    recorder = _Recorder()
+    recorder = _Recorder(set() if stairs is None else stairs)
     copy = y.clone()
     recorder.number(copy)
     try:
-        with torch.no_grad(), recorder:
+        with torch.no_grad(), plain_attention(), recorder:
             output = f(copy, sigma)
     except (RuntimeError, TypeError) as error:
         raise UnknownOperation(f"f does not run while it is watched: {str(error).splitlines()[0]}") from error
@@ -109,8 +112,9 @@ def record(f: Denoiser, y: Tensor, sigma: float) -> Recording:
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Numbers every tensor that depends on y, and notes how it was made."""
 
-    def __init__(self) -> None:
+    def __init__(self, stairs: set[str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.stairs = stairs
         self.numbers: Any = WeakTensorKeyDictionary()
         self.steps: list[_Note] = []
         self.shapes: dict[int, tuple[int, int, int]] = {}
@@ -136,6 +140,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         outputs = [
             x for x in tree_leaves(result) if isinstance(x, Tensor) and (x.is_floating_point() or x.is_complex())
         ]
+        if followed and (name in STAIRS or (name == "_to_copy" and not outputs)):
+            self.stairs.add(name)
         if not followed or not outputs or name == "detach" or name in CONSTANT:
             return result
         single = outputs[0]

@@ -24,7 +24,7 @@ from gahb_theory.jacobians.maps import (
     Upsampling,
 )
 
-__all__ = ["CONSTANT", "POINTWISE", "RULES"]
+__all__ = ["CONSTANT", "POINTWISE", "RULES", "STAIRS"]
 
 POINTWISE = frozenset(
     """
@@ -37,6 +37,13 @@ CONSTANT = frozenset(
     "full_like zeros_like ones_like empty_like rand_like randn_like new_zeros new_ones new_full new_empty".split()  # noqa: SIM905
 )
 """Operations that take from an image nothing but its shape."""
+STAIRS = frozenset(
+    """
+    round floor ceil trunc fake_quantize_per_tensor_affine_cachemask fake_quantize_per_channel_affine_cachemask
+    _fake_quantize_per_tensor_affine_cachemask_tensor_qparams quantize_per_tensor
+    """.split()  # noqa: SIM905
+)
+"""Operations that are flat between jumps; torch gives them the derivative 0, or that of the identity."""
 SAME = ("clone", "alias", "contiguous", "lift_fresh", "dropout", "view", "_unsafe_view", "expand", "_to_copy")
 
 Follows = Callable[[Any], bool]

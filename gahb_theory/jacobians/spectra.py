@@ -20,9 +20,11 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis, canonical_sign
+from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.krylov import RitzPairs, top_eigenpairs
 from gahb_theory.jacobians.operator import Jacobian
 from gahb_theory.jacobians.singular import SVD
+from gahb_theory.jacobians.symmetric import SymmetricJacobian
 
 __all__ = ["eigenbasis", "svd"]
 
@@ -34,6 +36,7 @@ SMALL = 256
 """Up to this dimension the dense matrix costs no more than a Lanczos iteration."""
 
 
+@full_precision
 def eigenbasis(
     J: Jacobian,
     k: int | None = None,
@@ -111,7 +114,7 @@ def eigenbasis(
         asymmetry, complete, matvecs = J.asymmetry(), True, d
     else:
         pairs = top_eigenpairs(
-            lambda v: (_matvec(J, v) + _rmatvec(J, v)) / 2,
+            lambda v: _symmetric_part(J, v),
             d,
             count,
             tol=_reachable(tol, J),
@@ -122,6 +125,8 @@ def eigenbasis(
         )
         values, vectors, residuals = pairs.values, pairs.vectors, pairs.residuals
         scale, complete, matvecs = pairs.scale, pairs.complete, 2 * pairs.products
+        if isinstance(J, SymmetricJacobian):
+            asymmetry, matvecs = 0.0, pairs.products
     tolerance = ALLOWED * tol * scale
     converged = residuals <= tolerance
     _warn(converged, complete)
@@ -138,6 +143,7 @@ def eigenbasis(
     )
 
 
+@full_precision
 def svd(
     J: Jacobian,
     k: int | None = None,
@@ -290,6 +296,10 @@ def _matvec(J: Jacobian, v: Tensor) -> Tensor:
 
 def _rmatvec(J: Jacobian, u: Tensor) -> Tensor:
     return J.rmatvec(u.to(J.dtype).to(J.device)).cpu().double()
+
+
+def _symmetric_part(J: Jacobian, v: Tensor) -> Tensor:
+    return _matvec(J, v) if isinstance(J, SymmetricJacobian) else (_matvec(J, v) + _rmatvec(J, v)) / 2
 
 
 def _warn(converged: Tensor, complete: bool) -> None:

@@ -7,6 +7,7 @@ probes the variance is 2 / p times the sum of squares of the symmetric part of J
 enough where f is nearly diagonal, and always where many images are averaged.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -18,6 +19,8 @@ from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.jacobians.agreement import UNCHECKED
+from gahb_theory.jacobians.arithmetic import full_precision, plain_attention
 from gahb_theory.jacobians.autograd import NOT_FINITE, default_chunk
 from gahb_theory.jacobians.engines import jacobian
 from gahb_theory.randomness import step_generator
@@ -31,6 +34,7 @@ PROBES = -1
 """Keeps the random numbers of probes apart from others of the same seed."""
 
 
+@full_precision
 def exact_trace(f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
     """Trace of the Jacobian of `f` at each image of `y`, by d backward passes for each.
 
@@ -50,7 +54,13 @@ def exact_trace(f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float | Tensor)
     Raises
     ------
     ValueError, TypeError, RuntimeError
-        As `gahb_theory.jacobian` does; also if f does not return images of the shape of y.
+        As `gahb_theory.jacobian` does, which is called at the first image; also if f does not return images of the
+        shape of y.
+
+    Warns
+    -----
+    RuntimeWarning
+        If the derivative at the first image could not be checked.
 
     Examples
     --------
@@ -63,7 +73,7 @@ def exact_trace(f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float | Tensor)
     parts = []
     with tqdm(total=len(y) * d, desc="trace", unit="row", delay=2, leave=False, disable=None) as bar:
         for _, batch, copies in _graphs(f, y, sigma, d):
-            total = torch.zeros(batch, dtype=torch.float64)
+            total = torch.zeros(batch, dtype=torch.float64, device="cpu")
             for pixels in torch.split(torch.arange(d, device=y.device), copies.count):
                 rows = torch.arange(len(pixels), device=y.device)
                 cotangents = torch.zeros(copies.count, batch, d, dtype=y.dtype, device=y.device)
@@ -120,13 +130,14 @@ class Hutchinson:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        validate.integer(self.probes, "probes", 2)
-        validate.integer(self.seed, "seed", 0)
+        object.__setattr__(self, "probes", validate.integer(self.probes, "probes", 2))
+        object.__setattr__(self, "seed", validate.seed(self.seed))
 
     def __call__(self, f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
         """The estimate alone, shape (n,); see `exact_trace` for the parameters."""
         return self.estimate(f, y, sigma).value
 
+    @full_precision
     def estimate(self, f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> TraceEstimate:
         """The estimate with its standard error; see `exact_trace` for the parameters."""
         d = y[0].numel()
@@ -152,15 +163,10 @@ class _Copies:
 
     def __init__(self, f: Denoiser, y: Tensor, sigma: float | Tensor, count: int) -> None:
         self.count = count
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad(), plain_attention():
             self.inputs = y.detach().repeat(count, 1, 1, 1).requires_grad_()
             told = sigma if isinstance(sigma, float) else sigma.repeat(count)
-            self.outputs = f(self.inputs.clone(), told)
-        if self.outputs.shape != self.inputs.shape:
-            raise ValueError(
-                f"the trace needs a denoiser that returns images of the shape it was given, {tuple(y.shape[1:])}, "
-                f"got {tuple(self.outputs.shape[1:])}"
-            )
+            self.outputs = validate.denoised(f, self.inputs.clone(), told)
 
     def pull(self, u: Tensor) -> Tensor:
         """J^T u for `u` of shape (count, batch, d)."""
@@ -172,9 +178,11 @@ class _Copies:
 def _graphs(f: Denoiser, y: Tensor, sigma: float | Tensor, directions: int) -> Iterator[tuple[int, int, _Copies]]:
     """For each batch of images its place, its size, and f on as many copies of it as may go through f at once."""
     validate.images(y, "y")
-    many = isinstance(sigma, Tensor) and sigma.ndim == 1
     levels = validate.batch_sigma(sigma, y).flatten()
-    jacobian(f, y[:1], float(levels[0]))  # tests the promises on f
+    many = len(levels) > 1
+    check = jacobian(f, y[:1], float(levels[0])).check  # tests the promises on f
+    if check.startswith(UNCHECKED):
+        warnings.warn(f"the derivative of f at the first image {check}", RuntimeWarning, stacklevel=4)
     chunk = default_chunk(y)
     for first in range(0, len(y), chunk):
         part = y[first : first + chunk]

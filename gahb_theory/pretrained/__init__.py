@@ -6,8 +6,11 @@ Each folder holds the weights and a config.json with the recipe and the PSNR.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
+import torch
+
+from gahb_theory import validate
 from gahb_theory.denoisers.checkpoints import load_denoiser
 from gahb_theory.denoisers.networks import UNet
 from gahb_theory.images import CAlpha, Photographs
@@ -28,7 +31,8 @@ def shipped_denoiser(name: Shipped) -> UNet:
     16
     """
     _check(name)
-    return load_denoiser(Path(__file__).parent / name)  # type: ignore[return-value]
+    with torch.device("cpu"):  # whatever the default device
+        return load_denoiser(Path(__file__).parent / name)  # type: ignore[return-value]
 
 
 def shipped_class(name: Shipped, split: Literal["train", "test"] = "train") -> CAlpha | Photographs:
@@ -65,5 +69,4 @@ def train_shipped(name: Shipped, run: str | Path | None = None, images_seen: int
 
 
 def _check(name: str) -> None:
-    if name not in ("c_alpha", "photographs"):
-        raise ValueError(f'name must be "c_alpha" or "photographs", got {name!r}')
+    validate.one_of(name, "name", get_args(Shipped))

@@ -62,7 +62,7 @@ def write_page(path: Path, title: str, lead: str, sections: Sequence[Section], f
     html = environment.get_template("page.html").render(
         title=title, lead=lead, sections=sections, pictures=pictures, footer=footer
     )
-    return write_bytes(path, html.encode())
+    return write_bytes(path, html.encode(errors="replace"))  # file names need not be text
 
 
 def _png(figure: "Figure") -> bytes:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,10 @@ from gahb_theory.analysis import Performance, Reading
 from gahb_theory.report.page import Picture, Section, Table, write_page
 from gahb_theory.theory import optimal_slope
 
-__all__ = ["tour_report"]
+__all__ = ["CASE", "tour_report"]
+
+CASE = "image"
+"""The case of `gahb analyze`, whatever the name of its file."""
 
 TITLES = {"c_alpha": "C^alpha images", "photographs": "Photographs"}
 LEAD = (
@@ -24,16 +28,21 @@ Arrays = Mapping[str, np.ndarray]
 def tour_report(run: Path) -> Path:
     """Write report.html and figures/ into a run directory that holds config.json and arrays.npz; return the page's path."""
     file = run / "config.json"
-    if not file.exists():
+    if not file.is_file():
         raise FileNotFoundError(f"{run} is not a run directory: it holds no config.json")
-    config = json.loads(file.read_text())
     arrays = runs.read_arrays(run / "arrays.npz")
     if not arrays:
         raise FileNotFoundError(f"{run} holds no arrays.npz: the run has not got that far; run its command again")
-    cases = list(dict.fromkeys(key.split("/")[0] for key in arrays if "/reading/" in key))
-    sections = [_classes(arrays)] if any(key.startswith("classes/") for key in arrays) else []
+    config = _config(file)
+    cases = list(dict.fromkeys(key.split("/reading/")[0] for key in arrays if "/reading/" in key))
+    if not cases:
+        raise ValueError(f"{run} is no run of the tour or of gahb analyze: its arrays hold no reading of a denoiser")
+    images = {key: value for key, value in arrays.items() if key.startswith("classes/") and "/reading/" not in key}
+    sections = [_classes(images)] if images else []
+    name = config["settings"].get("image")
+    titles = TITLES if name is None else {CASE: Path(name).stem}
     for case in cases:
-        sections += _case(case, arrays)
+        sections += _case(case, titles.get(case, case), arrays)
     if retrained := [case for case in cases if f"{case}/retrained/sigmas" in arrays]:
         sections.append(_retrained(retrained, arrays, config["settings"]["retrain_images"]))
     sections.append(_reading_guide())
@@ -41,8 +50,23 @@ def tour_report(run: Path) -> Path:
     return write_page(run / "report.html", "Why does this denoiser generalise?", LEAD, sections, footer)
 
 
+def _config(file: Path) -> dict[str, Any]:
+    """The configuration of a run of the tour or of an analysis."""
+    try:
+        config = json.loads(file.read_text())
+        command, versions = config["command"], config["versions"]
+        if not (isinstance(command, str) and isinstance(versions, dict) and isinstance(config["settings"], dict)):
+            raise ValueError("entries of other kinds")
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{file} is damaged, or no configuration of the tour or of gahb analyze ({error}); run the command again in "
+            "another directory"
+        ) from error
+    return config
+
+
 def _classes(arrays: Arrays) -> Section:
-    images = {key.removeprefix("classes/"): value for key, value in arrays.items() if key.startswith("classes/")}
+    images = {key.removeprefix("classes/"): value for key, value in arrays.items()}
     caption = (
         "Eight images of each class. The second and the third row are both called C^2; in the published generator the "
         "backgrounds have one order of regularity less, and the contour half an order."
@@ -50,8 +74,7 @@ def _classes(arrays: Arrays) -> Section:
     return Section("Image classes", (), (Picture("image_classes", plots.gallery(images), caption),))
 
 
-def _case(case: str, arrays: Arrays) -> list[Section]:
-    title = TITLES.get(case, case)
+def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
     r = runs.from_arrays(Reading, arrays, f"{case}/reading")
     s = r.summary
     d = r.clean.size

@@ -20,6 +20,7 @@ from gahb_theory import validate
 
 __all__ = ["BayesShrink", "BlockJamesStein", "SureShrink", "square_blocks"]
 
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 CAI = 4.50524
 """The root of lambda - log lambda = 3, with which block James-Stein is adaptive (Cai 1999)."""
 
@@ -54,7 +55,7 @@ class SureShrink:
 
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
-        level = validate.batch_sigma(sigma, c)
+        level = validate.batch_sigma(sigma, validate.coefficients(c))
         return _by_bands(c, self.bands, lambda part: _soft(part, level * _sure_threshold(part.abs() / level)))
 
 
@@ -87,7 +88,7 @@ class BayesShrink:
 
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
-        noise = validate.batch_sigma(sigma, c).square()
+        noise = validate.batch_sigma(sigma, validate.coefficients(c)).square()
 
         def gains(part: Tensor) -> Tensor:
             signal = (part.square().mean(dim=1, keepdim=True) - noise).clamp(min=0)
@@ -128,7 +129,7 @@ class BlockJamesStein:
 
     def __post_init__(self) -> None:
         _check_labels(self.blocks, "blocks")
-        validate.positive(self.factor, "factor")
+        object.__setattr__(self, "factor", validate.positive(self.factor, "factor"))
 
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
@@ -136,7 +137,7 @@ class BlockJamesStein:
         if self.blocks is None:
             names = torch.arange(count, device=c.device) // max(1, int(math.log(count)))
         else:
-            names = _labels_for(self.blocks, c, "blocks")
+            names = torch.unique(_labels_for(self.blocks, c, "blocks"), return_inverse=True)[1]  # names may be large
         total = int(names.max()) + 1
         sizes = torch.zeros(total, dtype=c.dtype, device=c.device).index_add(0, names, torch.ones_like(c[0]))
         energies = torch.zeros(len(c), total, dtype=c.dtype, device=c.device).index_add(1, names, c.square())
@@ -162,13 +163,13 @@ def square_blocks(shape: Sequence[int], side: int) -> Int[Tensor, " k"]:
     >>> square_blocks((1, 2, 4), 2).tolist()
     [0, 0, 1, 1, 0, 0, 1, 1]
     """
-    channels, height, width = validate.square_shape(math.prod(shape), shape)
-    validate.integer(side, "side", 1)
+    channels, height, width = validate.sizes(shape, 3)
+    side = validate.integer(side, "side", 1)
     if height % side or width % side:
         raise ValueError(f"side must divide the height and the width, {height} x {width}, got {side}")
-    rows = torch.arange(height)[:, None] // side * (width // side)
-    blocks = (rows + torch.arange(width)[None, :] // side).flatten()
-    return (torch.arange(channels)[:, None] * (height // side) * (width // side) + blocks).flatten()
+    rows = torch.arange(height, device="cpu")[:, None] // side * (width // side)
+    blocks = (rows + torch.arange(width, device="cpu")[None, :] // side).flatten()
+    return (torch.arange(channels, device="cpu")[:, None] * (height // side) * (width // side) + blocks).flatten()
 
 
 def _soft(c: Tensor, threshold: Tensor) -> Tensor:
@@ -204,7 +205,8 @@ def _by_bands(c: Tensor, bands: Tensor | None, gains: Callable[[Tensor], Tensor]
 def _check_labels(labels: Tensor | None, name: str) -> None:
     if labels is None:
         return
-    if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.ndim != 1:
+    integers = isinstance(labels, Tensor) and labels.layout == torch.strided and not labels.is_meta
+    if not integers or labels.dtype not in INTEGERS or labels.ndim != 1:
         raise TypeError(f"{name} must be a tensor of integers of shape (k,), such as Wavelet().bands(shape)")
     if labels.numel() == 0 or int(labels.min()) < 0:
         raise ValueError(f"{name} must hold a number of at least 0 for each coefficient")

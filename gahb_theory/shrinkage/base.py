@@ -16,10 +16,12 @@ most twice as large.
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.precision import wide
 
 __all__ = ["FixedGains", "Shrinkage", "oracle_gains", "projection_gains"]
 
@@ -41,7 +43,7 @@ def oracle_gains(c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor
     c
         Coefficients, shape (batch, k), in the units of the intensities.
     sigma
-        Noise level in the same units: a number or a tensor of shape (batch,), in (0, 10].
+        Noise level in the same units: a number or a tensor of shape (batch,), above 0.
 
     References
     ----------
@@ -53,8 +55,11 @@ def oracle_gains(c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor
     >>> oracle_gains(torch.tensor([[0.0, 1.0, 3.0]]), sigma=1.0)
     tensor([[0.0000, 0.5000, 0.9000]])
     """
-    energy = validate.coefficients(c).square()
-    return energy / (energy + validate.batch_sigma(sigma, c).square())
+    level = validate.batch_sigma(sigma, validate.coefficients(c))
+    exact = wide(c)  # squares leave the range of half precision
+    size = torch.maximum(exact.abs(), wide(level)).detach()  # the ratio does not depend on it
+    energy = (exact / size).square()
+    return (energy / (energy + (level / size).square())).to(c.dtype)
 
 
 def projection_gains(c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
@@ -65,7 +70,7 @@ def projection_gains(c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Te
     c
         Coefficients, shape (batch, k).
     sigma
-        Noise level: a number or a tensor of shape (batch,), in (0, 10].
+        Noise level: a number or a tensor of shape (batch,), above 0.
 
     References
     ----------
@@ -110,7 +115,7 @@ class FixedGains:
 
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Return the gains as a tensor of the shape of the coefficients `c`; `sigma` is not used."""
-        validate.coefficients(c)
+        validate.batch_sigma(sigma, validate.coefficients(c))
         if self.gains.shape not in (c.shape, c.shape[1:]):
             raise ValueError(
                 f"gains of shape {tuple(self.gains.shape)} do not fit coefficients of shape {tuple(c.shape)}; "

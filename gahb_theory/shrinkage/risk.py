@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.precision import wide
 from gahb_theory.randomness import Component, uniforms
 from gahb_theory.shrinkage.base import FixedGains, Shrinkage
 
@@ -25,6 +26,7 @@ __all__ = ["stein_risk", "threshold_risk"]
 REACH = 9.0
 NODES = 4501
 CHUNK = 2**22
+LARGEST_PROBES = 10**6
 
 
 def threshold_risk(shrinkage: Shrinkage, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
@@ -40,7 +42,7 @@ def threshold_risk(shrinkage: Shrinkage, c: Float[Tensor, "n k"], sigma: float |
     c
         Clean coefficients, shape (batch, k).
     sigma
-        Noise level: a number or a tensor of shape (batch,), in (0, 10].
+        Noise level: a number or a tensor of shape (batch,), above 0.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def threshold_risk(shrinkage: Shrinkage, c: Float[Tensor, "n k"], sigma: float |
     >>> threshold_risk(Soft(2.0), torch.tensor([[100.0]], dtype=torch.float64), sigma=1.0).round(decimals=4)
     tensor([[5.]], dtype=torch.float64)
     """
-    validate.coefficients(c)
+    c = wide(validate.coefficients(c))
     _separable(shrinkage)
     level = validate.batch_sigma(sigma, c).expand(c.shape[0], 1)
     z = torch.linspace(-REACH, REACH, NODES, dtype=c.dtype, device=c.device)
@@ -66,7 +68,7 @@ def threshold_risk(shrinkage: Shrinkage, c: Float[Tensor, "n k"], sigma: float |
     for start in range(0, len(flat), CHUNK // NODES):
         clean, noise = flat[start : start + CHUNK // NODES], levels[start : start + CHUNK // NODES]
         noisy = clean + noise[:, None] * z
-        risks.append(((shrinkage(noisy, noise) * noisy - clean).square() * weights).sum(dim=1))
+        risks.append(((gains_of(shrinkage, noisy, noise) * noisy - clean).square() * weights).sum(dim=1))
     return torch.cat(risks).reshape(c.shape)
 
 
@@ -84,7 +86,7 @@ def stein_risk(
     c
         Noisy coefficients in an orthonormal basis, shape (batch, k).
     sigma
-        Noise level: a number or a tensor of shape (batch,), in (0, 10].
+        Noise level: a number or a tensor of shape (batch,), above 0.
     probes, seed
         Number of products, and the seed of their signs.
 
@@ -104,13 +106,13 @@ def stein_risk(
     >>> stein_risk(FixedGains(torch.ones(4)), torch.rand(1, 4), sigma=0.5)
     tensor([1.])
     """
-    validate.coefficients(c)
-    validate.integer(probes, "probes", 1)
+    c = wide(validate.coefficients(c))
+    probes, seed = validate.integer(probes, "probes", 1, LARGEST_PROBES), validate.seed(seed)
     noise = validate.batch_sigma(sigma, c).square()
     exact = isinstance(shrinkage, FixedGains) or getattr(shrinkage, "is_separable", False)
 
     def shrunk(noisy: Tensor) -> Tensor:
-        return shrinkage(noisy, sigma) * noisy
+        return gains_of(shrinkage, noisy, sigma) * noisy
 
     divergence = torch.zeros(c.shape[0], dtype=c.dtype, device=c.device)
     count = 1 if exact else probes
@@ -127,9 +129,23 @@ def stein_risk(
     return residual + (2 * divergence - c.shape[1]) * noise[:, 0]
 
 
+def gains_of(shrinkage: Shrinkage, c: Tensor, sigma: float | Tensor) -> Tensor:
+    """The gains that a shrinkage gives, if they are finite and of the shape and type of the coefficients."""
+    if not callable(shrinkage):
+        raise TypeError(f"shrinkage must be called as (coefficients, sigma), got {type(shrinkage).__name__}")
+    gains = shrinkage(c, sigma)
+    if not isinstance(gains, Tensor) or gains.shape != c.shape or gains.dtype != c.dtype:
+        got = f"{gains.dtype} of shape {tuple(gains.shape)}" if isinstance(gains, Tensor) else type(gains).__name__
+        raise ValueError(f"shrinkage must return gains of {c.dtype} and shape {tuple(c.shape)}, got {got}")
+    validate.finite(gains.detach(), "what shrinkage returned")
+    return gains
+
+
 def _separable(shrinkage: Shrinkage) -> None:
+    if not callable(shrinkage):
+        raise TypeError(f"shrinkage must be called as (coefficients, sigma), got {type(shrinkage).__name__}")
     if not getattr(shrinkage, "is_separable", False):
         raise ValueError(
-            f"{type(shrinkage).__name__} looks at more than one coefficient at a time (its is_separable is not True), so "
-            "its risk is not an integral over one; use stein_risk, or measure it"
+            f"shrinkage {type(shrinkage).__name__} looks at more than one coefficient at a time (its is_separable is not "
+            "True), so its risk is not an integral over one; use stein_risk, or measure it"
         )

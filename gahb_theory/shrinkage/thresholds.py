@@ -48,12 +48,12 @@ class Hard:
     is_separable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        validate.positive(self.threshold, "threshold")
+        object.__setattr__(self, "threshold", validate.positive(self.threshold, "threshold"))
 
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
-        level = validate.batch_sigma(sigma, c)
-        return (validate.coefficients(c).abs() > self.threshold * level).to(c.dtype)
+        level = validate.batch_sigma(sigma, validate.coefficients(c))
+        return (c.abs() > self.threshold * level).to(c.dtype)
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,12 @@ class Soft:
     is_separable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        validate.positive(self.threshold, "threshold")
+        object.__setattr__(self, "threshold", validate.positive(self.threshold, "threshold"))
 
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
-        threshold = self.threshold * validate.batch_sigma(sigma, c)
-        return 1 - threshold / torch.maximum(validate.coefficients(c).abs(), threshold)
+        threshold = self.threshold * validate.batch_sigma(sigma, validate.coefficients(c))
+        return 1 - threshold / torch.maximum(c.abs(), threshold)
 
 
 @dataclass(frozen=True)
@@ -115,12 +115,12 @@ class Garrote:
     is_separable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        validate.positive(self.threshold, "threshold")
+        object.__setattr__(self, "threshold", validate.positive(self.threshold, "threshold"))
 
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
-        threshold = (self.threshold * validate.batch_sigma(sigma, c)).square()
-        return 1 - threshold / torch.maximum(validate.coefficients(c).square(), threshold)
+        threshold = self.threshold * validate.batch_sigma(sigma, validate.coefficients(c))
+        return 1 - (threshold / torch.maximum(c.abs(), threshold)).square()  # c^2 may leave the range of the type
 
 
 @dataclass(frozen=True)
@@ -148,14 +148,15 @@ class Firm:
     is_separable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        validate.positive(self.threshold, "threshold")
-        if validate.positive(self.upper, "upper") <= self.threshold:
+        object.__setattr__(self, "threshold", validate.positive(self.threshold, "threshold"))
+        object.__setattr__(self, "upper", validate.positive(self.upper, "upper"))
+        if self.upper <= self.threshold:
             raise ValueError(f"upper must be above threshold = {self.threshold}, got {self.upper}")
 
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
-        level = validate.batch_sigma(sigma, c)
-        size = torch.maximum(validate.coefficients(c).abs(), self.threshold * level)
+        level = validate.batch_sigma(sigma, validate.coefficients(c))
+        size = torch.maximum(c.abs(), self.threshold * level)
         line = self.upper / (self.upper - self.threshold) * (1 - self.threshold * level / size)
         return line.clamp(max=1)
 
@@ -201,7 +202,13 @@ class Universal:
 
     rule: type[Soft] | type[Hard] | type[Garrote] = Soft
 
+    def __post_init__(self) -> None:
+        if not callable(self.rule):
+            raise TypeError(f"rule must be Soft, Hard, Garrote or a class of that kind, got {type(self.rule).__name__}")
+
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
-        validate.coefficients(c)
-        return self.rule(universal_threshold(c.shape[1]))(c, sigma)
+        count = validate.coefficients(c).shape[1]
+        if count < 2:
+            raise ValueError("c must hold at least 2 coefficients for a universal threshold, got 1")
+        return self.rule(universal_threshold(count))(c, sigma)

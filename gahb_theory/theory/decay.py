@@ -10,6 +10,7 @@ adaptive dictionary is the best one for one threshold T only; the error of the d
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.bases.base import Basis
+from gahb_theory.intervals import check_confidence
 from gahb_theory.theory.rates import decay_to_slope, fit_slope
 from gahb_theory.theory.risk import coefficients
 
@@ -52,12 +54,16 @@ def approximation_error(
     tensor([[14.,  5.,  1.]])
     """
     c, outside = coefficients(basis, x)
-    many = isinstance(M, Sequence | Tensor)
-    asked = M.tolist() if isinstance(M, Tensor) else M if isinstance(M, Sequence) else [M]
+    many = isinstance(M, Sequence | Tensor | np.ndarray) and not isinstance(M, str | bytes)
+    if isinstance(M, Tensor | np.ndarray):
+        validate.real_array(M, "M", 1)
+    asked: Any = M if many else [M]
     numbers = [validate.integer(m, "M", 0, c.shape[1]) for m in asked]
+    if not numbers:
+        raise ValueError("M must hold at least one number of terms, got none")
     energies = c.square().sort(dim=1).values  # ascending, so that small numbers are added first
     tails = torch.cat([torch.zeros_like(energies[:, :1]), energies.cumsum(dim=1)], dim=1)
-    kept = torch.as_tensor(numbers, device=c.device)
+    kept = torch.tensor(numbers, dtype=torch.int64, device=c.device)
     errors = tails[:, c.shape[1] - kept] + (outside[:, None] if isinstance(outside, Tensor) else outside)
     return errors if many else errors[:, 0]
 
@@ -136,9 +142,12 @@ def decay_exponent(
     """
     c, _ = coefficients(basis, x)
     count = c.shape[1]
-    low, high = (8, max(8, count // 8)) if window is None else window
-    validate.integer(low, "the smallest rank of window", 1, count)
-    validate.integer(high, "the largest rank of window", low, count)
+    confidence, seed = check_confidence(confidence), validate.seed(seed)
+    ends = (8, max(8, count // 8)) if window is None else window
+    if not isinstance(ends, Sequence) or len(ends) != 2:
+        raise TypeError(f"window must be (smallest, largest) rank, such as (8, 512), got {ends!r:.60}")
+    low = validate.integer(ends[0], "the smallest rank of window", 1, count)
+    high = validate.integer(ends[1], "the largest rank of window", low, count)
     energies = c.detach().square().sort(dim=1, descending=True).values.cpu().double().numpy()
     rounding = energies[:, :1] * (count * torch.finfo(c.dtype).eps ** 2)
     usable = np.flatnonzero((energies > rounding).all(axis=0))

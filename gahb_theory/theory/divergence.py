@@ -18,8 +18,9 @@ to the range of its noise levels.
 import numpy as np
 from jaxtyping import Float
 
-from gahb_theory.intervals import Estimate, bootstrap_means, draw_counts, percentiles
-from gahb_theory.theory.rates import Values, as_array
+from gahb_theory import validate
+from gahb_theory.intervals import Estimate, bootstrap_means, check_confidence, draw_counts, percentiles
+from gahb_theory.theory.rates import Values
 
 __all__ = ["kl_bound", "kl_bound_estimate", "kl_density"]
 
@@ -102,7 +103,9 @@ def kl_bound_estimate(
     """
     levels, excess = _excess(sigmas, mse, mse_optimal)
     each = _weights(levels) @ excess  # the bound is linear in the errors
-    n = len(each)
+    confidence, seed, n = check_confidence(confidence), validate.seed(seed), len(each)
+    if n < 2:
+        raise ValueError("mse must have shape (s, n) with a column for each of at least 2 images, got 1")
     means = bootstrap_means(each, draw_counts(n, seed=seed))
     return percentiles(float(each.mean()), means, confidence, f"bootstrap over {n} images")
 
@@ -120,10 +123,11 @@ def _weights(levels: np.ndarray) -> np.ndarray:
 
 def _excess(sigmas: Values, mse: Values, mse_optimal: Values | float) -> tuple[np.ndarray, np.ndarray]:
     """Noise levels (s,) and MSE - MSE* of each image (s, n), checked."""
-    levels, error, best = as_array(sigmas), as_array(mse), as_array(mse_optimal)
+    levels, error = validate.real_array(sigmas, "sigmas"), validate.real_array(mse, "mse")
+    best = validate.real_array(mse_optimal, "mse_optimal")
     if levels.ndim != 1 or levels.size < 2:
         raise ValueError(f"sigmas must hold at least 2 noise levels in one row, got shape {levels.shape}")
-    if not np.all(np.isfinite(levels)) or levels.min() <= 0:
+    if levels.min() <= 0:
         raise ValueError(f"sigmas must be finite and above 0, got values from {levels.min():g}")
     if error.ndim not in (1, 2) or error.shape[0] != levels.size:
         raise ValueError(
@@ -134,7 +138,7 @@ def _excess(sigmas: Values, mse: Values, mse_optimal: Values | float) -> tuple[n
             f"mse_optimal must be a number or have shape ({levels.size},) or that of mse, {error.shape}, got {best.shape}"
         )
     for values, name in ((error, "mse"), (best, "mse_optimal")):
-        if not np.all(np.isfinite(values)) or values.min() < 0:
+        if values.min() < 0:
             raise ValueError(f"{name} must be finite and not below 0, got values from {values.min():g}")
     error = error.reshape(levels.size, -1)
     return levels, error - (best.reshape(levels.size, -1) if best.ndim else best)

@@ -107,6 +107,7 @@ def exponent_table(alphas: Sequence[float] = (1.0, 2.0, 3.0, 4.0)) -> str:
     minimax              C^alpha                                  0.500      0.667  Stone 1982
     minimax              C^alpha with C^alpha contours            0.500      0.667  Korostelev and Tsybakov 1993
     """
+    alphas = tuple(validate.real_array(alphas, "alphas", 1).tolist())
     head = ["method", "images", *(f"alpha = {alpha:g}" for alpha in alphas), "source"]
     rows = [head]
     for entry in EXPONENTS:

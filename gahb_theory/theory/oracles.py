@@ -15,7 +15,7 @@ the basis that begins with x / ||x|| would denoise perfectly (Kadkhodaie, Guth, 
 """
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import torch
 from jaxtyping import Float
@@ -31,6 +31,8 @@ from gahb_theory.theory.risk import adapted, oracle_mse, projection_mse, refuse_
 __all__ = ["Oracle", "OracleRisks", "oracle_denoise", "oracle_risks"]
 
 Oracle: TypeAlias = Literal["attenuation", "projection", "geometry", "empirical"]
+
+LARGEST_DRAWS = 10**6
 
 
 def oracle_denoise(
@@ -51,7 +53,7 @@ def oracle_denoise(
     x, y
         Clean and noisy images, shape (batch, channels, height, width). "empirical" does not look at `x`.
     sigma
-        Noise level: a number or a tensor of shape (batch,), in (0, 10].
+        Noise level: a number or a tensor of shape (batch,), above 0.
     oracle
         "attenuation", "projection", "geometry" or "empirical", see the head of the module.
     threshold
@@ -78,18 +80,19 @@ def oracle_denoise(
     validate.images(y, "y")
     if x.shape != y.shape:
         raise ValueError(f"y must have the shape of x, {tuple(x.shape)}, got {tuple(y.shape)}")
+    validate.one_of(oracle, "oracle", get_args(Oracle))
+    threshold = validate.positive(threshold, "threshold")
+    level = validate.batch_sigma(sigma, x).flatten()
     if oracle in ("attenuation", "projection"):
         refuse_frames(basis)
         chosen = adapted(basis, x, sigma)
         rule = oracle_gains if oracle == "attenuation" else projection_gains
         gains, noisy = rule(chosen.analysis(x), sigma), chosen.analysis(y)
-    elif oracle in ("geometry", "empirical"):
+    else:
         shrinkage: Shrinkage = Hard(threshold)
-        chosen = adapted(basis, x if oracle == "geometry" else y, threshold * sigma)
+        chosen = adapted(basis, x if oracle == "geometry" else y, threshold * level)
         noisy = chosen.analysis(y)
         gains = shrinkage(noisy, sigma)
-    else:
-        raise ValueError(f'oracle must be "attenuation", "projection", "geometry" or "empirical", got {oracle!r}')
     return chosen.synthesis(gains * noisy, tuple(y.shape[1:]))
 
 
@@ -132,8 +135,10 @@ def oracle_risks(
     >>> bool((risks.attenuation < risks.projection).all() and (risks.projection < risks.geometry).all())
     True
     """
-    validate.integer(draws, "draws", 1)
+    draws = validate.integer(draws, "draws", 1, LARGEST_DRAWS)
+    threshold, seed = validate.positive(threshold, "threshold"), validate.seed(seed)
     refuse_frames(basis)
+    validate.images(x, "x")
     errors: dict[Oracle, Tensor] = {}
     for oracle in ("geometry", "empirical"):
         noisy = [add_noise(x, sigma, seed=seed + draw) for draw in range(draws)]

@@ -28,7 +28,6 @@ from gahb_theory.intervals import bootstrap_means, check_confidence, draw_counts
 __all__ = [
     "SlopeFit",
     "Values",
-    "as_array",
     "decay_to_slope",
     "fit_slope",
     "local_slopes",
@@ -56,8 +55,8 @@ def optimal_slope(alpha: float) -> float:
     >>> optimal_slope(1.0)
     0.5
     """
-    validate.positive(alpha, "alpha")
-    return alpha / (alpha + 1)
+    found = validate.positive(alpha, "alpha")
+    return found / (found + 1)
 
 
 def decay_to_slope(s: float) -> float:
@@ -73,7 +72,8 @@ def decay_to_slope(s: float) -> float:
     >>> decay_to_slope(2.0) == optimal_slope(1.0)
     True
     """
-    if validate.positive(s, "s") <= 1:
+    s = validate.positive(s, "s")
+    if s <= 1:
         raise ValueError(f"s must be above 1, where the energy sum_k k^-s is finite, got {s}")
     return (s - 1) / s
 
@@ -103,10 +103,11 @@ def power_law_oracle_risk(
     >>> round(power_law_oracle_risk(amplitude=1.0, alpha=1.0, sigma=0.01), 6)
     0.015658
     """
-    decay = validate.positive(alpha, "alpha") + 1
-    validate.positive(amplitude, "amplitude")
-    if not np.all(np.isfinite(sigma)) or np.min(sigma) <= 0:
-        raise ValueError(f"sigma must be finite and above 0, got {sigma}")
+    decay, amplitude = validate.positive(alpha, "alpha") + 1, validate.positive(amplitude, "amplitude")
+    levels = validate.real_array(sigma, "sigma")
+    if levels.min() <= 0:
+        raise ValueError(f"sigma must be finite and above 0, got {levels.min():g}")
+    sigma = levels if levels.ndim else float(levels)
     constant = (math.pi / decay) / math.sin(math.pi / decay)
     return sigma**2 * (amplitude / sigma**2) ** (1 / decay) * constant - sigma**2 / 2
 
@@ -190,7 +191,7 @@ def fit_slope(
 ) -> SlopeFit:
     """Fit the slope of log mean MSE against log sigma^2 by least squares.
 
-    Errors of each image give a bootstrap over images (the percentile interval of Efron 1979): it says how far another
+    Errors of each image give a bootstrap over images (studentised, Efron and Tibshirani 1993): it says how far another
     draw of images could move the slope. The images keep their place at all noise levels, so that paired noise is
     treated as it should be. Errors that are already averaged give the interval of Student's t for a straight line
     with independent residuals: it says how far the points are from a line, and no more.
@@ -216,7 +217,7 @@ def fit_slope(
 
     References
     ----------
-    B. Efron, Bootstrap methods: another look at the jackknife, Annals of Statistics, 1979.
+    B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, 1993.
 
     Examples
     --------
@@ -227,9 +228,9 @@ def fit_slope(
     slope 0.750, 95 % interval [0.750, 0.750] (bootstrap over 50 images; 5 noise levels in [0.0562, 0.562])
     """
     levels, errors = _curve(sigmas, mse)
-    check_confidence(confidence)
-    validate.integer(resamples, "resamples", 100)
-    averaged = np.ndim(mse) == 1
+    confidence = check_confidence(confidence)
+    averaged = np.ndim(validate.real_array(mse, "mse")) == 1
+    resamples, seed = validate.integer(resamples, "resamples", 100), validate.seed(seed)
     inside = _inside(levels, window)
     levels, errors = levels[inside], errors[inside]
     needed = 3 if averaged else 2
@@ -253,10 +254,32 @@ def fit_slope(
         low, high = slope - half, slope + half
     else:
         method = f"bootstrap over {errors.shape[1]} images"
-        slopes = functional @ np.log(bootstrap_means(errors, _counts(errors, resamples, seed)))
-        low, high = np.quantile(slopes, [(1 - confidence) / 2, (1 + confidence) / 2])
+        low, high = _studentised(slope, functional, errors, _counts(errors, resamples, seed), confidence)
     window = (float(levels.min()), float(levels.max()))
     return SlopeFit(slope, float(low), float(high), intercept, window, levels.size, method, confidence)
+
+
+def _studentised(
+    slope: float, functional: np.ndarray, errors: np.ndarray, counts: np.ndarray, confidence: float
+) -> tuple[float, float]:
+    """Interval slope - q s, with q the quantiles of (slope* - slope) / s* over draws and s the standard errors.
+
+    The standard error is that of the linear part of the slope, sum_j w_j e_ij / mean_i e_ij for image i. Quantiles of the
+    slope itself would be too narrow for few images.
+    """
+    n = errors.shape[1]
+    means = bootstrap_means(errors, counts)
+    parts = (functional[:, None] / means).T @ errors  # linear part of each image, one row for each draw
+    spread = (counts * parts**2).sum(axis=1) / n - ((counts * parts).sum(axis=1) / n) ** 2
+    deviations = functional @ np.log(means) - slope
+    own = float(np.std(functional @ (errors / errors.mean(axis=1, keepdims=True)), ddof=1)) / math.sqrt(n)
+    drawn = np.sqrt(spread.clip(min=0) / (n - 1))
+    known = drawn > 1e-9
+    if not known.any() or own <= 1e-9:
+        return slope, slope
+    ends = np.quantile(deviations[known] / drawn[known], [(1 + confidence) / 2, (1 - confidence) / 2])
+    low, high = slope - own * ends
+    return float(low), float(high)
 
 
 def _counts(errors: np.ndarray, resamples: int, seed: int) -> np.ndarray:
@@ -274,15 +297,18 @@ def _student_quantile(confidence: float, freedom: int) -> float:
 def _inside(levels: np.ndarray, window: tuple[float, float] | None) -> np.ndarray:
     if window is None:
         return np.ones(levels.shape, dtype=bool)
-    low, high = window
-    if not 0 < low < high:
-        raise ValueError(f"window must be (smallest, largest) noise level with 0 < smallest < largest, got {window}")
+    ends = validate.real_array(window, "window", 1)
+    if len(ends) != 2 or not 0 < ends[0] < ends[1]:
+        raise ValueError(
+            f"window must be (smallest, largest) noise level with 0 < smallest < largest, got {tuple(ends.tolist()[:3])}"
+        )
+    low, high = ends
     return (levels >= low * (1 - 1e-9)) & (levels <= high * (1 + 1e-9))
 
 
 def _curve(sigmas: Values, mse: Values) -> tuple[np.ndarray, np.ndarray]:
     """Noise levels of shape (s,) and errors of shape (s, n) in float64, checked."""
-    levels, errors = as_array(sigmas), as_array(mse)
+    levels, errors = validate.real_array(sigmas, "sigmas"), validate.real_array(mse, "mse")
     if levels.ndim != 1 or levels.size < 2:
         raise ValueError(f"sigmas must hold at least 2 noise levels in one row, got shape {levels.shape}")
     if errors.ndim not in (1, 2) or errors.shape[0] != levels.size:
@@ -291,13 +317,6 @@ def _curve(sigmas: Values, mse: Values) -> tuple[np.ndarray, np.ndarray]:
             "is it transposed?"
         )
     for values, name in ((levels, "sigmas"), (errors, "mse")):
-        if not np.all(np.isfinite(values)) or values.min() <= 0:
+        if values.min() <= 0:
             raise ValueError(f"{name} must be finite and above 0 to have a logarithm, got values from {values.min():g}")
     return levels, errors.reshape(levels.size, -1)
-
-
-def as_array(values: Values | float) -> np.ndarray:
-    """Numbers from lists, arrays or tensors, in float64."""
-    if isinstance(values, Tensor):
-        values = values.detach().cpu().numpy()
-    return np.asarray(values, dtype=np.float64)

@@ -12,7 +12,7 @@ Coefficients whose wavelet meets the border of the image are not used, so that n
 where `edges` are given, those whose wavelet meets an edge.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.intervals import LARGEST_RESAMPLES, check_confidence
 
 __all__ = ["Regularity", "estimate_regularity"]
 
@@ -116,6 +117,10 @@ def estimate_regularity(
     True
     """
     values, bad, dim = _checked(x, edges)
+    confidence, seed = check_confidence(confidence), validate.seed(seed)
+    resamples = validate.integer(resamples, "resamples", 100, LARGEST_RESAMPLES)
+    if not isinstance(wavelet, str) or wavelet not in pywt.wavelist(kind="discrete"):
+        raise ValueError(f"wavelet must be the name of an orthogonal wavelet, such as db6 or sym8, got {wavelet!r:.60}")
     filters = pywt.Wavelet(wavelet)
     if not filters.orthogonal:
         raise ValueError(f"wavelet must be orthogonal, such as db6 or sym8, got {wavelet!r}")
@@ -175,7 +180,9 @@ def estimate_regularity(
 def _octaves(values: Tensor, bad: Tensor, filters: Any, last: int) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """Details (n, 1 or 3, ...), where they are masked, leaders, and where those are, octave after octave."""
     dim, length = values.ndim - 2, filters.dec_len
-    low, high = (torch.tensor(f[::-1], dtype=values.dtype) for f in (filters.dec_lo, filters.dec_hi))
+    low, high = (
+        torch.tensor(f[::-1], dtype=values.dtype, device=values.device) for f in (filters.dec_lo, filters.dec_hi)
+    )
     finer: Tensor | None = None
     for j in range(1, last + 1):
         bands = [values]
@@ -187,7 +194,7 @@ def _octaves(values: Tensor, bad: Tensor, filters: Any, last: int) -> Iterator[t
         if finer is not None:
             for axis in range(2, 2 + dim):  # the two finer places in the middle of the wavelet
                 span = finer.narrow(axis, length // 2 - 1, 2 * own.shape[axis])
-                even = torch.arange(0, span.shape[axis], 2)
+                even = torch.arange(0, span.shape[axis], 2, device=span.device)
                 finer = torch.maximum(span.index_select(axis, even), span.index_select(axis, even + 1))
             own = torch.maximum(own, finer)
         finer = own
@@ -209,8 +216,9 @@ def _reach(bad: Tensor, length: int, axis: int) -> Tensor:
 def _neighbours(x: Tensor, axis: int) -> Tensor:
     """Maximum over each place and its two neighbours."""
     n = x.shape[axis]
-    below = x.index_select(axis, torch.arange(n).sub(1).clamp(min=0))
-    above = x.index_select(axis, torch.arange(n).add(1).clamp(max=n - 1))
+    place = torch.arange(n, device=x.device)
+    below = x.index_select(axis, place.sub(1).clamp(min=0))
+    above = x.index_select(axis, place.add(1).clamp(max=n - 1))
     return torch.maximum(torch.maximum(below, x), above)
 
 
@@ -236,6 +244,8 @@ def _window(octaves: tuple[int, int] | None, most: int, length: int, side: int) 
         )
     if octaves is None:
         return None
+    if not isinstance(octaves, Sequence) or len(octaves) != 2:
+        raise TypeError(f"octaves must be (first, last), such as (3, 5), got {octaves!r:.60}")
     first, last = (validate.integer(j, "octaves", 1, most) for j in octaves)
     if first >= last:
         raise ValueError(f"octaves must be (first, last) with first < last, got {octaves}")
@@ -259,14 +269,21 @@ def _checked(x: Tensor, edges: Tensor | None) -> tuple[Tensor, Tensor, int]:
         validate.images(x, "x")
         values = x.flatten(0, 1)[:, None]
         if edges is not None:
-            if edges.dtype != torch.bool or edges.ndim != 4 or edges.shape[2:] != x.shape[2:]:
+            if not isinstance(edges, Tensor) or edges.is_meta or edges.layout != torch.strided:
+                raise TypeError(f"edges must be a dense tensor of booleans (n, 1, h, w), got {type(edges).__name__}")
+            if (
+                edges.dtype != torch.bool
+                or edges.ndim != 4
+                or edges.shape[2:] != x.shape[2:]
+                or (edges.shape[0] not in (1, len(x)) or edges.shape[1] not in (1, x.shape[1]))
+            ):
                 raise ValueError(
                     f"edges must be booleans of shape (n, 1, h, w) for images {tuple(x.shape)}, got {edges.dtype} of "
                     f"shape {tuple(edges.shape)}"
                 )
             edges = edges.expand(x.shape).flatten(0, 1)[:, None]
     values = values.detach().cpu()
-    bad = torch.zeros(values.shape, dtype=torch.bool) if edges is None else edges.detach().cpu()
+    bad = torch.zeros(values.shape, dtype=torch.bool, device="cpu") if edges is None else edges.detach().cpu()
     values = values.double()
     axes = tuple(range(1, values.ndim))
     return values - values.mean(dim=axes, keepdim=True), bad, values.ndim - 2  # a constant leaves exact zeros

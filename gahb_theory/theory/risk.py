@@ -12,15 +12,27 @@ partial basis loses the energy ||x||^2 - sum_k c_k^2 outside its span, which is 
 formulas.
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.bases.base import Basis
+from gahb_theory.precision import wide
 from gahb_theory.shrinkage import oracle_gains
 
-__all__ = ["adapted", "coefficients", "gaussian_mse", "oracle_mse", "projection_mse", "refuse_frames", "shrinkage_mse"]
+__all__ = [
+    "adapted",
+    "check_basis",
+    "coefficients",
+    "gaussian_mse",
+    "oracle_mse",
+    "projection_mse",
+    "refuse_frames",
+    "shrinkage_mse",
+]
 
 
 def oracle_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
@@ -33,7 +45,7 @@ def oracle_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Tensor)
     x
         Clean images, shape (batch, channels, height, width).
     sigma
-        Noise level: a number or a tensor of shape (batch,), in (0, 10].
+        Noise level: a number or a tensor of shape (batch,), above 0.
 
     Returns
     -------
@@ -70,7 +82,7 @@ def projection_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Ten
     x
         Clean images, shape (batch, channels, height, width).
     sigma
-        Noise level: a number or a tensor of shape (batch,), in (0, 10].
+        Noise level: a number or a tensor of shape (batch,), above 0.
 
     Returns
     -------
@@ -106,7 +118,7 @@ def shrinkage_mse(gains: Float[Tensor, "*n k"], c: Float[Tensor, "m k"], sigma: 
     c
         Clean coefficients, shape (batch, k).
     sigma
-        Noise level: a number or a tensor of shape (batch,), in (0, 10].
+        Noise level: a number or a tensor of shape (batch,), above 0.
 
     Returns
     -------
@@ -118,13 +130,16 @@ def shrinkage_mse(gains: Float[Tensor, "*n k"], c: Float[Tensor, "m k"], sigma: 
     >>> shrinkage_mse(torch.tensor([0.5, 0.0]), torch.tensor([[1.0, 3.0]]), sigma=1.0)
     tensor([9.5000])
     """
-    validate.coefficients(c)
+    c = wide(validate.coefficients(c))
+    if not isinstance(gains, Tensor):
+        raise TypeError(f"gains must be a torch tensor, got {type(gains).__name__}; use torch.as_tensor")
+    validate.coefficients(gains.reshape(-1, gains.shape[-1]) if gains.ndim in (1, 2) else gains, name="gains")
     if gains.shape not in (c.shape, c.shape[1:]):
         raise ValueError(
             f"gains must have shape ({c.shape[1]},) or {tuple(c.shape)} to fit the coefficients, "
             f"got {tuple(gains.shape)}"
         )
-    level = validate.batch_sigma(sigma, c)
+    level, gains = validate.batch_sigma(sigma, c), wide(gains)
     return ((1 - gains).square() * c.square() + gains.square() * level.square()).sum(dim=1)
 
 
@@ -136,7 +151,7 @@ def gaussian_mse(variances: Float[Tensor, " k"], sigma: float | Float[Tensor, " 
     variances
         Eigenvalues of the covariance, shape (k,), none below 0.
     sigma
-        Noise level: a number, or a tensor of shape (s,) for a curve, in (0, 10].
+        Noise level: a number, or a tensor of shape (s,) for a curve, above 0.
 
     Returns
     -------
@@ -152,27 +167,38 @@ def gaussian_mse(variances: Float[Tensor, " k"], sigma: float | Float[Tensor, " 
     >>> gaussian_mse(torch.tensor([1.0, 1.0]), sigma=1.0)
     tensor(1.)
     """
+    if not isinstance(variances, Tensor):
+        raise TypeError(f"variances must be a torch tensor of shape (k,), got {type(variances).__name__}")
     if variances.ndim != 1:
         raise ValueError(f"variances must have shape (k,), got {tuple(variances.shape)}")
-    validate.finite(variances, "variances")
+    variances = wide(validate.coefficients(variances[None], name="variances")[0])
     if bool((variances < 0).any()):
         raise ValueError(
             f"variances must not be below 0, got {float(variances.detach().min()):g}; "
             "small negative eigenvalues are rounding, use variances.clamp(min=0)"
         )
-    levels = sigma if isinstance(sigma, Tensor) else torch.tensor(sigma)
-    rows = variances.expand(levels.numel(), -1)
+    shape = sigma.shape if isinstance(sigma, Tensor) else ()
+    rows = variances.expand(math.prod(shape), -1)
     noise = validate.batch_sigma(sigma, rows).square()
-    return (rows * noise / (rows + noise)).sum(dim=1).reshape(levels.shape)
+    return (rows * noise / (rows + noise)).sum(dim=1).reshape(shape)
 
 
 def adapted(basis: Basis, x: Float[Tensor, "n c h w"], threshold: float | Tensor) -> Basis:
     """Return the basis itself if it is adapted, else the dictionary adapted to each image at the threshold."""
+    check_basis(basis)
     return basis if basis.is_adapted else basis.at(x, threshold)
+
+
+def check_basis(basis: Basis) -> Basis:
+    """Return `basis` if it is one."""
+    if not isinstance(basis, Basis):
+        raise TypeError(f"basis must be a Basis such as Wavelet('db4'), got {type(basis).__name__}")
+    return basis
 
 
 def refuse_frames(basis: Basis) -> None:
     """Refuse a redundant frame, where Parseval's equation does not hold."""
+    check_basis(basis)
     if not basis.is_orthonormal:
         raise ValueError(
             f"{type(basis).__name__} is a redundant frame, where a sum over coefficients is not a squared error; "
@@ -181,10 +207,10 @@ def refuse_frames(basis: Basis) -> None:
 
 
 def coefficients(basis: Basis, x: Float[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n k"], Float[Tensor, " n"] | float]:
-    """Coefficients of `x` in an orthonormal basis, and the energy of each image outside its span."""
+    """Coefficients of `x` in an orthonormal basis, in at least float32, and the energy of each image outside its span."""
     refuse_frames(basis)
-    c = basis.analysis(x)
+    c = wide(basis.analysis(validate.images(x, "x")))
     if c.shape[1] == x[0].numel():
         return c, 0.0
-    energy = x.square().sum(dim=(1, 2, 3))
+    energy = wide(x).square().sum(dim=(1, 2, 3))
     return c, (energy - c.square().sum(dim=1)).clamp(min=0)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.intervals import Estimate, mean_estimate
+from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.traces import Trace, exact_trace
 from gahb_theory.metrics import mse
 from gahb_theory.randomness import add_noise
@@ -33,6 +34,7 @@ Function: TypeAlias = Callable[[Tensor, float | Tensor], Tensor]
 BATCH = 64
 
 
+@full_precision
 def sure(
     f: Function, y: Float[Tensor, "n c h w"], sigma: float | Tensor, trace: Trace = exact_trace
 ) -> Float[Tensor, " n"]:
@@ -68,8 +70,9 @@ def sure(
     >>> sure(lambda y, sigma: y, torch.ones(2, 1, 4, 4), sigma=0.5)
     tensor([4., 4.])
     """
-    variance = validate.batch_sigma(sigma, validate.images(y, "y")).flatten().square()
-    residual = mse(y, _denoise(f, y, sigma))
+    levels = validate.batch_sigma(sigma, validate.images(y, "y")).flatten()
+    variance = levels.square()
+    residual = mse(y, _denoise(f, y, sigma if len(levels) == 1 else levels))
     return 2 * variance * trace(f, y, sigma) + residual - variance * y[0].numel()
 
 
@@ -112,6 +115,7 @@ class TraceIdentity:
     gap: Estimate
 
 
+@full_precision
 def trace_identity(
     f: Function,
     x: Float[Tensor, "n c h w"],
@@ -163,7 +167,8 @@ def _denoise(f: Function, y: Tensor, sigma: float | Tensor) -> Tensor:
     if isinstance(sigma, Tensor) and sigma.ndim == 1 and len(sigma) > 1:
         levels = torch.split(sigma, BATCH)
     with torch.no_grad():
-        return torch.cat([f(part, level) for part, level in zip(torch.split(y, BATCH), levels, strict=True)])
+        parts = zip(torch.split(y, BATCH), levels, strict=True)
+        return torch.cat([validate.denoised(f, part, level) for part, level in parts])
 
 
 def _numpy(values: Tensor) -> np.ndarray:

@@ -18,7 +18,8 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.base import Basis
 from gahb_theory.intervals import bootstrap_means, draw_counts, percentiles
-from gahb_theory.theory.rates import SlopeFit, Values, as_array, fit_slope
+from gahb_theory.theory.rates import SlopeFit, Values, fit_slope
+from gahb_theory.theory.risk import coefficients
 
 __all__ = ["effective_terms", "fit_slope_in_window", "slope_window", "terms_above"]
 
@@ -34,7 +35,8 @@ def terms_above(basis: Basis, x: Float[Tensor, "n c h w"], sigmas: Values) -> Fl
     Parameters
     ----------
     basis
-        An orthonormal basis; for an adaptive one give ``basis.at(x)``.
+        An orthonormal basis; for an adaptive one give ``basis.at(x)``. The coefficients of a redundant frame are more
+        than the pixels, so that their number says nothing: it is refused.
     x
         Clean images, shape (n, channels, height, width).
     sigmas
@@ -48,8 +50,9 @@ def terms_above(basis: Basis, x: Float[Tensor, "n c h w"], sigmas: Values) -> Fl
     array([[2.],
            [1.]])
     """
-    c = basis.analysis(x).abs()
-    return np.stack([(c > float(sigma)).sum(dim=1).cpu().numpy() for sigma in as_array(sigmas)]).astype(np.float64)
+    levels = validate.levels(sigmas)
+    c = coefficients(basis, x)[0].abs()
+    return np.stack([(c > sigma).sum(dim=1).cpu().numpy() for sigma in levels]).astype(np.float64)
 
 
 def effective_terms(sigmas: Values, mse: Values) -> Float[np.ndarray, "s ..."]:
@@ -67,8 +70,8 @@ def effective_terms(sigmas: Values, mse: Values) -> Float[np.ndarray, "s ..."]:
     >>> effective_terms([0.1, 0.2], [0.3, 0.4]).round(6)
     array([30., 10.])
     """
-    levels, errors = as_array(sigmas), as_array(mse)
-    if levels.ndim != 1 or errors.shape[:1] != levels.shape:
+    levels, errors = _levels(sigmas), validate.real_array(mse, "mse")
+    if errors.shape[:1] != levels.shape:
         raise ValueError(f"mse must have one row for each of the {levels.size} noise levels, got shape {errors.shape}")
     return errors / levels.reshape(-1, *[1] * (errors.ndim - 1)) ** 2
 
@@ -96,7 +99,7 @@ def slope_window(sigmas: Values, terms: Values, dimension: int) -> tuple[float, 
     (0.03, 0.3)
     """
     levels, counts = _counts(sigmas, terms)
-    validate.integer(dimension, "dimension", FEW**2 + 1)
+    dimension = validate.integer(dimension, "dimension", FEW**2 + 1)
     mean = counts.mean(axis=1)
     inside = _inside(mean, dimension)
     if np.unique(levels[inside]).size < 2:
@@ -155,7 +158,7 @@ def fit_slope_in_window(
     window = slope_window(sigmas, terms, dimension)
     fit = fit_slope(sigmas, mse, window, confidence, resamples, seed)
     levels, counts = _counts(sigmas, terms)
-    errors = as_array(mse)
+    errors = validate.real_array(mse, "mse")
     if counts.shape != errors.shape or errors.ndim != 2:
         return fit
     draws = draw_counts(errors.shape[1], resamples, seed)
@@ -178,13 +181,18 @@ def _inside(terms: np.ndarray, dimension: int) -> np.ndarray:
     return (terms > FEW + ROUNDING) & (terms < dimension / FEW - ROUNDING)
 
 
+def _levels(sigmas: Values) -> np.ndarray:
+    levels = validate.real_array(sigmas, "sigmas", 1)
+    if levels.min() <= 0:
+        raise ValueError(f"sigmas must be finite and above 0, got values from {levels.min():g}")
+    return levels
+
+
 def _counts(sigmas: Values, terms: Values) -> tuple[np.ndarray, np.ndarray]:
-    levels, counts = as_array(sigmas), as_array(terms)
-    if levels.ndim != 1 or counts.ndim not in (1, 2) or counts.shape[0] != levels.size:
+    levels, counts = _levels(sigmas), validate.real_array(terms, "terms")
+    if counts.ndim not in (1, 2) or counts.shape[0] != levels.size:
         raise ValueError(
             f"terms must have shape (s,) or (s, n) with s = {levels.size} noise levels, got {counts.shape}; "
             "is it transposed?"
         )
-    if not np.all(np.isfinite(counts)):
-        raise ValueError("terms must be finite")
     return levels, counts.reshape(levels.size, -1)

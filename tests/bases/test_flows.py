@@ -140,5 +140,5 @@ def test_bad_banks_are_refused(unchecked: None) -> None:
         FlowBank(32, moments=2)
     with pytest.raises(ValueError, match="moments must be between 1 and 4, got 0"):
         FlowBank(8, moments=0)
-    with pytest.raises(ValueError, match=r"curvatures must be finite numbers, at least one, got \(\); 0.0 is straight"):
+    with pytest.raises(ValueError, match=r"curvatures must be finite numbers, at least one .*got 0; 0.0 is straight"):
         FlowBank(8, curvatures=())

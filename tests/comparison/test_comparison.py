@@ -99,8 +99,9 @@ def test_effective_dimensions_by_hand() -> None:
     assert found["trace"] == pytest.approx(1.8)
     assert found["above half"] == 1
     assert found["energy"] == pytest.approx(1.54)
-    assert found["participation"] == pytest.approx(1.8**2 / 1.54)
-    assert found["entropy"] == pytest.approx(math.exp(0.5 * math.log(2) + 2 * 0.25 * math.log(4)))
+    assert found["participation"] == pytest.approx(2.2**2 / 1.54)  # of magnitudes
+    shares = [value / 2.2 for value in (1.0, 0.5, 0.5, 0.2)]
+    assert found["entropy"] == pytest.approx(math.exp(-sum(share * math.log(share) for share in shares)))
 
 
 def test_rotations_inside_a_cluster_do_not_count() -> None:

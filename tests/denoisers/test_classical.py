@@ -132,3 +132,26 @@ def test_refusals(unchecked):
         gt.NonLocalMeans(4)
     with pytest.raises(ValueError, match="strength must be finite and above 0"):
         gt.NonLocalMeans(strength=0.0)
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "message"),
+    [
+        (lambda image, sigma: None, TypeError, "what the function returned must hold real numbers, got NoneType"),
+        (lambda image, sigma: image * np.nan, ValueError, "what the function returned must be finite"),
+        (lambda image, sigma: (255 * image).astype(np.uint8), TypeError, "floating-point intensities .* got uint8"),
+        (lambda image, sigma: image > 0.5, TypeError, "floating-point intensities .* got bool"),
+        (lambda image, sigma: image + 0j, TypeError, "floating-point intensities .* got complex64"),
+        (lambda image, sigma: image.T, ValueError, r"shape that it is given, \(4, 6\), got \(6, 4\)"),
+        (lambda image, sigma: image.mean(), ValueError, r"shape that it is given, \(4, 6\), got \(\)"),
+    ],
+)
+def test_what_functions_on_arrays_must_not_return(function, error, message):
+    with pytest.raises(error, match=message):
+        gt.adapt_arrays(function)(torch.full((2, 1, 4, 6), 0.25), 0.1)
+
+
+def test_functions_on_arrays_are_given_single_precision_at_least():
+    f = gt.adapt_arrays(lambda image, sigma: image * 2 if image.dtype == np.float32 else None)
+    out = f(torch.full((1, 1, 4, 4), 0.25, dtype=torch.bfloat16), 0.0)
+    assert out.dtype == torch.bfloat16 and bool((out == 0.5).all())

@@ -249,7 +249,7 @@ def test_masks_shrink_with_the_noise_on_images_with_local_correlations():
 )
 def test_conformance(f):
     gt.testing.check_denoiser(f, (1, 5, 6), torch.float64)
-    with pytest.raises(ValueError, match=r"knows images of shape \(1, 5, 6\), got \(1, 6, 5\)"):
+    with pytest.raises(ValueError, match=r"knows images of shape \(1, 5, 6\), got images of shape \(1, 6, 5\)"):
         f(images(1, 1, 6, 5), 0.1)
 
 

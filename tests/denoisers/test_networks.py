@@ -286,7 +286,7 @@ def test_bad_images_are_refused(build, unchecked):
         network(images() * torch.nan, 0.1)
     with pytest.raises(TypeError, match="8-bit images"):
         network((255 * images()).byte(), 0.1)
-    with pytest.raises(ValueError, match=r"got 25; is it in 0..255 units\?"):
+    with pytest.warns(UserWarning, match=r"sigma is 25, but no intensity .* is sigma in units of 0 to 255\?"):
         network(images(), 25.0)
     with pytest.raises(ValueError, match=r"\(batch,\) = \(2,\)"):
         network(images(), torch.full((3,), 0.1))

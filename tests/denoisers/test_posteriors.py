@@ -290,3 +290,83 @@ def test_accelerator(accelerator):
     for make in (gt.EmpiricalBayes, gt.EmpiricalRays, lambda x: gt.EquivariantPatchBayes(x, 1)):
         there = make(x.to(accelerator))(y.to(accelerator), 0.3)
         torch.testing.assert_close(there.cpu(), make(x)(y, 0.3), rtol=1e-3, atol=1e-4)
+
+
+def test_small_and_large_noise_levels_have_their_limits(unchecked):
+    """No square of sigma vanishes or overflows: the nearest image at small noise, the mean at large."""
+    x = torch.rand(5, 1, 4, 4, generator=torch.Generator().manual_seed(2))
+    y = x[1:2] + 0.01
+    law = gt.GaussianDenoiser(x.mean(0, keepdim=True), torch.cov(x.flatten(1).mT))
+    stationary = gt.StationaryGaussianDenoiser.fit(x)
+    for sigma in (1e-45, 1e-20):
+        assert torch.equal(gt.EmpiricalBayes(x)(y, sigma), x[1:2])
+        torch.testing.assert_close(stationary(y, sigma), y)
+    for f in (gt.EmpiricalBayes(x), law, stationary):
+        torch.testing.assert_close(f(torch.full_like(y, 1e36), 1e36).mean(), x.mean(), rtol=1e-4, atol=0)
+    assert float(law.mse(1e20)) == pytest.approx(float(law.variances.sum()), rel=1e-6)
+    assert float(law.mse(1e-10)) == pytest.approx(4e-20, rel=1e-3)  # the rank of five images less their mean
+    assert float(law.mse(0.0)) == 0.0
+    projected = law(law(y, 0.0), 0.0)
+    torch.testing.assert_close(projected, law(y, 0.0))
+    for f in (gt.EmpiricalBayes(x), gt.EmpiricalRays(x), gt.mixture_of_gaussians(x[:1], torch.eye(16)[None])):
+        with pytest.raises(ValueError, match="must be finite and above 0, got 0"):
+            f(y, 0.0)
+        with pytest.raises(ValueError, match=r"sigma must lie in \[1e-140, 1e\+140\] for this denoiser"):
+            f(y.double(), 1e-200)
+
+
+def test_half_precision_is_summed_in_more():
+    x = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(3))
+    y = (x[:2] + 0.1).half()
+    law = gt.GaussianDenoiser(x.mean(0, keepdim=True), torch.cov(x.flatten(1).mT))
+    for f in (law, gt.StationaryGaussianDenoiser.fit(x), gt.EmpiricalBayes(x), gt.union_of_subspaces(x[:, None], 4.0)):
+        assert f(y, 0.25).dtype == torch.half
+        torch.testing.assert_close(f(y, 0.25).float(), f(y.float(), 0.25), rtol=1e-3, atol=1e-3)
+
+
+def test_log_density_at_small_noise_keeps_its_digits():
+    """At a distance of sigma from one of two far images only that one counts."""
+    x = torch.tensor([1.0, 3.0], dtype=torch.float64).reshape(2, 1, 1, 1)
+    sigma = 2.0**-40
+    found = gt.EmpiricalBayes(x).log_density(x[1:] + sigma, sigma)
+    expected = -0.5 - math.log(2) - math.log(2 * math.pi) / 2 - math.log(sigma)
+    assert float(found) == pytest.approx(expected, rel=1e-9)
+
+
+def test_rays_that_point_away_do_not_overflow():
+    """Seen from behind, r is nearly exponential with mean sigma^2 / |mu|."""
+    f = gt.EmpiricalRays(torch.tensor([1.0, 0.0], dtype=torch.float64).reshape(1, 1, 1, 2))
+    y = torch.tensor([[[[-1.0, 0.0]]]], dtype=torch.float64)
+    assert float(f(y, 1e-3)[0, 0, 0, 0]) == pytest.approx(1e-6, rel=1e-5)
+    assert float(f(y, 1e-10)[0, 0, 0, 0]) == pytest.approx(0.0, abs=1e-15)
+    J = f.jacobian_matrix(-y, 1e-10)
+    torch.testing.assert_close(J, torch.diag(torch.tensor([1.0, 0.0], dtype=torch.float64)))
+
+
+def test_laws_are_checked(unchecked):
+    means, eye = torch.zeros(2, 1, 1, 2), torch.eye(2).expand(2, 2, 2).clone()
+    skew = eye.clone()
+    skew[0, 0, 1] = 0.5
+    with pytest.raises(ValueError, match="covariances must be symmetric"):
+        gt.mixture_of_gaussians(means, skew)
+    with pytest.raises(ValueError, match="covariances must be finite"):
+        gt.mixture_of_gaussians(means, eye * torch.nan)
+    with pytest.raises(TypeError, match=r"covariances must be a floating-point torch tensor, got torch\.bool"):
+        gt.mixture_of_gaussians(means, eye > 0)
+    for bad, message in (
+        ([1.0, 0.0], "weights must be 2 positive numbers"),
+        ([1.0, math.nan], "weights must be finite"),
+        ([True, True], "weights must hold real numbers"),
+        ([1.0], r"weights must be 2 positive numbers, got shape \(1,\)"),
+    ):
+        for make in (lambda w: gt.mixture_of_gaussians(means, eye, w), lambda w: gt.EmpiricalBayes(means, w)):
+            with pytest.raises((ValueError, TypeError), match=message):
+                make(bad)
+    f = gt.EmpiricalBayes(torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1), [1, 3])
+    assert float(f(torch.full((1, 1, 1, 1), 0.5), 1.0)) == pytest.approx(0.75)
+    with pytest.raises(ValueError, match="3 images of 2 pixels cannot be linearly independent"):
+        gt.union_of_subspaces(torch.ones(1, 3, 1, 1, 2), 1.0)
+    with pytest.raises(TypeError, match="spectrum must be a floating-point torch tensor"):
+        gt.StationaryGaussianDenoiser(means[:1], torch.ones(1, 1, 2, dtype=torch.bool))
+    with pytest.raises(ValueError, match="tangent must be finite"):
+        gt.denoisers.TangentDenoiser(means[:1], torch.full((1, 1, 2), torch.nan))

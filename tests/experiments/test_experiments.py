@@ -133,6 +133,38 @@ def test_photographs_are_named_by_what_they_are(laboratory, tmp_path, monkeypatc
         keys.append(tiny(laboratory.Patches.here(16), 4).key)
         assert laboratory.Patches.here(16).sample(2).shape == (2, 1, 16, 16)
     assert keys[0] == keys[1] != keys[2]
+    monkeypatch.setenv("GAHB_PHOTOGRAPHS", str(tmp_path / "there"))
+    file = tmp_path / "there" / "0.bmp"
+    file.write_bytes(file.read_bytes()[:-1] + b"\x07")
+    assert tiny(laboratory.Patches.here(16), 4).key != keys[0], "a file of the same name and size, with other pixels"
+
+
+def test_measurements_are_known_on_another_machine(laboratory, tmp_path):
+    """Where the source and the networks lie, and the device, are no part of what is measured."""
+    from functools import partial
+
+    from gahb_theory.sweep import key
+
+    run = partial(laboratory._measured, laboratory.estimate)
+    places = ({"checkpoints": tmp_path, "device": "cpu"}, {"checkpoints": Path("/elsewhere"), "device": "cuda"})
+    keys = [key(run, laboratory.Measurement({"a": 1}, "x", "abc", place)) for place in places]
+    assert keys[0] == keys[1]
+    assert keys[0] != key(run, laboratory.Measurement({"a": 1}, "x", "abd", places[0]))
+    assert keys[0] != key(
+        partial(laboratory._measured, laboratory.slope), laboratory.Measurement({"a": 1}, "x", "abc", {})
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_networks_that_come_with_the_source_are_known(name, laboratory):
+    """Else all of them would be trained again."""
+    experiment = importlib.import_module(name)
+    for job in experiment.jobs(experiment.SCALES["laptop"]):
+        card = json.loads((SOURCE / "checkpoints" / job.name / "config.json").read_text())["card"]
+        if isinstance(job.images.law, laboratory.Patches):  # of photographs that are not here
+            law = replace(job.images.law, digest=card["data"]["law"]["digest"])
+            job = replace(job, images=replace(job.images, law=law))
+        assert card["key"] == job.key, job.name
 
 
 def test_verdicts(laboratory):

@@ -88,11 +88,34 @@ class Fragile:
         return torch.zeros(n, 1, 2, 2)
 
 
-def test_an_error_leaves_no_file(tmp_path):
+def test_an_error_in_the_first_block_leaves_nothing(tmp_path):
+    class Broken:
+        def sample(self, n, seed=0, start=0):
+            if n > 1:
+                raise RuntimeError("the generator broke")
+            return torch.zeros(n, 1, 2, 2)
+
     with pytest.raises(RuntimeError, match="the generator broke"):
-        write_dataset(tmp_path / "x.npy", Fragile(), 2 * BLOCK)
+        write_dataset(tmp_path / "new" / "deep" / "x.npy", Broken(), 5)
     assert files(tmp_path) == []
-    write_dataset(tmp_path / "x.npy", Fragile(), BLOCK)  # and nothing is in the way of another try
+
+
+def test_an_error_keeps_the_finished_blocks(tmp_path, monkeypatch):
+    path = tmp_path / "x.npy"
+    with pytest.raises(RuntimeError, match="the generator broke") as caught:
+        write_dataset(path, Fragile(), 2 * BLOCK)
+    assert caught.value.__notes__ == [f"1 of 2 blocks of {path} are kept; the same call goes on from here"]
+    assert files(tmp_path) == [".x.npy.partial", ".x.npy.partial.json"]
+    drawn = []
+
+    def sample(self, n, seed=0, start=0):
+        drawn.append((start, n))
+        return torch.ones(n, 1, 2, 2)
+
+    monkeypatch.setattr(Fragile, "sample", sample)  # mended
+    write_dataset(path, Fragile(), 2 * BLOCK)
+    assert drawn == [(0, 1), (BLOCK, BLOCK)]
+    assert np.load(path).sum(axis=(1, 2, 3)).tolist() == [0] * BLOCK + [4] * BLOCK
     assert files(tmp_path) == ["x.json", "x.npy"]
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import Dataset, TensorDataset
 
-from gahb_theory.images import Disks
-from gahb_theory.images.stream import image_stream
+from gahb_theory.images import Disks, distinct, near_duplicates, split
+from gahb_theory.images.stream import as_images, image_stream
 
 
 def numbered(n):
@@ -97,7 +97,7 @@ def test_a_class_gives_fresh_images():
 
 def test_bad_data_is_refused(unchecked):
     for bad in (3, iter([1]), None):
-        with pytest.raises(TypeError, match=r"data must be an image class .* or a torch Dataset with a length, got"):
+        with pytest.raises(TypeError, match=r"data must be an image class .* or a Dataset with a length, got"):
             image_stream(bad, 0)
     with pytest.raises(ValueError, match=r"data must have shape .*add the missing axes"):
         image_stream(torch.zeros(3, 4, 4), 0)
@@ -121,3 +121,44 @@ def test_items_that_are_no_images_are_refused(items, found):
     stream = image_stream(Bare(items), 0)
     with pytest.raises(TypeError, match=rf"must be a floating-point tensor \(channels, height, width\).* got {found}"):
         stream(0, 1)
+
+
+@SETS
+def test_sets_are_read_alike_everywhere(kind):
+    """Items with labels too: the first image comes again as the last but one."""
+    x = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    x[4] = 0.5 * x[0] + 0.1
+    assert torch.equal(as_images(kind(x)), x)
+    assert near_duplicates(kind(x)).pairs.tolist() == [[0, 4]]
+    assert distinct(kind(x)).tolist() == [True] * 4 + [False, True]
+    halves = split(kind(x), n=2)
+    assert halves.first_indices.tolist() == [0, 1]
+    assert halves.second_indices.tolist() == [3, 5]
+    assert torch.equal(halves.second, x[[3, 5]])
+
+
+def test_images_of_several_shapes_or_types_or_with_nan_are_refused():
+    several = [torch.zeros(1, 4, 4), torch.zeros(1, 5, 4)]
+    with pytest.raises(
+        ValueError, match=r"all images of images must have one shape and type, got \(1, 5, 4\) of torch"
+    ):
+        near_duplicates(Bare(several))
+    with pytest.raises(ValueError, match=r"got .* of torch.float64 at 1"):
+        as_images(Bare([several[0], several[0].double()]))
+    with pytest.raises(ValueError, match=r"data\[0\] must be finite, got 16 of 16"):
+        image_stream(Bare([several[0] * torch.nan]), 0)(0, 1)
+
+
+def test_what_is_no_set_of_images_is_refused(unchecked):
+    for bad in ({"image": 1}, "photographs", 3, iter([1])):
+        with pytest.raises(TypeError, match=r"images must be a tensor \(n, c, h, w\) or a Dataset with a length, got"):
+            near_duplicates(bad)
+
+
+def test_a_class_that_breaks_its_promise_is_seen_in_training():
+    class Fewer:
+        def sample(self, n, seed=0, start=0):
+            return torch.zeros(n - 1, 1, 4, 4)
+
+    with pytest.raises(ValueError, match=r"Fewer.sample\(3\) must return 3 images, got 2"):
+        image_stream(Fewer(), 0)(0, 3)

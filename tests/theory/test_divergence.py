@@ -113,7 +113,7 @@ def test_refusals(unchecked):
         kl_bound([0.1], [1.0], 0.0)
     with pytest.raises(ValueError, match="sigmas must all be different"):
         kl_bound([0.1, 0.1], [1.0, 1.0], 0.0)
-    with pytest.raises(ValueError, match="mse must be finite and not below 0"):
+    with pytest.raises(ValueError, match="mse must be finite, got 1 of 2"):
         kl_bound([0.1, 0.2], [1.0, math.nan], 0.0)
     with pytest.raises(ValueError, match="mse_optimal must be finite and not below 0, got values from -1"):
         kl_bound([0.1, 0.2], [1.0, 1.0], -1.0)

@@ -168,8 +168,8 @@ def test_redundant_frames_are_refused(risk: type, unchecked: None) -> None:
 def test_bad_input_is_refused(unchecked: None) -> None:
     x = uniform(2, 1, 4, 4)
     for risk in (oracle_mse, projection_mse):
-        with pytest.raises(ValueError, match=r"sigma is the noise standard deviation .* got 25"):
-            risk(Pixels(), x, 25.0)
+        with pytest.raises(ValueError, match=r"sigma is the standard deviation of the noise.* got -0.1"):
+            risk(Pixels(), x, -0.1)
         with pytest.raises(ValueError, match="x must have shape"):
             risk(Pixels(), x[0], 0.1)
     with pytest.raises(ValueError, match=r"gains must have shape \(16,\) or \(2, 16\) .* got \(4,\)"):
@@ -180,5 +180,5 @@ def test_bad_input_is_refused(unchecked: None) -> None:
         gaussian_mse(torch.ones(1, 2), 0.1)
     with pytest.raises(ValueError, match="variances must be finite"):
         gaussian_mse(torch.tensor([math.nan]), 0.1)
-    with pytest.raises(ValueError, match="sigma is the noise standard deviation"):
+    with pytest.raises(ValueError, match="sigma is the standard deviation of the noise"):
         gaussian_mse(torch.ones(2), torch.tensor([0.1, -0.1]))

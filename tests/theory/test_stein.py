@@ -146,7 +146,7 @@ def test_the_trace_identity_fails_for_others():
 
 def test_refusals(unchecked):
     f, _, x = power_law()
-    with pytest.raises(ValueError, match="sigma is the noise standard deviation"):
+    with pytest.raises(ValueError, match="sigma is the standard deviation of the noise"):
         sure(f, x[:1], 0.0)
     with pytest.raises(ValueError, match="y must have shape"):
         sure(f, x[0], 0.1)

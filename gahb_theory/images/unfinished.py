@@ -1,0 +1,227 @@
+"""A dataset that is being written: its data, and a record of what it will be and which blocks are done.
+
+The record holds the sha256 of each block. A block is taken up again only if the data still has this hash, so that a file
+which lost its end, or was never written down by the disk, becomes no images of zeros.
+"""
+
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from gahb_theory import runs
+
+__all__ = ["BLOCK", "Unfinished", "beside", "hashes", "locked", "read_record", "set_aside", "sha256", "writing"]
+
+BLOCK = 512
+SECONDS_BETWEEN_TRIES = 0.2
+
+
+class Unfinished:
+    """The files of a dataset until it has its name; made and used by the process that holds its lock."""
+
+    def __init__(self, path: Path, plan: dict[str, Any]) -> None:
+        self.path, self.plan = path, json.loads(json.dumps(plan))
+        self.data, self.record = (beside(path, end) for end in ("partial", "partial.json"))
+        self.about = path.with_suffix(".json")
+        self.blocks = -(-self.plan["n"] // BLOCK)
+        header = io.BytesIO()
+        layout = {"descr": np.dtype(plan["dtype"]).str, "fortran_order": False, "shape": tuple(plan["shape"])}
+        np.lib.format.write_array_header_1_0(header, layout)
+        self.header = header.getvalue()
+        self.offset = len(self.header)
+        self.image_bytes = int(np.prod(self.plan["shape"][1:])) * np.dtype(self.plan["dtype"]).itemsize
+        self.done: dict[str, str] = {}
+
+    def open(self) -> list[int]:
+        """Begin, or take up what a call before left; the blocks that are missing."""
+        needed = self.plan["n"] * self.image_bytes
+        if self.data.exists() and self.record.exists() and (found := self._recorded()):
+            if found["plan"] != self.plan:
+                keys = ", ".join(key for key in self.plan if found["plan"].get(key) != self.plan[key])
+                raise FileExistsError(
+                    errno.EEXIST,
+                    f"{self.data} is an unfinished file of other images ({keys} differ); remove it and {self.record.name} "
+                    "to begin anew, or choose another name",
+                )
+            with writing(self.data), self.data.open("r+b") as file:
+                file.write(self.header)
+                file.truncate(self.offset + needed)
+            self.done = {block: digest for block, digest in found["done"].items() if self._hash(int(block)) == digest}
+            return [block for block in range(self.blocks) if str(block) not in self.done]
+        free = shutil.disk_usage(self.path.parent).free
+        if needed > free:
+            shape = tuple(self.plan["shape"])
+            raise OSError(
+                errno.ENOSPC,
+                f"{shape[0]} images of shape {shape[1:]} need {needed:,} bytes, and {self.path.parent} has {free:,} left",
+            )
+        try:
+            with writing(self.data), self.data.open("wb") as file:
+                file.write(self.header)
+                file.truncate(self.offset + needed)
+            runs.write_json(self.record, {"plan": self.plan, "done": {}})
+        except OSError:
+            self.discard()
+            raise
+        return list(range(self.blocks))
+
+    def note(self, block: int) -> None:
+        """Note that a block has been written."""
+        self.done[str(block)] = self._hash(block)
+        runs.write_json(self.record, {"plan": self.plan, "done": self.done})
+
+    def finish(self) -> None:
+        """Hash the images, write the .json file, and give the data its name."""
+        images = np.load(self.data, mmap_mode="r")
+        runs.write_json(self.about, self.plan | hashes(images))
+        self.data.replace(self.path)
+        self.record.unlink()
+        self._collect()
+
+    def discard(self) -> None:
+        """Leave nothing behind; only where no block is done."""
+        for file in (self.data, self.record):
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+        self._collect()
+
+    def _hash(self, block: int) -> str:
+        """The sha256 of a block of the data, as it lies on the disk."""
+        with self.data.open("rb") as file:
+            file.seek(self.offset + block * BLOCK * self.image_bytes)
+            return hashlib.sha256(file.read(min(BLOCK, self.plan["n"] - block * BLOCK) * self.image_bytes)).hexdigest()
+
+    def _recorded(self) -> dict[str, Any] | None:
+        """The record, or None where it is damaged; then it is set aside."""
+        try:
+            found = json.loads(self.record.read_text())
+            if not (isinstance(found["plan"], dict) and isinstance(found["done"], dict)):
+                raise ValueError("not a record")
+            wrong = [block for block in found["done"] if not 0 <= int(block) < self.blocks]
+            if found["plan"] == self.plan and wrong:
+                raise ValueError(f"no block {wrong[0]}")
+        except (ValueError, KeyError, TypeError) as error:
+            set_aside(self.record, error, "the images are drawn anew")
+            return None
+        return found
+
+    def _collect(self) -> None:
+        """Remove what killed processes left of the files that this one has written."""
+        names = tuple(f".{file.name}." for file in (self.record, self.about))
+        with suppress(OSError):
+            for file in self.path.parent.iterdir():
+                if file.name.startswith(names) and file.name.endswith((".partial", ".damaged")):
+                    file.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[None]:
+    """Name the file in an error of the disk."""
+    try:
+        yield
+    except OSError as error:
+        full = "the disk is full: " if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise OSError(error.errno, f"{full}cannot write {file}: {error.strerror}") from error
+
+
+def beside(path: Path, ending: str) -> Path:
+    """The hidden file of a dataset with an ending."""
+    return path.with_name(f".{path.name}.{ending}")
+
+
+def hashes(images: np.ndarray) -> dict[str, Any]:
+    """The hash of the images, and of the first and the last half."""
+    half = len(images) // 2
+    return {"sha256": sha256(images), "halves": [sha256(images[:half]), sha256(images[len(images) - half :])]}
+
+
+def sha256(images: np.ndarray) -> str:
+    """The hash of the values of an array, read block by block."""
+    digest = hashlib.sha256()
+    for first in range(0, len(images), BLOCK):
+        digest.update(np.ascontiguousarray(images[first : first + BLOCK]).tobytes())
+    return digest.hexdigest()
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """What the .json file of a dataset says.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged or missing.
+    """
+    if not file.is_file():
+        raise ValueError(f"{file} is missing or no regular file")
+    try:
+        found = json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error})") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{file} is damaged (a {type(found).__name__} in the place of an object)")
+    return found
+
+
+def set_aside(file: Path, error: Exception, what: str) -> Path:
+    """Give a damaged file another name, and say so."""
+    target = beside(file, "damaged")
+    file.replace(target)
+    warnings.warn(f"{file} is damaged ({error}); it is now {target.name}, and {what}", stacklevel=3)
+    return target
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Be the only writer of a dataset; others wait. The system lets go of the lock when a process ends, however it ends.
+
+    Without effect where the system or the disk knows no such locks.
+    """
+    file = _lock(path)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            beside(path, "lock").unlink(missing_ok=True)  # while it is held: who waits looks whether it is still there
+        os.close(file)
+
+
+def _lock(path: Path) -> int:
+    """The descriptor of the locked file."""
+    lock = beside(path, "lock")
+    with tqdm(desc=f"waiting for the process that writes {path}", delay=2, disable=None, leave=False) as bar:
+        while True:
+            try:
+                file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                raise OSError(
+                    error.errno, f"cannot write into {path.parent}: {error.strerror}; choose another place"
+                ) from error
+            try:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(file), lock.stat()):
+                    return file
+            except BlockingIOError:
+                bar.update()
+                time.sleep(SECONDS_BETWEEN_TRIES)
+            except FileNotFoundError:  # removed by the writer of before
+                pass
+            except (ImportError, OSError):
+                return file
+            except BaseException:
+                os.close(file)
+                raise
+            os.close(file)

@@ -1,0 +1,211 @@
+"""Numbers, integers, seeds, words and arrays of a user, of whatever library they come from.
+
+Each function returns what it converts; `gahb_theory.validate` offers them with those for images and noise levels.
+"""
+
+import math
+import numbers
+import operator
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = [
+    "LARGEST_SEED",
+    "hidden",
+    "integer",
+    "kind_of",
+    "number",
+    "one_of",
+    "opaque",
+    "positive",
+    "real",
+    "real_array",
+    "seed",
+]
+
+LARGEST_SEED = 2**128 - 1
+
+
+def number(
+    value: Any,
+    name: str,
+    *,
+    above: float | int | None = None,
+    least: float | int | None = None,
+    below: float | int | None = None,
+    most: float | int | None = None,
+) -> float:
+    """Return a finite real number as a float, if it lies within the bounds that are given.
+
+    Python, NumPy and torch numbers are taken; booleans, complex numbers, strings and arrays of several are not.
+
+    Parameters
+    ----------
+    value, name
+        What was given, and the name of the argument.
+    above, below
+        Bounds that the number must not meet.
+    least, most
+        Bounds that it may meet.
+
+    Examples
+    --------
+    >>> number(np.float32(0.5), "alpha", above=0)
+    0.5
+    """
+    found = real(value, name)
+    low = above if above is not None else least
+    high = below if below is not None else most
+    good = (
+        math.isfinite(found)
+        and (above is None or found > above)
+        and (least is None or found >= least)
+        and (below is None or found < below)
+        and (most is None or found <= most)
+    )
+    if not good:
+        if low is not None and high is not None:
+            left, right = "(" if above is not None else "[", ")" if below is not None else "]"
+            allowed = f"lie in {left}{low:g}, {high:g}{right}"
+        elif low is not None:
+            allowed = f"be finite and {'above' if above is not None else 'at least'} {low:g}"
+        elif high is not None:
+            allowed = f"be finite and {'below' if below is not None else 'at most'} {high:g}"
+        else:
+            allowed = "be finite"
+        raise ValueError(f"{name} must {allowed}, got {found:g}")
+    return found
+
+
+def real(value: Any, name: str) -> float:
+    """A real number of any library as a float."""
+    if isinstance(value, Tensor) and ((why := opaque(value)) or hidden(value)):
+        raise TypeError(f"{name} must be a number, got a {why or 'vmapped'} tensor")
+    if isinstance(value, Tensor | np.ndarray):
+        if math.prod(value.shape) != 1:
+            raise ValueError(f"{name} must be one number here, got shape {tuple(value.shape)}")
+        value = value.detach().item() if isinstance(value, Tensor) else value.reshape(())[()]
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {kind_of(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} must be a number below 1.8e308 in size, got a larger one") from None
+
+
+def kind_of(value: Any) -> str:
+    """The type of a value, and the value itself where it is short."""
+    name = type(value).__name__
+    if isinstance(value, Tensor | np.ndarray):
+        return f"{name} of shape {tuple(value.shape)} and dtype {value.dtype}"
+    if isinstance(value, str | bytes | bool | int | float | complex | np.generic):
+        text = repr(value) if isinstance(value, str | bytes) else str(value) if not _huge(value) else "of many digits"
+        return f"{name} {text}" if len(text) <= 60 else name
+    return name
+
+
+def _huge(value: Any) -> bool:
+    return isinstance(value, int) and value.bit_length() > 200
+
+
+def opaque(value: Tensor) -> str | None:
+    """What keeps the values of a tensor from being read as real numbers, in one word, or None."""
+    if value.is_nested:
+        return "nested"
+    if value.is_meta:
+        return "meta"
+    if value.layout != torch.strided:
+        return "sparse"
+    if value.is_quantized:
+        return "quantized"
+    if value.is_complex():
+        return "complex"
+    return "boolean" if value.dtype == torch.bool else None
+
+
+def positive(value: Any, name: str) -> float:
+    """Return `value` as a float if it is a finite number above zero."""
+    return number(value, name, above=0)
+
+
+def integer(value: Any, name: str, low: int, high: int | None = None) -> int:
+    """Return `value` as a Python integer if it is one with low <= value <= high; booleans are none."""
+    try:
+        if isinstance(value, bool | np.bool_) or (isinstance(value, np.ndarray) and value.dtype == bool):
+            raise TypeError
+        if isinstance(value, Tensor) and (opaque(value) or hidden(value) or value.is_floating_point()):
+            raise TypeError
+        found = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {kind_of(value)}") from None
+    if found < low or (high is not None and found > high):
+        allowed = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise ValueError(f"{name} must be {allowed}, got {'one of many digits' if _huge(found) else found}")
+    return found
+
+
+def seed(value: Any, name: str = "seed", high: int = LARGEST_SEED) -> int:
+    """Return a seed as a Python integer in 0 .. `high`; None is refused, since a result must be found again."""
+    if value is None:
+        raise TypeError(
+            f"{name} must be an integer, got None; the same seed gives the same result, so one must be given"
+        )
+    return integer(value, name, 0, high)
+
+
+def one_of(value: Any, name: str, allowed: Iterable[str]) -> Any:
+    """Return `value` if it is one of the allowed words."""
+    allowed = tuple(allowed)
+    if not isinstance(value, str) or value not in allowed:
+        words = [f'"{word}"' for word in allowed]
+        listed = ", ".join(words[:-1]) + (" or " if len(words) > 1 else "") + words[-1]
+        shown = repr(value) if isinstance(value, str) and len(value) <= 60 else kind_of(value)
+        raise ValueError(f"{name} must be {listed}, got {shown}")
+    return value
+
+
+def real_array(value: Any, name: str, ndim: int | tuple[int, ...] | None = None) -> np.ndarray:
+    """Return numbers as a finite, non-empty float64 array with an allowed number of axes.
+
+    Sequences, arrays and tensors of real numbers are taken; booleans, complex numbers and objects are not.
+    """
+    array: np.ndarray
+    if isinstance(value, Tensor):
+        if (why := opaque(value)) or hidden(value):
+            raise TypeError(f"{name} must hold real numbers, got a {why or 'vmapped'} tensor")
+        tensor = value.detach().cpu()
+        array = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
+    else:
+        try:
+            array = np.asarray(value)
+        except (ValueError, TypeError, RuntimeError):  # rows of several lengths, tensors with gradients
+            raise TypeError(f"{name} must be an array of numbers, got {kind_of(value)} that is none") from None
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must hold real numbers, got {kind_of(value)} of dtype {array.dtype}")
+    allowed = (ndim,) if isinstance(ndim, int) else ndim
+    if allowed is not None and array.ndim not in allowed:
+        axes = " or ".join(str(a) for a in allowed)
+        raise ValueError(f"{name} must have {axes} {'axis' if axes == '1' else 'axes'}, got shape {array.shape}")
+    if array.size == 0:
+        raise ValueError(f"{name} must hold at least one number, got shape {array.shape}")
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float64)
+    if not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).sum())
+        raise ValueError(f"{name} must be finite, got {bad} of {array.size} values that are NaN or infinite")
+    return array
+
+
+def hidden(x: Tensor) -> bool:
+    """Whether the values of a tensor cannot be looked at: while torch compiles or exports, or inside `vmap`."""
+    if torch.compiler.is_compiling():
+        return True
+    while torch._C._functorch.is_functorch_wrapped_tensor(x):
+        if torch._C._functorch.is_batchedtensor(x):
+            return True
+        x = torch._C._functorch.get_unwrapped(x)
+    return False
