@@ -140,7 +140,7 @@ def test_mode_and_parameters_are_those_of_the_network():
 
 
 @pytest.mark.parametrize("conditioning", ["column", "number", "map", "second map"])
-def test_every_way_to_tell_the_noise_level(conditioning):
+def test_every_way_to_tell_the_noise_level(conditioning, unchecked):
     """Each is the truth, with levels of their own for each image and one for all."""
     y = images()
     calls = {
@@ -215,7 +215,7 @@ class Fails(nn.Module):
 
 
 @pytest.mark.parametrize("prediction", ["clean", "residual", "noise", "score"])
-def test_no_noise_is_a_noise_level(prediction):
+def test_no_noise_is_a_noise_level(prediction, unchecked):
     y = images()
     f = adapt(lambda u: 0.5 * u, Convention(prediction))
     expected = {"clean": y / 2, "residual": y / 2, "noise": y, "score": y}[prediction]
@@ -298,7 +298,7 @@ def diffusion():
 
 
 @pytest.mark.parametrize("build", TRANSFORMED.values(), ids=TRANSFORMED.keys())
-def test_transforms_of_torch_pass_the_checks(build, layers_of_torch):
+def test_transforms_of_torch_pass_the_checks(build, layers_of_torch, unchecked):
     torch._dynamo.reset()
     f = build().eval().requires_grad_(False)
     y, s = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([0.1, 0.2])

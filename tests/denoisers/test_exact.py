@@ -164,7 +164,7 @@ def test_refuses_other_images(unchecked):
     for method in (lambda s: f(noise(2, 1, 3, 4), s), f.gains, f.mse):
         with pytest.raises(ValueError, match=r"sigma .* must be finite and at least 0, got -1"):
             method(-1.0)
-        with pytest.raises(ValueError, match=r"sigma .* NaN or infinite"):
+        with pytest.raises(ValueError, match=r"sigma .*(NaN or infinite|finite.*got inf)"):
             method(torch.tensor([0.1, torch.inf], dtype=torch.float64))
     with pytest.raises(ValueError, match="what this denoiser knows is on meta, but the images are on cpu"):
         copy.deepcopy(f).to("meta")(noise(1, 1, 3, 4), 0.1)
