@@ -20,18 +20,21 @@ SMALL = {
     gt.ConditionedUNet: lambda: gt.ConditionedUNet(8, 2),
     gt.Conservative: lambda: gt.Conservative(gt.UNet(4, 1)),
     gt.DiT: lambda: gt.DiT(16, 4, 16, 2, 2, window=3),
+    gt.IRCNN: lambda: gt.IRCNN(4),
+    gt.FFDNet: lambda: gt.FFDNet(4, 4),
+    gt.DRUNet: lambda: gt.DRUNet(4, 1),
     gt.FullyConnected: lambda: gt.FullyConnected(16, 32, 3),
     gt.LinearConvolution: lambda: gt.LinearConvolution(5),
     gt.LinearDenoiser: lambda: gt.LinearDenoiser(16),
     gt.LocallyConnected: lambda: gt.LocallyConnected(16, 4, 3),
 }
 HOMOGENEOUS = {
-    *(gt.UNet, gt.BFCNN, gt.WindowedCNN, gt.RecursiveCNN, gt.Conservative),
+    *(gt.UNet, gt.BFCNN, gt.WindowedCNN, gt.RecursiveCNN, gt.Conservative, gt.DRUNet),
     *(gt.FullyConnected, gt.LinearConvolution, gt.LinearDenoiser, gt.LocallyConnected),
 }
 
 
-@pytest.fixture(params=NETWORKS, ids=lambda n: n.__name__)
+@pytest.fixture(params=(*NETWORKS, gt.Conservative), ids=lambda n: n.__name__)
 def network(request):
     return request.param
 
@@ -46,7 +49,7 @@ def scrambled(f, seed=0):
 
 
 def test_every_network_is_here():
-    assert set(SMALL) == set(NETWORKS)
+    assert set(SMALL) == {*NETWORKS, gt.Conservative}
 
 
 def test_contract_and_homogeneity(network):
