@@ -5,7 +5,7 @@ with those of the file; only then is it built. Where several networks have the s
 image or the residual, each is tried on noisy photographs, and the one that clearly denoises is taken.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -62,7 +62,7 @@ class Choices:
             raise ValueError(f"{source} says itself what it is; leave out {' and '.join(extra)}")
 
 
-def fill(network: type[Network], arguments: Mapping[str, Any], tensors: Tensors, source: str) -> Network:
+def fill(network: Callable[..., Network], arguments: Mapping[str, Any], tensors: Tensors, source: str) -> Network:
     """Build a network of these arguments with these tensors, in eval mode; every name and shape must be the same.
 
     Raises
@@ -72,7 +72,7 @@ def fill(network: type[Network], arguments: Mapping[str, Any], tensors: Tensors,
     """
     with on_meta():
         sketch = network(**arguments)
-    sketched(sketch, tensors, source, f"{network.__name__}({_words(arguments)})")
+    sketched(sketch, tensors, source, f"{getattr(network, '__name__', 'a network')}({_words(arguments)})")
     return sketched_filled(network(**arguments), tensors)  # type: ignore[return-value]
 
 
