@@ -198,6 +198,8 @@ class Ascent:
                 f"level must return a number or a floating-point tensor of shape ({len(residual)},), got {rule.dtype} of "
                 f"shape {tuple(rule.shape)}"
             )
+        if not bool((rule.isfinite() | ~residual.isfinite()).all()):
+            raise ValueError("what level returned must be finite for samples that are")
         return rule.to(residual)
 
     def _settle(

@@ -164,3 +164,12 @@ def test_frames_have_no_number_of_terms(unchecked: None) -> None:
     frame = gt.CycleSpinning(gt.Wavelet("haar"), 2)
     with pytest.raises(ValueError, match="CycleSpinning is a redundant frame"):
         gt.terms_above(frame, X, [0.1])
+
+
+@pytest.mark.parametrize("name", ["Wavelet", "DCT", "Fourier", "BlockDCT", "LappedTransform"])
+def test_bases_take_half_precision(name: str) -> None:
+    make, x = BASES[name]
+    half = make().analysis(x.half())
+    assert half.dtype == torch.float16
+    torch.testing.assert_close(half.float(), make().analysis(x), atol=2e-2, rtol=2e-2)
+    assert make().synthesis(half, tuple(x.shape[1:])).dtype == torch.float16

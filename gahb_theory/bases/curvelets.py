@@ -24,6 +24,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.bases.base import Basis
+from gahb_theory.precision import wide
 
 __all__ = ["Curvelets"]
 
@@ -85,7 +86,8 @@ class Curvelets(Basis):
 
     def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Coefficients of each image, shape (batch, 4 * pixels): the low band, then scale by scale."""
-        validate.images(x, "x")
+        dtype = validate.images(x, "x").dtype
+        x = wide(x)  # there is no transform of half precision
         plan = _plan(*x.shape[2:], self.scales, self.wedges)
         source, place, weights = plan.on(x)
         waves = torch.fft.fft2(x.flatten(0, 1), norm="ortho").flatten(1)
@@ -94,11 +96,12 @@ class Curvelets(Basis):
         for number, (part, band) in enumerate(zip(torch.split(folded, plan.lengths, dim=1), plan.bands, strict=True)):
             z = torch.fft.ifft2(part.reshape(-1, *band), norm="ortho").flatten(1)
             parts.append(z.real if number == 0 else torch.view_as_real(z).flatten(1))
-        return torch.cat(parts, dim=1).reshape(x.shape[0], -1)
+        return torch.cat(parts, dim=1).reshape(x.shape[0], -1).to(dtype)
 
     def synthesis(self, c: Float[Tensor, "n k"], shape: Sequence[int] | None = None) -> Float[Tensor, "n c h w"]:
         """Images of least-squares coefficients; `shape` = (channels, height, width), square and grey if None."""
-        validate.coefficients(c)
+        dtype = validate.coefficients(c).dtype
+        c = wide(c)
         if c.shape[1] % REDUNDANCY:
             raise ValueError(f"c must hold {REDUNDANCY} coefficients for each pixel, got {c.shape[1]} in all")
         channels, height, width = validate.square_shape(c.shape[1] // REDUNDANCY, shape)
@@ -113,7 +116,7 @@ class Curvelets(Basis):
         spread = torch.cat(parts, dim=1)[:, place] * weights
         waves = spread.new_zeros(len(spread), height * width).index_add(1, source, spread)
         x = torch.fft.ifft2(waves.reshape(-1, height, width), norm="ortho").real
-        return (x / REDUNDANCY).reshape(-1, channels, height, width)
+        return (x / REDUNDANCY).reshape(-1, channels, height, width).to(dtype)
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,7 @@ class RandomBasis(DenseBasis):
         dimension = _volume(shape)
         count = dimension if components is None else validate.integer(components, "components", 1, dimension)
         _matrix(count, dimension)
+        seed = validate.seed(seed)
         z = normals(count, dimension, seed=seed, component=Component.NOISE, dtype=torch.float64)
         q, r = torch.linalg.qr(z.mT)
         atoms = (q * torch.where(r.diagonal() < 0, -1.0, 1.0)).mT

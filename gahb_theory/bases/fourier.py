@@ -28,6 +28,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.bases.base import Basis
+from gahb_theory.precision import wide
 
 __all__ = ["DCT", "Fourier"]
 
@@ -57,17 +58,19 @@ class Fourier(Basis):
     def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Cosine and sine coefficients of each image, shape (batch, channels * height * width)."""
         validate.images(x, "x")
-        cosine, sine = _harmonics(x.shape[-2], x.shape[-1], x.dtype, x.device)
-        spectrum = torch.fft.fft2(x, norm="ortho")
-        return (cosine * spectrum.real + sine * spectrum.imag).flatten(1)
+        exact = wide(x)  # there is no transform of half precision
+        cosine, sine = _harmonics(x.shape[-2], x.shape[-1], exact.dtype, x.device)
+        spectrum = torch.fft.fft2(exact, norm="ortho")
+        return (cosine * spectrum.real + sine * spectrum.imag).flatten(1).to(x.dtype)
 
     def synthesis(self, c: Float[Tensor, "n k"], shape: Sequence[int] | None = None) -> Float[Tensor, "n c h w"]:
         """Images sum_k c_k e_k; `shape` = (channels, height, width), square and grey if None."""
         validate.coefficients(c)
         channels, height, width = validate.square_shape(c.shape[1], shape)
-        cosine, sine = _harmonics(height, width, c.dtype, c.device)
-        grid = c.reshape(-1, channels, height, width)
-        return torch.fft.ifft2(torch.complex(cosine * grid, sine * grid), norm="ortho").real
+        exact = wide(c)
+        cosine, sine = _harmonics(height, width, exact.dtype, c.device)
+        grid = exact.reshape(-1, channels, height, width)
+        return torch.fft.ifft2(torch.complex(cosine * grid, sine * grid), norm="ortho").real.to(c.dtype)
 
 
 @dataclass(frozen=True)

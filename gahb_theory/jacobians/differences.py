@@ -95,7 +95,7 @@ def difference_jacobian(
     y
         One noisy image, shape (1, channels, height, width).
     sigma
-        Noise level passed to f, in (0, 10].
+        Noise level passed to f, above 0.
     step
         Length of the steps in the units of y; eps^(1/3) ||y|| if None. For a network of ReLUs any step that crosses no
         kink is exact; a large one gives the slope of a smoothed f.

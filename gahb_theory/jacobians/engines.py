@@ -58,7 +58,7 @@ def jacobian(
         One noisy image, shape (1, channels, height, width), floating point and finite, with the dtype and the device of
         f.
     sigma
-        Noise level passed to f, in (0, 10].
+        Noise level passed to f, above 0.
     chunk
         Number of directions that go through f at once. The default keeps the feature maps in the cache of a CPU (1 to 64
         directions) and fills an accelerator (up to 256), within the budget; it is halved where memory does not suffice.

@@ -45,7 +45,7 @@ def exact_trace(f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float | Tensor)
     y
         Noisy images, shape (n, channels, height, width).
     sigma
-        Noise level passed to f: a number or a tensor of shape (n,), in (0, 10].
+        Noise level passed to f: a number or a tensor of shape (n,), above 0.
 
     Returns
     -------

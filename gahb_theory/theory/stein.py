@@ -49,7 +49,7 @@ def sure(
     y
         Noisy images, shape (n, channels, height, width).
     sigma
-        Their noise level, which must be true: a number or a tensor of shape (n,), in (0, 10].
+        Their noise level, which must be true: a number or a tensor of shape (n,), above 0.
     trace
         How to compute tr J: `exact_trace`, with d backward passes for each image, or a `Hutchinson`, whose standard
         error enters here 2 sigma^2 times.
@@ -134,7 +134,7 @@ def trace_identity(
     x
         At least 2 clean images that f was not trained on, shape (n, channels, height, width).
     sigma
-        Noise level, in (0, 10].
+        Noise level, above 0.
     seed
         Names the noise.
     trace

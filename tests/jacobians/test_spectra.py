@@ -257,7 +257,7 @@ def test_atom_images_know_their_shape(colour_basis):
     assert images.shape == (2, 3, 2, 4)
     assert torch.equal(images.flatten(1), E.atoms[[2, 0]])
     assert E.atom_images([1], (1, 4, 6), dtype=torch.float32).dtype == torch.float32
-    with pytest.raises(ValueError, match="atom index must be between 0 and 2, got 3"):
+    with pytest.raises(ValueError, match="indices must be between 0 and 2, got 3"):
         E.atom_images([3])
 
 
