@@ -62,9 +62,7 @@ class Choices:
             raise ValueError(f"{source} says itself what it is; leave out {' and '.join(extra)}")
 
 
-def fill(
-    network: Callable[..., Network], arguments: Mapping[str, Any], tensors: Tensors, source: str, name: str = ""
-) -> Network:
+def fill(network: Callable[..., Network], arguments: Mapping[str, Any], tensors: Tensors, source: str) -> Network:
     """Build a network of these arguments with these tensors, in eval mode; every name and shape must be the same.
 
     Raises
@@ -74,7 +72,7 @@ def fill(
     """
     with on_meta():
         sketch = network(**arguments)
-    sketched(sketch, tensors, source, f"{name or network.__name__}({_words(arguments)})")
+    sketched(sketch, tensors, source, f"{getattr(network, '__name__', 'a network')}({_words(arguments)})")
     return sketched_filled(network(**arguments), tensors)  # type: ignore[return-value]
 
 

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -20,17 +19,14 @@ import torch
 from torch import nn
 
 from gahb_theory import validate
-from gahb_theory.denoisers.adapted_files import adapted_from, described
+from gahb_theory.denoisers.adapted_files import described
 from gahb_theory.denoisers.adapters import Adapted
 from gahb_theory.denoisers.base import DenoiserModule, Network
 from gahb_theory.denoisers.building import Candidate, Choices, denoising, fill, sketched, sketched_filled
-from gahb_theory.denoisers.conservative import Conservative, conservative_from
-from gahb_theory.denoisers.drunet import DRUNet
-from gahb_theory.denoisers.ffdnet import FFDNet
+from gahb_theory.denoisers.configured import NETWORKS, configured, conservative_configuration, is_adapted, misfit
+from gahb_theory.denoisers.conservative import MARK, Conservative
 from gahb_theory.denoisers.foreign import chosen, unwrapped
 from gahb_theory.denoisers.hub import PREFIX, download, is_hub_id, model_card, upload
-from gahb_theory.denoisers.initialisation import on_meta
-from gahb_theory.denoisers.ircnn import IRCNN
 from gahb_theory.denoisers.mohan import DilatedUNet, DnCNN, RecursiveCNN
 from gahb_theory.denoisers.own_states import SEEN, own_class
 from gahb_theory.denoisers.published import dialect, from_published
@@ -50,7 +46,6 @@ from gahb_theory.runs import write_bytes
 
 __all__ = ["load_denoiser", "save_denoiser"]
 
-NETWORKS: tuple[type[Network], ...] = (*SEEN, IRCNN, FFDNet, DRUNet)
 SAVED: tuple[type[DenoiserModule], ...] = (*NETWORKS, Conservative, Adapted)
 """What `save_denoiser` takes."""
 
@@ -94,10 +89,10 @@ def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, A
     4
     """
     if not isinstance(f, SAVED) or (isinstance(f, Conservative) and not isinstance(f.network, NETWORKS)):
+        inside = f" of {type(f.network).__name__}" if isinstance(f, Conservative) else ""
         raise TypeError(
             f"f must be one of {', '.join(n.__name__ for n in NETWORKS[:3])}, or another network of this library, or one "
-            f"wrapped by gt.adapt, got {type(f).__name__}"
-            + (f" of {type(f.network).__name__}" if isinstance(f, Conservative) else "")
+            f"wrapped by gt.adapt, got {type(f).__name__}{inside}"
         )
     if isinstance(f, Adapted) and not isinstance(f.net, nn.Module):
         raise TypeError(
@@ -255,9 +250,9 @@ def _configuration(file: Path, metadata: Mapping[str, str]) -> Any:
         try:
             config = json.loads(metadata["config"])
         except (ValueError, RecursionError) as error:
-            raise _misfit(str(file), short(error)) from error
+            raise misfit(str(file), short(error)) from error
         if not isinstance(config, dict):
-            raise _misfit(str(file), f"its configuration is a {type(config).__name__}")
+            raise misfit(str(file), f"its configuration is a {type(config).__name__}")
         return config
     found = read_json(file.with_name(CONFIG)) if _has_one_beside(file) else None
     return found if isinstance(found, dict) and "network" in found else None
@@ -286,9 +281,9 @@ def _network(
     choices: Choices,
     network: Network | Adapted | None,
 ) -> Network | Adapted:
-    if config is not None and not (network is not None and _is_adapted(config)):
+    if config is not None and not (network is not None and is_adapted(config)):
         choices.only(source)
-        return _described(tensors, config, source)
+        return configured(tensors, config, source)
     if config is not None and isinstance(network, Adapted):
         saved = config.get("arguments")
         if not isinstance(saved, dict) or saved.get("convention") != described(network)["convention"]:
@@ -310,46 +305,9 @@ def _network(
 
 def _recognised(tensors: Tensors) -> str | type[Network] | None:
     """The network of this library whose own names these are, or the dialect of others."""
+    if MARK in tensors:
+        return Conservative
     return own_class(tensors) or dialect(tensors)
-
-
-def _is_adapted(config: Any) -> bool:
-    return isinstance(config, dict) and config.get("network") == Adapted.__name__
-
-
-def _misfit(source: str, reason: str) -> ValueError:
-    names = ", ".join(n.__name__ for n in NETWORKS[:2])
-    return ValueError(
-        f"{source} does not fit a network of this library ({names}, and {len(NETWORKS) - 2} more): {reason}"
-    )
-
-
-def _described(tensors: Tensors, config: Any, source: str) -> Network | Adapted:
-    """The network that a configuration describes; what the tensors show of it must agree, before anything is built."""
-    known: dict[str, Any] = {network.__name__: network for network in NETWORKS}
-    known[Conservative.__name__] = partial(conservative_from, dict(known))
-    try:
-        arguments = dict(config["arguments"])
-        if _is_adapted(config):
-            with on_meta():
-                sketch = adapted_from(arguments, known)
-            sketched(sketch, tensors, source, "the adapted network it describes")
-            return sketched_filled(adapted_from(arguments, known), tensors)  # type: ignore[return-value]
-        network = known[config["network"]]
-        shown = SEEN[network](tensors) if network in SEEN else {}
-        for key in shown.keys() & arguments.keys() - {"size", "patch", "image_channels"}:
-            if arguments[key] != shown[key]:
-                reason = f"it says {key}={short(arguments[key])}, but its tensors show {key}={short(shown[key])}"
-                raise _misfit(source, reason)
-        if "stages" in arguments:
-            validate.integer(arguments["stages"], "stages", 1, 10_000)
-        return fill(network, arguments, tensors, source, config["network"])
-    except Exception as error:  # any value may stand in a damaged configuration
-        if isinstance(error, ValueError) and "does not fit a network" in str(error):
-            raise
-        reason = short(str(error).replace(source, "it"), 250)
-        reason = f"unknown network or argument {reason}" if isinstance(error, KeyError) else reason
-        raise _misfit(source, reason) from error
 
 
 def _like(tensors: Tensors, network: Network | Adapted, source: str) -> Network | Adapted | None:
@@ -374,6 +332,15 @@ def _like(tensors: Tensors, network: Network | Adapted, source: str) -> Network 
 
 def _own(network: type[Network], tensors: Tensors, source: str, choices: Choices) -> Network:
     """A network of this library from its own tensors alone."""
+    if network is Conservative:
+        inner = {name.removeprefix("network."): t for name, t in tensors.items() if name != MARK}
+        found = own_class(inner)
+        if found not in SEEN or found in (DilatedUNet, RecursiveCNN):
+            raise ValueError(
+                f"{source} holds a Conservative, and the network inside is not seen in its tensors; give load_denoiser(..., "
+                "network=gt.Conservative(...)), or save it with save_denoiser"
+            )
+        return configured(tensors, conservative_configuration(found, SEEN[found](inner)), source)  # type: ignore[return-value]
     arguments = SEEN[network](tensors)
     asked = {DilatedUNet: ("output",), RecursiveCNN: ("stages",), DnCNN: ("output", "epsilon")}.get(network, ())
     choices.only(source, *asked)
@@ -389,8 +356,8 @@ def _own(network: type[Network], tensors: Tensors, source: str, choices: Choices
             "stages=4), or save it with save_denoiser"
         )
     if network is DilatedUNet and choices.output is None:
-        found = [Candidate(network, arguments | {"output": o}, tensors, f'output="{o}"') for o in ("clean", "residual")]
-        return denoising(found, source, "whether the output is the clean image or the residual")
+        both = [Candidate(network, arguments | {"output": o}, tensors, f'output="{o}"') for o in ("clean", "residual")]
+        return denoising(both, source, "whether the output is the clean image or the residual")
     return fill(network, arguments, tensors, source)
 
 

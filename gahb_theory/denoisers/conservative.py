@@ -37,6 +37,8 @@ __all__ = ["Conservative", "conservative_from"]
 
 FIRST_GAIN, CALIBRATION_IMAGES, SMALLEST_DEVIATION = 0.1, 64, 1e-6
 """Of the normalisation before training; a channel of a ReLU that never opens has the deviation 0."""
+MARK = "is_gradient"
+"""Stands in the state, whose other names are those of any module that holds the network."""
 SIDES = tuple(2**k for k in range(3, 9))
 ALLOWED = 1e-8
 REASON = "f(y) = S y holds for networks that are homogeneous"
@@ -110,6 +112,7 @@ class Conservative(Network):
         _check_values(network)
         self.network = copy.deepcopy(network)
         self.image_channels = network.image_channels
+        self.register_buffer(MARK, torch.zeros((), dtype=torch.int64, device="cpu"))
         self.train(network.training)
 
     def train(self, mode: bool = True) -> "Conservative":

@@ -8,31 +8,28 @@ import torch
 
 import gahb_theory as gt
 from gahb_theory.denoisers.checkpoints import NETWORKS
-from gahb_theory.denoisers.drunet import DRUNet
-from gahb_theory.denoisers.ffdnet import FFDNet
-from gahb_theory.denoisers.ircnn import IRCNN
 
 SMALL = {
     gt.UNet: lambda: gt.UNet(4, 1),
     gt.BFCNN: lambda: gt.BFCNN(4, 4),
     gt.WindowedCNN: lambda: gt.WindowedCNN(4, (3, 1, 3, 3)),
     gt.DnCNN: lambda: gt.DnCNN(4, 4),
-    IRCNN: lambda: IRCNN(4),
-    FFDNet: lambda: FFDNet(8, 4),
-    DRUNet: lambda: DRUNet(4, 1),
     gt.DilatedUNet: lambda: gt.DilatedUNet(4, bias=True, output="residual"),
     gt.RecursiveCNN: lambda: gt.RecursiveCNN(4, 1, 2),
     gt.StagedCNN: lambda: gt.StagedCNN(4, 2, 2, bias=True),
     gt.ConditionedUNet: lambda: gt.ConditionedUNet(8, 2),
     gt.Conservative: lambda: gt.Conservative(gt.UNet(4, 1)),
     gt.DiT: lambda: gt.DiT(16, 4, 16, 2, 2, window=3),
+    gt.IRCNN: lambda: gt.IRCNN(4),
+    gt.FFDNet: lambda: gt.FFDNet(4, 4),
+    gt.DRUNet: lambda: gt.DRUNet(4, 1),
     gt.FullyConnected: lambda: gt.FullyConnected(16, 32, 3),
     gt.LinearConvolution: lambda: gt.LinearConvolution(5),
     gt.LinearDenoiser: lambda: gt.LinearDenoiser(16),
     gt.LocallyConnected: lambda: gt.LocallyConnected(16, 4, 3),
 }
 HOMOGENEOUS = {
-    *(gt.UNet, gt.BFCNN, gt.WindowedCNN, gt.RecursiveCNN, gt.Conservative, DRUNet),
+    *(gt.UNet, gt.BFCNN, gt.WindowedCNN, gt.RecursiveCNN, gt.Conservative, gt.DRUNet),
     *(gt.FullyConnected, gt.LinearConvolution, gt.LinearDenoiser, gt.LocallyConnected),
 }
 

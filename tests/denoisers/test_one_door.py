@@ -188,6 +188,7 @@ def test_nothing_is_allocated_for_what_a_file_does_not_hold(tmp_path):
             "do not fit|would have",
         ),
         "FFDNet": (gt.FFDNet(2, 3), {"channels": 10**5, "depth": 3}, "do not fit|would have"),
+        "Conservative": (gt.Conservative(F), {"network": "BFCNN", "arguments": {"depth": 10**8}}, "depth=100000000"),
         "DRUNet": (gt.DRUNet(2, 1), {"channels": 10**4, "blocks": 1}, "do not fit|would have"),
     }
     for name, (f, arguments, match) in asked.items():

@@ -34,6 +34,8 @@ MADE = [
     gt.LinearDenoiser(3, 3),
     gt.LocallyConnected(4, 2, 2),
     gt.LocallyConnected(5, 3, 4, 5, 3),
+    gt.Conservative(gt.UNet(3, 1)),
+    gt.Conservative(gt.WindowedCNN(3, (3, 1, 3))),
     gt.DRUNet(2, 1),
     gt.DRUNet(2, 2, 3),
 ]
@@ -44,6 +46,7 @@ ASKED = [
     (gt.RecursiveCNN(3, 2, 2, bias=True), {"stages": 2}),
     (gt.DiT(8, 4, 8, 2, 2, 3), {"network": gt.DiT(8, 4, 8, 2, 2, 3, seed=9)}),
     (gt.DiT(8, 2, 8, 1, 4, image_channels=3), {"network": gt.DiT(8, 2, 8, 1, 4, image_channels=3, seed=9)}),
+    (gt.Conservative(gt.DilatedUNet(2)), {"network": gt.Conservative(gt.DilatedUNet(2, seed=9))}),
     (gt.IRCNN(3), {"network": gt.IRCNN(3, seed=9)}),
     (gt.FFDNet(3, 3), {"output": "clean", "noise_map": "last"}),
     (gt.FFDNet(3, 4, 3, noise_map="first"), {"output": "clean", "noise_map": "first"}),
@@ -73,7 +76,7 @@ def pictures(f):
 
 
 def test_every_network_is_here():
-    assert {type(f) for f in MADE} | {type(f) for f, _ in ASKED} == set(NETWORKS)
+    assert {type(f) for f in MADE} | {type(f) for f, _ in ASKED} == {*NETWORKS, gt.Conservative}
 
 
 @pytest.mark.parametrize("f", MADE, ids=name)
