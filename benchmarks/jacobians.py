@@ -32,8 +32,8 @@ import torch
 
 import gahb_theory as gt
 from gahb_theory.jacobians import Jacobian, eigenbasis, jacobian
-from gahb_theory.jacobians.meeting import best_cut
-from gahb_theory.jacobians.windows import block_side
+from gahb_theory.jacobians.engines.two_ended_rows import best_cut
+from gahb_theory.jacobians.engines.windowed_rows import block_side
 
 SIGMA = 50 / 255
 TASKS = {

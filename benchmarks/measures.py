@@ -13,9 +13,9 @@ from collections.abc import Callable
 import torch
 
 import gahb_theory as gt
-from gahb_theory.sampling import scheduled_level
+from gahb_theory.sampling.samples import scheduled_level
 
-SPLIT = importlib.import_module("gahb_theory.images.split")  # the function of the same name hides it
+SPLIT = importlib.import_module("gahb_theory.images.halves")  # the function of the same name hides it
 
 
 def seconds(work: Callable[[], object], repeats: int = 3) -> float:

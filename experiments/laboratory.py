@@ -31,9 +31,9 @@ from tqdm import tqdm
 
 import gahb_theory as gt
 from gahb_theory import runs
-from gahb_theory.denoisers.checkpoints import save_denoiser
-from gahb_theory.hashing import digest, hash_files
-from gahb_theory.sweep import KEY_LENGTH, Executor, Serial, key
+from gahb_theory.denoisers.checkpoints.files import save_denoiser
+from gahb_theory.identity.hashing import digest, hash_files
+from gahb_theory.sweeps import KEY_LENGTH, Executor, Serial, key
 
 HERE = Path(__file__).parent
 ARRAYS = "arrays.npz"

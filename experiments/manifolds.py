@@ -41,7 +41,7 @@ from laboratory import (
 import gahb_theory as gt
 from gahb_theory import runs
 from gahb_theory.comparison.measures import principal_angles
-from gahb_theory.intervals import mean_estimate
+from gahb_theory.metrics.intervals import mean_estimate
 
 NAME = "manifolds"
 TITLE = "On manifolds the network is not optimal"

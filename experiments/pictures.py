@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gahb_theory import plots, runs
+from gahb_theory import runs
 from gahb_theory.analysis import Reading
-from gahb_theory.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
+from gahb_theory.report import figures as plots
+from gahb_theory.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
 from gahb_theory.report.page import Picture
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ import torch
 from torch import Tensor
 
 import gahb_theory as gt
-from gahb_theory import plots, runs
+from gahb_theory import runs
+from gahb_theory.report import figures as plots
 
 NETWORKS = {
     "UNet": ("bfdenoising_unet_biasfree_0-100.pt", "bias-free UNet (2020)"),

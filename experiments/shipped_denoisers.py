@@ -16,9 +16,9 @@ import torch
 import gahb_theory.pretrained as pretrained
 from gahb_theory import runs
 from gahb_theory.bases import Wavelet
-from gahb_theory.denoisers.checkpoints import save_denoiser
-from gahb_theory.metrics import psnr_curve
-from gahb_theory.theory.risk import oracle_mse
+from gahb_theory.denoisers.checkpoints.files import save_denoiser
+from gahb_theory.metrics.errors import psnr_curve
+from gahb_theory.theory.exact_risks import oracle_mse
 
 LABELS = {"network": "{}", "sym4_oracle": "sym4 oracle"}
 SIGMAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)

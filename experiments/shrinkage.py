@@ -21,7 +21,7 @@ from laboratory import ARRAYS, NOISE_SEED, TEST_SEED, Claim, Job, Laboratory, es
 import gahb_theory as gt
 from gahb_theory import runs
 from gahb_theory.analysis import read_image, reference_bases
-from gahb_theory.intervals import mean_estimate
+from gahb_theory.metrics.intervals import mean_estimate
 from gahb_theory.pretrained import shipped_class, shipped_denoiser
 
 NAME = "shrinkage"

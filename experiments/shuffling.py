@@ -34,7 +34,7 @@ from laboratory import (
 
 import gahb_theory as gt
 from gahb_theory import runs
-from gahb_theory.intervals import mean_estimate
+from gahb_theory.metrics.intervals import mean_estimate
 
 NAME = "shuffling"
 TITLE = "Shuffled pixels: the same optimum, a wrong bias"

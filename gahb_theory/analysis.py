@@ -21,7 +21,7 @@ from gahb_theory import validate
 from gahb_theory.bases import DCT, PCA, Basis, Wavelet
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
 from gahb_theory.jacobians import jacobian
-from gahb_theory.metrics import psnr, psnr_curve
+from gahb_theory.metrics.errors import psnr, psnr_curve
 from gahb_theory.randomness import add_noise
 from gahb_theory.shrinkage import Hard
 from gahb_theory.theory import fit_slope, oracle_mse

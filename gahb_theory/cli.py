@@ -22,8 +22,8 @@ from tyro.conf import Positional
 from gahb_theory import runs, signals, validate
 from gahb_theory.analysis import read_image, reference_bases
 from gahb_theory.denoisers.base import Network
-from gahb_theory.denoisers.checkpoints import load_denoiser
-from gahb_theory.denoisers.networks import BFCNN, UNet
+from gahb_theory.denoisers.checkpoints.files import load_denoiser
+from gahb_theory.denoisers.networks.bias_free import BFCNN, UNet
 from gahb_theory.images import (
     CAlpha,
     DeadLeaves,
@@ -41,10 +41,10 @@ from gahb_theory.images.dataset import ImageDataset, dataset, write_dataset
 from gahb_theory.images.photographs import centre_crop
 from gahb_theory.pretrained import Shipped, shipped_class, shipped_denoiser
 from gahb_theory.randomness import add_noise
-from gahb_theory.recipes import Recipe
-from gahb_theory.report.tour import CASE, tour_report
+from gahb_theory.report.tour_page import CASE, tour_report
 from gahb_theory.tour import PCA_SAMPLES, PCA_SEED, Tour, run_tour
-from gahb_theory.training import train
+from gahb_theory.training.loop import train
+from gahb_theory.training.recipes import Recipe
 from gahb_theory.workers import MOST_WORKERS
 
 __all__ = ["Analyze", "Generate", "Report", "Reproduce", "Train", "main"]

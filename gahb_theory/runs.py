@@ -29,8 +29,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gahb_theory import identity
-from gahb_theory.hashing import differences, hash_array
+from gahb_theory.identity import content as identity
+from gahb_theory.identity.hashing import differences, hash_array
 from gahb_theory.version import __version__
 
 __all__ = [

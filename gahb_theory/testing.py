@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gahb_theory.bases.base import Basis
-from gahb_theory.behaviour import Behaviour, measure_behaviour
+from gahb_theory.generalization.properties import Behaviour, measure_behaviour
 from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.randomness import Component, step_generator
 

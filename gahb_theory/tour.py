@@ -16,7 +16,7 @@ from gahb_theory import runs, validate
 from gahb_theory.analysis import Performance, Reading, read_image, read_performance, reference_bases
 from gahb_theory.images import CAlpha, Disks, ImageClass, Photographs, Shuffled
 from gahb_theory.pretrained import Shipped, shipped_class, shipped_denoiser, train_shipped
-from gahb_theory.report.tour import tour_report
+from gahb_theory.report.tour_page import tour_report
 
 __all__ = ["Tour", "run_tour"]
 

@@ -18,7 +18,7 @@ import torch
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
 import gahb_theory as gt
-from gahb_theory.identity import fingerprint, function_identity, identity
+from gahb_theory.identity.content import fingerprint, function_identity, identity
 from gahb_theory.images import Disks, Photographs, Shuffled
 
 
@@ -289,4 +289,4 @@ def test_functions_are_known_by_what_they_do():
     exec("def f(x, y=2):\n    return x + 1", names)
     found.append(json.dumps(function_identity(names["f"])))
     assert len(set(found)) == len(found)
-    assert function_identity(gt.psnr) == {"function": "gahb_theory.metrics.psnr"}
+    assert function_identity(gt.psnr) == {"function": "gahb_theory.metrics.errors.psnr"}

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from gahb_theory.intervals import bootstrap_means, draw_counts, mean_estimate, percentiles, share_estimate
+from gahb_theory.metrics.intervals import bootstrap_means, draw_counts, mean_estimate, percentiles, share_estimate
 
 
 def test_the_interval_of_a_mean_covers_as_often_as_it_says():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gahb_theory.metrics import PSNRCurve, mse, psnr, psnr_curve, psnr_per_image
+from gahb_theory.metrics.errors import PSNRCurve, mse, psnr, psnr_curve, psnr_per_image
 from gahb_theory.randomness import add_noise
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import gahb_theory as gt
-from gahb_theory.optimisers import Muon, adam, is_kernel, orthogonalise
+from gahb_theory.training.optimisers import Muon, adam, is_kernel, orthogonalise
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (16, 72), (72, 16)])

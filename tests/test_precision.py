@@ -6,7 +6,7 @@ import torch
 
 import gahb_theory as gt
 from gahb_theory import precision
-from gahb_theory.theory.risk import gaussian_mse
+from gahb_theory.theory.exact_risks import gaussian_mse
 
 X = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 SMALL = torch.rand(20, 1, 4, 4, generator=torch.Generator().manual_seed(1))

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 import gahb_theory as gt
-from gahb_theory import ascent
-from gahb_theory.ascent import sample_normals
-from gahb_theory.sampling import Status, generate, growing_step, residual_level, scheduled_level
+from gahb_theory.sampling import coarse_to_fine as ascent
+from gahb_theory.sampling.coarse_to_fine import sample_normals
+from gahb_theory.sampling.samples import Status, generate, growing_step, residual_level, scheduled_level
 
 SHAPE = (1, 2, 2)
 

@@ -23,7 +23,7 @@ from gahb_theory.shrinkage import (
     oracle_gains,
     projection_gains,
 )
-from gahb_theory.theory.risk import shrinkage_mse
+from gahb_theory.theory.exact_risks import shrinkage_mse
 
 ALL = [
     oracle_gains,

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from gahb_theory import similarity
-from gahb_theory.similarity import centred_unit_vectors, closest, cosine_similarity, unit_vectors
+from gahb_theory.metrics import similarity
+from gahb_theory.metrics.similarity import centred_unit_vectors, closest, cosine_similarity, unit_vectors
 
 
 def uniform(*shape, seed=0):

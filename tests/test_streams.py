@@ -9,15 +9,15 @@ import pytest
 import torch
 
 import gahb_theory as gt
-from gahb_theory.ascent import sample_normals
-from gahb_theory.denoisers.disks import DiskBayes
-from gahb_theory.denoisers.initialisation import building
-from gahb_theory.images import fields, paper_law
+from gahb_theory.denoisers.exact.disks import DiskBayes
+from gahb_theory.denoisers.networks.initialisation import building
+from gahb_theory.images import fields
+from gahb_theory.images import published_c_alpha as paper_law
 from gahb_theory.images.stream import image_stream
-from gahb_theory.intervals import draw_counts
-from gahb_theory.jacobians.agreement import direction
-from gahb_theory.jacobians.autograd import probe_direction
-from gahb_theory.jacobians.krylov import _normal
+from gahb_theory.jacobians.difference_check import direction
+from gahb_theory.jacobians.engines.autograd import probe_direction
+from gahb_theory.jacobians.lanczos import _normal
+from gahb_theory.metrics.intervals import draw_counts
 from gahb_theory.randomness import (
     Component,
     add_noise,
@@ -28,6 +28,7 @@ from gahb_theory.randomness import (
     symmetric_uniforms,
     uniforms,
 )
+from gahb_theory.sampling.coarse_to_fine import sample_normals
 from gahb_theory.shrinkage import stein_risk
 
 COUNT = 400

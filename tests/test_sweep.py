@@ -19,7 +19,7 @@ import pytest
 import torch
 
 import gahb_theory as gt
-from gahb_theory.sweep import Serial, key, sweep
+from gahb_theory.sweeps import Serial, key, sweep
 
 computed = []
 
@@ -144,7 +144,7 @@ SCRIPT = """
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
     from pathlib import Path
-    from gahb_theory.sweep import sweep
+    from gahb_theory.sweeps import sweep
 
     def note(line):
         with open(sys.argv[2], "a") as file:

@@ -10,7 +10,7 @@ import pytest
 import gahb_theory as gt
 from gahb_theory import runs, tour
 from gahb_theory.analysis import Performance, Reading
-from gahb_theory.report.tour import tour_report
+from gahb_theory.report.tour_page import tour_report
 
 
 @pytest.fixture

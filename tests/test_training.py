@@ -14,9 +14,10 @@ import torch
 from torch.utils.data import TensorDataset
 
 import gahb_theory as gt
-from gahb_theory import cli, training
-from gahb_theory.recipes import Recipe
-from gahb_theory.training import train
+from gahb_theory import cli
+from gahb_theory.training import loop as training
+from gahb_theory.training.loop import train
+from gahb_theory.training.recipes import Recipe
 
 
 @pytest.fixture
@@ -205,7 +206,7 @@ def test_run_directory(small, tmp_path):
 SCRIPT = """
     import sys, torch
     import gahb_theory as gt
-    from gahb_theory import training
+    from gahb_theory.training import loop as training
     torch.set_num_threads(1)
     training.SECONDS_BETWEEN_CHECKPOINTS = 0.2
     gt.train(gt.UNet(channels=8, blocks=1), gt.CAlpha(size=16), images_seen=4800, batch_size=16, run=sys.argv[1])
@@ -259,7 +260,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bits(number, script, unint
 TWO = """
     import os, sys, torch
     import gahb_theory as gt
-    from gahb_theory import training
+    from gahb_theory.training import loop as training
     torch.set_num_threads(1)
     training.SECONDS_BETWEEN_CHECKPOINTS = -1
     save = training._save

@@ -5,7 +5,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-from gahb_theory import plots
+from gahb_theory.report import figures as plots
 
 _filters: list[Any] = []
 

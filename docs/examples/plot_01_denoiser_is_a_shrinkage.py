@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 import gahb_theory as gt
-from gahb_theory import plots
+from gahb_theory.report import figures as plots
 
 size, sigma = 32, 0.15
 x = gt.CAlpha(alpha=2.0, size=size).sample(1, seed=4, dtype=torch.float64)

@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import gahb_theory as gt
-from gahb_theory import plots
+from gahb_theory.report import figures as plots
 
 size, sigma = 40, 0.15
 f = gt.shipped_denoiser("c_alpha")

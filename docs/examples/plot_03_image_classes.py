@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 import gahb_theory as gt
-from gahb_theory import plots
+from gahb_theory.report import figures as plots
 
 classes = {
     "C^alpha, alpha = 1": gt.CAlpha(alpha=1.0),

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 import gahb_theory as gt
-from gahb_theory import plots
+from gahb_theory.report import figures as plots
 from gahb_theory.theory import gaussian_mse, power_law_oracle_risk
 
 size, count = 64, 32

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 import gahb_theory as gt
-from gahb_theory import plots
+from gahb_theory.report import figures as plots
 
 
 def bilateral(y, sigma, radius=4, spread=2.0, likeness=2.5):

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 
 import gahb_theory as gt
-from gahb_theory import plots
 from gahb_theory.randomness import Component, uniforms
+from gahb_theory.report import figures as plots
 
 
 @dataclass(frozen=True)

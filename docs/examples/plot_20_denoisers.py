@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import gahb_theory as gt
-from gahb_theory import plots
+from gahb_theory.report import figures as plots
 
 size, sigma = 24, 0.15
 disks = gt.Disks(size=size)

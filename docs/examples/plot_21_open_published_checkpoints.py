@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import gahb_theory as gt
-from gahb_theory import plots
+from gahb_theory.report import figures as plots
 
 folder = Path(tempfile.mkdtemp())
 generator = torch.Generator().manual_seed(0)

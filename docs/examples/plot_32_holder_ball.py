@@ -13,7 +13,7 @@ import pywt
 import torch
 
 import gahb_theory as gt
-from gahb_theory import plots
+from gahb_theory.report import figures as plots
 
 alphas = (0.5, 1.0, 2.0, 4.0)
 figure, axes = plt.subplots(4, 8, figsize=(8.4, 5.0), layout="constrained")

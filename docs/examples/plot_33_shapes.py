@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import gahb_theory as gt
-from gahb_theory import plots
+from gahb_theory.report import figures as plots
 
 classes = {
     "disks, smooth": gt.Disks(),

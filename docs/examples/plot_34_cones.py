@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import torch
 
 import gahb_theory as gt
-from gahb_theory import plots
+from gahb_theory.report import figures as plots
 
 photograph = gt.Photographs(size=64, split="test").sample(1, seed=3)
 classes = {"sine waves": gt.SineCone(), "sine waves, frequency (3, -1)": gt.SineCone(frequency=(3.0, -1.0))}

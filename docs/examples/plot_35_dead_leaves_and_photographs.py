@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import gahb_theory as gt
-from gahb_theory import plots
+from gahb_theory.report import figures as plots
 
 classes = {
     "dead leaves, radii from 0.03 to 0.35": gt.DeadLeaves(),

@@ -21,10 +21,10 @@ import numpy as np
 import torch
 
 import gahb_theory as gt
-from gahb_theory import plots
 from gahb_theory.bases import Fourier
 from gahb_theory.images.fields import gaussian_fields, gaussian_series
-from gahb_theory.images.paper_law import paper_contours, paper_fields
+from gahb_theory.images.published_c_alpha import paper_contours, paper_fields
+from gahb_theory.report import figures as plots
 
 figure, axes = plt.subplots(2, 8, figsize=(8.8, 2.7), layout="constrained")
 figure.get_layout_engine().set(h_pad=0.1)

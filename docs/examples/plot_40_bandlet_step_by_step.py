@@ -19,8 +19,8 @@ import numpy as np
 import torch
 
 import gahb_theory as gt
-from gahb_theory import plots
 from gahb_theory.bases.flows import FlowBank
+from gahb_theory.report import figures as plots
 
 size, T = 256, 0.05
 axis = (torch.arange(4 * size) + 0.5) / (2 * size) - 1

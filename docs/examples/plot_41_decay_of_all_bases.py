@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 import gahb_theory as gt
-from gahb_theory import plots
+from gahb_theory.report import figures as plots
 
 size, images = 128, 4
 thresholds = np.geomspace(2.0, 0.01, 16).tolist()

@@ -15,8 +15,8 @@ import matplotlib.pyplot as plt
 import torch
 
 import gahb_theory as gt
-from gahb_theory import plots
 from gahb_theory.jacobians import eigenbasis_path, posterior_components, posterior_deviation, subspace_dimension
+from gahb_theory.report import figures as plots
 
 size, sigma = 32, 0.1
 names = ("photographs", "c_alpha")

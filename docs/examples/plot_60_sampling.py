@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 import gahb_theory as gt
-from gahb_theory import plots
+from gahb_theory.report import figures as plots
 
 means = torch.tensor([[0.2, 0.35], [0.8, 0.65]])
 weights, variance = torch.tensor([0.3, 0.7]), 0.01

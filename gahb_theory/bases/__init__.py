@@ -9,7 +9,6 @@ adapts to its input. `frames` and `curvelets` are redundant, and marked so. `bas
 
 from gahb_theory.bases.bandlet import Bandlet
 from gahb_theory.bases.base import Basis
-from gahb_theory.bases.blocks import BlockDCT, LappedTransform, PatchPCA, SeparablePCA
 from gahb_theory.bases.curvelets import Curvelets
 from gahb_theory.bases.dense import ConditionalKLT, DenseBasis, RandomBasis, Tangent
 from gahb_theory.bases.eigen import Eigenbasis
@@ -18,6 +17,7 @@ from gahb_theory.bases.frames import CycleSpinning
 from gahb_theory.bases.packets import WaveletPackets
 from gahb_theory.bases.pca import PCA
 from gahb_theory.bases.pixels import Pixels
+from gahb_theory.bases.tiled import BlockDCT, LappedTransform, PatchPCA, SeparablePCA
 from gahb_theory.bases.wavelet import Wavelet
 from gahb_theory.bases.wedgelets import WedgeletPartition, Wedgelets
 

@@ -167,7 +167,7 @@ class Comparison:
         """Draw overlap, angles, and, where there are images, energy and gains."""
         from matplotlib.figure import Figure
 
-        from gahb_theory import plots
+        from gahb_theory.report import figures as plots
 
         panels = [self._draw_overlap, self._draw_angles]
         panels += [self._draw_energy] if self.first.best_energy is not None else []
@@ -179,7 +179,7 @@ class Comparison:
         return figure
 
     def _draw_overlap(self, ax: "Axes") -> None:
-        from gahb_theory.plots import GREY, VERMILION
+        from gahb_theory.report.figures import GREY, VERMILION
 
         ax.plot(self.ranks, self.overlap, color=VERMILION, label=f"{self.first.name} and\n{self.second.name}")
         low, high = (self.overlap_of_chance + 2 * sign * self.overlap_spread for sign in (-1, 1))
@@ -189,7 +189,7 @@ class Comparison:
         ax.legend()
 
     def _draw_angles(self, ax: "Axes") -> None:
-        from gahb_theory.plots import GREY, VERMILION
+        from gahb_theory.report.figures import GREY, VERMILION
 
         index = np.arange(1, len(self.angles) + 1)
         ax.plot(index, self.angles, color=VERMILION)
@@ -198,7 +198,7 @@ class Comparison:
         ax.legend(loc="lower right")
 
     def _draw_energy(self, ax: "Axes") -> None:
-        from gahb_theory.plots import BLUE, VERMILION
+        from gahb_theory.report.figures import BLUE, VERMILION
 
         for side, colour in ((self.first, VERMILION), (self.second, BLUE)):
             if side.best_energy is not None and side.energy is not None:
@@ -209,7 +209,7 @@ class Comparison:
         ax.legend(fontsize=7)
 
     def _draw_gains(self, ax: "Axes") -> None:
-        from gahb_theory.plots import BLUE, VERMILION
+        from gahb_theory.report.figures import BLUE, VERMILION
 
         for side, colour in ((self.first, VERMILION), (self.second, BLUE)):
             if side.gains is not None:

@@ -9,30 +9,30 @@ denoiser of a basis and a shrinkage. Others' own: `ircnn`, `ffdnet`, `drunet` (Z
 
 from gahb_theory.denoisers.adapters import Adapted, Convention, adapt
 from gahb_theory.denoisers.base import Denoiser, DenoiserModule, Network
-from gahb_theory.denoisers.checkpoints import load_denoiser, save_denoiser
+from gahb_theory.denoisers.checkpoints.files import load_denoiser, save_denoiser
 from gahb_theory.denoisers.classical import AdaptedArrays, NonLocalMeans, adapt_arrays
-from gahb_theory.denoisers.conditioned import ConditionedUNet
-from gahb_theory.denoisers.conservative import Conservative
-from gahb_theory.denoisers.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
 from gahb_theory.denoisers.diffusion import AdaptedDiffusion, DiffusionConvention, adapt_diffusion
-from gahb_theory.denoisers.disks import DiskBayes, DiskPosterior
-from gahb_theory.denoisers.drunet import DRUNet
-from gahb_theory.denoisers.empirical import EmpiricalBayes, EmpiricalRays
-from gahb_theory.denoisers.equivariant import BoundaryBrokenPatchBayes, EquivariantPatchBayes
-from gahb_theory.denoisers.exact import GaussianDenoiser
-from gahb_theory.denoisers.ffdnet import FFDNet
-from gahb_theory.denoisers.ircnn import IRCNN
-from gahb_theory.denoisers.local import PatchBayes, WienerPatchBayes
-from gahb_theory.denoisers.mixtures import GaussianMixture, mixture_of_gaussians, union_of_subspaces
-from gahb_theory.denoisers.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
-from gahb_theory.denoisers.networks import BFCNN, BiasFreeNorm, UNet
-from gahb_theory.denoisers.patches import PatchSchedule, calibrate_patches
+from gahb_theory.denoisers.exact.disks import DiskBayes, DiskPosterior
+from gahb_theory.denoisers.exact.empirical import EmpiricalBayes, EmpiricalRays
+from gahb_theory.denoisers.exact.equivariant import BoundaryBrokenPatchBayes, EquivariantPatchBayes
+from gahb_theory.denoisers.exact.gaussian import GaussianDenoiser
+from gahb_theory.denoisers.exact.local import PatchBayes, WienerPatchBayes
+from gahb_theory.denoisers.exact.mixtures import GaussianMixture, mixture_of_gaussians, union_of_subspaces
+from gahb_theory.denoisers.exact.patches import PatchSchedule, calibrate_patches
+from gahb_theory.denoisers.exact.stationary import StationaryGaussianDenoiser
+from gahb_theory.denoisers.exact.tangent import TangentDenoiser
+from gahb_theory.denoisers.networks.bias_free import BFCNN, BiasFreeNorm, UNet
+from gahb_theory.denoisers.networks.conditioned import ConditionedUNet
+from gahb_theory.denoisers.networks.conservative import Conservative
+from gahb_theory.denoisers.networks.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
+from gahb_theory.denoisers.networks.drunet import DRUNet
+from gahb_theory.denoisers.networks.ffdnet import FFDNet
+from gahb_theory.denoisers.networks.ircnn import IRCNN
+from gahb_theory.denoisers.networks.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
+from gahb_theory.denoisers.networks.receptive import WindowedCNN, kernels_for
+from gahb_theory.denoisers.networks.transformer import DiT
 from gahb_theory.denoisers.probing import Probe, probe
-from gahb_theory.denoisers.receptive import WindowedCNN, kernels_for
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
-from gahb_theory.denoisers.stationary import StationaryGaussianDenoiser
-from gahb_theory.denoisers.tangent import TangentDenoiser
-from gahb_theory.denoisers.transformer import DiT
 
 __all__ = [
     "BFCNN",

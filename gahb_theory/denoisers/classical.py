@@ -21,8 +21,8 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
-from gahb_theory.denoisers.patches import odd_side
-from gahb_theory.denoisers.posterior import single
+from gahb_theory.denoisers.exact.finite_sums import single
+from gahb_theory.denoisers.exact.patches import odd_side
 
 __all__ = ["AdaptedArrays", "NonLocalMeans", "adapt_arrays"]
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from gahb_theory import validate
 from gahb_theory.denoisers.adapters import Conditioning, Convention, adapt
 from gahb_theory.images import CAlpha, Disks, Photographs
-from gahb_theory.metrics import psnr_per_image
+from gahb_theory.metrics.errors import psnr_per_image
 from gahb_theory.randomness import add_noise
 
 __all__ = ["Probe", "probe"]

@@ -10,12 +10,12 @@ from gahb_theory.images.disks import Disks
 from gahb_theory.images.duplicates import near_duplicates
 from gahb_theory.images.ellipses import Ellipses
 from gahb_theory.images.gaussian import GaussianField, GaussianFieldScene, Texture
+from gahb_theory.images.halves import Split, distinct, split
 from gahb_theory.images.harmonics import Ray, SineCone
 from gahb_theory.images.holder_ball import HolderBall, HolderBallScene
 from gahb_theory.images.photographs import Photographs, PhotographsScene, read_image
 from gahb_theory.images.polygons import Polygons
 from gahb_theory.images.shuffled import Shuffled, ShuffledScene
-from gahb_theory.images.split import Split, distinct, split
 
 __all__ = [
     "CAlpha",

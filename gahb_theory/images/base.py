@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gahb_theory.images.blocks import admit, block_length, draw_images, draw_scene
+from gahb_theory.images.batches import admit, block_length, draw_images, draw_scene
 
 __all__ = ["ImageClass", "Manifold", "ManifoldScene", "Scene", "keep", "orthonormal_rows", "two_intensities"]
 

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.images.base import keep
-from gahb_theory.images.blocks import block_length, draw_images, draw_scene
+from gahb_theory.images.batches import block_length, draw_images, draw_scene
 from gahb_theory.images.contours import ClosedContours, GraphContours
 from gahb_theory.images.covariance import RegionCovariance, StationaryCovariance
 from gahb_theory.images.fields import evaluate_series, gaussian_fields, lattice, power_law, series_coefficients
-from gahb_theory.images.paper_law import paper_images, paper_sample
+from gahb_theory.images.published_c_alpha import paper_images, paper_sample
 from gahb_theory.images.raster import area_below, area_inside, blurred
 from gahb_theory.randomness import Component, uniforms
 

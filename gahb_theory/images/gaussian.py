@@ -24,7 +24,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.images.base import keep
-from gahb_theory.images.blocks import block_length, draw_images
+from gahb_theory.images.batches import block_length, draw_images
 from gahb_theory.images.covariance import StationaryCovariance
 from gahb_theory.images.fields import Amplitude, complex_fields, lattice, power_law
 

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.images.base import keep
-from gahb_theory.images.blocks import block_length, draw_images, draw_scene
+from gahb_theory.images.batches import block_length, draw_images, draw_scene
 from gahb_theory.randomness import Component, uniforms
 
 __all__ = ["HolderBall", "HolderBallScene"]

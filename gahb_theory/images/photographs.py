@@ -23,7 +23,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.images.base import keep
-from gahb_theory.images.blocks import block_length, draw_images, draw_scene
+from gahb_theory.images.batches import block_length, draw_images, draw_scene
 from gahb_theory.images.intake import as_planes, read_file
 from gahb_theory.randomness import Component, uniforms
 

@@ -7,8 +7,8 @@ iteration they use where J is not formed, `singular` the result of `svd`. `path`
 spectra.
 """
 
+from gahb_theory.jacobians.construction import jacobian
 from gahb_theory.jacobians.decompositions import eig, polar, schur
-from gahb_theory.jacobians.differences import difference_jacobian
 from gahb_theory.jacobians.dimension import (
     DimensionEstimate,
     SubspaceDimension,
@@ -17,7 +17,7 @@ from gahb_theory.jacobians.dimension import (
     dimension_by_normal_bundle,
     subspace_dimension,
 )
-from gahb_theory.jacobians.engines import jacobian
+from gahb_theory.jacobians.engines.differences import difference_jacobian
 from gahb_theory.jacobians.nonnormal import Polar, Schur, Spectrum
 from gahb_theory.jacobians.operator import Jacobian, Products
 from gahb_theory.jacobians.path import EigenbasisPath, eigenbasis_path

@@ -21,14 +21,14 @@ from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis
-from gahb_theory.jacobians.agreement import UNCHECKED
 from gahb_theory.jacobians.arithmetic import full_precision, plain_arithmetic
-from gahb_theory.jacobians.blocks import lacks_memory, on_columns, scipy_operator, window_columns
-from gahb_theory.jacobians.maps import Window
+from gahb_theory.jacobians.batching import lacks_memory, on_columns, scipy_operator, window_columns
+from gahb_theory.jacobians.difference_check import UNCHECKED
+from gahb_theory.jacobians.engines.linear_maps import Window
+from gahb_theory.jacobians.engines.rows import all_rows_sparse, row_groups
+from gahb_theory.jacobians.engines.windowed_rows import WindowedProducts
 from gahb_theory.jacobians.nonnormal import Polar, Schur, Spectrum
-from gahb_theory.jacobians.rows import all_rows_sparse, row_groups
 from gahb_theory.jacobians.singular import SVD
-from gahb_theory.jacobians.windows import WindowedProducts
 
 __all__ = ["Jacobian", "Products"]
 

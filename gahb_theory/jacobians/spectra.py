@@ -21,7 +21,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis, canonical_sign
 from gahb_theory.jacobians.arithmetic import full_precision
-from gahb_theory.jacobians.krylov import RitzPairs, top_eigenpairs
+from gahb_theory.jacobians.lanczos import RitzPairs, top_eigenpairs
 from gahb_theory.jacobians.operator import Jacobian
 from gahb_theory.jacobians.singular import SVD
 from gahb_theory.jacobians.symmetric import SymmetricJacobian

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gahb_theory.jacobians.frozen import FrozenProducts
+from gahb_theory.jacobians.engines.recorded import FrozenProducts
 from gahb_theory.jacobians.operator import Jacobian
 
 __all__ = ["SymmetricJacobian", "SymmetricProducts"]

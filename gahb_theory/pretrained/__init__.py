@@ -11,11 +11,11 @@ from typing import Literal, get_args
 import torch
 
 from gahb_theory import validate
-from gahb_theory.denoisers.checkpoints import load_denoiser
-from gahb_theory.denoisers.networks import UNet
+from gahb_theory.denoisers.checkpoints.files import load_denoiser
+from gahb_theory.denoisers.networks.bias_free import UNet
 from gahb_theory.images import CAlpha, Photographs
-from gahb_theory.recipes import Recipe
-from gahb_theory.training import train
+from gahb_theory.training.loop import train
+from gahb_theory.training.recipes import Recipe
 
 __all__ = ["Shipped", "shipped_class", "shipped_denoiser", "shipped_recipe", "train_shipped"]
 

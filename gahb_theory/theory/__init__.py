@@ -5,7 +5,9 @@ Exponents and their fits (`rates`, `decay`), exact risks (`risk`), the four orac
 
 from gahb_theory.theory.decay import DecayFit, approximation_error, decay_exponent
 from gahb_theory.theory.divergence import kl_bound, kl_bound_estimate, kl_density
+from gahb_theory.theory.exact_risks import gaussian_mse, oracle_mse, projection_mse, shrinkage_mse
 from gahb_theory.theory.exponents import EXPONENTS, Exponent, exponent_table
+from gahb_theory.theory.finite_grid import effective_terms, fit_slope_in_window, slope_window, terms_above
 from gahb_theory.theory.oracles import OracleRisks, oracle_denoise, oracle_risks
 from gahb_theory.theory.rates import (
     SlopeFit,
@@ -16,9 +18,7 @@ from gahb_theory.theory.rates import (
     power_law_oracle_risk,
 )
 from gahb_theory.theory.regularity import Regularity, estimate_regularity
-from gahb_theory.theory.risk import gaussian_mse, oracle_mse, projection_mse, shrinkage_mse
 from gahb_theory.theory.stein import TraceIdentity, sure, sure_risk, trace_identity
-from gahb_theory.theory.windows import effective_terms, fit_slope_in_window, slope_window, terms_above
 
 __all__ = [
     "EXPONENTS",

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.bases.base import Basis
-from gahb_theory.intervals import check_confidence
+from gahb_theory.metrics.intervals import check_confidence
+from gahb_theory.theory.exact_risks import coefficients
 from gahb_theory.theory.rates import decay_to_slope, fit_slope
-from gahb_theory.theory.risk import coefficients
 
 __all__ = ["DecayFit", "approximation_error", "decay_exponent"]
 

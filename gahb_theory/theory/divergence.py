@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gahb_theory import validate
-from gahb_theory.intervals import Estimate, bootstrap_means, check_confidence, draw_counts, percentiles
+from gahb_theory.metrics.intervals import Estimate, bootstrap_means, check_confidence, draw_counts, percentiles
 from gahb_theory.theory.rates import Values
 
 __all__ = ["kl_bound", "kl_bound_estimate", "kl_density"]

@@ -23,10 +23,10 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.bases.base import Basis
-from gahb_theory.metrics import mse
+from gahb_theory.metrics.errors import mse
 from gahb_theory.randomness import add_noise
 from gahb_theory.shrinkage import Hard, Shrinkage, oracle_gains, projection_gains
-from gahb_theory.theory.risk import adapted, oracle_mse, projection_mse, refuse_frames
+from gahb_theory.theory.exact_risks import adapted, oracle_mse, projection_mse, refuse_frames
 
 __all__ = ["Oracle", "OracleRisks", "oracle_denoise", "oracle_risks"]
 

@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.intervals import bootstrap_means, check_confidence, draw_counts
+from gahb_theory.metrics.intervals import bootstrap_means, check_confidence, draw_counts
 
 __all__ = [
     "SlopeFit",

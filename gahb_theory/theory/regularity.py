@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.intervals import LARGEST_RESAMPLES, check_confidence
+from gahb_theory.metrics.intervals import LARGEST_RESAMPLES, check_confidence
 from gahb_theory.randomness import Component, array_generator
 
 __all__ = ["Regularity", "estimate_regularity"]

@@ -14,7 +14,7 @@ from gahb_theory.jacobians import jacobian
 from gahb_theory.randomness import add_noise
 from gahb_theory.shrinkage import FixedGains, Hard
 from gahb_theory.testing import check_basis
-from gahb_theory.theory.risk import oracle_mse, shrinkage_mse
+from gahb_theory.theory.exact_risks import oracle_mse, shrinkage_mse
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -12,7 +12,7 @@ from gahb_theory.images.fields import lattice, power_law
 from gahb_theory.randomness import add_noise
 from gahb_theory.shrinkage import FixedGains
 from gahb_theory.testing import check_basis
-from gahb_theory.theory.risk import gaussian_mse
+from gahb_theory.theory.exact_risks import gaussian_mse
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:

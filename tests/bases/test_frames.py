@@ -9,8 +9,8 @@ from gahb_theory.randomness import add_noise
 from gahb_theory.shrinkage import Hard
 from gahb_theory.testing import check_basis
 from gahb_theory.theory.decay import approximation_error
+from gahb_theory.theory.exact_risks import oracle_mse, projection_mse
 from gahb_theory.theory.oracles import oracle_denoise
-from gahb_theory.theory.risk import oracle_mse, projection_mse
 
 
 @pytest.fixture(scope="module")

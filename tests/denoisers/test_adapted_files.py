@@ -8,7 +8,7 @@ from torch import nn
 
 import gahb_theory as gt
 from gahb_theory.denoisers import Adapted
-from gahb_theory.denoisers.adapted_files import LAYERS, described
+from gahb_theory.denoisers.checkpoints.adapted import LAYERS, described
 
 
 @pytest.fixture(autouse=True)

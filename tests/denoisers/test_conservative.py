@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import gahb_theory as gt
-from gahb_theory import training
 from gahb_theory.jacobians.symmetric import SymmetricJacobian
+from gahb_theory.training import loop as training
 
 NETWORKS = {
     "unet": lambda c=1: gt.UNet(4, 2, c, seed=1),

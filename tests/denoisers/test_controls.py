@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import gahb_theory as gt
-from gahb_theory.denoisers.checkpoints import NETWORKS
+from gahb_theory.denoisers.checkpoints.files import NETWORKS
 
 SMALL = {
     gt.UNet: lambda: gt.UNet(4, 1),
@@ -95,7 +95,13 @@ def test_linear_denoiser_trains_towards_the_wiener_filter():
     rotation = torch.linalg.qr(torch.randn(16, 16, generator=generator)).Q
     x = 0.2 * ((torch.randn(4000, 16, generator=generator) * variances.sqrt()) @ rotation.mT).reshape(-1, 1, 4, 4)
     f = gt.train(
-        gt.LinearDenoiser(4), x, images_seen=40_000, batch_size=200, learning_rate=2e-2, sigma_min=0.09999, sigma_max=0.1
+        gt.LinearDenoiser(4),
+        x,
+        images_seen=40_000,
+        batch_size=200,
+        learning_rate=2e-2,
+        sigma_min=0.09999,
+        sigma_max=0.1,
     )
     wiener = rotation @ torch.diag(variances / (variances + 0.25)) @ rotation.mT
     J = gt.jacobian(f, x[:1], 0.1).matrix()

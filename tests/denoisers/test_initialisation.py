@@ -8,11 +8,12 @@ import pytest
 import torch
 
 import gahb_theory as gt
-from gahb_theory.denoisers import DiT, initialisation, kernels_for
-from gahb_theory.denoisers.drunet import DRUNet
-from gahb_theory.denoisers.ffdnet import FFDNet
-from gahb_theory.denoisers.initialisation import on_meta
-from gahb_theory.denoisers.ircnn import IRCNN
+from gahb_theory.denoisers import DiT, kernels_for
+from gahb_theory.denoisers.networks import initialisation
+from gahb_theory.denoisers.networks.drunet import DRUNet
+from gahb_theory.denoisers.networks.ffdnet import FFDNet
+from gahb_theory.denoisers.networks.initialisation import on_meta
+from gahb_theory.denoisers.networks.ircnn import IRCNN
 
 NETWORKS = {
     "UNet": lambda seed: gt.UNet(4, 2, 3, seed=seed),

@@ -163,7 +163,7 @@ def test_zeros_taken_for_noisy_intensities_are_not_optimal():
 def test_queries_in_chunks(monkeypatch):
     f, y = EquivariantPatchBayes(images(3), 3), images(2, seed=1)
     whole = f(y, 0.3)
-    monkeypatch.setattr("gahb_theory.denoisers.equivariant.QUERIES", 7)
+    monkeypatch.setattr("gahb_theory.denoisers.exact.equivariant.QUERIES", 7)
     torch.testing.assert_close(f(y, 0.3), whole)
 
 

@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import save_file
 
 import gahb_theory as gt
-from gahb_theory.denoisers.checkpoints import NETWORKS
-from gahb_theory.denoisers.own_states import SEEN, own_class
+from gahb_theory.denoisers.checkpoints.files import NETWORKS
+from gahb_theory.denoisers.checkpoints.own_states import SEEN, own_class
 
 MADE = [
     gt.UNet(3, 1),

@@ -143,7 +143,7 @@ def test_measurements_are_known_on_another_machine(laboratory, tmp_path):
     """Where the source and the networks lie, and the device, are no part of what is measured."""
     from functools import partial
 
-    from gahb_theory.sweep import key
+    from gahb_theory.sweeps import key
 
     run = partial(laboratory._measured, laboratory.estimate)
     places = ({"checkpoints": tmp_path, "device": "cpu"}, {"checkpoints": Path("/elsewhere"), "device": "cuda"})

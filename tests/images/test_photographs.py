@@ -158,7 +158,7 @@ def test_double_precision_holds_the_same_patches():
 def test_blocks_and_memory(monkeypatch):
     law = Photographs(size=16)
     whole = law.scene(9, seed=2, start=3)
-    monkeypatch.setattr("gahb_theory.images.blocks.BLOCK_PIXELS", 1)
+    monkeypatch.setattr("gahb_theory.images.batches.BLOCK_PIXELS", 1)
     assert all(torch.equal(value, vars(whole)[name]) for name, value in vars(law.scene(9, seed=2, start=3)).items())
     assert torch.equal(law.sample(9, seed=2, start=3), whole.images)
     with pytest.raises(ValueError, match="draw fewer at a time"):

@@ -7,7 +7,7 @@ import torch
 import gahb_theory as gt
 from gahb_theory.bases import Fourier
 from gahb_theory.images.fields import gaussian_fields, gaussian_series
-from gahb_theory.images.paper_law import paper_contours, paper_fields
+from gahb_theory.images.published_c_alpha import paper_contours, paper_fields
 
 F64 = torch.float64
 EXPONENTS = [1.0, 1.5, 2.0, 3.0, 4.0]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 import gahb_theory as gt
 from gahb_theory import randomness
-from gahb_theory.images import c_alpha, fields, gaussian, holder_ball, paper_law, photographs
+from gahb_theory.images import c_alpha, fields, gaussian, holder_ball, photographs
+from gahb_theory.images import published_c_alpha as paper_law
 from gahb_theory.images.fields import power_law
 from gahb_theory.testing import check_image_class
 
@@ -72,7 +73,7 @@ def test_any_batch_and_start_give_the_same_bits(law, n, cut, start, seed, double
 def test_blocks_change_nothing(law, monkeypatch):
     whole = law.sample(21, seed=1, start=3)
     scene = law.scene(21, seed=1, start=3)
-    monkeypatch.setattr("gahb_theory.images.blocks.BLOCK_PIXELS", 1)  # one image at a time, or two
+    monkeypatch.setattr("gahb_theory.images.batches.BLOCK_PIXELS", 1)  # one image at a time, or two
     assert torch.equal(law.sample(21, seed=1, start=3), whole)
     for name, value in vars(law.scene(21, seed=1, start=3)).items():
         if isinstance(value, torch.Tensor):
@@ -80,7 +81,7 @@ def test_blocks_change_nothing(law, monkeypatch):
 
 
 def test_threads_change_nothing(monkeypatch):
-    monkeypatch.setattr("gahb_theory.images.blocks.BLOCK_PIXELS", 2**12)  # many blocks
+    monkeypatch.setattr("gahb_theory.images.batches.BLOCK_PIXELS", 2**12)  # many blocks
     threads = torch.get_num_threads()
     laws = gt.CAlpha(size=64), gt.CAlpha(size=40, convention="paper"), gt.Disks(size=40, edge="sampled")
     one = {}

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gahb_theory as gt
-from gahb_theory.images.split import distinct, split
+from gahb_theory.images.halves import distinct, split
 
-module = importlib.import_module("gahb_theory.images.split")  # the function of the same name hides it
+module = importlib.import_module("gahb_theory.images.halves")  # the function of the same name hides it
 
 
 def uniform(*shape, seed=0, dtype=torch.float32):

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gahb_theory.jacobians import Jacobian
-from gahb_theory.jacobians.autograd import AutogradProducts
+from gahb_theory.jacobians.engines.autograd import AutogradProducts
 
 
 class Network(nn.Module):

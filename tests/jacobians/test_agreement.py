@@ -10,7 +10,7 @@ from torch.nn import functional
 
 import gahb_theory as gt
 from gahb_theory.jacobians import difference_jacobian, dimension_by_normal_bundle, jacobian, posterior_moments
-from gahb_theory.jacobians.agreement import direction
+from gahb_theory.jacobians.difference_check import direction
 
 SIGMA = 0.1
 AGREES = "agrees with differences"

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from gahb_theory.denoisers.networks import BFCNN, BiasFreeNorm, UNet
+from gahb_theory.denoisers.networks.bias_free import BFCNN, BiasFreeNorm, UNet
 from gahb_theory.jacobians import jacobian
 
 SIGMA = 0.2

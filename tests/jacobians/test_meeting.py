@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from gahb_theory.denoisers.networks import BFCNN, BiasFreeNorm, UNet
-from gahb_theory.jacobians import jacobian, meeting, rows
+from gahb_theory.denoisers.networks.bias_free import BFCNN, BiasFreeNorm, UNet
+from gahb_theory.jacobians import jacobian
+from gahb_theory.jacobians.engines import rows
+from gahb_theory.jacobians.engines import two_ended_rows as meeting
 
 SIGMA = 0.2
 EXACT = {"rtol": 1e-9, "atol": 1e-11}  # double precision, sums of some thousand terms

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gahb_theory.denoisers.exact import GaussianDenoiser
+from gahb_theory.denoisers.exact.gaussian import GaussianDenoiser
 from gahb_theory.jacobians import (
     difference_jacobian,
     dimension_by_flipd,
@@ -14,12 +14,12 @@ from gahb_theory.jacobians import (
     eigenbasis,
     eigenbasis_path,
     jacobian,
-    krylov,
     posterior_components,
     posterior_deviation,
     posterior_moments,
     subspace_dimension,
 )
+from gahb_theory.jacobians import lanczos as krylov
 
 SIGMA = 0.1
 D = 324

@@ -5,7 +5,8 @@ import torch
 
 from gahb_theory.bases.base import Basis
 from gahb_theory.bases.eigen import Eigenbasis, canonical_sign
-from gahb_theory.jacobians import SVD, eigenbasis, jacobian, krylov, svd
+from gahb_theory.jacobians import SVD, eigenbasis, jacobian, svd
+from gahb_theory.jacobians import lanczos as krylov
 
 SIGMA = 0.1
 D = 324  # above the size up to which the dense matrix is used, so that few pairs are found matrix free

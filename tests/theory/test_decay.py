@@ -8,8 +8,8 @@ from torch import Tensor
 from gahb_theory.bases import DCT, PCA, Bandlet, Pixels, Wavelet
 from gahb_theory.images.fields import gaussian_fields
 from gahb_theory.theory.decay import approximation_error, decay_exponent
+from gahb_theory.theory.exact_risks import gaussian_mse, projection_mse
 from gahb_theory.theory.rates import fit_slope
-from gahb_theory.theory.risk import gaussian_mse, projection_mse
 
 
 def uniform(*shape: int, seed: int = 0) -> Tensor:

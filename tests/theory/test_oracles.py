@@ -8,10 +8,10 @@ from torch import Tensor
 
 from gahb_theory.bases import DCT, PCA, Bandlet, Basis, Pixels, Wavelet
 from gahb_theory.images import CAlpha
-from gahb_theory.metrics import mse
+from gahb_theory.metrics.errors import mse
 from gahb_theory.randomness import add_noise
+from gahb_theory.theory.exact_risks import oracle_mse, projection_mse
 from gahb_theory.theory.oracles import oracle_denoise, oracle_risks
-from gahb_theory.theory.risk import oracle_mse, projection_mse
 
 ORACLES = ("attenuation", "projection", "geometry", "empirical")
 BASES = [Pixels(), DCT(), Wavelet("db4"), Bandlet()]

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gahb_theory.theory.exact_risks import gaussian_mse
 from gahb_theory.theory.rates import (
     decay_to_slope,
     fit_slope,
@@ -13,7 +14,6 @@ from gahb_theory.theory.rates import (
     optimal_slope,
     power_law_oracle_risk,
 )
-from gahb_theory.theory.risk import gaussian_mse
 
 GRID = np.geomspace(0.01, 1.0, 9)
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from gahb_theory.bases import DCT, PCA, Basis, Fourier, Pixels, Wavelet
 from gahb_theory.randomness import add_noise
 from gahb_theory.shrinkage import Hard, oracle_gains, projection_gains
+from gahb_theory.theory.exact_risks import gaussian_mse, oracle_mse, projection_mse, shrinkage_mse
 from gahb_theory.theory.rates import power_law_oracle_risk
-from gahb_theory.theory.risk import gaussian_mse, oracle_mse, projection_mse, shrinkage_mse
 
 BASES = pytest.mark.parametrize("basis", [Pixels(), Fourier(), DCT(), Wavelet()], ids=repr)
 

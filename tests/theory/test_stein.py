@@ -7,7 +7,7 @@ import torch
 
 import gahb_theory as gt
 from gahb_theory.randomness import add_noise
-from gahb_theory.theory.risk import gaussian_mse
+from gahb_theory.theory.exact_risks import gaussian_mse
 from gahb_theory.theory.stein import sure, sure_risk, trace_identity
 
 SHAPE, D = (1, 3, 4), 12

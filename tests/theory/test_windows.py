@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import gahb_theory as gt
+from gahb_theory.theory.finite_grid import effective_terms, fit_slope_in_window, slope_window, terms_above
 from gahb_theory.theory.rates import local_slopes, optimal_slope
-from gahb_theory.theory.windows import effective_terms, fit_slope_in_window, slope_window, terms_above
 
 SIGMAS = np.geomspace(1e-4, 3, 40)
 

@@ -1,0 +1,1 @@
+"""Denoisers on disk: the folders of this library, and the files that others have published."""

@@ -1,0 +1,41 @@
+"""Denoisers that are exact: the posterior mean of a known distribution, or the best under a constraint."""
+
+from gahb_theory.denoisers.exact.disks import DiskBayes, DiskPosterior
+from gahb_theory.denoisers.exact.empirical import EmpiricalBayes, EmpiricalRays
+from gahb_theory.denoisers.exact.equivariant import BoundaryBrokenPatchBayes, EquivariantPatchBayes
+from gahb_theory.denoisers.exact.gaussian import GaussianDenoiser
+from gahb_theory.denoisers.exact.local import PatchBayes, WienerPatchBayes
+from gahb_theory.denoisers.exact.mixtures import GaussianMixture, mixture_of_gaussians, union_of_subspaces
+from gahb_theory.denoisers.exact.patches import (
+    BUDGET,
+    Boundary,
+    PatchMachine,
+    PatchSchedule,
+    calibrate_patches,
+    odd_side,
+)
+from gahb_theory.denoisers.exact.stationary import StationaryGaussianDenoiser
+from gahb_theory.denoisers.exact.tangent import TangentDenoiser
+
+__all__ = [
+    "BUDGET",
+    "Boundary",
+    "BoundaryBrokenPatchBayes",
+    "DiskBayes",
+    "DiskPosterior",
+    "EmpiricalBayes",
+    "EmpiricalRays",
+    "EquivariantPatchBayes",
+    "GaussianDenoiser",
+    "GaussianMixture",
+    "PatchBayes",
+    "PatchMachine",
+    "PatchSchedule",
+    "StationaryGaussianDenoiser",
+    "TangentDenoiser",
+    "WienerPatchBayes",
+    "calibrate_patches",
+    "mixture_of_gaussians",
+    "odd_side",
+    "union_of_subspaces",
+]

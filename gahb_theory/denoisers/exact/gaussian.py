@@ -1,0 +1,176 @@
+"""Denoisers that are exact: the posterior mean E[x | y] of a law that is known.
+
+For a Gaussian law with mean m and covariance Sigma = sum_k s_k e_k e_k^T it is linear (Wiener 1949),
+
+    f(y) = m + Sigma (Sigma + sigma^2 Id)^-1 (y - m) = m + sum_k s_k / (s_k + sigma^2) <y - m, e_k> e_k ,
+
+with the Jacobian J = Sigma (Sigma + sigma^2 Id)^-1 = Cov[x | y] / sigma^2 at every y, and the risk
+
+    E ||f(y) - x||^2 = sigma^2 tr J = sum_k s_k sigma^2 / (s_k + sigma^2)
+
+(Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, equations 8 to 10).
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gahb_theory import validate
+from gahb_theory.bases.eigen import canonical_sign
+from gahb_theory.denoisers.base import DenoiserModule
+from gahb_theory.denoisers.exact.finite_sums import fitting, gain, risk, single
+
+__all__ = ["GaussianDenoiser"]
+
+
+class GaussianDenoiser(DenoiserModule):
+    """The posterior mean of a Gaussian law: the best denoiser of this law, and the best linear one of any law.
+
+    The covariance is decomposed once, in double precision; images of other dtypes than the covariance are welcome.
+    There is nothing to train, so it is born in eval mode.
+
+    Parameters
+    ----------
+    mean
+        Mean image m, shape (1, channels, height, width).
+    covariance
+        Sigma, shape (d, d) with d = channels * height * width, symmetric and without negative eigenvalues, in the units
+        of squared intensities. Negative eigenvalues of the size of rounding are set to 0.
+
+    Attributes
+    ----------
+    mean
+        Mean image, shape (1, channels, height, width).
+    variances
+        Eigenvalues s_k, shape (d,), descending.
+    atoms
+        Eigenvectors e_k, orthonormal rows, shape (d, d).
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit, if the covariance is not symmetric or has an eigenvalue clearly below 0.
+    TypeError
+        If mean and covariance have different dtypes, or are not floating point.
+
+    References
+    ----------
+    N. Wiener, Extrapolation, Interpolation, and Smoothing of Stationary Time Series, 1949.
+
+    Examples
+    --------
+    Independent pixels of variance 1, seen through noise of variance 1, are worth half of what is seen:
+
+    >>> import torch
+    >>> f = GaussianDenoiser(torch.zeros(1, 1, 2, 2), torch.eye(4))
+    >>> f(torch.full((1, 1, 2, 2), 0.8), 1.0)
+    tensor([[[[0.4000, 0.4000],
+              [0.4000, 0.4000]]]])
+    >>> f.mse(1.0)
+    tensor(2.)
+    """
+
+    takes_zero = True
+    mean: Tensor
+    variances: Tensor
+    atoms: Tensor
+
+    def __init__(self, mean: Float[Tensor, "1 c h w"], covariance: Float[Tensor, "d d"]) -> None:
+        super().__init__()
+        validate.one_image(mean, "mean")
+        _check_covariance(covariance, mean)
+        variances, atoms = _decompose(covariance)
+        self.register_buffer("mean", mean.detach().clone())
+        self.register_buffer("variances", variances)
+        self.register_buffer("atoms", atoms)
+        self.eval()
+
+    def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
+        """E[x | y] for each image; `sigma` may differ from one to the next."""
+        fitting(y, self.mean, "this denoiser knows the law of images")
+        dtype = single(y.dtype)
+        mean, atoms, variances = self.mean.to(dtype), self.atoms.to(dtype), self.variances.to(dtype)
+        coefficients = (y - mean).flatten(1) @ atoms.mT
+        gains = gain(variances, sigma.flatten(1).to(dtype))
+        return (mean + ((gains * coefficients) @ atoms).reshape(y.shape)).to(y.dtype)
+
+    def gains(self, sigma: float | Float[Tensor, "*s"]) -> Float[Tensor, "*s d"]:
+        """Gains s_k / (s_k + sigma^2), which are the eigenvalues of the Jacobian at every y.
+
+        Parameters
+        ----------
+        sigma
+            A number, or a tensor of shape (s,) for several noise levels, at least 0.
+
+        Returns
+        -------
+        Shape (d,), descending, or (s, d).
+        """
+        return gain(self.variances, self._levels(sigma))
+
+    def mse(self, sigma: float | Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
+        """Risk sum_k s_k sigma^2 / (s_k + sigma^2), the smallest of all denoisers of this law, summed over pixels.
+
+        Parameters
+        ----------
+        sigma
+            A number, or a tensor of shape (s,) for a curve, at least 0.
+
+        Returns
+        -------
+        A tensor without axes, or of shape (s,).
+        """
+        return risk(self.variances, self._levels(sigma)).sum(dim=-1).to(self.variances.dtype)
+
+    def jacobian_matrix(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, "d d"]:
+        """J = sum_k s_k / (s_k + sigma^2) e_k e_k^T; the same at every noisy image."""
+        fitting(validate.one_image(y, "y"), self.mean, "this denoiser knows the law of images")
+        atoms = self.atoms.to(y.dtype)
+        return (atoms.mT * self.gains(validate.sigma_level(sigma, zero=True)).to(y.dtype)) @ atoms
+
+    def _levels(self, sigma: float | Tensor) -> Tensor:
+        """Noise levels, without axes or of shape (s, 1)."""
+        count = sigma.shape[0] if isinstance(sigma, Tensor) and sigma.ndim == 1 else None
+        level = validate.batch_sigma(sigma, self.variances.expand(count or 1, -1), zero=True)
+        return level[0, 0] if count is None else level
+
+
+def _check_covariance(covariance: Tensor, mean: Tensor) -> None:
+    d = mean.numel()
+    if not isinstance(covariance, Tensor) or not covariance.is_floating_point():
+        given = covariance.dtype if isinstance(covariance, Tensor) else type(covariance).__name__
+        raise TypeError(f"covariance must be a floating-point torch tensor of shape ({d}, {d}), got {given}")
+    if covariance.shape != (d, d):
+        raise ValueError(
+            f"covariance must have shape ({d}, {d}), one row and one column for each number of the mean image "
+            f"{tuple(mean.shape)}, got {tuple(covariance.shape)}"
+        )
+    if covariance.dtype != mean.dtype:
+        raise TypeError(
+            f"covariance is {covariance.dtype}, but mean is {mean.dtype}; convert one with covariance.to({mean.dtype})"
+        )
+    validate.same_device(covariance, mean, "covariance")
+    validate.finite(covariance, "covariance")
+    gap, size = float((covariance - covariance.mT).abs().max()), float(covariance.abs().max())
+    if gap > torch.finfo(covariance.dtype).eps ** 0.5 * size:
+        raise ValueError(
+            f"covariance must be symmetric, got entries that differ by {gap:.3g} from those of the transpose, "
+            f"the largest being {size:.3g}; use (covariance + covariance.mT) / 2 if that is what you mean"
+        )
+
+
+def _decompose(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, descending and not below 0, and eigenvectors as rows, by a decomposition in double precision."""
+    matrix = covariance.detach()
+    matrix = (matrix.cpu() if matrix.device.type == "mps" else matrix).double()
+    values, vectors = torch.linalg.eigh((matrix + matrix.mT) / 2)
+    lowest, largest = float(values[0]), float(values.abs().max())
+    if lowest < -(torch.finfo(covariance.dtype).eps ** 0.5) * largest:
+        raise ValueError(
+            f"covariance must have no negative eigenvalues, got {lowest:.3g} where the largest in magnitude is "
+            f"{largest:.3g}; is it a precision matrix, or the difference of two covariances?"
+        )
+    atoms = vectors.flip(1).mT
+    results = (values.flip(0).clamp(min=0), atoms * canonical_sign(atoms)[:, None])
+    variances, atoms = (r.to(covariance.dtype).to(covariance.device) for r in results)
+    return variances, atoms

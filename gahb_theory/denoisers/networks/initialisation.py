@@ -1,0 +1,90 @@
+"""Initial weights as a pure function of the seed, whatever surrounds the constructor.
+
+torch draws the weights of its layers from one global generator, which all threads share. In here they come from a
+generator of the network's own; every parameter is in single precision on the CPU, whatever the default precision and
+device, and can be trained, even if it is made under `no_grad` or `inference_mode`.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from gahb_theory import validate
+from gahb_theory.randomness import Component, step_generator
+
+__all__ = ["MOST_LAYERS", "MOST_PARAMETERS", "bounded", "building", "on_meta"]
+
+MOST_PARAMETERS = 2 * 10**9
+MOST_LAYERS = 10_000
+LARGEST_SEED = 2**63 - 1
+SEEDS_OF_TORCH = 2**32  # its generator on the CPU ignores the bits above
+FACTORIES = {torch.empty, torch.zeros, torch.ones, torch.full, torch.eye, torch.randn, torch.rand}
+DRAWS = {"normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_", "randn", "rand"}
+
+_device: ContextVar[str] = ContextVar("device", default="cpu")
+
+
+class _Private(TorchFunctionMode):
+    """Let every draw of this thread come from one generator, and every new tensor be in single precision."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if func in FACTORIES and kwargs.get("dtype") is None:
+            kwargs["dtype"] = torch.float32
+        if getattr(func, "__name__", "") in DRAWS and kwargs.get("generator") is None and _device.get() == "cpu":
+            kwargs["generator"] = self.generator
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def building(seed: int = 0) -> Iterator[torch.Generator]:
+    """Return a generator named by `seed`, from which all that is built in this context draws its weights."""
+    seed = validate.integer(seed, "seed", 0, LARGEST_SEED)
+    if seed >= SEEDS_OF_TORCH:
+        seed = int.from_bytes(hashlib.blake2b(str(seed).encode(), digest_size=4).digest(), "little")
+    generator = step_generator("cpu", Component.WEIGHTS, seed)
+    with torch.inference_mode(False), torch.enable_grad(), torch.device(_device.get()), _Private(generator):
+        yield generator
+
+
+@contextmanager
+def on_meta() -> Iterator[None]:
+    """Let networks be built without values, on the meta device, so that shapes can be looked at before memory is taken.
+
+    Examples
+    --------
+    >>> from gahb_theory.denoisers.networks.bias_free import BFCNN
+    >>> with on_meta():
+    ...     BFCNN(channels=64, depth=21).layers[0].weight.device
+    device(type='meta')
+    """
+    before = _device.set("meta")
+    try:
+        with torch.device("meta"):
+            yield
+    finally:
+        _device.reset(before)
+
+
+def bounded(network: nn.Module, parameters: int, layers: int) -> None:
+    """Refuse a network that is too large before it is built, and say how many parameters it would have."""
+    if parameters > MOST_PARAMETERS or layers > MOST_LAYERS:
+        raise ValueError(
+            f"{type(network).__name__} would have {_count(parameters)} parameters in {_count(layers)} layers with these "
+            f"arguments; at most {MOST_PARAMETERS:.0e} parameters in {MOST_LAYERS:,} layers are built"
+        )
+
+
+def _count(n: int) -> str:
+    return f"{n:,}" if n < 10**15 else f"about 10^{math.log10(n):.0f}"

@@ -1,0 +1,174 @@
+"""Samples side by side: with those of another denoiser, and with the training images.
+
+Two denoisers that have learned the same law draw the same image from the same noise; two that have memorised different
+images draw one of theirs each (Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, section 2 and figure 2).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gahb_theory import validate
+from gahb_theory.metrics.intervals import (
+    Estimate,
+    bootstrap_means,
+    check_confidence,
+    draw_counts,
+    mean_estimate,
+    percentiles,
+    share_estimate,
+)
+from gahb_theory.metrics.similarity import Vectors, centred_unit_vectors, check_pair, closest, vectors_of
+from gahb_theory.precision import without_autocast
+
+__all__ = ["Copies", "PairedSimilarity", "copies", "paired_similarity"]
+
+
+@dataclass(frozen=True, eq=False)
+class PairedSimilarity:
+    """Similarity of n pairs of images, and of images that are no pairs.
+
+    Parameters
+    ----------
+    pairs
+        Similarity of image i of one set and image i of the other, shape (n,).
+    null
+        Similarity of image i and image j, i != j, shape (n (n - 1),).
+    mean, null_mean
+        Their means.
+    excess
+        Mean similarity of pairs less that of the null: 0 if pairing does not matter.
+    """
+
+    pairs: Float[np.ndarray, " n"]
+    null: Float[np.ndarray, " m"]
+    mean: Estimate
+    null_mean: Estimate
+    excess: Estimate
+
+
+@without_autocast
+def paired_similarity(
+    a: Float[Tensor, "n c h w"],
+    b: Float[Tensor, "n c h w"],
+    vectors: Vectors = centred_unit_vectors,
+    confidence: float = 0.95,
+) -> PairedSimilarity:
+    """Similarity of samples that two denoisers drew from the same noise, beside samples from different noise.
+
+    Parameters
+    ----------
+    a, b
+        Samples of `generate` with the same seed, shape (n, channels, height, width), at least 2.
+    vectors
+        The convention of the similarity: `centred_unit_vectors`, or `unit_vectors` as in the paper.
+    confidence
+        Probability of the intervals: the bootstrap over pairs.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gahb_theory.images import Disks
+    >>> x = Disks(size=16).sample(50)
+    >>> result = paired_similarity(x, 0.5 * x)
+    >>> round(result.mean.value, 3), bool(abs(result.null_mean.value) < 0.2)
+    (1.0, True)
+    """
+    check_pair(a, b)
+    n, confidence = len(a), check_confidence(confidence)
+    if n < 2:
+        raise ValueError(f"a and b must hold at least 2 images, got {n}")
+    matrix = (vectors_of(vectors, a) @ vectors_of(vectors, b).mT).cpu().double().numpy()
+    counts = draw_counts(n)
+    pairs = matrix.diagonal().copy()
+    own = bootstrap_means(pairs, counts)
+    # a draw with counts w has sum_{i, j} w_i w_j S_ij - sum_i w_i^2 S_ii over n^2 - sum_i w_i^2 pairs that are no pairs
+    others = ((counts @ matrix) * counts).sum(axis=1) - counts**2 @ pairs
+    others /= np.maximum(n**2 - (counts**2).sum(axis=1), 1)
+    null = matrix[~np.eye(n, dtype=bool)]
+    method = f"bootstrap over {n} pairs"
+    return PairedSimilarity(
+        pairs=pairs,
+        null=null,
+        mean=percentiles(float(pairs.mean()), own, confidence, method),
+        null_mean=percentiles(float(null.mean()), others, confidence, method),
+        excess=percentiles(float(pairs.mean() - null.mean()), own - others, confidence, method),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Copies:
+    """The closest training image of each of n samples.
+
+    Parameters
+    ----------
+    indices
+        Its number, shape (n,).
+    similarity
+        Its similarity, shape (n,).
+    share
+        Share of the samples whose similarity exceeds the threshold.
+    mean
+        Mean of the similarity.
+    threshold
+        What makes a copy.
+    """
+
+    indices: Int[np.ndarray, " n"]
+    similarity: Float[np.ndarray, " n"]
+    share: Estimate
+    mean: Estimate
+    threshold: float
+
+
+def copies(
+    samples: Float[Tensor, "n c h w"],
+    train: Float[Tensor, "m c h w"],
+    threshold: float = 0.95,
+    vectors: Vectors = centred_unit_vectors,
+    confidence: float = 0.95,
+) -> Copies:
+    """The closest training image of each sample, and the share of samples that are copies.
+
+    What is by chance is seen by giving fresh images of the law in place of the samples.
+
+    Parameters
+    ----------
+    samples, train
+        Images, shape (n, channels, height, width); at least 2 samples.
+    threshold
+        A sample whose similarity to a training image exceeds this is a copy.
+    vectors
+        The convention of the similarity: `centred_unit_vectors`, or `unit_vectors` as in the paper, for which every
+        smooth image is a copy at 0.95.
+    confidence
+        Probability of the intervals: that of Wilson for the share, the bootstrap over samples for the mean.
+
+    Examples
+    --------
+    >>> from gahb_theory.images import Disks
+    >>> x = Disks(size=16).sample(50)
+    >>> print(copies(x[:10], x).share)
+    1 [0.7225, 1] (95 % interval, Wilson, 10 of 10)
+    """
+    threshold = validate.number(threshold, "threshold")
+    if not -1 < threshold < 1:
+        raise ValueError(f"threshold must lie in (-1, 1), got {threshold:g}; 0.95 is usual")
+    confidence = check_confidence(confidence)
+    validate.images(samples, "samples")
+    validate.images(train, "train")
+    if len(samples) < 2:
+        raise ValueError(f"samples must hold at least 2 images, got {len(samples)}")
+    check_pair(samples[:1], train[:1], "train", "samples")
+    found = closest(samples, train, 1, vectors)
+    similarity = found.similarity[:, 0].cpu().double().numpy()
+    hits = int((similarity > threshold).sum())
+    return Copies(
+        indices=found.indices[:, 0].cpu().numpy(),
+        similarity=similarity,
+        share=share_estimate(hits, len(similarity), confidence),
+        mean=mean_estimate(similarity, confidence),
+        threshold=threshold,
+    )

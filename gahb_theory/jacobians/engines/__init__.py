@@ -1,0 +1,1 @@
+"""Engines: the ways to compute the products J v and J^T u, and the rows of J."""

@@ -1,0 +1,372 @@
+"""Training a denoiser by a `Recipe`: a weighted squared error over images, noise levels and noise.
+
+Everything a step does is a pure function of (seed, step): its images, noise levels and noise. A run that was killed
+goes on from its last checkpoint and ends with the same bits. On several GPUs:
+
+    torchrun --nproc-per-node 8 -m -- gahb_theory train --run runs/mine ...
+
+The number of processes is part of a run: each normalises its own part of the batch, which gives other bits than the whole
+(by rounding and by the spread of fewer images). All begin from the state of the first one, and need no common disk.
+
+What a caller has set for torch does not matter here: `no_grad`, `inference_mode`, autocast, the default device and type.
+
+A network that is homogeneous in use, f(y) = s f(y / s) for every s > 0, is trained through the right-hand side, s the
+standard deviation of each noisy image. In training `BiasFreeNorm` divides by the spread of the whole batch, so that
+f(y) itself would depend on how loud the other images of the batch are; on y / s all are equally loud.
+"""
+
+import copy
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from gahb_theory import runs, validate
+from gahb_theory.denoisers.base import DenoiserModule
+from gahb_theory.denoisers.checkpoints.files import save_denoiser
+from gahb_theory.denoisers.networks.bias_free import BiasFreeNorm
+from gahb_theory.denoisers.networks.conservative import Conservative
+from gahb_theory.identity import content as identity
+from gahb_theory.images.base import ImageClass
+from gahb_theory.images.intake import check_range
+from gahb_theory.images.stream import Data, image_stream
+from gahb_theory.processes import interrupts_deferred, processes
+from gahb_theory.randomness import Component, step_generator
+from gahb_theory.training.log import VALIDATION_SEED, TrainingLog
+from gahb_theory.training.optimisers import Muon, adam, is_kernel
+from gahb_theory.training.recipes import Recipe
+from gahb_theory.training.state import STATE, has_weights, load_state, open_training, share, state_bytes
+
+__all__ = ["train"]
+
+SECONDS_BETWEEN_CHECKPOINTS = 45.0
+
+Network = TypeVar("Network", bound=DenoiserModule)
+
+
+def train(
+    f: Network,
+    data: Data,
+    images_seen: int | None = None,
+    *,
+    recipe: Recipe | None = None,
+    run: str | Path | None = None,
+    validation: Tensor | None = None,
+    **changes: Any,
+) -> Network:
+    """Train a copy of `f` and return it, averaged over the last steps, in eval mode.
+
+    Parameters
+    ----------
+    f
+        A denoiser module in float32 or float64; it is left as it was. The copy follows its device, and is trained whole:
+        a warning says if parameters of `f` are frozen. On a CUDA device the forward pass runs in bfloat16 autocast.
+    data
+        An image class (every image is fresh), a fixed set of images (n, c, h, w), or a torch Dataset of images (c, h,
+        w), or of tuples that begin with one; intensities in [0, 1], cast to the type of `f`.
+    images_seen
+        Budget; short for `recipe=Recipe(images_seen=...)`.
+    recipe
+        How to train.
+    run
+        A directory for the checkpoint (at least every minute), the log (log.jsonl) and the final denoiser, which
+        `load_denoiser` reads. The same call goes on where a killed one stopped; a call with another network, other data
+        (`gahb_theory.identity.content` says how they are known), another recipe or number of processes is refused. None keeps
+        nothing.
+    validation
+        Images for the PSNR in the log and the progress bar; by default 64 images of the class with another seed, or the
+        first 64 of a fixed set.
+    **changes
+        Any field of `Recipe`.
+
+    Raises
+    ------
+    FileExistsError
+        If `run` holds another run; the message names the entries that differ.
+    RuntimeError
+        If another process trains into `run`.
+    FloatingPointError
+        If the loss is not finite; the last checkpoint is good.
+
+    Examples
+    --------
+    >>> from gahb_theory.denoisers.networks.bias_free import UNet
+    >>> from gahb_theory.images import Disks
+    >>> f = train(UNet(channels=4, blocks=1), Disks(size=16), images_seen=64, batch_size=16)
+    >>> f.training
+    False
+    """
+    recipe = _recipe(recipe, changes | ({} if images_seen is None else {"images_seen": images_seen}))
+    if run is not None and not isinstance(run, str | os.PathLike):
+        raise TypeError(f"run must be the path of a directory, or None, got {type(run).__name__}")
+    device, dtype = _checked(f)
+    with ExitStack() as stack:
+        stack.enter_context(_neutral(device))
+        rank, world = stack.enter_context(processes())
+        interrupt = stack.enter_context(interrupts_deferred())
+        if recipe.batch_size % world:
+            raise ValueError(f"batch_size must be a multiple of the {world} processes, got {recipe.batch_size}")
+        mine = slice(rank * recipe.batch_size // world, (rank + 1) * recipe.batch_size // world)
+        draw, held_out = image_stream(data, recipe.seed), _validation(data, validation).to(dtype)
+
+        model = copy.deepcopy(f).train().requires_grad_(True)
+        if isinstance(model, Conservative):
+            model.calibrate(held_out.shape[1:])
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        average = copy.deepcopy(model).eval().requires_grad_(False)
+        law = isinstance(data, ImageClass)
+        check_range(draw(0, 64), law=law, sigma_max=recipe.sigma_max)
+        check_range(held_out, "validation images", law=law and validation is None, sigma_max=recipe.sigma_max)
+        _try(model, average, draw(mine.start, mine.stop - mine.start), held_out, recipe)
+        optimisers = _optimisers(model, recipe)
+        typical = torch.zeros((), device=device, dtype=dtype)
+        state = _named_state(model, average, optimisers) | {"gradient_norm": typical}
+        first, folder, configuration = 0, None, {}
+        if run is not None and rank == 0:  # nothing is written before all has been tried
+            configuration = _configuration(f, data, recipe, world)
+            folder = stack.enter_context(open_training(Path(run), configuration))
+            first = load_state(folder / STATE, state)
+        if world > 1:
+            first = share(first, state, device)
+        wrapped = torch.nn.parallel.DistributedDataParallel(model) if world > 1 else model
+        log = TrainingLog(recipe, folder, held_out, first, every=SECONDS_BETWEEN_CHECKPOINTS, silent=rank > 0)
+        if folder is not None and first and not has_weights(folder / "denoiser", average):
+            _save_denoiser(average, folder, _card(f, data, recipe, log))
+
+        for step in range(first, recipe.steps):
+            if step >= (1 - recipe.frozen_part) * recipe.steps:
+                _freeze_normalisation(model)
+            x = draw(step * recipe.batch_size + mine.start, mine.stop - mine.start)
+            x = x.to(device, dtype, memory_format=torch.channels_last)
+            generator = step_generator(device, Component.TRAINING, recipe.seed, step)
+            u = torch.rand(recipe.batch_size, generator=generator, device=device, dtype=dtype)[mine]
+            shape = (recipe.batch_size, *x.shape[1:])
+            z = torch.randn(shape, generator=generator, device=device, dtype=dtype)[mine]
+            sigma = recipe.draw_sigma(u)
+            y = x + sigma[:, None, None, None] * z
+            scale = _input_scale(f, y, recipe)
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                x_hat = scale * wrapped(y / scale, sigma / scale.flatten()).to(dtype)
+            loss = (recipe.weight(sigma) * (x_hat - x).square().sum((1, 2, 3))).mean()
+            model.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = _limit_gradient(model, typical, recipe)
+            for optimiser, highest in optimisers:
+                for group in optimiser.param_groups:
+                    group["lr"] = recipe.rate(step, highest)
+                optimiser.step()
+            _update_average(average, model, recipe, step)
+
+            last = step + 1 == recipe.steps
+            due = log.update(step, loss.detach(), norm, average, now=last or interrupt.received is not None)
+            if due and folder is not None:
+                _save(folder, state, step + 1, average, _card(f, data, recipe, log), configuration)
+            interrupt.raise_if_received()
+
+        log.close()
+        if world > 1:
+            for buffer in average.buffers():
+                dist.broadcast(buffer, 0)
+    return average.requires_grad_(True)
+
+
+def _recipe(recipe: Recipe | None, changes: dict[str, Any]) -> Recipe:
+    if recipe is not None and not isinstance(recipe, Recipe):
+        raise TypeError(f"recipe must be a Recipe, got {type(recipe).__name__}")
+    known = [field.name for field in fields(Recipe)]
+    unknown = sorted(changes.keys() - set(known))
+    if unknown:
+        raise TypeError(f"a Recipe has no {unknown[0]!r}; its fields are {', '.join(known)}")
+    return replace(recipe or Recipe(), **changes)
+
+
+def _checked(f: torch.nn.Module) -> tuple[torch.device, torch.dtype]:
+    """The device and the type of a network that can be trained."""
+    if not isinstance(f, torch.nn.Module):
+        raise TypeError(f"f must be a torch module to be trained, got {type(f).__name__}")
+    parameters = list(f.parameters())
+    if not parameters:
+        raise ValueError(f"f must have parameters to be trained, got a {type(f).__name__} without any")
+    if any(torch.nn.parameter.is_lazy(p) for p in parameters):
+        raise TypeError("f must have its parameters in place, some are lazy; call it once on an image first")
+    kinds = {(p.device, p.dtype) for p in parameters}
+    device, dtype = next(iter(kinds))
+    if len(kinds) > 1 or dtype not in (torch.float32, torch.float64) or device.type == "meta":
+        found = ", ".join(sorted(f"{d} on {where}" for where, d in kinds))
+        raise TypeError(
+            f"the parameters of f must all be float32, or all float64, on one device, got {found}; convert it with "
+            "f.float() or f.to(device)"
+        )
+    frozen = sum(not p.requires_grad for p in parameters)
+    if frozen:
+        warnings.warn(
+            f"{frozen} of the {len(parameters)} parameters of f are frozen (requires_grad=False); train trains a copy with "
+            "all of them free",
+            stacklevel=3,
+        )
+    return device, dtype
+
+
+@contextmanager
+def _neutral(device: torch.device) -> Iterator[None]:
+    """Gradients on, and no default device or autocast of the caller."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in {device.type, "cpu"}:
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if torch.empty(0).device.type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        yield
+
+
+def _try(model: DenoiserModule, average: DenoiserModule, x: Tensor, held_out: Tensor, recipe: Recipe) -> None:
+    """One forward pass, in use and in training, so that what does not fit is refused before anything is written."""
+    parameter = next(model.parameters())
+    validate.images(x, "data")
+    validate.warn_of_units(recipe.sigma_max, x)
+    if held_out.shape[1] != x.shape[1]:
+        raise ValueError(f"validation must have the {x.shape[1]} channels of data, got shape {tuple(held_out.shape)}")
+    y = x.to(parameter.device, parameter.dtype)
+    u = (torch.arange(len(y), device=y.device, dtype=y.dtype) + 0.5) / len(y)
+    with torch.no_grad(), torch.random.fork_rng([y.device] if y.device.type == "cuda" else []):
+        validate.denoised(average, y, recipe.draw_sigma(u))
+        validate.denoised(average, held_out[:1].to(y.device), recipe.sigma_max)
+        copy.deepcopy(model)(y, recipe.draw_sigma(u))
+
+
+def _validation(data: Data, given: Tensor | None) -> Tensor:
+    if given is not None:
+        return validate.images(given, "validation")
+    if isinstance(data, ImageClass):
+        return validate.sampled(data, 64, seed=VALIDATION_SEED, name="data")
+    return image_stream(data, 0)(0, min(64, len(data)))  # type: ignore[arg-type]
+
+
+def _optimisers(model: torch.nn.Module, recipe: Recipe) -> list[tuple[torch.optim.Optimizer, float]]:
+    """The optimisers, each with its highest learning rate."""
+    kernels = [p for p in model.parameters() if recipe.optimiser == "muon" and is_kernel(p)]
+    taken = {id(p) for p in kernels}
+    others = [p for p in model.parameters() if id(p) not in taken]
+    found: list[tuple[torch.optim.Optimizer, float]] = []
+    found += [(adam(others, recipe.learning_rate), recipe.learning_rate)] if others else []
+    found += [(Muon(kernels, recipe.kernel_rate), recipe.kernel_rate)] if kernels else []
+    return found
+
+
+def _input_scale(f: torch.nn.Module, y: Tensor, recipe: Recipe) -> Tensor:
+    """The s of each image, shape (n, 1, 1, 1)."""
+    if recipe.input_scale == "unit" or not getattr(f, "homogeneous", False):
+        return y.new_ones(len(y), 1, 1, 1)
+    return (y.var((1, 2, 3), unbiased=False, keepdim=True) + 1e-6).sqrt()
+
+
+def _freeze_normalisation(model: torch.nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, BiasFreeNorm):
+            module.eval()
+
+
+def _limit_gradient(model: torch.nn.Module, typical: Tensor, recipe: Recipe) -> Tensor:
+    """Shorten a gradient that is far longer than its running mean `typical`, which is updated; return its length."""
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    norm = torch.stack([g.norm() for g in gradients]).norm()
+    if recipe.gradient_limit is not None:
+        longest = torch.where(typical > 0, recipe.gradient_limit * typical, norm)
+        kept = torch.minimum(norm, longest)
+        typical.copy_(torch.where(typical > 0, torch.lerp(typical, kept, 0.02), norm))
+        factor = torch.where(norm > longest, longest / norm, torch.ones_like(norm))
+        for g in gradients:
+            g.mul_(factor)
+    return norm
+
+
+def _update_average(average: torch.nn.Module, model: torch.nn.Module, recipe: Recipe, step: int) -> None:
+    """Exponential running average, with a half-life that grows from 5% of the images seen up to that of the recipe."""
+    half_life = min(recipe.ema_half_life, 0.05 * (step + 1) * recipe.batch_size)
+    weight = 1 - 0.5 ** (recipe.batch_size / half_life)
+    means, values = _tensors(average), _tensors(model)
+    once = {mean.data_ptr(): name for name, mean in means.items()}  # tied parameters have several names
+    with torch.no_grad():
+        for name in once.values():
+            if means[name].is_floating_point():
+                means[name].lerp_(values[name], weight)
+            else:  # the number of batches that a batch norm has seen
+                means[name].copy_(values[name])
+
+
+def _tensors(f: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: value for name, value in f.state_dict().items() if isinstance(value, Tensor)}
+
+
+def _named_state(
+    model: torch.nn.Module, average: torch.nn.Module, optimisers: list[tuple[torch.optim.Optimizer, float]]
+) -> dict[str, Tensor]:
+    """Every tensor that the next step depends on."""
+    state = {f"model.{name}": tensor for name, tensor in _tensors(model).items()}
+    state |= {f"average.{name}": tensor for name, tensor in _tensors(average).items()}
+    for optimiser, _ in optimisers:
+        for name, parameter in model.named_parameters():
+            kept = optimiser.state.get(parameter, {})
+            state |= {f"optimiser.{name}.{key}": tensor for key, tensor in kept.items()}
+    return state
+
+
+def _save(
+    run: Path,
+    state: dict[str, Tensor],
+    step: int,
+    average: DenoiserModule,
+    card: dict[str, Any],
+    configuration: dict[str, Any],
+) -> None:
+    """The denoiser first: the state that says how far it is must never be ahead of it."""
+    _save_denoiser(average, run, card)
+    runs.write_bytes(run / STATE, state_bytes(state, step, configuration))
+
+
+def _save_denoiser(average: DenoiserModule, run: Path, card: dict[str, Any]) -> None:
+    try:
+        save_denoiser(average, run / "denoiser", card)  # type: ignore[arg-type]
+    except TypeError as error:
+        from safetensors.torch import save
+
+        tensors = {
+            name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in _tensors(average).items()
+        }
+        runs.write_bytes(run / "weights.safetensors", save(tensors))
+        warnings.warn(
+            f"load_denoiser cannot make a {type(average).__name__} again ({error}); its tensors are in "
+            f"{run / 'weights.safetensors'}, for load_state_dict",
+            stacklevel=3,
+        )
+
+
+def _card(f: DenoiserModule, data: Data, recipe: Recipe, log: TrainingLog) -> dict[str, Any]:
+    """What the model card says."""
+    last = json.loads(log.lines[-1]) if log.lines else {}
+    network = {"class": type(f).__name__} | getattr(f, "configuration", {})
+    card = {"network": network, "data": runs.describe(data), "recipe": runs.describe(recipe)}
+    return card | {"versions": runs.versions(), "validation_psnr": last.get("psnr", {}), "log": last}
+
+
+def _configuration(f: DenoiserModule, data: Data, recipe: Recipe, world: int) -> dict[str, Any]:
+    """Everything that makes a run."""
+    configuration = {
+        "network": {"class": type(f).__name__} | getattr(f, "configuration", {}),
+        "initial_weights": identity.fingerprint(f, "f"),
+        "data": identity.identity(data, "data"),
+        "recipe": identity.identity(recipe),
+        "processes": world,
+        "versions": runs.versions(),
+    }
+    return dict(json.loads(json.dumps(runs.to_json(configuration))))
