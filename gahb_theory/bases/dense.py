@@ -84,7 +84,7 @@ class RandomBasis(DenseBasis):
     """A basis drawn uniformly from all orthonormal bases; build it with `RandomBasis.draw`."""
 
     @classmethod
-    def draw(cls, shape: Sequence[int], components: int | None = None, seed: int = 0) -> "RandomBasis":
+    def draw(cls, shape: Sequence[int], components: int | None = None, *, seed: int = 0) -> "RandomBasis":
         """Draw a basis of images of the given (channels, height, width), or k = `components` of its atoms.
 
         The result is in float32 and a function of (shape, components, seed) alone.

@@ -166,7 +166,7 @@ class CAlpha:
         return a / (a + 1)
 
     def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "n 1 size size"]:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         shape = (1, self.size, self.size)
@@ -181,7 +181,7 @@ class CAlpha:
             lambda count, first: self._draw(count, seed, first, dtype)[0], n, start, self._block, shape, dtype
         )
 
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> CAlphaScene:
+    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> CAlphaScene:
         """Images with their contours, coverage, backgrounds and covariance."""
         shape = (3 + 2 * self.contours, self.size, self.size)
         return draw_scene(

@@ -106,14 +106,14 @@ class GaussianField:
         return _covariance(self.size, self._amplitude, self.period, self.std)
 
     def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "n 1 size size"]:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         return _sample(self, self._amplitude, self.period, n, seed, start, dtype)
 
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> GaussianFieldScene:
+    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> GaussianFieldScene:
         """Images with the mean and the covariance of their law."""
-        return GaussianFieldScene(self.sample(n, seed, start, dtype), self.mean, self.covariance)
+        return GaussianFieldScene(self.sample(n, seed=seed, start=start, dtype=dtype), self.mean, self.covariance)
 
     @property
     def _amplitude(self) -> Amplitude:
@@ -173,14 +173,14 @@ class Texture:
         return _covariance(self.size, _band(self.size, self.frequency, self.bandwidth), 2, self.std)
 
     def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "n 1 size size"]:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         return _sample(self, _band(self.size, self.frequency, self.bandwidth), 2, n, seed, start, dtype)
 
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> GaussianFieldScene:
+    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> GaussianFieldScene:
         """Images with the mean and the covariance of their law."""
-        return GaussianFieldScene(self.sample(n, seed, start, dtype), self.mean, self.covariance)
+        return GaussianFieldScene(self.sample(n, seed=seed, start=start, dtype=dtype), self.mean, self.covariance)
 
 
 def _sample(

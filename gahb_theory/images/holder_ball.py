@@ -89,7 +89,7 @@ class HolderBall:
         return self.alpha / (self.alpha + 1)
 
     def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "n 1 size size"]:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         shape = (1, self.size, self.size)
@@ -97,7 +97,7 @@ class HolderBall:
             lambda count, first: self._draw(count, seed, first, dtype).images, n, start, self._block, shape, dtype
         )
 
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> HolderBallScene:
+    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> HolderBallScene:
         """Images with their wavelet coefficients."""
         shape = (2, self.size, self.size)
         return draw_scene(
