@@ -303,7 +303,7 @@ def array_generator(component: Component, seed: int) -> np.random.Generator:
 def named_seed(component: Component, *words: int) -> int:
     """A seed of 63 bits for a generator of another kind: a hash of the use and of integers.
 
-    The words of three uses are told apart by their number and sign alone, (seed, step), (seed, -1, pass) and (seed, index,
+    The words of three uses differ by their number and sign alone, (seed, step), (seed, -1, pass) and (seed, index,
     block), so that what was begun by an earlier version goes on with the same numbers; the others begin with a name. The
     weights of networks keep theirs too: their seed is the word itself.
     """

@@ -671,7 +671,14 @@ def attempt(target: Target, argument: str, value: str) -> Outcome:
         return outcome("" if value == "raises" else "an error of the user from nowhere")
     except Hang:
         return outcome("HANGS")
-    except (ValueError, TypeError, RuntimeError, FileNotFoundError, ImportError, NotImplementedError) as error:
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        OSError,
+        ImportError,
+        NotImplementedError,
+    ) as error:  # OSError: the disk
         return outcome(_judge(error, target, argument))
     except Exception as error:
         own = _last_frame(error).co_name == "<lambda>"

@@ -1,10 +1,10 @@
-"""Orthonormal bases of images: one of the four nouns.
+"""Orthonormal bases of images.
 
 Each module holds one family and states its atoms. Fixed: `pixels`, `fourier` (real Fourier and cosine bases), `wavelet`,
 `tiled` (block cosines, principal components of patches), `pca`. Adapted to an image by the search for a best
 basis: `bandlet` (with its `flows`, `quadtree` and `geometry`), `packets`, and `wedgelets`, which are a projection. Given
 by a matrix: `dense` (random, tangent to a manifold, of a known covariance), and `eigen`, the basis that a denoiser itself
-adapts to its input. `frames` and `curvelets` are redundant, and marked so. `base` has the contract.
+adapts to its input. `frames` and `curvelets` are redundant, and marked so. `base` has the interface.
 """
 
 from gahb_theory.bases.bandlet import Bandlet

@@ -1,4 +1,4 @@
-"""How images enter: one reading of image files, and one look at the range of images of any other kind.
+"""Image files as arrays of intensities, and the range of images of any other kind.
 
 Intensities lie in [0, 1], 0 black and 1 white, and noise levels count in the same units. What a file or an array holds is
 read as follows; what cannot be told is refused, with the range that was found and the way on.

@@ -34,10 +34,10 @@ import gahb_theory as gt
 from gahb_theory.images import write_dataset
 
 class Slow(gt.Disks):
-    def sample(self, n, seed=0, start=0):
+    def sample(self, n, *, seed=0, start=0):
         if n > 1 and start >= 512:
             time.sleep(0.5)
-        return super().sample(n, seed, start)
+        return super().sample(n, seed=seed, start=start)
 
 Slow.__name__ = "Disks"
 write_dataset(sys.argv[1], Slow(size=16), 3 * 512 + 7)
@@ -171,10 +171,10 @@ import gahb_theory as gt
 from gahb_theory.images import write_dataset
 
 class Fatal(gt.Disks):
-    def sample(self, n, seed=0, start=0):
+    def sample(self, n, *, seed=0, start=0):
         if n > 1 and __name__ != "__main__":
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().sample(n, seed, start)
+        return super().sample(n, seed=seed, start=start)
 
 if __name__ == "__main__":
     try:
