@@ -11,7 +11,7 @@ with intensities a inside and b outside, and m the shape of a disk with centre c
               images are a union of planes of dimension 2.
 
 The radius is uniform on [0.1, 0.35] of the side, the centre uniform where the disk fits, and |a - b| at least `jump`, so
-that every disk can be seen. That is not the distribution of the published code (its continuous disks), which is the fourth edge:
+that every disk can be seen. The published code (its continuous disks) has another distribution, the fourth edge:
 
     published m as for "sampled", r uniform between 3 pixels and (size - 3) // 2, c uniform where the disk fits, and a
               and b independent and uniform on [0, 1]. Areas spread far more, from 1 % to 65 % of an image of 80 pixels
