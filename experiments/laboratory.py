@@ -65,13 +65,13 @@ class Patches:
             return Patches(size)
         return Patches(size, hash_files(Path(folder))["sha256"][:16])
 
-    def scene(self, n: int, seed: int = 0, start: int = 0) -> Any:
+    def scene(self, n: int, *, seed: int = 0, start: int = 0) -> Any:
         """Patches, and the photograph each comes from."""
-        return gt.Photographs(os.environ.get(PHOTOGRAPHS), size=self.size).scene(n, seed, start)
+        return gt.Photographs(os.environ.get(PHOTOGRAPHS), size=self.size).scene(n, seed=seed, start=start)
 
-    def sample(self, n: int, seed: int = 0, start: int = 0) -> Tensor:
+    def sample(self, n: int, *, seed: int = 0, start: int = 0) -> Tensor:
         """Patches of all photographs."""
-        return self.scene(n, seed, start).images
+        return self.scene(n, seed=seed, start=start).images
 
 
 @dataclass(frozen=True)

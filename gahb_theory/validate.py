@@ -351,7 +351,7 @@ def _same_dtype(f: object, y: Tensor, name: str, error: Exception) -> None:
 
 
 def sampled(image_class: Any, n: int, *, seed: int = 0, start: int = 0, name: str = "the image class") -> Tensor:
-    """Return `image_class.sample(n, seed, start)` if it is what an image class returns: n finite images."""
+    """Return `image_class.sample(n, seed=seed, start=start)` if it is what an image class returns: n finite images."""
     sample = getattr(image_class, "sample", None)
     if not callable(sample):
         raise TypeError(f"{name} must have a method sample(n, seed=0, start=0), got {kind_of(image_class)}")

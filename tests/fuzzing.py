@@ -354,8 +354,6 @@ def good_values() -> tuple[dict[str, Any], dict[str, Any]]:
         "TangentDenoiser.tangent": o["eye"][None, :3],
         "PatchPCA.atoms": o["eye"],
         "PatchPCA.fit.size": 4,
-        "SeparablePCA.rows": o["eye"],
-        "SeparablePCA.columns": o["eye"],
         "PatchSchedule.sigmas": (0.1, 0.2),
         "PatchSchedule.sizes": (3, 5),
         "FixedGains.gains": torch.full((16,), 0.5),
@@ -448,8 +446,6 @@ def good_values() -> tuple[dict[str, Any], dict[str, Any]]:
         "fit_slope_in_window.terms": [400, 100, 30],
         "fit_slope_in_window.dimension": 1024,
         "fit_slope_in_window.mse": np.array([[0.1, 0.2], [0.2, 0.3], [0.4, 0.7]]),
-        "square_blocks.shape": (1, 16, 16),
-        "square_blocks.side": 4,
         "sure.f": o["gaussian"],
         "sure.y": o["small"],
         "sure_risk.f": o["gaussian"],
@@ -486,7 +482,6 @@ def good_values() -> tuple[dict[str, Any], dict[str, Any]]:
         "DiskBayes.sigma": 0.3,
         "DiskBayes.size": 16,
         "Disks.curvature_radius.parameters": gt.Disks(16).scene(2).parameters,
-        "LappedTransform.size": 4,
         "BlockDCT.size": 4,
         "ImageDataset.path": o["dataset"],
         "read_image.path": o["picture"],
@@ -676,7 +671,14 @@ def attempt(target: Target, argument: str, value: str) -> Outcome:
         return outcome("" if value == "raises" else "an error of the user from nowhere")
     except Hang:
         return outcome("HANGS")
-    except (ValueError, TypeError, RuntimeError, FileNotFoundError, ImportError, NotImplementedError) as error:
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        OSError,
+        ImportError,
+        NotImplementedError,
+    ) as error:  # OSError: the disk
         return outcome(_judge(error, target, argument))
     except Exception as error:
         own = _last_frame(error).co_name == "<lambda>"

@@ -72,7 +72,7 @@ def training(seed, dtype):
 
 
 def order(seed, dtype):
-    return image_stream(torch.linspace(0, 1, COUNT, dtype=dtype).reshape(-1, 1, 1, 1), seed)(0, COUNT)
+    return image_stream(torch.linspace(0, 1, COUNT, dtype=dtype).reshape(-1, 1, 1, 1), seed=seed)(0, COUNT)
 
 
 def weights(seed, dtype):
@@ -98,8 +98,8 @@ CONSUMERS = {
     Component.CONTOUR: lambda seed, dtype: fields.series_coefficients(1, 201, 1e-3, seed=seed, start=0, dtype=dtype),
     Component.FIELDS: lambda seed, dtype: normals(1, COUNT, seed=seed, component=Component.FIELDS, dtype=dtype),
     Component.NOISE: noise_of,
-    Component.PERMUTATION: lambda seed, dtype: gt.Shuffled(gt.Disks(size=16), seed).permutation(COUNT),
-    Component.RANDOM_BASIS: lambda seed, dtype: gt.RandomBasis.draw((1, 20, 20), 1, seed).atoms,
+    Component.PERMUTATION: lambda seed, dtype: gt.Shuffled(gt.Disks(size=16), seed=seed).permutation(COUNT),
+    Component.RANDOM_BASIS: lambda seed, dtype: gt.RandomBasis.draw((1, 20, 20), 1, seed=seed).atoms,
     Component.SHRINKAGE_PROBES: captured_signs,
     Component.TRAINING: training,
     Component.ORDER: order,

@@ -618,7 +618,7 @@ def test_two_writers_are_never_in_one_directory(small, tmp_path):
                 with pytest.raises(RuntimeError, match=r"another process trains into .*; wait for its end"):
                     train(f, gt.Disks(size=16), images_seen=64, batch_size=16, run=tmp_path)
                 tried.append(start)
-            return super().sample(n, seed, start)
+            return super().sample(n, seed=seed, start=start)
 
     tried = []
     train(f, Second(size=16), images_seen=64, batch_size=16, run=tmp_path)

@@ -65,7 +65,7 @@ class Unfinished:
             shape = tuple(self.plan["shape"])
             raise OSError(
                 errno.ENOSPC,
-                f"{shape[0]} images of shape {shape[1:]} need {needed:,} bytes, and {self.path.parent} has {free:,} left",
+                f"n = {shape[0]} images of shape {shape[1:]} need {needed:,} bytes, and {self.path.parent} has {free:,} left",
             )
         try:
             with writing(self.data), self.data.open("wb") as file:

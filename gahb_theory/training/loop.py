@@ -115,7 +115,7 @@ def train(
         if recipe.batch_size % world:
             raise ValueError(f"batch_size must be a multiple of the {world} processes, got {recipe.batch_size}")
         mine = slice(rank * recipe.batch_size // world, (rank + 1) * recipe.batch_size // world)
-        draw, held_out = image_stream(data, recipe.seed), _validation(data, validation).to(dtype)
+        draw, held_out = image_stream(data, seed=recipe.seed), _validation(data, validation).to(dtype)
 
         model = copy.deepcopy(f).train().requires_grad_(True)
         if isinstance(model, Conservative):
@@ -249,7 +249,7 @@ def _validation(data: Data, given: Tensor | None) -> Tensor:
         return validate.images(given, "validation")
     if isinstance(data, ImageClass):
         return validate.sampled(data, 64, seed=VALIDATION_SEED, name="data")
-    return image_stream(data, 0)(0, min(64, len(data)))  # type: ignore[arg-type]
+    return image_stream(data, seed=0)(0, min(64, len(data)))  # type: ignore[arg-type]
 
 
 def _optimisers(model: torch.nn.Module, recipe: Recipe) -> list[tuple[torch.optim.Optimizer, float]]:
