@@ -8,6 +8,7 @@ each image of the batch treated on its own. Blind networks accept sigma and do n
 deepinv uses. Intensities and sigma share their unit; images lie in [0, 1].
 """
 
+import inspect
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -78,8 +79,16 @@ class Network(DenoiserModule):
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network, as JSON values."""
-        raise NotImplementedError
+        """The arguments that make this network, as JSON values: each stands in the attribute of its name."""
+        names = [name for name in inspect.signature(type(self).__init__).parameters if name not in ("self", "seed")]
+        try:
+            values = {name: getattr(self, name) for name in names}
+        except AttributeError as error:
+            raise NotImplementedError(
+                f"{type(self).__name__} must keep each argument of its constructor in an attribute of that name, or have a "
+                f"property configuration: {error}"
+            ) from error
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def same_kind(network: nn.Module, y: Tensor) -> None:

@@ -22,6 +22,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.exact.finite_sums import squared
+from gahb_theory.denoisers.shapes import fitting
 from gahb_theory.images.disks import Disks
 from gahb_theory.randomness import Component, named_seed, step_generator
 
@@ -154,8 +155,7 @@ class DiskBayes(DenoiserModule):
         return torch.einsum("nm,nmd->nd", w, x).reshape(y.shape).to(y.dtype)
 
     def _posterior(self, y: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        if y.shape[1:] != (1, self.disks.size, self.disks.size):
-            raise ValueError(f"this denoiser knows disks of size {self.disks.size}, got images {tuple(y.shape[1:])}")
+        fitting(y, (1, self.disks.size, self.disks.size))
         q, s2 = y.double().flatten(1), squared(s)[:, None]
         geometry, log_proposal = self._draw(q, s2)
         inside = self._coverage(geometry)

@@ -27,12 +27,12 @@ from gahb_theory.denoisers.exact.finite_sums import (
     Atoms,
     Posterior,
     chunks,
-    fitting,
     posterior_mean,
     precise,
     probabilities,
     squared,
 )
+from gahb_theory.denoisers.shapes import fitting
 
 __all__ = ["EmpiricalBayes", "EmpiricalRays"]
 

@@ -18,7 +18,8 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.eigen import canonical_sign
 from gahb_theory.denoisers.base import DenoiserModule
-from gahb_theory.denoisers.exact.finite_sums import fitting, gain, risk, single
+from gahb_theory.denoisers.exact.finite_sums import gain, risk, single
+from gahb_theory.denoisers.shapes import fitting
 
 __all__ = ["GaussianDenoiser"]
 
@@ -87,7 +88,7 @@ class GaussianDenoiser(DenoiserModule):
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """E[x | y] for each image; `sigma` may differ from one to the next."""
-        fitting(y, self.mean, "this denoiser knows the law of images")
+        fitting(y, self.mean)
         dtype = single(y.dtype)
         mean, atoms, variances = self.mean.to(dtype), self.atoms.to(dtype), self.variances.to(dtype)
         coefficients = (y - mean).flatten(1) @ atoms.mT
@@ -124,7 +125,7 @@ class GaussianDenoiser(DenoiserModule):
 
     def jacobian_matrix(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, "d d"]:
         """J = sum_k s_k / (s_k + sigma^2) e_k e_k^T; the same at every noisy image."""
-        fitting(validate.one_image(y, "y"), self.mean, "this denoiser knows the law of images")
+        fitting(validate.one_image(y, "y"), self.mean)
         atoms = self.atoms.to(y.dtype)
         return (atoms.mT * self.gains(validate.sigma_level(sigma, zero=True)).to(y.dtype)) @ atoms
 

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
-from gahb_theory.denoisers.exact.finite_sums import fitting, gain, precise, probabilities, squared
+from gahb_theory.denoisers.exact.finite_sums import gain, precise, probabilities, squared
+from gahb_theory.denoisers.shapes import fitting
 
 __all__ = ["GaussianMixture", "mixture_of_gaussians", "union_of_subspaces"]
 
@@ -121,7 +122,7 @@ class GaussianMixture(DenoiserModule):
 
     def _components(self, y: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Responsibilities (n, k), posterior means of the components (n, k, d), log density (n,): in double precision."""
-        fitting(y, self.means, "this denoiser knows the law of images")
+        fitting(y, self.means)
         means, atoms = precise(self.means).flatten(1), precise(self.atoms)
         s, s2 = precise(self.variances), squared(level)[:, :, None]
         centred = precise(y).flatten(1)[:, None] - means

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
-from gahb_theory.denoisers.exact.finite_sums import fitting
+from gahb_theory.denoisers.shapes import fitting
 
 __all__ = ["BUDGET", "Boundary", "PatchMachine", "PatchSchedule", "calibrate_patches", "odd_side"]
 

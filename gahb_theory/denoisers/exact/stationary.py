@@ -14,7 +14,8 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
-from gahb_theory.denoisers.exact.finite_sums import fitting, gain, precise, risk, single, squared
+from gahb_theory.denoisers.exact.finite_sums import gain, precise, risk, single, squared
+from gahb_theory.denoisers.shapes import fitting
 
 __all__ = ["StationaryGaussianDenoiser"]
 

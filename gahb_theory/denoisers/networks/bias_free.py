@@ -9,9 +9,7 @@ a shrinkage in a basis adapted to y (Mohan, Kadkhodaie, Simoncelli and Fernandez
 equation 6). Both predict the noise; the denoiser returns y minus the prediction. Both are blind: they do not see sigma.
 """
 
-import math
 from itertools import pairwise
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -20,6 +18,7 @@ from torch import Tensor, nn
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.networks.initialisation import bounded, building
+from gahb_theory.denoisers.shapes import divisible
 
 __all__ = ["BFCNN", "BiasFreeNorm", "UNet", "initialise"]
 
@@ -139,21 +138,10 @@ class UNet(Network):
             last = _conv_norm_relu(outputs, outputs, generator) if inner else [_conv(outputs, image_channels)]
             self.decoder.append(nn.Sequential(*_conv_norm_relu(2 * outputs, outputs, generator), *last))
 
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {"channels": self.channels, "blocks": self.blocks, "image_channels": self.image_channels}
-
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """`y` minus the predicted noise."""
         validate.channels(y, self.image_channels)
-        step = 2**self.blocks
-        if y.shape[2] % step or y.shape[3] % step:
-            fit = [max(step, math.floor(side / step) * step) for side in y.shape[2:]]
-            raise ValueError(
-                f"height and width must be multiples of 2^blocks = {step}, got {tuple(y.shape[2:])}; "
-                f"crop or pad the images, for example to {tuple(fit)}"
-            )
+        divisible(y, 2**self.blocks, "2^blocks")
         skips = []
         z = y
         for block in self.encoder:
@@ -205,11 +193,6 @@ class BFCNN(Network):
                 layers += _conv_norm_relu(width, width, generator)
             self.layers = nn.Sequential(*layers, _conv(width, outside))
             initialise(self)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {"channels": self.channels, "depth": self.depth, "image_channels": self.image_channels}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """`y` minus the predicted noise."""

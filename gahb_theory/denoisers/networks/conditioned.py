@@ -6,7 +6,6 @@ Ho, Jain and Abbeel 2020), and the output is preconditioned as `gahb_theory.deno
 """
 
 from itertools import pairwise
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,6 +16,7 @@ from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.networks.bias_free import initialise
 from gahb_theory.denoisers.networks.initialisation import bounded, building
 from gahb_theory.denoisers.networks.transformer import NoiseEmbedding, embedding_size, precondition
+from gahb_theory.denoisers.shapes import divisible
 
 __all__ = ["ConditionedUNet"]
 
@@ -85,17 +85,10 @@ class ConditionedUNet(Network):
             initialise(self)
             nn.init.zeros_(self.last.weight)
 
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {"channels": self.channels, "blocks": self.blocks, "image_channels": self.image_channels}
-
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """The clean images."""
         validate.channels(y, self.image_channels)
-        step = 2**self.blocks
-        if y.shape[2] % step or y.shape[3] % step:
-            raise ValueError(f"height and width must be multiples of 2^blocks = {step}, got {tuple(y.shape[2:])}")
+        divisible(y, 2**self.blocks, "2^blocks")
         z, skip, out = precondition(y, sigma)
         level = self.level(sigma.flatten().expand(len(y)))
         kept: list[Tensor] = []

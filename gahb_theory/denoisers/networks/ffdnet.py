@@ -8,7 +8,7 @@ of the tensors are those of the code of KAIR, model.0, model.2, ...
 """
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -81,12 +81,6 @@ class FFDNet(Network):
                 layers += [nn.Conv2d(a, b, 3, padding=1), nn.ReLU(inplace=True)]
             self.model = nn.Sequential(*layers[:-1])
             initialise(self)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        names = ("channels", "depth", "image_channels", "scale", "noise_map", "output")
-        return {name: getattr(self, name) for name in names}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """What the layers give at the scale of the image, or y minus it."""

@@ -7,7 +7,7 @@ its own at every stage. All return the clean image; all are blind.
 """
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -88,12 +88,6 @@ class DnCNN(Network):
             kept = torch.tensor([float(self.output == "clean"), self.epsilon], dtype=torch.float32)
             self.register_buffer("convention", kept)
 
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        names = ("channels", "depth", "image_channels", "normalised", "output", "epsilon")
-        return {name: getattr(self, name) for name in names}
-
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """What the layers return, or `y` minus it."""
         validate.channels(y, self.image_channels)
@@ -158,16 +152,6 @@ class DilatedUNet(Network):
             )
             initialise(self)
 
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {
-            "channels": self.channels,
-            "image_channels": self.image_channels,
-            "bias": self.bias,
-            "output": self.output,
-        }
-
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """The clean image, at any height and width."""
         validate.channels(y, self.image_channels)
@@ -202,11 +186,6 @@ class _Stages(Network):
         with building(seed):
             self.layers = self._build()
             initialise(self)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {"channels": self.channels, "hidden": self.hidden, "stages": self.stages, "bias": self.bias}
 
     def _size(self) -> tuple[int, int]:
         """Number of parameters and of layers."""

@@ -11,7 +11,7 @@ The first layer is linear here, as in their networks: the first ReLU comes after
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -113,17 +113,6 @@ class WindowedCNN(Network):
     def receptive_field(self) -> int:
         """Side of the window that one pixel of the output sees."""
         return 1 + sum(k - 1 for k in self.kernels)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {
-            "channels": self.channels,
-            "kernels": list(self.kernels),
-            "image_channels": self.image_channels,
-            "coarse_channels": self.coarse_channels,
-            "first": self.first,
-        }
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n k h w"]:
         """`y` minus the predicted noise, without the condition."""

@@ -13,7 +13,6 @@ The network sees y / sqrt(sigma^2 + s^2), s = 0.25, and log sigma; it predicts t
 """
 
 import math
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.networks.initialisation import bounded, building
+from gahb_theory.denoisers.shapes import fitting
 
 __all__ = ["DiT", "NoiseEmbedding", "embedding_size", "precondition"]
 
@@ -155,17 +155,9 @@ class DiT(Network):
                 apart = torch.maximum((rows[:, None] - rows).abs(), (columns[:, None] - columns).abs())
                 self.register_buffer("places", apart, persistent=False)
 
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        names = ("size", "patch", "width", "depth", "heads", "window", "image_channels")
-        return {name: getattr(self, name) for name in names}
-
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """The clean images."""
-        validate.channels(y, self.image_channels)
-        if y.shape[2:] != (self.size, self.size):
-            raise ValueError(f"this network knows images of {self.size}x{self.size} pixels, got {tuple(y.shape)}")
+        fitting(y, (self.image_channels, self.size, self.size))
         scaled, skip, out = precondition(y, sigma)
         level = self.level(sigma.flatten().expand(len(y)))
         z = self.enter(nn.functional.pixel_unshuffle(scaled, self.patch).flatten(2).mT) + self.position
