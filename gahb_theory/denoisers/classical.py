@@ -5,7 +5,7 @@
 |.|^2 a mean over the patch, weighted by a Gaussian, and j in a window around i: what looks alike is averaged (Buades,
 Coll and Morel 2005). The weights are read off the noisy image itself; the local machines of `equivariant` have the same
 form, with the patches of a training set instead. torch cannot differentiate functions of other packages:
-`gahb_theory.difference_jacobian` reads their Jacobians.
+`gahb_theory.difference_jacobian` computes their Jacobians.
 
 BM3D (Dabov et al. 2007) is not among the extras of this library: the packages of its authors, `bm3d` and `bm4d`, are for
 non-commercial use only, which an MIT library should not draw in. Where it is installed,
@@ -34,9 +34,7 @@ class AdaptedArrays(DenoiserModule):
 
     def __init__(self, function: Callable[[Any, float], Any]) -> None:
         super().__init__()
-        if not callable(function):
-            raise TypeError(f"function must be callable, got {type(function).__name__}")
-        self.function = function
+        self.function = validate.function(function, "function", "function(image, sigma)")
         self.eval()
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:

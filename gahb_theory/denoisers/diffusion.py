@@ -150,9 +150,10 @@ def adapt_diffusion(
     >>> round(f.sigma_range[1], 2)
     4.97
     """
-    schedule, told = _scheduler(alphas_cumprod)
-    target = prediction if prediction is not None else TARGETS[_told(told)] if told is not None else "noise"
-    return AdaptedDiffusion(net, DiffusionConvention(_schedule(schedule), target, low, high, times))
+    schedule, named = _scheduler(alphas_cumprod)
+    if prediction is None:
+        prediction = "noise" if named is None else _target(named)
+    return AdaptedDiffusion(net, DiffusionConvention(_schedule(schedule), prediction, low, high, times))
 
 
 def _scheduler(given: Any) -> tuple[Any, Any]:
@@ -170,13 +171,14 @@ def _scheduler(given: Any) -> tuple[Any, Any]:
     return schedule, named
 
 
-def _told(prediction_type: Any) -> str:
+def _target(prediction_type: Any) -> Target:
+    """What the network of a scheduler returns."""
     if prediction_type not in TARGETS:
         raise ValueError(
             f"the scheduler's prediction_type must be one of {', '.join(TARGETS)}, got {prediction_type!r}; say what the "
             'network returns by prediction="clean", "noise" or "velocity"'
         )
-    return str(prediction_type)
+    return TARGETS[prediction_type]
 
 
 def _schedule(given: Any) -> tuple[float, ...]:

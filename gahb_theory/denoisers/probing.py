@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from gahb_theory import validate
-from gahb_theory.denoisers.adapters import Conditioning, Convention, adapt
+from gahb_theory.denoisers.adapters import Conditioning, Convention, adapt, call, clean
 from gahb_theory.images import CAlpha, Disks, Photographs
 from gahb_theory.metrics.errors import psnr_per_image
 from gahb_theory.randomness import add_noise
@@ -110,15 +110,13 @@ def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: to
     >>> probe(net, (1, 32, 32)).convention.prediction
     'residual'
     """
-    if not callable(net):
-        raise TypeError(f"net must be callable, got {type(net).__name__}")
+    validate.function(net, "net", "net(y)")
     validate.evaluation_mode(net, "net")
     weight = next(net.parameters(), None) if isinstance(net, nn.Module) else None
-    dtype = dtype or (torch.float32 if weight is None else weight.dtype)
+    own = torch.float32 if weight is None else weight.dtype
+    dtype = own if dtype is None else validate.floating(dtype)
     device = torch.device("cpu") if weight is None else weight.device
-    if not isinstance(shape, Sequence) or len(shape) != 3:
-        raise ValueError(f"shape must be (channels, height, width), got {shape!r}")
-    channels, height, width = (validate.integer(s, "each of shape", 1, 256) for s in shape)
+    channels, height, width = (validate.integer(s, "each of shape", 1, 256) for s in validate.sizes(shape, 3))
     side = max(16, height, width)
     drawn = [c.sample(1, seed=0) for c in (Disks(size=side), CAlpha(alpha=2.0, size=side), Photographs(size=side))]
     x = torch.cat(drawn)[:, :, :height, :width].to(dtype).expand(-1, channels, -1, -1)
@@ -138,7 +136,7 @@ def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: to
             base = Convention("clean", conditioning, low, high)
             u, s = low + (high - low) * y, (high - low) * sigma
             try:
-                returned = base.call(net, u.clone(), s)
+                returned = call(base, net, u.clone(), s)
             except Exception as error:  # whatever a network raises where it is called as it should not be
                 words = " ".join(str(error).split())
                 errors.append(f"{conditioning}: {type(error).__name__}: {words[:80]}{'...' if words[80:] else ''}")
@@ -148,7 +146,7 @@ def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: to
                 continue
             for prediction in ("clean", "residual", "noise", "score"):
                 reading = Convention(prediction, conditioning, low, high)  # type: ignore[arg-type, unused-ignore]
-                estimates[reading] = (reading.clean(returned, u, s) - low) / (high - low)
+                estimates[reading] = (clean(reading, returned, u, s) - low) / (high - low)
         if not estimates:
             calls = ", ".join(CALLS.values())
             raise ValueError(

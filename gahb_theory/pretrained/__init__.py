@@ -38,6 +38,7 @@ def shipped_denoiser(name: Shipped) -> UNet:
 def shipped_class(name: Shipped, split: Literal["train", "test"] = "train") -> CAlpha | Photographs:
     """The images a shipped denoiser was trained on; photographs for testing are others than those for training."""
     _check(name)
+    validate.one_of(split, "split", ("train", "test"))
     return CAlpha(alpha=2.0, size=64) if name == "c_alpha" else Photographs(size=64, split=split)
 
 

@@ -166,7 +166,8 @@ class DiskBayes(DenoiserModule):
         log_w = log_w.masked_fill(~allowed, -torch.inf)
         if not bool(torch.isfinite(log_w.amax(dim=1)).all()):
             raise ValueError(
-                "no sample of the posterior is possible: the image is no noisy disk, or samples is too small"
+                "no sample of the posterior is possible: the image is no noisy disk, sigma is too large, or samples is "
+                "too small"
             )
         weights = torch.softmax(log_w, dim=1)
         parameters = torch.cat([geometry, pair], dim=2)

@@ -138,20 +138,13 @@ class GaussianDenoiser(DenoiserModule):
 
 def _check_covariance(covariance: Tensor, mean: Tensor) -> None:
     d = mean.numel()
-    if not isinstance(covariance, Tensor) or not covariance.is_floating_point():
-        given = covariance.dtype if isinstance(covariance, Tensor) else type(covariance).__name__
-        raise TypeError(f"covariance must be a floating-point torch tensor of shape ({d}, {d}), got {given}")
-    if covariance.shape != (d, d):
-        raise ValueError(
-            f"covariance must have shape ({d}, {d}), one row and one column for each number of the mean image "
-            f"{tuple(mean.shape)}, got {tuple(covariance.shape)}"
-        )
+    sides = f"one row and one column for each number of the mean image {tuple(mean.shape)}"
+    validate.tensor(covariance, "covariance", (d, d), sides)
     if covariance.dtype != mean.dtype:
         raise TypeError(
             f"covariance is {covariance.dtype}, but mean is {mean.dtype}; convert one with covariance.to({mean.dtype})"
         )
     validate.same_device(covariance, mean, "covariance")
-    validate.finite(covariance, "covariance")
     gap, size = float((covariance - covariance.mT).abs().max()), float(covariance.abs().max())
     if gap > torch.finfo(covariance.dtype).eps ** 0.5 * size:
         raise ValueError(

@@ -46,14 +46,7 @@ class StationaryGaussianDenoiser(DenoiserModule):
     def __init__(self, mean: Float[Tensor, "1 c h w"], spectrum: Float[Tensor, "c h w"]) -> None:
         super().__init__()
         validate.one_image(mean, "mean")
-        if not isinstance(spectrum, Tensor) or not spectrum.is_floating_point():
-            given = spectrum.dtype if isinstance(spectrum, Tensor) else type(spectrum).__name__
-            raise TypeError(
-                f"spectrum must be a floating-point torch tensor of shape {tuple(mean.shape[1:])}, got {given}"
-            )
-        if spectrum.shape != mean.shape[1:]:
-            raise ValueError(f"spectrum must have shape {tuple(mean.shape[1:])}, got {tuple(spectrum.shape)}")
-        validate.finite(spectrum, "spectrum")
+        validate.tensor(spectrum, "spectrum", mean.shape[1:], "that of mean")
         validate.same_device(spectrum, mean, "spectrum")
         if bool((spectrum < 0).any()):
             raise ValueError(f"spectrum must not be below 0, got {float(spectrum.min()):g}")

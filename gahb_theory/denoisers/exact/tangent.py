@@ -45,12 +45,7 @@ class TangentDenoiser(DenoiserModule):
         super().__init__()
         validate.images(points, "points")
         n, d = len(points), points[0].numel()
-        if not isinstance(tangent, Tensor) or not tangent.is_floating_point():
-            given = tangent.dtype if isinstance(tangent, Tensor) else type(tangent).__name__
-            raise TypeError(f"tangent must be a floating-point torch tensor of shape ({n}, k, {d}), got {given}")
-        validate.finite(tangent, "tangent")
-        if tangent.ndim != 3 or (tangent.shape[0], tangent.shape[2]) != (n, d):
-            raise ValueError(f"tangent must have shape ({n}, k, {d}), got {tuple(tangent.shape)}")
+        validate.tensor(tangent, "tangent", (n, "k", d), f"as points are {tuple(points.shape)}")
         self.register_buffer("points", points.detach().clone())
         self.register_buffer("tangent", tangent.detach().clone())
         self.eval()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
-from gahb_theory.denoisers.networks.initialisation import bounded, building
+from gahb_theory.denoisers.networks.initialisation import MOST_PARAMETERS, bounded, building
 from gahb_theory.denoisers.shapes import divisible
 
 __all__ = ["BFCNN", "BiasFreeNorm", "UNet", "initialise"]
@@ -41,7 +41,9 @@ class BiasFreeNorm(nn.Module):
 
     def __init__(self, channels: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        channels = validate.integer(channels, "channels", 1)
+        channels = validate.integer(channels, "channels", 1, MOST_PARAMETERS)
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise TypeError(f"generator must be a torch.Generator, or None, got {type(generator).__name__}")
         with building(0) as own:
             gamma = torch.empty(channels).normal_(0, 2 / 9 / 64, generator=generator or own)
             self.gamma = nn.Parameter(gamma.clamp_(-0.025, 0.025))
@@ -49,6 +51,9 @@ class BiasFreeNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Scale each channel."""
+        if not isinstance(x, Tensor) or x.ndim != 4 or x.shape[1] != len(self.gamma):
+            given = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"x must be a tensor of shape (n, {len(self.gamma)}, height, width), got {given}")
         if self.training:
             sd = torch.sqrt(x.var(dim=(0, 2, 3), unbiased=False) + 1e-5)
             with torch.no_grad():

@@ -70,7 +70,7 @@ class DnCNN(Network):
         self.channels = channels = validate.integer(channels, "channels", 1)
         self.depth = depth = validate.integer(depth, "depth", 2)
         self.image_channels = image_channels = validate.integer(image_channels, "image_channels", 1)
-        self.normalised = bool(normalised)
+        self.normalised = validate.flag(normalised, "normalised")
         self.output = validate.one_of(output, "output", ("clean", "residual"))
         self.epsilon = validate.number(epsilon, "epsilon", least=0.0)
         ends = (18 * channels + 1) * image_channels + channels
@@ -131,7 +131,7 @@ class DilatedUNet(Network):
         super().__init__()
         self.channels = c = validate.integer(channels, "channels", 1)
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
-        self.bias, self.output = bool(bias), validate.one_of(output, "output", ("clean", "residual"))
+        self.bias, self.output = validate.flag(bias, "bias"), validate.one_of(output, "output", ("clean", "residual"))
         bounded(self, 226 * c**2 + 50 * self.image_channels * c + (13 * c if bias else 0), 9)
         with building(seed):
             relu = nn.ReLU(inplace=True)
@@ -181,7 +181,7 @@ class _Stages(Network):
         self.channels = validate.integer(channels, "channels", 1)
         self.hidden = validate.integer(hidden, "hidden", self.fewest_hidden)
         self.stages = validate.integer(stages, "stages", 1)
-        self.image_channels, self.bias = 1, bool(bias)
+        self.image_channels, self.bias = 1, validate.flag(bias, "bias")
         bounded(self, *self._size())
         with building(seed):
             self.layers = self._build()

@@ -40,7 +40,7 @@ def kernels_for(receptive_field: int, depth: int = 21) -> tuple[int, ...]:
     (3, 1, 3, 1, 3, 3)
     """
     depth = validate.integer(depth, "depth", 2, MOST_LAYERS)
-    receptive_field = validate.integer(receptive_field, "receptive_field", 5, 2 * depth + 1)
+    receptive_field = validate.integer(receptive_field, f"receptive_field at depth {depth}", 5, 2 * depth + 1)
     if receptive_field % 2 == 0:
         raise ValueError(f"receptive_field must be odd, got {receptive_field}; take {receptive_field + 1}")
     inner, wide = depth - 2, (receptive_field - 5) // 2
@@ -87,7 +87,7 @@ class WindowedCNN(Network):
     ) -> None:
         super().__init__()
         self.channels = validate.integer(channels, "channels", 1)
-        self.kernels = tuple(validate.integer(k, "each of kernels", 1) for k in kernels)
+        self.kernels = validate.integers(kernels, "kernels", 1)
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         self.coarse_channels = validate.integer(coarse_channels, "coarse_channels", 0)
         if len(self.kernels) < 2 or any(k % 2 == 0 for k in self.kernels):

@@ -12,11 +12,10 @@ The network sees y / sqrt(sigma^2 + s^2), s = 0.25, and log sigma; it predicts t
     c_out = sigma s / sqrt(sigma^2 + s^2),               c_in = 1 / sqrt(sigma^2 + s^2) .
 """
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
@@ -72,11 +71,9 @@ class _Block(nn.Module):
         h = self.attention_norm(z) * (1 + scale) + shift
         n, tokens, width = h.shape
         q, k, v = self.qkv(h).reshape(n, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        logits = q @ k.mT / math.sqrt(width // self.heads)
-        if mask is not None:
-            logits = logits.masked_fill(~mask, -torch.inf)
-        mixed = (torch.softmax(logits, dim=-1) @ v).transpose(1, 2).reshape(n, tokens, width)
-        z = z + gate * self.out(mixed)
+        with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivatives
+            mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        z = z + gate * self.out(mixed.transpose(1, 2).reshape(n, tokens, width))
         return z + gate2 * self.perceptron(self.perceptron_norm(z) * (1 + scale2) + shift2)
 
 
@@ -126,7 +123,7 @@ class DiT(Network):
     ) -> None:
         super().__init__()
         self.patch = patch = validate.integer(patch, "patch", 1)
-        self.size = size = validate.integer(size, "size", patch)
+        self.size = size = validate.integer(size, "size", 1)
         self.heads = heads = validate.integer(heads, "heads", 1)
         self.width = width = validate.integer(width, "width", 4)
         self.depth = validate.integer(depth, "depth", 1)
