@@ -1,4 +1,4 @@
-"""Denoisers of others, brought to the contract f(y, sigma) with intensities in [0, 1].
+"""Denoisers of others, adapted to the interface f(y, sigma) with intensities in [0, 1].
 
 A network may see intensities u = low + (high - low) y, whose noise has the level s = (high - low) sigma, and may return
 
@@ -36,7 +36,7 @@ class Convention:
     prediction
         "clean", "residual", "noise" or "score", as above.
     conditioning
-        How the network is told the noise level:
+        How the network is given the noise level:
 
         - "none": net(y);
         - "sigma": net(y, sigma) with sigma of shape (batch,), as deepinv does;
@@ -105,7 +105,7 @@ class Wrapper(DenoiserModule):
         self.training = isinstance(net, nn.Module) and net.training
 
     def forward(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, "n k h w"]:
-        """Estimate the clean images; an error of the network over types or devices is told in plain words."""
+        """Estimate the clean images; an error of the network over types or devices is explained."""
         if torch.compiler.is_compiling() or not isinstance(self.net, nn.Module):
             return super().forward(y, sigma)
         try:

@@ -1,4 +1,4 @@
-"""The denoiser: one of the four nouns.
+"""The interface of a denoiser.
 
 A denoiser estimates a clean image from y = x + sigma z, z ~ N(0, Id). In this library it is any callable
 
@@ -36,7 +36,7 @@ class DenoiserModule(nn.Module):
     """
 
     homogeneous: bool = False
-    """True promises f(s y, s sigma) = s f(y, sigma) for s > 0 in eval mode; False promises nothing."""
+    """True if f(s y, s sigma) = s f(y, sigma) for s > 0 in eval mode; False says nothing."""
 
     takes_zero: bool = False
     """Whether sigma = 0 is a noise level, too; where the estimate divides by sigma it is none."""

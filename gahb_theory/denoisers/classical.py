@@ -45,19 +45,19 @@ class AdaptedArrays(DenoiserModule):
         parts = []
         for array, level in zip(arrays, levels, strict=True):
             image = array[:, :, 0] if grey else array
-            found = self.function(image.copy(), level)
-            if getattr(found, "dtype", None) is not None and not str(found.dtype).removeprefix("torch.").startswith(
-                ("float", "bfloat")
-            ):
+            returned = self.function(image.copy(), level)
+            if getattr(returned, "dtype", None) is not None and not str(returned.dtype).removeprefix(
+                "torch."
+            ).startswith(("float", "bfloat")):
                 raise TypeError(
-                    f"the function must return floating-point intensities in [0, 1], as it is given, got {found.dtype}"
+                    f"the function must return floating-point intensities in [0, 1], as it is given, got {returned.dtype}"
                 )
-            found = validate.real_array(found, "what the function returned")
-            if found.shape != image.shape:
+            estimate = validate.real_array(returned, "what the function returned")
+            if estimate.shape != image.shape:
                 raise ValueError(
-                    f"the function must return an image of the shape that it is given, {image.shape}, got {found.shape}"
+                    f"the function must return an image of the shape that it is given, {image.shape}, got {estimate.shape}"
                 )
-            parts.append(torch.from_numpy(found).reshape(array.shape))
+            parts.append(torch.from_numpy(estimate).reshape(array.shape))
         return torch.stack(parts).permute(0, 3, 1, 2).contiguous().to(y)
 
 

@@ -1,4 +1,4 @@
-"""Networks that see the time of a diffusion, brought to the contract f(y, sigma) with intensities in [0, 1].
+"""Networks that see the time of a diffusion, adapted to the interface f(y, sigma) with intensities in [0, 1].
 
 A diffusion network is trained on variance-preserving states z_t = a_t u + b_t z with a_t^2 + b_t^2 = 1, and sees the
 time t. A noisy image is such a state, scaled: with a^2 = 1 / (1 + s^2), a y = a x + b z, so t is the time at which
@@ -164,7 +164,7 @@ def _scheduler(given: Any) -> tuple[Any, Any]:
     if schedule is None:
         raise TypeError(
             f"alphas_cumprod must be an array, or a scheduler that has one, got {type(given).__name__}; schedules that "
-            "are not variance preserving have none: for networks that are told sigma use adapt"
+            "are not variance preserving have none: for networks that see sigma use adapt"
         )
     config = getattr(given, "config", None)
     named = config.get("prediction_type") if isinstance(config, Mapping) else getattr(config, "prediction_type", None)

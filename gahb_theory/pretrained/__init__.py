@@ -1,7 +1,7 @@
 """The small denoisers that come with the library, and the recipe that made them.
 
 Two bias-free UNets of 479,424 parameters, trained on 64x64 images by `experiments/shipped_denoisers.py`: one on
-C^alpha images (alpha = 2, "holder"), one on the embedded photographs without "camera", which is kept for testing.
+C^alpha images (alpha = 2, "holder"), one on the embedded photographs without "camera", which is used for testing.
 Each folder holds the weights and a config.json with the recipe and the PSNR.
 """
 

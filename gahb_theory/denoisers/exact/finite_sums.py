@@ -113,8 +113,8 @@ def gain(variances: Tensor, sigma: Tensor | float) -> Tensor:
     """Return s / (s + sigma^2), and 0 where s is: no square that would overflow, no 0 / 0 at sigma = 0."""
     positive = variances > 0
     safe = torch.where(positive, variances, torch.ones_like(variances))
-    found = 1 / (1 + sigma * (sigma / safe))
-    return torch.where(positive, found, torch.zeros_like(found))
+    gains = 1 / (1 + sigma * (sigma / safe))
+    return torch.where(positive, gains, torch.zeros_like(gains))
 
 
 def risk(variances: Tensor, sigma: Tensor | float) -> Tensor:

@@ -1,6 +1,6 @@
-"""Denoisers that are exact: the posterior mean E[x | y] of a law that is known.
+"""Denoisers that are exact: the posterior mean E[x | y] of a known distribution.
 
-For a Gaussian law with mean m and covariance Sigma = sum_k s_k e_k e_k^T it is linear (Wiener 1949),
+For a Gaussian distribution with mean m and covariance Sigma = sum_k s_k e_k e_k^T it is linear (Wiener 1949),
 
     f(y) = m + Sigma (Sigma + sigma^2 Id)^-1 (y - m) = m + sum_k s_k / (s_k + sigma^2) <y - m, e_k> e_k ,
 
@@ -25,7 +25,7 @@ __all__ = ["GaussianDenoiser"]
 
 
 class GaussianDenoiser(DenoiserModule):
-    """The posterior mean of a Gaussian law: the best denoiser of this law, and the best linear one of any law.
+    """The posterior mean of a Gaussian distribution: its best denoiser, and the best linear one of any distribution.
 
     The covariance is decomposed once, in double precision; images of other dtypes than the covariance are welcome.
     There is nothing to train, so it is born in eval mode.
@@ -110,7 +110,7 @@ class GaussianDenoiser(DenoiserModule):
         return gain(self.variances, self._levels(sigma))
 
     def mse(self, sigma: float | Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        """Risk sum_k s_k sigma^2 / (s_k + sigma^2), the smallest of all denoisers of this law, summed over pixels.
+        """Risk sum_k s_k sigma^2 / (s_k + sigma^2), the smallest of all denoisers of this distribution, summed over pixels.
 
         Parameters
         ----------

@@ -31,7 +31,7 @@ BUDGET = 2**28
 
 
 class GaussianMixture(DenoiserModule):
-    """The posterior mean of a mixture of Gaussian laws on affine spaces of one dimension.
+    """The posterior mean of a mixture of Gaussians on affine spaces of one dimension.
 
     See `mixture_of_gaussians` for full covariances and `union_of_subspaces` for flat ones.
 
@@ -158,7 +158,7 @@ def mixture_of_gaussians(
 def union_of_subspaces(
     bases: Float[Tensor, "k r c h w"], variance: float, weights: Float[Tensor, " k"] | None = None
 ) -> GaussianMixture:
-    """The exact denoiser of a union of linear subspaces of one dimension, with a Gaussian law on each.
+    """The exact denoiser of a union of linear subspaces of one dimension, with a Gaussian distribution on each.
 
     Parameters
     ----------

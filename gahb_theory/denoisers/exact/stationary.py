@@ -1,4 +1,4 @@
-"""The exact denoiser of a stationary Gaussian law: the Wiener filter, diagonal in the Fourier basis.
+"""The exact denoiser of a stationary Gaussian distribution: the Wiener filter, diagonal in the Fourier basis.
 
     f(y) = m + F^-1 diag( S(w) / (S(w) + sigma^2) ) F (y - m),        E ||f(y) - x||^2 = sum_w S sigma^2 / (S + sigma^2),
 
@@ -21,7 +21,7 @@ __all__ = ["StationaryGaussianDenoiser"]
 
 
 class StationaryGaussianDenoiser(DenoiserModule):
-    """The posterior mean of a Gaussian law that does not change under translation of the periodic grid.
+    """The posterior mean of a Gaussian distribution that does not change under translation of the periodic grid.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class StationaryGaussianDenoiser(DenoiserModule):
 
     @classmethod
     def fit(cls, images: Float[Tensor, "N c h w"]) -> "StationaryGaussianDenoiser":
-        """The law with the mean intensity and the mean periodogram of a set of images."""
+        """The denoiser of the distribution with the mean intensity and the mean periodogram of a set of images."""
         images = validate.images(images).to(single(images.dtype))
         mean = images.detach().mean(dim=(0, 2, 3), keepdim=True).expand(-1, -1, *images.shape[2:])
         spectrum = torch.fft.fft2(images.detach() - mean, norm="ortho").abs().square().mean(dim=0)

@@ -26,7 +26,7 @@ __all__ = ["BFCNN", "BiasFreeNorm", "UNet", "initialise"]
 class BiasFreeNorm(nn.Module):
     """Batch normalisation without additive terms: x gamma / sd, one sd and one gamma per channel.
 
-    In training sd is sqrt(var + 1e-5) over batch, height and width, and its running mean (momentum 0.1) is kept; in
+    In training sd is sqrt(var + 1e-5) over batch, height and width, and its running mean (momentum 0.1) is updated; in
     eval mode the running mean is used, which makes the layer linear. The mean is not subtracted.
 
     Parameters
@@ -44,8 +44,8 @@ class BiasFreeNorm(nn.Module):
         channels = validate.integer(channels, "channels", 1, MOST_PARAMETERS)
         if generator is not None and not isinstance(generator, torch.Generator):
             raise TypeError(f"generator must be a torch.Generator, or None, got {type(generator).__name__}")
-        with building(0) as own:
-            gamma = torch.empty(channels).normal_(0, 2 / 9 / 64, generator=generator or own)
+        with building() as default:
+            gamma = torch.empty(channels).normal_(0, 2 / 9 / 64, generator=generator or default)
             self.gamma = nn.Parameter(gamma.clamp_(-0.025, 0.025))
             self.register_buffer("running_sd", torch.ones(channels))
 
@@ -120,7 +120,7 @@ class UNet(Network):
         widths = [self.channels * 2**b for b in range(self.blocks + 1)]
         inner = sum(27 * v**2 + 13 * v * w + 9 * w**2 + 2 * v + 2 * w for v, w in pairwise(widths))
         bounded(self, inner + 18 * self.image_channels * self.channels, 5 * self.blocks + 2)
-        with building(seed) as generator:
+        with building(seed=seed) as generator:
             self._build(widths, generator)
             initialise(self)
 
@@ -192,7 +192,7 @@ class BFCNN(Network):
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         width, outside = self.channels, self.image_channels
         bounded(self, 18 * outside * width + (self.depth - 2) * (9 * width**2 + width), self.depth)
-        with building(seed) as generator:
+        with building(seed=seed) as generator:
             layers = [_conv(outside, width), nn.ReLU(inplace=True)]
             for _ in range(self.depth - 2):
                 layers += _conv_norm_relu(width, width, generator)

@@ -1,4 +1,4 @@
-"""A UNet that is told sigma, with additive constants: the usual network of diffusion models, in small.
+"""A UNet that sees sigma, with additive constants: the usual network of diffusion models, in small.
 
 The counterpart of the paper's `UNet` in every other respect: convolutions of 3x3, scales by average pooling, skip
 connections. The noise level enters as a scale and a shift of the channels after each normalisation (Perez et al. 2018;
@@ -71,7 +71,7 @@ class ConditionedUNet(Network):
             shapes += [(v, w), (w, w), (v + w, v), (v, v)]
         inner = sum(9 * a * b + 5 * b + 2 * width * b for a, b in shapes)
         bounded(self, inner + embedding_size(width) + (9 * channels + 1) * image_channels, len(shapes) + 4)
-        with building(seed):
+        with building(seed=seed):
             self.level = NoiseEmbedding(width)
             first = nn.ModuleList([_Layer(image_channels, channels, width), _Layer(channels, channels, width)])
             self.encoder = nn.ModuleList([first])
@@ -91,16 +91,16 @@ class ConditionedUNet(Network):
         divisible(y, 2**self.blocks, "2^blocks")
         z, skip, out = precondition(y, sigma)
         level = self.level(sigma.flatten().expand(len(y)))
-        kept: list[Tensor] = []
+        skips: list[Tensor] = []
         for i, pair in enumerate(self.encoder):
             z = nn.functional.avg_pool2d(z, 2) if i else z
             for layer in pair:  # type: ignore[attr-defined]
                 z = layer(z, level)
-            kept.append(z)
-        kept.pop()
+            skips.append(z)
+        skips.pop()
         for pair in self.decoder:
             up = nn.functional.interpolate(z, scale_factor=2.0, mode="nearest")
-            z = torch.cat([up, kept.pop()], dim=1)
+            z = torch.cat([up, skips.pop()], dim=1)
             for layer in pair:  # type: ignore[attr-defined]
                 z = layer(z, level)
         return 0.5 + skip * (y - 0.5) + out * self.last(z)

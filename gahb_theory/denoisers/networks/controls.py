@@ -132,7 +132,7 @@ class FullyConnected(Network):
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         d, inner = self.image_channels * self.size**2, self.depth - 2
         bounded(self, 2 * d * self.width + inner * self.width**2, self.depth)
-        with building(seed):
+        with building(seed=seed):
             layers: list[nn.Module] = []
             for inputs, outputs in pairwise([d, *[self.width] * (self.depth - 1), d]):
                 layer = nn.Linear(inputs, outputs, bias=False)
@@ -188,7 +188,7 @@ class LocallyConnected(Network):
         c, w = self.image_channels, self.channels
         bounded(self, (self.size * kernel) ** 2 * (2 * c * w + (self.depth - 2) * w**2), self.depth)
         widths = [c, *[w] * (self.depth - 1), c]
-        with building(seed):
+        with building(seed=seed):
             self.weights = nn.ParameterList()
             for inputs, outputs in pairwise(widths):
                 window = inputs * kernel**2

@@ -33,7 +33,7 @@ class _Residual(nn.Module):
 
 
 class DRUNet(Network):
-    """A bias-free UNet of residual blocks that is told sigma by one more channel; four scales.
+    """A bias-free UNet of residual blocks that sees sigma in one more channel; four scales.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class DRUNet(Network):
         fine, coarse = 2 * sum(w**2 for w in widths[:3]), widths[3] ** 2
         count = 18 * self.blocks * (fine + coarse) + 8 * fine + 9 * self.channels * (2 * self.image_channels + 1)
         bounded(self, count, 14 * self.blocks + 8)
-        with building(seed):
+        with building(seed=seed):
             self.m_head = nn.Conv2d(self.image_channels + 1, self.channels, 3, padding=1, bias=False)
             for i, (fine, coarse) in enumerate(pairwise(widths), 1):
                 down = nn.Conv2d(fine, coarse, 2, stride=2, bias=False)

@@ -23,7 +23,7 @@ __all__ = ["FFDNet"]
 
 
 class FFDNet(Network):
-    """A CNN with biases and without normalisation that is told sigma by one more channel.
+    """A CNN with biases and without normalisation that sees sigma in one more channel.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class FFDNet(Network):
         outputs = self.image_channels * self.scale**2
         inner, ends = (9 * self.channels + 1) * self.channels, (18 * outputs + 10) * self.channels + outputs
         bounded(self, ends + (self.depth - 2) * inner, self.depth)
-        with building(seed):
+        with building(seed=seed):
             layers: list[nn.Module] = []
             for a, b in pairwise([outputs + 1, *[self.channels] * (self.depth - 1), outputs]):
                 layers += [nn.Conv2d(a, b, 3, padding=1), nn.ReLU(inplace=True)]

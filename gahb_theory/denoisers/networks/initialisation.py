@@ -48,7 +48,7 @@ class _Private(TorchFunctionMode):
 
 
 @contextmanager
-def building(seed: int = 0) -> Iterator[torch.Generator]:
+def building(*, seed: int = 0) -> Iterator[torch.Generator]:
     """Return a generator named by `seed`, from which all that is built in this context draws its weights."""
     seed = validate.integer(seed, "seed", 0, LARGEST_SEED)
     if seed >= SEEDS_OF_TORCH:

@@ -50,7 +50,7 @@ class IRCNN(Network):
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         widths = [self.image_channels, *[self.channels] * 6, self.image_channels]
         bounded(self, sum((9 * a + 1) * b for a, b in pairwise(widths)), len(DILATIONS))
-        with building(seed):
+        with building(seed=seed):
             layers: list[nn.Module] = []
             for (a, b), d in zip(pairwise(widths), DILATIONS, strict=True):
                 layers += [nn.Conv2d(a, b, 3, padding=d, dilation=d), nn.ReLU(inplace=True)]

@@ -76,7 +76,7 @@ class DnCNN(Network):
         ends = (18 * channels + 1) * image_channels + channels
         inner = 9 * channels**2 + (3 if self.normalised else 1) * channels
         bounded(self, ends + (depth - 2) * inner, depth)
-        with building(seed):
+        with building(seed=seed):
             layers: list[nn.Module] = [nn.Conv2d(image_channels, channels, 3, padding=1), nn.ReLU(inplace=True)]
             for _ in range(depth - 2):
                 layers += [nn.Conv2d(channels, channels, 3, padding=1)]
@@ -85,8 +85,8 @@ class DnCNN(Network):
             self.layers = nn.Sequential(*layers, nn.Conv2d(channels, image_channels, 3, padding=1))
             initialise(self)
         if (self.output, self.epsilon) != ("residual", 1e-5):  # the usual one needs no mark in the state
-            kept = torch.tensor([float(self.output == "clean"), self.epsilon], dtype=torch.float32)
-            self.register_buffer("convention", kept)
+            convention = torch.tensor([float(self.output == "clean"), self.epsilon], dtype=torch.float32)
+            self.register_buffer("convention", convention)
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """What the layers return, or `y` minus it."""
@@ -133,7 +133,7 @@ class DilatedUNet(Network):
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         self.bias, self.output = validate.flag(bias, "bias"), validate.one_of(output, "output", ("clean", "residual"))
         bounded(self, 226 * c**2 + 50 * self.image_channels * c + (13 * c if bias else 0), 9)
-        with building(seed):
+        with building(seed=seed):
             relu = nn.ReLU(inplace=True)
             self.fine = nn.Sequential(
                 *(nn.Conv2d(image_channels, c, 5, padding=2, bias=bias), relu),
@@ -183,7 +183,7 @@ class _Stages(Network):
         self.stages = validate.integer(stages, "stages", 1)
         self.image_channels, self.bias = 1, validate.flag(bias, "bias")
         bounded(self, *self._size())
-        with building(seed):
+        with building(seed=seed):
             self.layers = self._build()
             initialise(self)
 

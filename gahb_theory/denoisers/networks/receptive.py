@@ -97,7 +97,7 @@ class WindowedCNN(Network):
         widths = [out + self.coarse_channels, *[w] * (len(self.kernels) - 1), out]
         count = sum(a * b * k**2 for (a, b), k in zip(pairwise(widths), self.kernels, strict=True))
         bounded(self, count + w * (len(self.kernels) - 2), len(self.kernels))
-        with building(seed):
+        with building(seed=seed):
             convolutions = [
                 nn.Conv2d(a, b, k, padding=k // 2, bias=False)
                 for (a, b), k in zip(pairwise(widths), self.kernels, strict=True)

@@ -78,7 +78,7 @@ class _Block(nn.Module):
 
 
 class DiT(Network):
-    """A diffusion transformer as a denoiser; it is told sigma.
+    """A diffusion transformer as a denoiser; it sees sigma.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ class DiT(Network):
         bounded(self, inner + 2 * token * width + token + 3 * width, 4 * self.depth)
         if self.window is not None and side > 128:
             raise ValueError(f"a window is taken for at most 128 x 128 tokens, got {side} x {side}; enlarge patch")
-        with building(seed):
+        with building(seed=seed):
             self.enter = nn.Linear(token, width)
             self.position = nn.Parameter(0.02 * torch.randn(side**2, width))
             self.level = NoiseEmbedding(width)
