@@ -193,7 +193,7 @@ def integers(value: Any, name: str, low: int) -> tuple[int, ...]:
 def function(value: Any, name: str, example: str) -> Any:
     """Return `value` if it can be called; `example` is how."""
     if not callable(value):
-        raise TypeError(f"{name} must be callable, {example}, got {kind_of(value)}")
+        raise TypeError(f"{name} must be callable, got {kind_of(value)}; it is called as {example}")
     return value
 
 
