@@ -16,12 +16,16 @@ from torch import Tensor
 
 from gahb_theory.scalars import (
     LARGEST_SEED,
+    flag,
+    function,
     hidden,
     integer,
+    integers,
     kind_of,
     number,
     one_of,
     opaque,
+    path,
     positive,
     real,
     real_array,
@@ -37,13 +41,17 @@ __all__ = [
     "denoised",
     "evaluation_mode",
     "finite",
+    "flag",
     "floating",
+    "function",
     "images",
     "integer",
+    "integers",
     "levels",
     "number",
     "one_image",
     "one_of",
+    "path",
     "positive",
     "real_array",
     "returned",
@@ -53,6 +61,7 @@ __all__ = [
     "sigma_level",
     "sizes",
     "square_shape",
+    "tensor",
     "warn_of_units",
 ]
 
@@ -140,6 +149,21 @@ def coefficients(c: Tensor, count: int | None = None, name: str = "c") -> Tensor
     if count is not None and c.shape[1] != count:
         raise ValueError(f"{name} must hold {count} coefficients for each image, got shape {tuple(c.shape)}")
     return finite(c, name)
+
+
+def tensor(x: Tensor, name: str, shape: Sequence[int | str], whose: str = "") -> Tensor:
+    """Return `x` if it is a finite floating-point tensor of this shape, in which letters stand for any size.
+
+    `whose` says in a message what the sizes come from.
+    """
+    words = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    _dense(x, name, words)
+    if x.dtype not in _FLOATS:
+        raise TypeError(f"{name} must be a floating-point torch tensor, got {x.dtype}; convert it with {name}.float()")
+    fits = len(shape) == x.ndim and all(isinstance(s, str) or s == k for s, k in zip(shape, x.shape, strict=True))
+    if not fits or x.numel() == 0:
+        raise ValueError(f"{name} must have shape {words}{whose and f', {whose}'}, got {tuple(x.shape)}")
+    return finite(x, name)
 
 
 def floating(dtype: Any, name: str = "dtype") -> torch.dtype:

@@ -208,8 +208,8 @@ KINDS = {
     "levels": "sigmas",
     "array": "mse mse_optimal terms",
     "denoiser": "f f_a f_b memoriser net function",
-    "function": "vectors trace machine rule level",
-    "object": "basis image_class disks shrinkage J convention recipe",
+    "function": "vectors trace machine rule level shrinkage",
+    "object": "basis image_class disks J convention recipe",
     "word": "convention_ contour spectrum_ split wavelet name boundary output first optimiser schedule sigma_law oracle "
     "prediction times conditioning law",
     "shape": "shape image_shape",

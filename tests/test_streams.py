@@ -76,7 +76,7 @@ def order(seed, dtype):
 
 
 def weights(seed, dtype):
-    with building(seed) as generator:
+    with building(seed=seed) as generator:
         return torch.randn(COUNT, generator=generator, dtype=dtype)
 
 

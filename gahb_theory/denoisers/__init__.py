@@ -1,10 +1,15 @@
-"""Denoisers: one of the four nouns.
+"""Denoisers f(y, sigma) -> x_hat: networks, exact posterior means, shrinkage in a basis, and those of others.
 
-`base` states the contract. Trained: `networks` (the paper's), `receptive` (its windows set apart from depth), `mohan`
-(Mohan et al. 2020), `conditioned`, `transformer` and `controls` (the inductive biases one by one). Exact: `exact`,
-`stationary`, `mixtures`, `empirical`, `disks`; under constraints: `local`, `equivariant`, `tangent`. `shrinking` makes a
-denoiser of a basis and a shrinkage. Others' own: `ircnn`, `ffdnet`, `drunet` (Zhang et al.), `adapters`, `probing` and
-`classical`. On disk: `checkpoints`, `tensor_files`, `foreign`, `own_states`, `adapted_files`, `published`, `hub`.
+base          the interface, and what all denoisers of the library have in common
+networks/     networks that are trained: UNet, BF-CNN, DnCNN, transformer, controls
+exact/        posterior means in closed form, and the best denoisers under a constraint
+checkpoints/  saved denoisers, and files that others have published
+shrinking     a basis and a shrinkage as a denoiser
+adapters      networks that are called in another way, or return noise, residual or score
+diffusion     networks that see the time of a diffusion
+probing       which of these ways a network has, found by trying
+classical     functions on numpy images, non-local means
+shapes        checks of the shape of images
 """
 
 from gahb_theory.denoisers.adapters import Adapted, Convention, adapt

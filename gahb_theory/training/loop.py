@@ -68,7 +68,8 @@ def train(
     ----------
     f
         A denoiser module in float32 or float64; it is left as it was. The copy follows its device, and is trained whole:
-        a warning says if parameters of `f` are frozen. On a CUDA device the forward pass runs in bfloat16 autocast.
+        a warning says if some parameters of `f` are frozen and others are not. On a CUDA device the forward pass runs in
+        bfloat16 autocast.
     data
         An image class (every image is fresh), a fixed set of images (n, c, h, w), or a torch Dataset of images (c, h,
         w), or of tuples that begin with one; intensities in [0, 1], cast to the type of `f`.
@@ -206,7 +207,7 @@ def _checked(f: torch.nn.Module) -> tuple[torch.device, torch.dtype]:
             "f.float() or f.to(device)"
         )
     frozen = sum(not p.requires_grad for p in parameters)
-    if frozen:
+    if 0 < frozen < len(parameters):  # all of them: a network for inference, as load_denoiser returns
         warnings.warn(
             f"{frozen} of the {len(parameters)} parameters of f are frozen (requires_grad=False); train trains a copy with "
             "all of them free",

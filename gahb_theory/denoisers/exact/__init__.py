@@ -1,4 +1,16 @@
-"""Denoisers that are exact: the posterior mean of a known distribution, or the best under a constraint."""
+"""Denoisers that are exact: the posterior mean of a known distribution, or the best under a constraint.
+
+gaussian      of a Gaussian distribution, any covariance
+stationary    of a stationary Gaussian distribution, by Fourier transforms
+mixtures      of mixtures of Gaussians and of unions of subspaces
+empirical     of a finite set of images, and of the rays through them
+disks         of the class `Disks`, by importance sampling
+tangent       projection on the tangent space of a manifold: an oracle for small noise
+local         each pixel estimated from the patch around it
+equivariant   the same, with the patches of all places
+patches       what local and equivariant have in common; the side of a patch for each noise level
+finite_sums   posterior means over a finite set in bounded memory
+"""
 
 from gahb_theory.denoisers.exact.disk_posterior import DiskBayes, DiskPosterior
 from gahb_theory.denoisers.exact.empirical import EmpiricalBayes, EmpiricalRays
