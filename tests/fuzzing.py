@@ -219,6 +219,9 @@ KINDS = {
 }
 KIND = {name: kind for kind, names in KINDS.items() for name in names.split()}
 
+NAMES = sorted({*gt.__all__, *gt._ELSEWHERE})
+"""All that a user imports from the package or, as older code does, finds through it."""
+
 RESULTS = set(
     [
         "Behaviour",
@@ -572,7 +575,7 @@ SPECIAL_KINDS = {
 def targets() -> tuple[Target, ...]:
     """Every public function, constructor and method of its own."""
     found = []
-    for name in gt.__all__:
+    for name in NAMES:
         if name in RESULTS | ABSTRACT | LONG:
             continue
         item = getattr(gt, name)
@@ -594,7 +597,7 @@ def targets() -> tuple[Target, ...]:
 def instances() -> Iterator[tuple[str, Any]]:
     """One object of every public class, made with good arguments; of bases, one that is adapted to the images."""
     o = objects()
-    for name in gt.__all__:
+    for name in NAMES:
         item = getattr(gt, name)
         if not inspect.isclass(item) or name in RESULTS | ABSTRACT:
             continue

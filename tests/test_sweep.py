@@ -404,3 +404,10 @@ def test_the_folder_does_not_depend_on_where_a_worker_stands(tmp_path, monkeypat
     piece = sweep([Config(2.0)], square, folder="runs")[0]
     assert piece.directory.is_absolute()
     assert piece.directory.parent == tmp_path.resolve() / "runs"
+
+
+def test_older_code_finds_the_module_by_its_former_name():
+    from gahb_theory.sweep import key as former
+
+    assert former is key
+    assert gt.sweep is sweep, "the module does not hide the function"

@@ -62,7 +62,7 @@ class Estimate:
 
 
 def mean_estimate(
-    values: Float[np.ndarray, "*s n"], confidence: float = 0.95, resamples: int = 1000, seed: int = 0
+    values: Float[np.ndarray, "*s n"], confidence: float = 0.95, resamples: int = 1000, *, seed: int = 0
 ) -> Estimate:
     """Mean over the last axis, the images, with the interval of the bootstrap over images.
 
@@ -87,7 +87,7 @@ def mean_estimate(
     """
     values = _numbers(values)
     n = values.shape[-1]
-    means = bootstrap_means(values, draw_counts(n, resamples, seed))
+    means = bootstrap_means(values, draw_counts(n, resamples, seed=seed))
     return percentiles(values.mean(axis=-1), means, confidence, f"bootstrap over {n} images")
 
 
@@ -101,7 +101,7 @@ def _numbers(values: object) -> Float[np.ndarray, "*s n"]:
     return validate.real_array(values, "values", (1, 2))
 
 
-def draw_counts(n: int, resamples: int = 1000, seed: int = 0) -> Float[np.ndarray, "r n"]:
+def draw_counts(n: int, resamples: int = 1000, *, seed: int = 0) -> Float[np.ndarray, "r n"]:
     """How often each of n images occurs in each bootstrap sample, shape (resamples, n)."""
     resamples = validate.integer(resamples, "resamples", 100, LARGEST_RESAMPLES)
     n, seed = validate.integer(n, "n", 1), validate.seed(seed)

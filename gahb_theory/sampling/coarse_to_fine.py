@@ -66,7 +66,7 @@ class Trajectory:
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples of the law of a denoiser, and how each of them ended.
+    """Samples of the distribution of a denoiser, and how each of them ended.
 
     Parameters
     ----------

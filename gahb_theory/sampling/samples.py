@@ -1,4 +1,4 @@
-"""Drawing samples from the law that a denoiser has learned.
+"""Drawing samples from the distribution that a denoiser has learned.
 
 A denoiser is a score: grad log p_sigma(y) = (f(y) - y) / sigma^2 (Robbins 1956; Miyasawa 1961). The stochastic
 coarse-to-fine ascent follows it from noise to an image. From y ~ N(m, sigma_0^2 Id), while sigma_t >= sigma_inf,
@@ -77,10 +77,10 @@ def scheduled_level(
 def generate(
     f: Denoiser,
     shape: tuple[int, int, int, int],
+    *,
     seed: int = 0,
     step: float | Callable[[int], float] = 0.01,
     beta: float = 0.1,
-    *,
     start: int = 0,
     mean: float | Float[Tensor, "1 c h w"] = 0.5,
     sigma_0: float = 1.0,
@@ -113,7 +113,7 @@ def generate(
     mean
         Mean m of the start, a number or one image.
     sigma_0
-        Noise level of the start, above 0. It should be large against the spread of the law.
+        Noise level of the start, above 0. It should be large against the spread of the distribution.
     sigma_inf
         Noise level of the end, below sigma_0.
     max_steps

@@ -101,6 +101,7 @@ def decay_exponent(
     window: tuple[int, int] | None = None,
     confidence: float = 0.95,
     resamples: int = 1000,
+    *,
     seed: int = 0,
 ) -> DecayFit:
     """Fit the decay of the sorted squared coefficients of images in a basis.
@@ -161,7 +162,7 @@ def decay_exponent(
     values = energies[:, ranks - 1].T
     # with sigma = sqrt(k) the slope against log sigma^2 is the slope against log k
     fit = fit_slope(
-        np.sqrt(ranks), values if len(x) > 1 else values[:, 0], None, confidence, resamples=resamples, seed=seed
+        np.sqrt(ranks), values if len(x) > 1 else values[:, 0], None, confidence, resamples, seed=seed
     )
     edges = (int(ranks[0]), int(ranks[-1]))
     return DecayFit(-fit.slope - 1, -fit.high - 1, -fit.low - 1, edges, fit.points, fit.method, confidence)

@@ -1,4 +1,4 @@
-"""Where on a finite grid an asymptotic law may be looked for.
+"""Where on a finite grid an asymptotic power law may be looked for.
 
 A power law of the risk is seen where many terms are above the noise and many below. With M(sigma) terms above it, out of
 d, slopes are fitted here only where
@@ -121,6 +121,7 @@ def fit_slope_in_window(
     dimension: int,
     confidence: float = 0.95,
     resamples: int = 1000,
+    *,
     seed: int = 0,
 ) -> SlopeFit:
     """Fit the slope of log mean MSE against log sigma^2 where 8 < M(sigma) < d / 8.
@@ -156,12 +157,12 @@ def fit_slope_in_window(
     (0.75, 0.01, True)
     """
     window = slope_window(sigmas, terms, dimension)
-    fit = fit_slope(sigmas, mse, window, confidence, resamples, seed)
+    fit = fit_slope(sigmas, mse, window, confidence, resamples, seed=seed)
     levels, counts = _counts(sigmas, terms)
     errors = validate.real_array(mse, "mse")
     if counts.shape != errors.shape or errors.ndim != 2:
         return fit
-    draws = draw_counts(errors.shape[1], resamples, seed)
+    draws = draw_counts(errors.shape[1], resamples, seed=seed)
     used = _inside(bootstrap_means(counts, draws), dimension)
     chosen = (levels >= window[0]) & (levels <= window[1])
     used = np.where(used.sum(axis=0) < 2, chosen[:, None], used)  # a draw without a window has that of all images

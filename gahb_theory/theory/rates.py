@@ -9,7 +9,7 @@ so that log MSE against log sigma^2, or output PSNR against input PSNR, has slop
 best slope for C^alpha images whose contours are C^alpha (Korostelev and Tsybakov 1993). A family with m parameters
 has slope 1.
 
-The law is asymptotic and a pixel grid is finite: look at `local_slopes` before trusting `fit_slope`, and fit inside
+The power law is asymptotic and a pixel grid is finite: look at `local_slopes` before trusting `fit_slope`, and fit inside
 the window where they are flat.
 """
 
@@ -187,6 +187,7 @@ def fit_slope(
     window: tuple[float, float] | None = None,
     confidence: float = 0.95,
     resamples: int = 1000,
+    *,
     seed: int = 0,
 ) -> SlopeFit:
     """Fit the slope of log mean MSE against log sigma^2 by least squares.
@@ -285,7 +286,7 @@ def _studentised(
 def _counts(errors: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     if errors.shape[1] < 2:
         raise ValueError("a bootstrap over images needs at least 2 images, got 1; give mse of shape (s,) instead")
-    return draw_counts(errors.shape[1], resamples, seed)
+    return draw_counts(errors.shape[1], resamples, seed=seed)
 
 
 def _student_quantile(confidence: float, freedom: int) -> float:

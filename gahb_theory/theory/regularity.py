@@ -86,7 +86,7 @@ def estimate_regularity(
     Parameters
     ----------
     x
-        Samples, all of one law; use float64 for exponents above 2, whose fine coefficients are small.
+        Samples, all of one distribution; use float64 for exponents above 2, whose fine coefficients are small.
     edges
         True at pixels of an image that lie on an edge: the exponent is that away from them.
     wavelet
