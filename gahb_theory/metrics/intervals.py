@@ -7,7 +7,6 @@ interval of Wilson (1927), which stays inside [0, 1] and says something even if 
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 import torch
@@ -155,15 +154,13 @@ def share_estimate(hits: int, total: int, confidence: float = 0.95) -> Estimate:
     >>> print(share_estimate(0, 100))
     0 [0, 0.03699] (95 % interval, Wilson, 0 of 100)
     """
-    total = validate.integer(total, "total", 1)
+    from scipy.stats import binomtest
+
+    total = validate.integer(total, "total", 1, LARGEST_TABLE)
     hits, confidence = validate.integer(hits, "hits", 0, total), check_confidence(confidence)
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, shrink = hits / total, 1 + z**2 / total
-    centre = (share + z**2 / (2 * total)) / shrink
-    half = z * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2)) / shrink
-    low, high = max(0.0, centre - half) if hits else 0.0, min(1.0, centre + half) if hits < total else 1.0
+    share, ends = hits / total, binomtest(hits, total).proportion_ci(confidence, method="wilson")
     error = math.sqrt(share * (1 - share) / total)
-    return Estimate(share, low, high, error, confidence, f"Wilson, {hits} of {total}")
+    return Estimate(share, float(ends.low), float(ends.high), error, confidence, f"Wilson, {hits} of {total}")
 
 
 def check_confidence(confidence: float) -> float:

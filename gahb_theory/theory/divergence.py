@@ -16,34 +16,12 @@ to the range of its noise levels.
 """
 
 import numpy as np
-from jaxtyping import Float
 
 from gahb_theory import validate
 from gahb_theory.metrics.intervals import Estimate, bootstrap_means, check_confidence, draw_counts, percentiles
 from gahb_theory.theory.rates import Values
 
-__all__ = ["kl_bound", "kl_bound_estimate", "kl_density"]
-
-
-def kl_density(sigmas: Values, mse: Values, mse_optimal: Values | float) -> Float[np.ndarray, " s"]:
-    """The integrand (MSE - MSE*) / sigma^2 of the bound, in nats for each unit of log sigma.
-
-    Parameters
-    ----------
-    sigmas, mse, mse_optimal
-        As in `kl_bound`.
-
-    Returns
-    -------
-    Shape (s,), in the order of `sigmas`. It may be below 0 where errors were measured on few images.
-
-    Examples
-    --------
-    >>> kl_density([0.1, 0.2], [0.02, 0.05], [0.01, 0.01]).round(6)
-    array([1., 1.])
-    """
-    levels, excess = _excess(sigmas, mse, mse_optimal)
-    return excess.mean(axis=1) / levels**2
+__all__ = ["kl_bound", "kl_bound_estimate"]
 
 
 def kl_bound(sigmas: Values, mse: Values, mse_optimal: Values | float) -> float:

@@ -11,6 +11,8 @@ the error is worth, which is known for any denoiser (Kadkhodaie, Guth, Simoncell
 12).
 """
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
@@ -149,7 +151,9 @@ def fit_slope_in_window(
 
     Examples
     --------
-    >>> import numpy as np
+    >>> from dataclasses import replace
+
+    import numpy as np
     >>> sigmas = np.geomspace(0.01, 1, 9)
     >>> error = np.random.default_rng(0).uniform(1, 2, 50) * sigmas[:, None] ** 1.5
     >>> fit = fit_slope_in_window(sigmas, error, effective_terms(sigmas, error), dimension=1024)
@@ -169,7 +173,8 @@ def fit_slope_in_window(
     slopes = _slopes(2 * np.log(levels), np.log(bootstrap_means(errors, draws)), used.astype(np.float64))
     method = f"bootstrap over {errors.shape[1]} images and their windows"
     ends = percentiles(fit.slope, slopes, confidence, method)
-    return SlopeFit(fit.slope, float(ends.low), float(ends.high), fit.intercept, window, fit.points, method, confidence)
+    low, high, error = float(ends.low), float(ends.high), float(ends.standard_error)
+    return replace(fit, low=low, high=high, standard_error=error, method=method, window=window)
 
 
 def _slopes(abscissa: np.ndarray, logs: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.metrics.intervals import LARGEST_RESAMPLES, check_confidence
+from gahb_theory.metrics.intervals import LARGEST_RESAMPLES, Estimate, check_confidence
 from gahb_theory.randomness import Component, array_generator
 
 __all__ = ["Regularity", "estimate_regularity"]
@@ -33,16 +33,14 @@ FEWEST = 4  # places in a row at the coarsest octave
 ENOUGH = 32  # places in all at the coarsest octave
 
 
-@dataclass(frozen=True)
-class Regularity:
+@dataclass(frozen=True, eq=False)
+class Regularity(Estimate):
     """Regularity of functions, by three estimators, with the octaves they used.
+
+    As an `Estimate` it holds the exponent from the mean square of the coefficients, and its interval.
 
     Parameters
     ----------
-    exponent
-        From the mean square of the coefficients.
-    low, high
-        Ends of the confidence interval of `exponent`.
     uniform
         From the largest coefficient of each image. It says 0 across an edge. The maximum of the m Gaussian coefficients
         of an octave grows like sqrt(log m), by which it falls short of `exponent`: measured 0.1 to 0.2 on lines of 2048
@@ -56,19 +54,18 @@ class Regularity:
         Mean square of the coefficients at these octaves.
     counts
         Number of coefficients at these octaves, all images together.
-    method
-        How the interval was found.
     """
 
-    exponent: float
-    low: float
-    high: float
     uniform: float
     leaders: float
     octaves: tuple[int, int]
     energy: Float[np.ndarray, " octaves"]
     counts: Float[np.ndarray, " octaves"]
-    method: str
+
+    @property
+    def exponent(self) -> float:
+        """The exponent from the mean square of the coefficients, `value`."""
+        return float(self.value)
 
 
 def estimate_regularity(
@@ -160,6 +157,7 @@ def estimate_regularity(
         energy, number = energies[picks].sum(axis=1), numbers[picks].sum(axis=1)
         whole = (energy > 0).all(axis=1)
         spread = fit(np.log2(energy[whole] / number[whole])) / 2 - dim / 2
+        deviation = np.std(spread, ddof=1)
         low, high = np.quantile(spread, [(1 - confidence) / 2, (1 + confidence) / 2])
         method = f"bootstrap over {len(energies)} images"
     else:
@@ -171,12 +169,14 @@ def estimate_regularity(
         float(exponent),
         float(low),
         float(high),
+        float(deviation),
+        confidence,
+        method,
         float(fit(np.array(peaks[octave]))),
         float(fit(np.array(leaders[octave]))),
         (first, last),
         energies.sum(axis=0) / total,
         total,
-        method,
     )
 
 
