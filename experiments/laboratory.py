@@ -74,10 +74,10 @@ class Patches:
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What a network is trained on: fresh images of a law, or n fixed ones.
+    """What a network is trained on: fresh images of a class, or n fixed ones.
 
     Fixed images come in two disjoint halves, A and B, and a third set for testing. Those of photographs are patches of
-    disjoint thirds of the photographs; of other laws, disjoint draws. Near-duplicates are removed at a cosine of 0.95.
+    disjoint thirds of the photographs; of other classes, disjoint draws. Near-duplicates are removed at a cosine of 0.95.
     """
 
     law: gt.ImageClass | Patches

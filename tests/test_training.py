@@ -1,6 +1,7 @@
 """Training: the recipe, exact resume, several processes, and what is refused."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -416,6 +417,12 @@ def test_arguments_that_are_refused(small, tmp_path, unchecked):
     f, X = small
     with pytest.raises(TypeError, match=r"a Recipe has no 'epochs'; its fields are images_seen, batch_size"):
         train(f, X, epochs=3)
+    with pytest.raises(TypeError, match="images_seen must say how many images the training sees"):
+        train(f, X)
+    with pytest.raises(ValueError, match="images_seen must be between 1 and 1000000000, got 2147483648"):
+        train(f, X, images_seen=2**31)
+    with pytest.raises(ValueError, match="batch_size must be between 1 and 1048576"):
+        train(f, X, images_seen=16, batch_size=2**31)
     with pytest.raises(TypeError, match="run must be the path"):
         train(f, X, images_seen=16, run=3)
     with pytest.raises(TypeError, match=r"all be float32, or all float64.*float16"):
@@ -681,3 +688,18 @@ def test_training_on_an_accelerator(accelerator, small):
     f, X = small
     g = train(f.to(accelerator), X, images_seen=320, batch_size=16)
     assert next(g.parameters()).device.type == accelerator.type
+
+
+def test_recipes_refuse_what_is_no_noise_level_or_rate(unchecked):
+    recipe = Recipe(images_seen=64)
+    for bad in (torch.tensor([0.5, math.nan]), torch.tensor([-0.1]), torch.tensor([1.5])):
+        with pytest.raises(ValueError, match="u must hold finite numbers between 0 and 1"):
+            recipe.draw_sigma(bad)
+    with pytest.raises(TypeError, match="u must be a dense floating-point tensor, got str"):
+        recipe.draw_sigma("x")
+    with pytest.raises(ValueError, match="sigma must hold finite numbers"):
+        recipe.weight(torch.tensor([math.inf]))
+    with pytest.raises(TypeError, match="step must be an integer, got bool True"):
+        recipe.rate(True, 0.1)
+    with pytest.raises(ValueError, match="highest must be finite and at least 0, got nan"):
+        recipe.rate(1, math.nan)

@@ -193,15 +193,15 @@ def _octaves(values: Tensor, bad: Tensor, filters: Any, last: int) -> Iterator[t
             bands = [_convolve(band, f, axis) for band in bands for f in (low, high)]
             bad = _reach(bad, length, axis)
         values, d = bands[0], torch.cat(bands[1:], dim=1)
-        own = d.abs().amax(dim=1, keepdim=True) * 2 ** (-j * dim / 2)
+        leaders = d.abs().amax(dim=1, keepdim=True) * 2 ** (-j * dim / 2)
         if finer is not None:
             for axis in range(2, 2 + dim):  # the two finer places in the middle of the wavelet
-                span = finer.narrow(axis, length // 2 - 1, 2 * own.shape[axis])
+                span = finer.narrow(axis, length // 2 - 1, 2 * leaders.shape[axis])
                 even = torch.arange(0, span.shape[axis], 2, device=span.device)
                 finer = torch.maximum(span.index_select(axis, even), span.index_select(axis, even + 1))
-            own = torch.maximum(own, finer)
-        finer = own
-        lead, lead_bad = own, bad
+            leaders = torch.maximum(leaders, finer)
+        finer = leaders
+        lead, lead_bad = leaders, bad
         for axis in range(2, 2 + dim):
             lead, lead_bad = _neighbours(lead, axis), _neighbours(lead_bad, axis)
         yield d, bad, lead, lead_bad
