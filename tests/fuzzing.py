@@ -30,6 +30,7 @@ import gahb_theory as gt
 
 LONGEST = 400
 SECONDS = 5.0
+"""Of processor time, so that a busy machine makes no call hang."""
 FOREIGN = (
     "has no attribute",
     "not implemented for",
@@ -669,8 +670,8 @@ def attempt(target: Target, argument: str, value: str) -> Outcome:
     def stop(*_: Any) -> None:
         raise Hang
 
-    signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS, 1.0)  # again, if the first is lost in a destructor
+    signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS, 1.0)  # again, if the first is lost in a destructor
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -685,7 +686,7 @@ def attempt(target: Target, argument: str, value: str) -> Outcome:
         own = _last_frame(error).co_name == "<lambda>"
         return outcome("" if own else f"{type(error).__name__}: {str(error)[:120]!r}")
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     if refused:
         return outcome("ACCEPTED")
     if not target.name.startswith(NOT_FINITE) and (where := _not_finite(result)):

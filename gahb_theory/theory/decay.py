@@ -68,7 +68,7 @@ def approximation_error(
     return errors if many else errors[:, 0]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class DecayFit(Estimate):
     """A fitted exponent alpha of c_(k)^2 ~ k^-(alpha + 1), that is ||x - x_M||^2 ~ M^-alpha: an `Estimate`."""
 

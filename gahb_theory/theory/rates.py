@@ -143,7 +143,7 @@ def local_slopes(sigmas: Values, mse: Values) -> Float[np.ndarray, " s"]:
     return slopes
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class SlopeFit(Estimate):
     """A fitted slope of log MSE against log sigma^2: an `Estimate`, with the line and where it was fitted.
 

@@ -33,7 +33,7 @@ FEWEST = 4  # places in a row at the coarsest octave
 ENOUGH = 32  # places in all at the coarsest octave
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Regularity(Estimate):
     """Regularity of functions, by three estimators, with the octaves they used.
 

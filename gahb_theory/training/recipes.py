@@ -145,7 +145,7 @@ class Recipe:
 
     def draw_sigma(self, u: Tensor) -> Tensor:
         """Return noise levels drawn from `sigma_law`, made of numbers `u` uniform in [0, 1], of the shape of `u`."""
-        _check_batch(u, "u", most=1)
+        _check_batch(u, "u", most=1.0)
         low, high = self.sigma_min, self.sigma_max
         if self.sigma_law == "square":
             return (low**0.5 + (high**0.5 - low**0.5) * u) ** 2
