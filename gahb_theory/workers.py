@@ -105,7 +105,7 @@ class _Pool(ProcessPoolExecutor):
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> "Future[Any]":
         """As in `ProcessPoolExecutor`; processes are started here."""
         payload = _pickled((function, arguments, named))
-        with _interrupts_blocked():
+        with _postponed(), _interrupts_blocked():
             return super().submit(_call, payload)
 
 
@@ -174,6 +174,23 @@ def _unguarded() -> bool:
         and any(isinstance(part, ast.Name) and part.id == "__name__" for part in ast.walk(node.test))
         for node in ast.walk(tree)
     )
+
+
+@contextmanager
+def _postponed() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until a process is started: a half-started one would end with a traceback."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    noted: list[int] = []
+    before = {n: signal.signal(n, lambda number, frame: noted.append(number)) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if noted:
+            signal.raise_signal(noted[0])
 
 
 @contextmanager

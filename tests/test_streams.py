@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import gahb_theory as gt
-from gahb_theory.denoisers.exact.disks import DiskBayes
+from gahb_theory.denoisers.exact.disk_posterior import DiskBayes
 from gahb_theory.denoisers.networks.initialisation import building
 from gahb_theory.images import fields
 from gahb_theory.images import published_c_alpha as paper_law

@@ -12,10 +12,10 @@ from gahb_theory.denoisers.base import Denoiser, DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints.files import load_denoiser, save_denoiser
 from gahb_theory.denoisers.classical import AdaptedArrays, NonLocalMeans, adapt_arrays
 from gahb_theory.denoisers.diffusion import AdaptedDiffusion, DiffusionConvention, adapt_diffusion
-from gahb_theory.denoisers.exact.disks import DiskBayes, DiskPosterior
+from gahb_theory.denoisers.exact.disk_posterior import DiskBayes, DiskPosterior
 from gahb_theory.denoisers.exact.empirical import EmpiricalBayes, EmpiricalRays
 from gahb_theory.denoisers.exact.equivariant import BoundaryBrokenPatchBayes, EquivariantPatchBayes
-from gahb_theory.denoisers.exact.gaussian import GaussianDenoiser
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.denoisers.exact.local import PatchBayes, WienerPatchBayes
 from gahb_theory.denoisers.exact.mixtures import GaussianMixture, mixture_of_gaussians, union_of_subspaces
 from gahb_theory.denoisers.exact.patches import PatchSchedule, calibrate_patches

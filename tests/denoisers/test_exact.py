@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gahb_theory.denoisers.exact.gaussian import GaussianDenoiser
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.jacobians import jacobian
 
 

@@ -3,7 +3,7 @@ import torch
 
 from gahb_theory.bases import DCT, PCA, Pixels, Wavelet
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.denoisers.exact.gaussian import GaussianDenoiser
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
 from gahb_theory.jacobians import jacobian
 from gahb_theory.shrinkage import FixedGains, Hard, Soft

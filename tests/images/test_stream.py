@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import Dataset, TensorDataset
 
-from gahb_theory.images import Disks, distinct, near_duplicates
-from gahb_theory.images import halves as split
+from gahb_theory.images import Disks, distinct, near_duplicates, split
 from gahb_theory.images.stream import as_images, image_stream
 
 

@@ -1,9 +1,9 @@
 """Denoisers that are exact: the posterior mean of a known distribution, or the best under a constraint."""
 
-from gahb_theory.denoisers.exact.disks import DiskBayes, DiskPosterior
+from gahb_theory.denoisers.exact.disk_posterior import DiskBayes, DiskPosterior
 from gahb_theory.denoisers.exact.empirical import EmpiricalBayes, EmpiricalRays
 from gahb_theory.denoisers.exact.equivariant import BoundaryBrokenPatchBayes, EquivariantPatchBayes
-from gahb_theory.denoisers.exact.gaussian import GaussianDenoiser
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.denoisers.exact.local import PatchBayes, WienerPatchBayes
 from gahb_theory.denoisers.exact.mixtures import GaussianMixture, mixture_of_gaussians, union_of_subspaces
 from gahb_theory.denoisers.exact.patches import (
