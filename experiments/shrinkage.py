@@ -55,7 +55,7 @@ def jobs(s: Settings) -> list[Job]:
 
 
 def measure_network(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
-    """Read the Jacobian of one network at some images."""
+    """Compute the Jacobian of one network at some images."""
     s: Settings = config["settings"]
     name, c = config["name"], slice(0, s.crop)
     f = shipped_denoiser(name).to(config["device"])

@@ -20,7 +20,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from gahb_theory.identity import content as identity
 from gahb_theory.identity.hashing import differences, hash_array
@@ -57,6 +58,7 @@ __all__ = [
 
 
 SECONDS_OF_A_DAY = 86400
+SECONDS_BETWEEN_TRIES = 0.2
 
 Result = TypeVar("Result")
 
@@ -127,30 +129,45 @@ def _alive(process: int) -> bool:
 def locked(path: Path, *, wait: bool) -> Iterator[None]:
     """Hold a lock that the system lets go when the process ends, however it ends.
 
-    Raises `BlockingIOError` if another holds it, unless `wait`. Without effect where there are no such locks: on Windows,
-    on some network disks.
+    Raises `BlockingIOError` if another holds it, unless `wait`, and `OSError` where the file cannot be written. Without
+    effect where there are no such locks: on Windows, on some network disks.
     """
-    try:
-        import fcntl
-    except ImportError:
+    with ExitStack() as stack:
+        try:
+            import fcntl
+        except ImportError:
+            yield
+            return
+        bar = tqdm(desc=f"waiting for the process that holds {path}", delay=2, disable=None, leave=False)
+        with bar:
+            while True:
+                try:
+                    file = stack.enter_context(path.open("a"))
+                except OSError as error:
+                    raise OSError(
+                        error.errno, f"cannot write into {path.parent}: {error.strerror}; choose another place"
+                    ) from error
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if not wait:
+                        raise
+                    bar.update()
+                    time.sleep(SECONDS_BETWEEN_TRIES)
+                except OSError:  # a disk without locks
+                    break
+                else:
+                    with suppress(FileNotFoundError):
+                        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                            stack.callback(_remove, path)  # while it is held: who waits looks for it
+                            break
+                file.close()  # the holder before has removed it
         yield
-        return
-    while True:
-        with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                raise
-            except OSError:  # a disk without locks
-                yield
-                return
-            with suppress(FileNotFoundError):
-                if path.stat().st_ino == os.fstat(file.fileno()).st_ino:  # else the holder before has removed it
-                    try:
-                        yield
-                    finally:
-                        path.unlink(missing_ok=True)
-                    return
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def set_aside(path: Path) -> Path:

@@ -366,9 +366,9 @@ def returned(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> 
 
 def _same_dtype(f: object, y: Tensor, name: str, error: Exception) -> None:
     """Name the type of a network's weights as the cause, if it is not that of the images it could not take."""
-    own = {p.dtype for p in f.parameters() if p.is_floating_point()} if isinstance(f, torch.nn.Module) else set()
-    if own and y.dtype not in own:
-        given = " and ".join(sorted(map(str, own)))
+    weights = {p.dtype for p in f.parameters() if p.is_floating_point()} if isinstance(f, torch.nn.Module) else set()
+    if weights and y.dtype not in weights:
+        given = " and ".join(sorted(map(str, weights)))
         raise TypeError(
             f"{name} holds {given}, but the images are {y.dtype}; convert them with .to({given.split()[0]})"
         ) from error

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from gahb_theory import validate
 
@@ -206,9 +207,11 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 def _begin_worker(ends: multiprocessing.connection.Connection, parent: int) -> None:
-    """What a worker does first: watch for the end of its parent, and take one thread."""
+    """What a worker does first: watch for the end of its parent, take one thread, show no progress bars."""
     threading.Thread(target=_end_with_parent, args=(ends, parent), daemon=True).start()
     torch.set_num_threads(1)
+    begin = tqdm.__init__  # no progress bars over those of the parent
+    tqdm.__init__ = lambda bar, *given, **named: begin(bar, *given, **(named | {"disable": True}))
 
 
 def _end_with_parent(ends: multiprocessing.connection.Connection, parent: int) -> None:

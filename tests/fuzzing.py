@@ -30,6 +30,7 @@ import gahb_theory as gt
 
 LONGEST = 400
 SECONDS = 5.0
+"""Of processor time, so that a busy machine makes no call hang."""
 FOREIGN = (
     "has no attribute",
     "not implemented for",
@@ -218,6 +219,9 @@ KINDS = {
     "path": "path folder run",
 }
 KIND = {name: kind for kind, names in KINDS.items() for name in names.split()}
+
+NAMES = sorted({*gt.__all__, *gt._ELSEWHERE})
+"""All that a user imports from the package or, as older code does, finds through it."""
 
 RESULTS = set(
     [
@@ -567,7 +571,7 @@ SPECIAL_KINDS = {
 def targets() -> tuple[Target, ...]:
     """Every public function, constructor and method of its own."""
     found = []
-    for name in gt.__all__:
+    for name in NAMES:
         if name in RESULTS | ABSTRACT | LONG:
             continue
         item = getattr(gt, name)
@@ -589,7 +593,7 @@ def targets() -> tuple[Target, ...]:
 def instances() -> Iterator[tuple[str, Any]]:
     """One object of every public class, made with good arguments; of bases, one that is adapted to the images."""
     o = objects()
-    for name in gt.__all__:
+    for name in NAMES:
         item = getattr(gt, name)
         if not inspect.isclass(item) or name in RESULTS | ABSTRACT:
             continue
@@ -661,8 +665,8 @@ def attempt(target: Target, argument: str, value: str) -> Outcome:
     def stop(*_: Any) -> None:
         raise Hang
 
-    signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS, 1.0)  # again, if the first is lost in a destructor
+    signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS, 1.0)  # again, if the first is lost in a destructor
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -684,7 +688,7 @@ def attempt(target: Target, argument: str, value: str) -> Outcome:
         own = _last_frame(error).co_name == "<lambda>"
         return outcome("" if own else f"{type(error).__name__}: {str(error)[:120]!r}")
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     if refused:
         return outcome("ACCEPTED")
     if not target.name.startswith(NOT_FINITE) and (where := _not_finite(result)):

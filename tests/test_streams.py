@@ -115,7 +115,7 @@ CONSUMERS = {
     Component.DISK_GEOMETRY: lambda seed, dtype: DISKS[seed].normal_draws,
     Component.DISK_INTENSITY: lambda seed, dtype: DISKS[seed].intensity_draws,
     Component.CURVATURE: named(Component.CURVATURE),
-    Component.BOOTSTRAP: lambda seed, dtype: draw_counts(COUNT, 100, seed)[0],
+    Component.BOOTSTRAP: lambda seed, dtype: draw_counts(COUNT, 100, seed=seed)[0],
     Component.BOOTSTRAP_SCALES: lambda seed, dtype: array_generator(Component.BOOTSTRAP_SCALES, seed).random(COUNT),
     Component.AGREEMENT: lambda seed, dtype: direction(torch.zeros(1, 1, 20, 20, dtype=dtype)),
     Component.PROJECTIONS: named(Component.PROJECTIONS, "signs"),

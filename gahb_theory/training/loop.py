@@ -74,9 +74,9 @@ def train(
         An image class (every image is fresh), a fixed set of images (n, c, h, w), or a torch Dataset of images (c, h,
         w), or of tuples that begin with one; intensities in [0, 1], cast to the type of `f`.
     images_seen
-        Budget; short for `recipe=Recipe(images_seen=...)`.
+        Budget, the number of images times passes; None takes that of `recipe`.
     recipe
-        How to train.
+        How to train; by default `Recipe(images_seen=images_seen)`.
     run
         A directory for the checkpoint (at least every minute), the log (log.jsonl) and the final denoiser, which
         `load_denoiser` reads. The same call goes on where a killed one stopped; a call with another network, other data
@@ -105,7 +105,7 @@ def train(
     >>> f.training
     False
     """
-    recipe = _recipe(recipe, changes | ({} if images_seen is None else {"images_seen": images_seen}))
+    recipe = _recipe(recipe, images_seen, changes)
     if run is not None and not isinstance(run, str | os.PathLike):
         raise TypeError(f"run must be the path of a directory, or None, got {type(run).__name__}")
     device, dtype = _checked(f)
@@ -123,9 +123,9 @@ def train(
             model.calibrate(held_out.shape[1:])
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = copy.deepcopy(model).eval().requires_grad_(False)
-        law = isinstance(data, ImageClass)
-        check_range(draw(0, 64), law=law, sigma_max=recipe.sigma_max)
-        check_range(held_out, "validation images", law=law and validation is None, sigma_max=recipe.sigma_max)
+        fresh = isinstance(data, ImageClass)
+        check_range(draw(0, 64), law=fresh, sigma_max=recipe.sigma_max)
+        check_range(held_out, "validation images", law=fresh and validation is None, sigma_max=recipe.sigma_max)
         _try(model, average, draw(mine.start, mine.stop - mine.start), held_out, recipe)
         optimisers = _optimisers(model, recipe)
         typical = torch.zeros((), device=device, dtype=dtype)
@@ -179,13 +179,17 @@ def train(
     return average.requires_grad_(True)
 
 
-def _recipe(recipe: Recipe | None, changes: dict[str, Any]) -> Recipe:
+def _recipe(recipe: Recipe | None, images_seen: int | None, changes: dict[str, Any]) -> Recipe:
     if recipe is not None and not isinstance(recipe, Recipe):
         raise TypeError(f"recipe must be a Recipe, got {type(recipe).__name__}")
     known = [field.name for field in fields(Recipe)]
     unknown = sorted(changes.keys() - set(known))
     if unknown:
         raise TypeError(f"a Recipe has no {unknown[0]!r}; its fields are {', '.join(known)}")
+    if recipe is None and images_seen is None:
+        raise TypeError("images_seen must say how many images the training sees, for example 100_000, got None")
+    if images_seen is not None:
+        changes = changes | {"images_seen": images_seen}
     return replace(recipe or Recipe(), **changes)
 
 
