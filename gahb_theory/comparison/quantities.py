@@ -74,7 +74,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as numbers, strings, lists and dictionaries."""
-        return _plain(self)  # type: ignore[no-any-return]
+        return _plain(self)
 
     def save(self, path: str | Path) -> Path:
         """Write all fields as JSON, atomically; `gahb_theory.runs.read_json` reads them."""

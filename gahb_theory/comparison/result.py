@@ -112,9 +112,10 @@ class Comparison(Result):
         forms = {"oracle_mse": ".4g", "error": ".4g", "excess": ".4g", "asymmetry": ".2g", "homogeneity_error": ".2g"}
         for name, form in (forms | {"terms": "d", "energy_area": ".4f"}).items():
             row(name, getattr(a, name), getattr(b, name), form)
-        row("exponent", *(None if s.decay is None else s.decay.exponent for s in (a, b)), ".2f")
+        exponents = [None if s.decay is None else s.decay.exponent for s in (a, b)]
+        row("exponent", exponents[0], exponents[1], ".2f")
         for field in fields(SubspaceDimension):
-            row(field.name, *(getattr(s.dimensions, field.name, None) for s in (a, b)), ".1f")
+            row(field.name, getattr(a.dimensions, field.name, None), getattr(b.dimensions, field.name, None), ".1f")
         for name in ("band_energy", "alignment", "frequency"):
             means = [None if getattr(s, name) is None else float(np.nanmean(getattr(s, name))) for s in (a, b)]
             row(name, means[0], means[1], ".3f")

@@ -59,7 +59,7 @@ def axes_or_new(ax: "Axes | None") -> "Axes":
     if ax is not None:
         return ax
     with style():
-        return panels(5.0, 3.2)[1][0]  # type: ignore[no-any-return]
+        return panels(5.0, 3.2)[1][0]
 
 
 def image(x: np.ndarray, ax: "Axes", title: str = "") -> "Axes":

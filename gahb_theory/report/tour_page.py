@@ -171,7 +171,7 @@ def _bases(a: ImageAnalysis) -> Table:
         for c in a.comparisons.values():
             found, chance = value(c)
             cells.append("" if found is None or chance is None else f"{found:.3f} ({chance:.3f})")
-        return f"{QUANTITIES[name].label} with the eigenbasis (chance)", "", *cells
+        return f"{QUANTITIES[name].label} (chance)", "", *cells
 
     rows = [
         ("oracle PSNR (dB)", *(f"{value:.2f}" for value in a.oracle_psnr.values())),
@@ -190,8 +190,10 @@ def _bases(a: ImageAnalysis) -> Table:
     return Table(
         ("basis", *(basis_label(name) for name in sides)),
         rows,
-        "The eigenbasis of S beside fixed bases. Energies are those of the clean image without its mean; overlap and angles "
-        f"are those of the first atoms of both, as many as have coefficients above the noise ({ranks}).",
+        "The eigenbasis of S beside fixed bases. Energies are those of the clean image without its mean. Overlap and angles "
+        "are those of the first atoms of a basis with as many eigenvectors, one for each coefficient above the noise "
+        f"({ranks}); weighted overlap is the part of tr S in the span of those atoms; the response is that of J to the "
+        "others. In brackets: what random atoms would give.",
     )
 
 
