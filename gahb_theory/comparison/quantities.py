@@ -96,7 +96,7 @@ def table_rows(result: Any) -> list[tuple[str, str]]:
     return rows
 
 
-def format_value(value: float | str) -> str:
+def format_value(value: float | int | str) -> str:
     """A number with four digits."""
     if isinstance(value, str):
         return value
