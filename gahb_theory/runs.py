@@ -23,7 +23,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin
 
 import numpy as np
 import torch
@@ -317,29 +318,53 @@ def describe(thing: Any) -> Any:
 
 
 def to_arrays(result: Any, prefix: str) -> dict[str, np.ndarray]:
-    """The fields of a result dataclass as named arrays; an entry of a dictionary is named field/entry."""
+    """The fields of a result as named arrays prefix/field, those of results and mappings inside it as prefix/field/entry.
+
+    What is None has no array.
+    """
+    if is_dataclass(result):
+        parts = {field.name: getattr(result, field.name) for field in fields(result)}
+    elif isinstance(result, Mapping):
+        parts = {str(name).replace("%", "%25").replace("/", "%2F"): entry for name, entry in result.items()}
+    else:
+        return {} if result is None else {prefix: np.asarray(result)}
     arrays: dict[str, np.ndarray] = {}
-    for field in fields(result):
-        value = getattr(result, field.name)
-        entries = {f"/{name}": entry for name, entry in value.items()} if isinstance(value, Mapping) else {"": value}
-        arrays |= {f"{prefix}/{field.name}{name}": np.asarray(entry) for name, entry in entries.items()}
+    for name, part in parts.items():
+        arrays |= to_arrays(part, f"{prefix}/{name}")
     return arrays
 
 
 def from_arrays(cls: type[Result], arrays: Mapping[str, np.ndarray], prefix: str) -> Result:
-    """The result dataclass that `to_arrays` stored."""
-    values: dict[str, Any] = {}
-    for field in fields(cls):  # type: ignore[arg-type]
-        name = f"{prefix}/{field.name}"
-        if name in arrays:
-            stored = arrays[name]
-            values[field.name] = stored.item() if stored.ndim == 0 else stored
-        else:
-            inside = {
-                key.removeprefix(name + "/"): value for key, value in arrays.items() if key.startswith(name + "/")
-            }
-            values[field.name] = {key: v.item() if v.ndim == 0 else v for key, v in inside.items()}
+    """The result dataclass that `to_arrays` stored.
+
+    Raises
+    ------
+    ValueError
+        If a field is missing.
+    """
+    values = {f.name: _stored(f.type, arrays, f"{prefix}/{f.name}") for f in fields(cls)}  # type: ignore[arg-type]
     return cls(**values)
+
+
+def _stored(kind: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
+    """The value of a field of the given type."""
+    if name in arrays:
+        stored = arrays[name]
+        return stored.item() if stored.ndim == 0 else tuple(stored.tolist()) if get_origin(kind) is tuple else stored
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    inside = [key.removeprefix(name + "/") for key in arrays if key.startswith(name + "/")]
+    for one in kinds:
+        if is_dataclass(one) and inside:
+            return from_arrays(one, arrays, name)  # type: ignore[arg-type]
+        if one is dict or get_origin(one) is dict:
+            entry = get_args(one)[1] if get_args(one) else Any
+            names = dict.fromkeys(key.split("/")[0] for key in inside)
+            return {
+                key.replace("%2F", "/").replace("%25", "%"): _stored(entry, arrays, f"{name}/{key}") for key in names
+            }
+    if type(None) in kinds:
+        return None
+    raise ValueError(f"the arrays hold no {name}: they were written by another version; run the command again")
 
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:

@@ -6,7 +6,8 @@ interval of Wilson (1927), which stays inside [0, 1] and says something even if 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ __all__ = [
 LARGEST_RESAMPLES, LARGEST_TABLE = 10**6, 2**30
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
     """A number, or an array of numbers, with confidence intervals.
 
@@ -53,6 +54,18 @@ class Estimate:
     standard_error: float | Float[np.ndarray, "..."]
     confidence: float
     method: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as numbers, lists and strings."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
+
+    def __repr__(self) -> str:
+        return (
+            f"Estimate({self})"
+            if np.ndim(self.value) == 0
+            else f"Estimate of {np.shape(self.value)} numbers ({self.method})"
+        )
 
     def __str__(self) -> str:
         parts = np.broadcast_arrays(*(np.atleast_1d(part) for part in (self.value, self.low, self.high)))
