@@ -2,13 +2,13 @@
 
 Three engines make the two products J v and J^T u:
 
-    frozen      the linear network that f is around y, recorded once (`recording`, `frozen`, `windows`)
-    autograd    reverse mode through the graph of f, and reverse mode through that (`autograd`)
-    differences (f(y + h v) - f(y - h v)) / 2 h for functions that torch cannot differentiate (`differences`)
+    frozen      the linear network that f is around y, recorded once (`engines.recording`, `engines.recorded`)
+    autograd    reverse mode through the graph of f, and reverse mode through that (`engines.autograd`)
+    differences (f(y + h v) - f(y - h v)) / 2 h, for functions that torch cannot differentiate (`engines.differences`)
 
 `jacobian` tests f with automatic differentiation in any case. It records f, and keeps the recording if one transposed
 product with a random direction agrees with the gradient, and if the two products are adjoint; else it says why not in
-`Jacobian.engine`. Whichever engine is taken, one product J v is compared with differences of f (`agreement`).
+`Jacobian.engine`. Whichever engine is taken, one product J v is compared with differences of f (`difference_check`).
 """
 
 from collections.abc import Callable
@@ -49,8 +49,8 @@ def jacobian(
 ) -> Jacobian:
     """The Jacobian of the denoiser `f` at the noisy image `y`.
 
-    Nothing is computed but a few values of f, one gradient and one product in each direction, which test the promises on
-    f below and choose the engine. `f` is not touched: neither its mode, nor its parameters, their gradients and flags.
+    Nothing is computed but a few values of f, one gradient and one product in each direction, which test the conditions
+    on f below and choose the engine. `f` is not touched: neither its mode, nor its parameters, their gradients and flags.
 
     Parameters
     ----------
@@ -107,8 +107,7 @@ def jacobian(
     >>> J.homogeneity_error() < 1e-6
     True
     """
-    if not callable(f):
-        raise TypeError(f"f must be a denoiser that can be called as f(y, sigma), got {type(f).__name__}")
+    validate.function(f)
     validate.one_image(y, "y")
     level = validate.sigma_level(sigma)
     budget = validate.positive(budget, "budget")
@@ -164,7 +163,7 @@ def difference_jacobian(
 
     Returns
     -------
-    A `Jacobian` whose engine has the attribute `error`, the estimate of its own error.
+    A `Jacobian` whose engine has the attribute `error`, an estimate of its error.
 
     Raises
     ------
@@ -182,8 +181,7 @@ def difference_jacobian(
     >>> bool(torch.allclose(J.diagonal(), 2 * y.flatten()))
     True
     """
-    if not callable(f):
-        raise TypeError(f"f must be a denoiser that can be called as f(y, sigma), got {type(f).__name__}")
+    validate.function(f)
     validate.one_image(y, "y")
     values = Values(f, validate.sigma_level(sigma))
     point = y.detach().clone()

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.jacobians.arithmetic import full_precision
-from gahb_theory.jacobians.linear_operator import LinearOperator
+from gahb_theory.jacobians.linear_operator import LinearOperator, check_operator
 
 __all__ = ["Polar", "Schur", "Spectrum", "eig", "polar", "schur"]
 
@@ -171,8 +171,7 @@ def polar(J: LinearOperator) -> Polar:
 
 
 def _square(J: LinearOperator) -> Tensor:
-    if J.shape[0] != J.shape[1]:
-        raise ValueError(f"eigenvalues need a square Jacobian, got shape {J.shape}; use svd")
+    check_operator(J, square="eigenvalues need")
     matrix = validate.finite(J.matrix(), "the matrix of the Jacobian")
     matrix = matrix if matrix.dtype == torch.float64 else matrix.float()
     return matrix.cpu() if matrix.device.type == "mps" else matrix

@@ -20,8 +20,9 @@ from gahb_theory.jacobians.batching import lacks_memory, on_columns, scipy_opera
 from gahb_theory.jacobians.engines.linear_maps import Window
 from gahb_theory.jacobians.engines.rows import all_rows_sparse, row_groups
 from gahb_theory.jacobians.engines.windowed_rows import WindowedProducts
+from gahb_theory.scalars import kind_of
 
-__all__ = ["LinearOperator", "Products"]
+__all__ = ["LinearOperator", "Products", "check_operator"]
 
 Result = TypeVar("Result")
 
@@ -173,7 +174,7 @@ class LinearOperator:
 
     def diagonal(self) -> Float[Tensor, " d"]:
         """The diagonal of J, exactly, without keeping J: how much each pixel of the output owes to itself."""
-        self._check_square("the diagonal")
+        check_operator(self, square="the diagonal needs")
         if self._products is None:
             return self._dense().diagonal().clone()
         return self._halving(self._diagonal)
@@ -185,7 +186,7 @@ class LinearOperator:
         ----------
         Kadkhodaie, Guth, Simoncelli, Mallat, ICLR 2024, equation 10.
         """
-        self._check_square("the trace")
+        check_operator(self, square="the trace needs")
         return float(self.diagonal().cpu().double().sum())
 
     def asymmetry(self) -> float:
@@ -193,7 +194,7 @@ class LinearOperator:
 
         The Jacobian of a posterior mean is symmetric. That of a trained network is not: 0.4 to 0.6 is common.
         """
-        self._check_square("the asymmetry")
+        check_operator(self, square="the asymmetry needs")
         matrix = self.matrix()
         size = _frobenius(matrix)
         return _frobenius(matrix - matrix.mT) / size if size > 0 else 0.0
@@ -225,8 +226,8 @@ class LinearOperator:
         for positions, part, window in self._blocks(torch.arange(self.shape[0], device=self.device)):
             columns = window_columns(window, self.input_shape, self.device)
             hit = columns == positions[:, None]
-            found = hit.any(dim=1)
-            diagonal[positions[found]] = part.flatten(1)[hit]
+            inside = hit.any(dim=1)
+            diagonal[positions[inside]] = part.flatten(1)[hit]
         return diagonal
 
     def _blocks(self, indices: Tensor) -> Iterator[tuple[Tensor, Tensor, Window]]:
@@ -275,14 +276,17 @@ class LinearOperator:
             )
         return validate.finite(v.detach(), name)
 
-    def _check_square(self, what: str) -> None:
-        if self.shape[0] != self.shape[1]:
-            raise ValueError(
-                f"{what} needs a square Jacobian, got shape {self.shape}, from images {self.input_shape} to "
-                f"{self.output_shape}; use svd(), or a denoiser whose output has the shape of its input"
-            )
-
 
 def _frobenius(matrix: Tensor) -> float:
     """Frobenius norm, summed over the rows in double precision."""
     return float(torch.linalg.vector_norm(matrix, dim=1).cpu().double().norm())
+
+
+def check_operator(J: Any, name: str = "J", *, square: str = "") -> None:
+    """Refuse what is no linear operator, or, where `square` says what needs it, is not square."""
+    if not isinstance(J, LinearOperator):
+        raise TypeError(f"{name} must be a Jacobian, got {kind_of(J)}; jacobian(f, y, sigma) makes one")
+    if square and J.shape[0] != J.shape[1]:
+        raise ValueError(
+            f"{square} a square Jacobian, got shape {J.shape}; use svd, or a denoiser whose output has the shape of its input"
+        )

@@ -24,7 +24,8 @@ from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis, canonical_sign
 from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.lanczos import RitzPairs, top_eigenpairs
-from gahb_theory.jacobians.linear_operator import LinearOperator
+from gahb_theory.jacobians.linear_operator import LinearOperator, check_operator
+from gahb_theory.scalars import kind_of
 
 __all__ = ["SVD", "eigenbasis", "svd"]
 
@@ -129,9 +130,8 @@ def eigenbasis(
     >>> bool(E.converged.all())
     True
     """
-    d = J.shape[0]
-    if J.shape[1] != d:
-        raise ValueError(f"an eigenbasis needs a square Jacobian, got shape {J.shape}; use svd")
+    check_operator(J, square="an eigenbasis needs")
+    d, initial = J.shape[0], _starting(start, J)
     count = d if k is None else validate.integer(k, "k", 1, d)
     _check_settings(tol, max_iterations)
     asymmetry = None
@@ -150,7 +150,7 @@ def eigenbasis(
             count,
             tol=_reachable(tol, J),
             max_iterations=max_iterations,
-            start=_starting(start, J),
+            start=initial,
             block=1 if J.device.type == "cpu" else DEVICE_BLOCK,
             checkpoint=checkpoint,
         )
@@ -234,6 +234,7 @@ def svd(
     >>> bool(torch.allclose(U.left, -U.right))
     True
     """
+    check_operator(J)
     smaller = min(J.shape)
     count = smaller if k is None else validate.integer(k, "k", 1, smaller)
     _check_settings(tol, max_iterations)
@@ -299,6 +300,8 @@ def _check_settings(tol: float, max_iterations: int | None) -> None:
 def _starting(start: Eigenbasis | None, J: LinearOperator) -> Tensor | None:
     if start is None:
         return None
+    if not isinstance(start, Eigenbasis):
+        raise TypeError(f"start must be an Eigenbasis, got {kind_of(start)}; J.eigenbasis(k) makes one")
     if start.atoms.shape[1] != J.shape[0]:
         raise ValueError(f"start holds atoms of {start.atoms.shape[1]} numbers, but the Jacobian has {J.shape[0]}")
     return start.atoms.cpu().double().mT

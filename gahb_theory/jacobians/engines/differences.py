@@ -85,9 +85,8 @@ class Values:
             output = self.f(x.clone(), self.sigma)
         if not isinstance(output, Tensor):
             raise TypeError(f"f must return a torch tensor, got {type(output).__name__}; adapt_arrays takes arrays")
-        if output.is_complex() or output.ndim == 0 or len(output) != len(x):
-            raise ValueError(
-                f"f must return one real output for each of {len(x)} images, got shape {tuple(output.shape)} "
-                f"of {output.dtype}"
-            )
+        if not output.is_floating_point():
+            raise TypeError(f"f must return floating-point numbers, got {output.dtype}; differences of integers round")
+        if output.ndim == 0 or len(output) != len(x):
+            raise ValueError(f"f must return one output for each of {len(x)} images, got shape {tuple(output.shape)}")
         return validate.finite(output.to(x), "f(y, sigma)")
