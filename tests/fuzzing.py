@@ -159,6 +159,7 @@ REFUSED: dict[str, set[str]] = {
     "levels": set(VALUES) - {"vector"},
     "array": (set(PLAIN) | WRONG_TENSORS | set(FUNCTIONS)) - {"0", "0.5", "2**31", "1e-46", "np.float32", "np.int64"},
     "denoiser": set(VALUES) - {"raises"},
+    "map": set(VALUES) - {"raises", "returns (n,h,w)"},  # a Jacobian may lead from images to other shapes
     "function": set(PLAIN) | set(TENSORS),
     "object": set(VALUES),
     "word": set(VALUES),
@@ -559,7 +560,8 @@ SPECIAL_KINDS = {
     "train.f": "object", "dataset.dtype": "word", "dataset.image_class": "object", "ImageDataset.path": "path",
     "GaussianField.period": "any", "Photographs.channels": "any", "PatchSchedule.sigma": "number", "Texture.mean": "number",
     "WindowedCNN.first": "word", "load_denoiser.first": "word", "union_of_subspaces.bases": "tensor",
-    "FixedGains.gains": "tensor", "CAlpha.beta": "number", "measure_behaviour.f": "denoiser", "probe.net": "any",
+    "FixedGains.gains": "tensor", "CAlpha.beta": "number", "measure_behaviour.f": "denoiser", "jacobian.f": "map",
+    "difference_jacobian.f": "map", "probe.net": "any",
     "adapt.net": "function", "adapt_arrays.function": "function", "adapt_diffusion.net": "function",
     "Convention.call.net": "any",
     "save_denoiser.f": "object", "Recipe.weight.sigma": "any", "Convention.call.u": "any", "Recipe.draw_sigma.u": "any",

@@ -100,6 +100,7 @@ def eigenbasis_path(
             [0.9412, 0.8000]])
     """
     validate.one_image(x, "x")
+    k = validate.integer(k, "k", 1, x.numel())
     levels = validate.levels(sigmas)
     if len(levels) < 2:
         raise ValueError(f"sigmas must hold at least two noise levels, got {len(levels)}; use eigenbasis for one")
