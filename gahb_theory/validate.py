@@ -314,13 +314,6 @@ def warn_of_units(sigma: float | Tensor, y: Tensor) -> None:
 # what users write
 
 
-def function(f: Any, name: str = "f", arguments: str = "(y, sigma)", kind: str = "a denoiser") -> Any:
-    """Return `f` if it can be called."""
-    if not callable(f):
-        raise TypeError(f"{name} must be {kind} that can be called as {name}{arguments}, got {kind_of(f)}")
-    return f
-
-
 def evaluation_mode(f: object, name: str = "f") -> None:
     """Refuse a network that is in train mode, or has a part that is; anything else passes."""
     if isinstance(f, torch.nn.Module) and any(module.training for module in f.modules()):
