@@ -35,7 +35,7 @@ def check_image_class(image_class: object) -> None:
     Parameters
     ----------
     image_class
-        Any object with `sample(n, seed, start)`; `scene`, `dimension` and `optimal_slope` are checked where present.
+        Any object with `sample(n, seed=0, start=0)`; `scene`, `dimension` and `optimal_slope` are checked where present.
 
     Examples
     --------

@@ -93,7 +93,7 @@ def eigenbasis_path(
     Examples
     --------
     >>> import torch
-    >>> from gahb_theory.denoisers.exact.gaussian import GaussianDenoiser
+    >>> from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
     >>> f = GaussianDenoiser(torch.zeros(1, 1, 2, 2), torch.diag(torch.tensor([4.0, 1.0, 0.25, 0.0])))
     >>> eigenbasis_path(f, torch.rand(1, 1, 2, 2), [1.0, 0.5], k=2).eigenvalues
     tensor([[0.8000, 0.5000],
