@@ -155,7 +155,9 @@ def test_refuses_negative_covariance_but_not_rounding():
 def test_refuses_other_images(unchecked):
     mean, covariance, *_ = law()
     f = GaussianDenoiser(mean, covariance)
-    with pytest.raises(ValueError, match=r"this denoiser knows images of shape \(1, 3, 4\), got images of shape \(1, 4, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"this denoiser knows images of shape \(1, 3, 4\), got images of shape \(1, 4, 3\)"
+    ):
         f(noise(1, 1, 4, 3), 0.1)
     with pytest.raises(ValueError, match="y must be finite"):
         f(noise(1, 1, 3, 4) * float("nan"), 0.1)
