@@ -190,11 +190,10 @@ def integers(value: Any, name: str, low: int) -> tuple[int, ...]:
     return tuple(integer(item, f"each of {name}", low) for item in items)
 
 
-def function(value: Any, name: str = "f", example: str = "f(y, sigma)") -> Any:
+def function(value: Any, name: str, example: str) -> Any:
     """Return `value` if it can be called; `example` is how."""
     if not callable(value):
-        kind = "a denoiser" if name == "f" else "a function"
-        raise TypeError(f"{name} must be {kind} that can be called as {example}, got {kind_of(value)}")
+        raise TypeError(f"{name} must be callable, got {kind_of(value)}; it is called as {example}")
     return value
 
 
