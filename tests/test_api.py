@@ -49,7 +49,7 @@ def test_all_is_grouped_and_sorted():
     assert before == ""
     assert len(groups) >= 8
     names = [re.findall(r'"(\w+)"', group) for group in groups]
-    assert sum(names, []) == gt.__all__
+    assert [name for group in names for name in group] == gt.__all__
     for group in names:
         assert group
         assert group == sorted(group, key=rank)
