@@ -186,8 +186,6 @@ def _recipe(recipe: Recipe | None, images_seen: int | None, changes: dict[str, A
     unknown = sorted(changes.keys() - set(known))
     if unknown:
         raise TypeError(f"a Recipe has no {unknown[0]!r}; its fields are {', '.join(known)}")
-    if recipe is None and images_seen is None:
-        raise TypeError("images_seen must say how many images the training sees, for example 100_000, got None")
     if images_seen is not None:
         changes = changes | {"images_seen": images_seen}
     return replace(recipe or Recipe(), **changes)
