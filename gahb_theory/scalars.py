@@ -6,7 +6,9 @@ Each function returns what it converts; `gahb_theory.validate` offers them with 
 import math
 import numbers
 import operator
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ __all__ = [
     "number",
     "one_of",
     "opaque",
+    "path",
     "positive",
     "real",
     "real_array",
@@ -155,6 +158,19 @@ def seed(value: Any, name: str = "seed", high: int = LARGEST_SEED) -> int:
             f"{name} must be an integer, got None; the same seed gives the same result, so one must be given"
         )
     return integer(value, name, 0, high)
+
+
+def path(value: Any, name: str) -> Path:
+    """Return a path of the file system with "~" expanded to the home directory."""
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise TypeError(f"{name} must be a path, a str or a pathlib.Path, got {kind_of(value)}")
+    if not text or "\0" in text:
+        raise ValueError(f"{name} must be a path without null characters, got {text[:60]!r}")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # no such user
+        raise ValueError(f"{name} must be a path, got {text!r}: {error}") from None
 
 
 def one_of(value: Any, name: str, allowed: Iterable[str]) -> Any:

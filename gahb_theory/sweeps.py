@@ -31,7 +31,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from tqdm import tqdm
 
-from gahb_theory import runs
+from gahb_theory import runs, validate
 from gahb_theory.identity.content import function_identity, identity
 from gahb_theory.identity.hashing import digest
 
@@ -142,7 +142,8 @@ def sweep(
     [{'y': 9}, {'y': 16}]
     """
     _refuse_fork(executor)
-    folder = Path(folder).resolve()  # the workers may stand elsewhere
+    folder = validate.path(folder, "folder").resolve()  # the workers may stand elsewhere
+    configs = list(configs)  # of a generator, too
     inputs = [_inputs(run, config) for config in configs]
     directories = [folder / _key(entry) for entry in inputs]
     jobs = {

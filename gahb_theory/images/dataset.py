@@ -54,6 +54,9 @@ class ImageDataset(Dataset[Tensor]):
     first: int = 0
     last: int | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", validate.path(self.path, "path").absolute())
+
     @property
     def array(self) -> np.ndarray:
         """The images as they are stored, memory-mapped, shape (n, c, h, w)."""
@@ -364,9 +367,7 @@ def _recorded_anew(
 
 def _npy(path: str | Path) -> Path:
     """The path of an array, with a name that leaves room for those of the files beside it."""
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path must be the name of a .npy file, got {type(path).__name__}")
-    path = Path(path)
+    path = validate.path(path, "path")
     if path.suffix != ".npy":
         raise ValueError(f"the output must be a .npy file, got {path}; np.save writes one")
     if len(os.fsencode(path.name)) > LONGEST_NAME:

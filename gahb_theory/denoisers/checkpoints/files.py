@@ -44,7 +44,7 @@ from gahb_theory.denoisers.checkpoints.tensor_files import (
     short,
     widened,
 )
-from gahb_theory.denoisers.checkpoints.unwrapping import chosen, unwrapped
+from gahb_theory.denoisers.checkpoints.unwrapping import chosen, unwrapped, without_counters
 from gahb_theory.denoisers.networks.conservative import MARK, Conservative
 from gahb_theory.denoisers.networks.mohan import DilatedUNet, DnCNN, RecursiveCNN
 from gahb_theory.denoisers.networks.transformer import DiT
@@ -55,6 +55,9 @@ __all__ = ["load_denoiser", "save_denoiser"]
 SAVED: tuple[type[DenoiserModule], ...] = (*NETWORKS, Conservative, Adapted)
 """What `save_denoiser` takes."""
 
+WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+"""What torch puts around a network, and the attribute that holds it."""
+
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
 
@@ -64,7 +67,7 @@ def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, A
     Parameters
     ----------
     f
-        A network of this library, or one that `adapt` has wrapped. Of a wrapped network the convention is saved, too; if it
+        A network of this library, or one that `adapt` has wrapped; also in torch.compile or DataParallel. Of a wrapped network the convention is saved, too; if it
         is made of layers of torch or is of this library, it loads by itself, otherwise `load_denoiser` is given one that
         was made in the same way, as `network`.
     folder
@@ -94,6 +97,8 @@ def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, A
     ...     load_denoiser(folder).channels
     4
     """
+    while type(f).__name__ in WRAPPERS and isinstance(inside := getattr(f, WRAPPERS[type(f).__name__]), nn.Module):
+        f = inside  # the network is saved, not how it is run
     if not isinstance(f, SAVED) or (isinstance(f, Conservative) and not isinstance(f.network, NETWORKS)):
         inside = f" of {type(f.network).__name__}" if isinstance(f, Conservative) else ""
         raise TypeError(
@@ -110,7 +115,7 @@ def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, A
         with TemporaryDirectory() as local:
             upload(_write(f, Path(local), card), folder)
         return folder
-    return _write(f, Path(folder), card)
+    return _write(f, validate.path(folder, "folder"), card)
 
 
 def _write(f: Network | Adapted, folder: Path, card: Mapping[str, Any] | None) -> Path:
@@ -207,14 +212,15 @@ def load_denoiser(
         raise TypeError(
             f"network must be one of this library, or one wrapped by gt.adapt, got {type(network).__name__}"
         )
+    given = validate.path(path, "path")
     if is_hub_id(path):
         try:
-            path = download(str(path))
+            given = download(str(path))
         except ImportError as error:
             if not str(path).startswith(PREFIX):
                 raise FileNotFoundError(f"no checkpoint at {path}, and {error}") from error
             raise
-    file = find_weights(Path(path))
+    file = find_weights(given)
     source = str(file)
     arguments: Mapping[str, Any] = {}
     size = file.stat().st_size
@@ -227,7 +233,7 @@ def load_denoiser(
         config = _configuration(file, metadata)
         if entry is not None:
             tensors, _ = chosen(tensors, entry, source)
-    tensors = widened(checked(tensors, source, size))
+    tensors = widened(checked(without_counters(tensors), source, size))
     try:
         with torch.device("cpu"):  # whatever the default device
             f = _network(tensors, config, arguments, source, choices, network)
