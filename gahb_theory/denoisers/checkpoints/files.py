@@ -67,9 +67,9 @@ def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, A
     Parameters
     ----------
     f
-        A network of this library, or one that `adapt` has wrapped; also in torch.compile or DataParallel. Of a wrapped network the convention is saved, too; if it
-        is made of layers of torch or is of this library, it loads by itself, otherwise `load_denoiser` is given one that
-        was made in the same way, as `network`.
+        A network of this library, or one that `adapt` has wrapped; within torch.compile or DataParallel, the network
+        inside. Of a wrapped network the convention is saved, too; if it is made of layers of torch or is of this library,
+        it loads by itself, otherwise `load_denoiser` is given one that was made in the same way, as `network`.
     folder
         Created where it does not exist. A name that ends in .safetensors is a file, which holds all but the card in
         words. "hf://owner/name" uploads the folder to the Hugging Face hub, where
@@ -100,10 +100,10 @@ def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, A
     while type(f).__name__ in WRAPPERS and isinstance(inside := getattr(f, WRAPPERS[type(f).__name__]), nn.Module):
         f = inside  # the network is saved, not how it is run
     if not isinstance(f, SAVED) or (isinstance(f, Conservative) and not isinstance(f.network, NETWORKS)):
-        inside = f" of {type(f.network).__name__}" if isinstance(f, Conservative) else ""
+        within = f" of {type(f.network).__name__}" if isinstance(f, Conservative) else ""
         raise TypeError(
             f"f must be one of {', '.join(n.__name__ for n in NETWORKS[:3])}, or another network of this library, or one "
-            f"wrapped by gt.adapt, got {type(f).__name__}{inside}"
+            f"wrapped by gt.adapt, got {type(f).__name__}{within}"
         )
     if isinstance(f, Adapted) and not isinstance(f.net, nn.Module):
         raise TypeError(
