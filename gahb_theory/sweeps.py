@@ -22,7 +22,7 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ class Piece:
 
 
 def sweep(
-    configs: Sequence[Any],
+    configs: Iterable[Any],
     run: Callable[[Any, Path], Mapping[str, Any]],
     executor: Executor | None = None,
     *,

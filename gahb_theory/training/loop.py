@@ -334,7 +334,7 @@ def _save(
 
 def _save_denoiser(average: DenoiserModule, run: Path, card: dict[str, Any]) -> None:
     try:
-        save_denoiser(average, run / "denoiser", card)  # type: ignore[arg-type]
+        save_denoiser(average, run / "denoiser", card)
     except TypeError as error:
         from safetensors.torch import save
 

@@ -363,7 +363,7 @@ def test_counters_of_ema_pytorch_are_no_weights(tmp_path):
     state = {f"ema_model.{name}": t for name, t in OWN.items()}
     state |= {"initted": torch.tensor(True), "step": torch.tensor(5)}
     torch.save(state, tmp_path / "a.pt")
-    y = torch.rand(1, 1, 8, 8)
+    y = gt.Disks(size=16).sample(1)
     assert torch.equal(gt.load_denoiser(tmp_path / "a.pt")(y, 0.1), F(y, 0.1))
     torch.save(state | {f"online_model.{name}": 2 * t for name, t in OWN.items()}, tmp_path / "b.pt")
     with pytest.raises(ValueError, match=r"entry='ema_model' or entry='online_model'"):
@@ -371,8 +371,9 @@ def test_counters_of_ema_pytorch_are_no_weights(tmp_path):
     assert torch.equal(gt.load_denoiser(tmp_path / "b.pt", entry="ema_model")(y, 0.1), F(y, 0.1))
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 def test_torchscript_is_named(tmp_path):
-    traced = torch.jit.trace(torch.nn.Conv2d(1, 1, 3), torch.zeros(1, 1, 8, 8))
+    traced = torch.jit.trace(torch.nn.ReLU(), torch.zeros(1, 1, 8, 8))
     torch.jit.save(traced, str(tmp_path / "traced.pt"))
     with pytest.raises(ValueError, match=r"is a TorchScript archive, which is code; load it with torch.jit.load"):
         gt.load_denoiser(tmp_path / "traced.pt")

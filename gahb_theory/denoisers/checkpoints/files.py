@@ -61,7 +61,7 @@ WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "Distribut
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
 
-def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, Any] | None = None) -> Path | str:
+def save_denoiser(f: nn.Module, folder: str | Path, card: Mapping[str, Any] | None = None) -> Path | str:
     """Save a network as a folder of model.safetensors, config.json and README.md, each written whole or not at all.
 
     Parameters
@@ -118,7 +118,7 @@ def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, A
     return _write(f, validate.path(folder, "folder"), card)
 
 
-def _write(f: Network | Adapted, folder: Path, card: Mapping[str, Any] | None) -> Path:
+def _write(f: Any, folder: Path, card: Mapping[str, Any] | None) -> Path:
     from safetensors.torch import save
 
     file = folder if folder.suffix == ".safetensors" else folder / WEIGHTS
