@@ -17,8 +17,11 @@ from torch import Tensor
 
 __all__ = [
     "LARGEST_SEED",
+    "flag",
+    "function",
     "hidden",
     "integer",
+    "integers",
     "kind_of",
     "number",
     "one_of",
@@ -164,7 +167,7 @@ def path(value: Any, name: str) -> Path:
     """Return a path of the file system with "~" expanded to the home directory."""
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(text, str):
-        raise TypeError(f"{name} must be a path, a str or a pathlib.Path, got {kind_of(value)}")
+        raise TypeError(f"{name} must be a string or a pathlib.Path, got {kind_of(value)}")
     if not text or "\0" in text:
         raise ValueError(f"{name} must be a path without null characters, got {text[:60]!r}")
     try:
@@ -181,6 +184,30 @@ def one_of(value: Any, name: str, allowed: Iterable[str]) -> Any:
         listed = ", ".join(words[:-1]) + (" or " if len(words) > 1 else "") + words[-1]
         shown = repr(value) if isinstance(value, str) and len(value) <= 60 else kind_of(value)
         raise ValueError(f"{name} must be {listed}, got {shown}")
+    return value
+
+
+def flag(value: Any, name: str) -> bool:
+    """Return True or False if `value` is one of them."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {kind_of(value)}")
+    return bool(value)
+
+
+def integers(value: Any, name: str, low: int) -> tuple[int, ...]:
+    """Return a sequence of at least one integer, none below `low`."""
+    items = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(items, list | tuple | range):
+        raise TypeError(f"{name} must be a sequence of integers such as (3, 5, 7), got {kind_of(value)}")
+    if not items:
+        raise ValueError(f"{name} must hold at least one integer, got none; give for example (3, 5, 7)")
+    return tuple(integer(item, f"each of {name}", low) for item in items)
+
+
+def function(value: Any, name: str, example: str) -> Any:
+    """Return `value` if it can be called; `example` is how."""
+    if not callable(value):
+        raise TypeError(f"{name} must be callable, got {kind_of(value)}; it is called as {example}")
     return value
 
 

@@ -16,8 +16,11 @@ from torch import Tensor
 
 from gahb_theory.scalars import (
     LARGEST_SEED,
+    flag,
+    function,
     hidden,
     integer,
+    integers,
     kind_of,
     number,
     one_of,
@@ -38,9 +41,12 @@ __all__ = [
     "denoised",
     "evaluation_mode",
     "finite",
+    "flag",
     "floating",
+    "function",
     "images",
     "integer",
+    "integers",
     "levels",
     "number",
     "one_image",
@@ -55,6 +61,7 @@ __all__ = [
     "sigma_level",
     "sizes",
     "square_shape",
+    "tensor",
     "warn_of_units",
 ]
 
@@ -142,6 +149,21 @@ def coefficients(c: Tensor, count: int | None = None, name: str = "c") -> Tensor
     if count is not None and c.shape[1] != count:
         raise ValueError(f"{name} must hold {count} coefficients for each image, got shape {tuple(c.shape)}")
     return finite(c, name)
+
+
+def tensor(x: Tensor, name: str, shape: Sequence[int | str], whose: str = "") -> Tensor:
+    """Return `x` if it is a finite floating-point tensor of this shape, in which letters stand for any size.
+
+    `whose` says in a message what the sizes come from.
+    """
+    words = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    _dense(x, name, words)
+    if x.dtype not in _FLOATS:
+        raise TypeError(f"{name} must be a floating-point torch tensor, got {x.dtype}; convert it with {name}.float()")
+    fits = len(shape) == x.ndim and all(isinstance(s, str) or s == k for s, k in zip(shape, x.shape, strict=True))
+    if not fits or x.numel() == 0:
+        raise ValueError(f"{name} must have shape {words}{whose and f', {whose}'}, got {tuple(x.shape)}")
+    return finite(x, name)
 
 
 def floating(dtype: Any, name: str = "dtype") -> torch.dtype:
@@ -292,6 +314,13 @@ def warn_of_units(sigma: float | Tensor, y: Tensor) -> None:
 # what users write
 
 
+def function(f: Any, name: str = "f", arguments: str = "(y, sigma)", kind: str = "a denoiser") -> Any:
+    """Return `f` if it can be called."""
+    if not callable(f):
+        raise TypeError(f"{name} must be {kind} that can be called as {name}{arguments}, got {kind_of(f)}")
+    return f
+
+
 def evaluation_mode(f: object, name: str = "f") -> None:
     """Refuse a network that is in train mode, or has a part that is; anything else passes."""
     if isinstance(f, torch.nn.Module) and any(module.training for module in f.modules()):
@@ -313,8 +342,7 @@ def denoised(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> 
 
 def returned(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> Tensor:
     """The same without a look at the values, where NaN is to be met and dealt with."""
-    if not callable(f):
-        raise TypeError(f"{name} must be a denoiser that can be called as {name}(y, sigma), got {kind_of(f)}")
+    function(f, name)
     evaluation_mode(f, name)
     try:
         out = f(y, sigma)
@@ -344,16 +372,16 @@ def returned(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> 
 
 def _same_dtype(f: object, y: Tensor, name: str, error: Exception) -> None:
     """Name the type of a network's weights as the cause, if it is not that of the images it could not take."""
-    own = {p.dtype for p in f.parameters() if p.is_floating_point()} if isinstance(f, torch.nn.Module) else set()
-    if own and y.dtype not in own:
-        given = " and ".join(sorted(map(str, own)))
+    weights = {p.dtype for p in f.parameters() if p.is_floating_point()} if isinstance(f, torch.nn.Module) else set()
+    if weights and y.dtype not in weights:
+        given = " and ".join(sorted(map(str, weights)))
         raise TypeError(
             f"{name} holds {given}, but the images are {y.dtype}; convert them with .to({given.split()[0]})"
         ) from error
 
 
 def sampled(image_class: Any, n: int, *, seed: int = 0, start: int = 0, name: str = "the image class") -> Tensor:
-    """Return `image_class.sample(n, seed, start)` if it is what an image class returns: n finite images."""
+    """Return `image_class.sample(n, seed=seed, start=start)` if it is what an image class returns: n finite images."""
     sample = getattr(image_class, "sample", None)
     if not callable(sample):
         raise TypeError(f"{name} must have a method sample(n, seed=0, start=0), got {kind_of(image_class)}")

@@ -55,7 +55,9 @@ def _imports(module):
                         yield alias.name, inside
             yield from visit(child, inside or isinstance(child, ast.FunctionDef | ast.Lambda))
 
-    return [(target, inside) for target, inside in visit(ast.parse(MODULES[module].read_text()), False) if target != module]
+    return [
+        (target, inside) for target, inside in visit(ast.parse(MODULES[module].read_text()), False) if target != module
+    ]
 
 
 def _drawn_later(target, inside):
@@ -77,7 +79,9 @@ def test_every_part_stands_on_one_floor():
 def test_every_import_points_down(module):
     height = {name: level for level, floor in enumerate(FLOORS) for name in floor}
     for target in _used(module):
-        assert _top(target) == _top(module) or height[_top(target)] <= height[_top(module)], f"{module} imports {target}"
+        assert _top(target) == _top(module) or height[_top(target)] <= height[_top(module)], (
+            f"{module} imports {target}"
+        )
 
 
 def test_no_two_modules_import_each_other():

@@ -96,7 +96,7 @@ class Photographs:
         return self._planes().names
 
     def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "n c size size"]:
         """Patches start .. start + n - 1, shape (n, channels, size, size).
 
@@ -109,7 +109,7 @@ class Photographs:
 
         return draw_images(draw, n, start, block_length(self.size**2, 2 * self.channels), shape, dtype)
 
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> PhotographsScene:
+    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> PhotographsScene:
         """Patches together with the photograph and the scale each comes from."""
         shape, planes = (self.channels, self.size, self.size), self._planes()
 
