@@ -187,9 +187,7 @@ def returned_images(returned: Any, u: Tensor) -> Tensor:
     if isinstance(returned, Mapping):
         if not isinstance(returned.get("sample"), Tensor):
             keys = ", ".join(str(key)[:20] for key in list(returned)[:4])
-            raise TypeError(
-                f"the network returns a mapping ({keys}), and which is the image is not told; wrap it to return one"
-            )
+            raise TypeError(f"the network must return a tensor, or one named sample, got a mapping of {keys}; wrap it")
         returned = returned["sample"]
     if hasattr(returned, "sample") and isinstance(returned.sample, Tensor):
         returned = returned.sample
