@@ -126,9 +126,10 @@ __all__ = [
     "function_distance",
     "measure_behaviour",
     "psnr_gap",
-    # for many runs, and for your own classes
+    # many runs, and checks of your own classes
     "sweep",
     "testing",
+    # which version this is
     "__version__",
 ]
 

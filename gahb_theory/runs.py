@@ -20,7 +20,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import UnionType
@@ -133,42 +133,46 @@ def locked(path: Path, *, wait: bool) -> Iterator[None]:
     Raises `BlockingIOError` if another holds it, unless `wait`, and `OSError` where the file cannot be written. Without
     effect where there are no such locks: on Windows, on some network disks.
     """
-    with ExitStack() as stack:
-        try:
-            import fcntl
-        except ImportError:
-            yield
-            return
-        bar = tqdm(desc=f"waiting for the process that holds {path}", delay=2, disable=None, leave=False)
-        with bar:
-            while True:
-                try:
-                    file = stack.enter_context(path.open("a"))
-                except OSError as error:
-                    raise OSError(
-                        error.errno, f"cannot write into {path.parent}: {error.strerror}; choose another place"
-                    ) from error
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    if not wait:
-                        raise
-                    bar.update()
-                    time.sleep(SECONDS_BETWEEN_TRIES)
-                except OSError:  # a disk without locks
-                    break
-                else:
-                    with suppress(FileNotFoundError):
-                        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                            stack.callback(_remove, path)  # while it is held: who waits looks for it
-                            break
-                file.close()  # the holder before has removed it
+    file, held = _lock(path, wait)
+    try:
         yield
+    finally:
+        if held:  # removed before it is let go: who waits looks whether it is still there
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        os.close(file)
 
 
-def _remove(path: Path) -> None:
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
+def _lock(path: Path, wait: bool) -> tuple[int, bool]:
+    """The descriptor of the file, and whether it is locked."""
+    with tqdm(desc=f"waiting for the process that holds {path}", delay=2, disable=None, leave=False) as bar:
+        while True:
+            try:
+                file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                raise OSError(
+                    error.errno, f"cannot write into {path.parent}: {error.strerror}; choose another place"
+                ) from error
+            try:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(file), path.stat()):
+                    return file, True
+            except BlockingIOError:
+                if not wait:
+                    os.close(file)
+                    raise
+                bar.update()
+                time.sleep(SECONDS_BETWEEN_TRIES)
+            except FileNotFoundError:  # removed by the holder before
+                pass
+            except (ImportError, OSError):
+                return file, False
+            except BaseException:
+                os.close(file)
+                raise
+            os.close(file)
 
 
 def set_aside(path: Path) -> Path:

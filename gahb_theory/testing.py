@@ -97,13 +97,13 @@ def check_basis(basis: Basis, shape: Sequence[int] = (1, 16, 16), dtype: torch.d
     >>> from gahb_theory.bases import DCT
     >>> check_basis(DCT())
     """
-    name, tolerance = type(basis).__name__, 1e-10 if dtype == torch.float64 else 1e-5
+    name = type(basis).__name__
     _require(
         all(callable(getattr(basis, method, None)) for method in ("analysis", "synthesis")),
         f"{name} must have the methods analysis and synthesis",
     )
     channels, height, width = shape = validate.sizes(shape, 3)
-    validate.floating(dtype)
+    tolerance = 1e-10 if validate.floating(dtype) == torch.float64 else 1e-5
     d = channels * height * width
     generator = step_generator("cpu", Component.CHECKS)
     x = torch.randn(3, channels, height, width, generator=generator, dtype=dtype, device="cpu")

@@ -39,6 +39,7 @@ __all__ = [
     "channels",
     "coefficients",
     "denoised",
+    "denoiser",
     "evaluation_mode",
     "finite",
     "flag",
@@ -203,6 +204,8 @@ def sizes(shape: Any, count: int, name: str = "shape") -> tuple[int, ...]:
     A product that no memory holds is refused, so that nobody waits for it.
     """
     axes = "(channels, height, width)" if count == 3 else "(n, channels, height, width)"
+    if isinstance(shape, np.ndarray) and shape.ndim == 1:
+        shape = tuple(shape)
     if not isinstance(shape, Sequence) or isinstance(shape, str | bytes):
         raise TypeError(f"{name} must be {axes}, got {kind_of(shape)}")
     if len(shape) != count:
@@ -314,10 +317,10 @@ def warn_of_units(sigma: float | Tensor, y: Tensor) -> None:
 # what users write
 
 
-def function(f: Any, name: str = "f", arguments: str = "(y, sigma)", kind: str = "a denoiser") -> Any:
+def denoiser(f: Any, name: str = "f") -> Any:
     """Return `f` if it can be called."""
     if not callable(f):
-        raise TypeError(f"{name} must be {kind} that can be called as {name}{arguments}, got {kind_of(f)}")
+        raise TypeError(f"{name} must be a denoiser that can be called as {name}(y, sigma), got {kind_of(f)}")
     return f
 
 
@@ -342,7 +345,7 @@ def denoised(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> 
 
 def returned(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> Tensor:
     """The same without a look at the values, where NaN is to be met and dealt with."""
-    function(f, name)
+    denoiser(f, name)
     evaluation_mode(f, name)
     try:
         out = f(y, sigma)

@@ -104,7 +104,7 @@ CONSUMERS = {
     Component.TRAINING: training,
     Component.ORDER: order,
     Component.SAMPLING: generation,
-    Component.TRACE_PROBES: lambda seed, dtype: gt.Hutchinson(2, seed)._signs(0, COUNT, torch.device("cpu"))[0],
+    Component.TRACE_PROBES: lambda seed, dtype: gt.Hutchinson(2, seed=seed)._signs(0, COUNT, torch.device("cpu"))[0],
     Component.DIRECTION: lambda seed, dtype: probe_direction(torch.zeros(COUNT, dtype=dtype), seed),
     Component.KRYLOV: lambda seed, dtype: _normal(COUNT, seed),
     Component.BEHAVIOUR: named(Component.BEHAVIOUR, "signs"),

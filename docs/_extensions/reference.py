@@ -16,7 +16,7 @@ import gahb_theory
 
 def listed_modules(page: Path) -> list[str]:
     """The modules that the page of the reference lists."""
-    return re.findall(r"^   (gahb_theory\.\w+)$", page.read_text(), flags=re.MULTILINE)
+    return re.findall(r"^   (gahb_theory(?:\.\w+)+)$", page.read_text(), flags=re.MULTILINE)
 
 
 def sections(module_name: str) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -34,8 +34,8 @@ def sections(module_name: str) -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def _entry(name: str, value: Any, module_name: str) -> tuple[str, str]:
-    """The directive, and the name a user writes: gahb_theory.NAME where it is in the flat namespace."""
-    public = "gahb_theory" if getattr(gahb_theory, name, None) is value else module_name
+    """The directive, and the name a user writes: gahb_theory.NAME where it is public there, else that of its package."""
+    public = "gahb_theory" if name in gahb_theory.__all__ and getattr(gahb_theory, name) is value else module_name
     kind = "autoclass" if inspect.isclass(value) else "autofunction" if inspect.isroutine(value) else "autodata"
     return kind, f"{public}.{name}"
 

@@ -26,7 +26,7 @@ y = gt.add_noise(x, sigma, seed=0)
 
 basis = gt.Wavelet("db4")
 gains = gt.oracle_gains(basis.analysis(x), sigma)[0]
-f = gt.ShrinkageDenoiser(basis, gt.FixedGains(gains))
+f = gt.ShrinkageDenoiser(basis, gt.shrinkage.FixedGains(gains))
 x_hat = f(y, sigma)
 
 figure, axes = plt.subplots(1, 3, figsize=(6.6, 2.4), layout="constrained")
@@ -75,7 +75,7 @@ for column, k in enumerate(ranks):
 
 c = basis.analysis(y)
 shrinkages = {
-    "oracle": gt.FixedGains(gains),
+    "oracle": gt.shrinkage.FixedGains(gains),
     "hard, 3 sigma": gt.Hard(3.0),
     "soft, 1.5 sigma": gt.Soft(1.5),
 }

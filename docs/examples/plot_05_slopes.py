@@ -57,7 +57,7 @@ for alpha, colour in alphas.items():
     inside = sigmas[(kept >= 8) & (kept <= d / 8)]
     window = (inside.min(), inside.max())
     fit = gt.fit_slope(sigmas, curve.mse_per_image, window)
-    theory = gt.optimal_slope(alpha)
+    theory = gt.theory.optimal_slope(alpha)
     verdict = "inside" if fit.low <= theory <= fit.high else "outside"
     print(f"alpha = {alpha:g}: theory {theory:.3f}, {verdict} the interval\n    {fit}")
 
@@ -124,7 +124,7 @@ risks = {
     "wavelet oracle": (torch.stack([gt.oracle_mse(gt.Wavelet("sym4"), x, s) for s in levels]), plots.BLUE),
     "DCT oracle": (torch.stack([gt.oracle_mse(gt.DCT(), x, s) for s in levels]), plots.GREEN),
 }
-target = gt.optimal_slope(alpha)
+target = gt.theory.optimal_slope(alpha)
 figure, (ax, right) = plt.subplots(1, 2, figsize=(9.2, 3.6), layout="constrained")
 for name, (risk, colour) in risks.items():
     output = (10 * np.log10(n**2 / np.asarray(risk))).mean(axis=1)

@@ -55,17 +55,17 @@ covariance = torch.cov(flat.mT)
 known = train[:60]  # what the memorisers and the local machines know
 denoisers = {
     "network, adapted": gt.adapt(somebody_elses, found.convention),
-    "non-local means": gt.NonLocalMeans(patch=5, window=3),
+    "non-local means": gt.denoisers.NonLocalMeans(patch=5, window=3),
     "wavelet thresholding": gt.ShrinkageDenoiser(gt.Wavelet("sym4", levels=3), gt.Hard(3.0)),
     "Gaussian law": gt.GaussianDenoiser(train.mean(dim=0, keepdim=True), (covariance + covariance.mT) / 2),
-    "stationary Gaussian law": gt.StationaryGaussianDenoiser.fit(train),
-    "posterior of the disks": gt.DiskBayes(disks, samples=1024),
-    "tangent space (oracle)": gt.TangentDenoiser(x, scene.tangent),
+    "stationary Gaussian law": gt.denoisers.StationaryGaussianDenoiser.fit(train),
+    "posterior of the disks": gt.denoisers.DiskBayes(disks, samples=1024),
+    "tangent space (oracle)": gt.denoisers.TangentDenoiser(x, scene.tangent),
     "memoriser": gt.EmpiricalBayes(known),
-    "homogeneous memoriser": gt.EmpiricalRays(known),
-    "local": gt.PatchBayes(known, patch=7),
-    "local, equivariant": gt.EquivariantPatchBayes(known, patch=7),
-    "the same, border broken": gt.BoundaryBrokenPatchBayes(known, patch=7),
+    "homogeneous memoriser": gt.denoisers.EmpiricalRays(known),
+    "local": gt.denoisers.PatchBayes(known, patch=7),
+    "local, equivariant": gt.denoisers.EquivariantPatchBayes(known, patch=7),
+    "the same, border broken": gt.denoisers.BoundaryBrokenPatchBayes(known, patch=7),
 }
 
 # %%
@@ -77,7 +77,7 @@ def matrix(f):
     """J of any of them."""
     if hasattr(f, "jacobian_matrix"):
         return f.jacobian_matrix(y, sigma)
-    if isinstance(f, gt.NonLocalMeans):
+    if isinstance(f, gt.denoisers.NonLocalMeans):
         return gt.difference_jacobian(f, y.double(), sigma).matrix().float()
     return gt.jacobian(f, y, sigma).matrix()
 

@@ -97,7 +97,7 @@ figure, ax = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
 for beta, colour in ((1.0, plots.ORANGE), (2.0, plots.BLUE), (3.0, plots.GREEN)):
     scene = gt.CAlpha(alpha=3.0, beta=beta, size=512).scene(6, seed=3, dtype=torch.float64)
     edges = (scene.coverage > 0) & (scene.coverage < 1)
-    away = gt.estimate_regularity(scene.images, edges=edges, wavelet="db4")
+    away = gt.theory.estimate_regularity(scene.images, edges=edges, wavelet="db4")
     octaves = np.arange(away.octaves[0], away.octaves[1] + 1)
     ax.plot(octaves, np.log2(away.energy) / 2 - octaves, "o-", color=colour, label=f"beta = {beta:g}")
     print(f"beta = {beta:g}: {away.exponent:.2f} in [{away.low:.2f}, {away.high:.2f}] away from the contour")
@@ -105,6 +105,6 @@ ax.set(xlabel="octave j", ylabel="log2 of coefficients, 2$^{-j}$ d$_j$", xticks=
 ax.legend()
 
 sharp = gt.Disks(size=512, edge="area").sample(4, dtype=torch.float64)
-print(f"across the edge of disks: {gt.estimate_regularity(sharp, wavelet='db2', octaves=(3, 6)).uniform:.2f}")
+print(f"across the edge of disks: {gt.theory.estimate_regularity(sharp, wavelet='db2', octaves=(3, 6)).uniform:.2f}")
 
 # sphinx_gallery_thumbnail_number = 1

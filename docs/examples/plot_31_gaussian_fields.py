@@ -26,8 +26,8 @@ classes = {
     "power law, exponent 2": gt.GaussianField(2.0),
     "Matern, exponent 1, correlation length 0.05": gt.GaussianField(1.0, spectrum="matern", correlation_length=0.05),
     "Matern, exponent 3, correlation length 0.05": gt.GaussianField(3.0, spectrum="matern", correlation_length=0.05),
-    "texture, 8 cycles, bandwidth 1": gt.Texture(),
-    "texture, 14 cycles, bandwidth 4": gt.Texture(frequency=14.0, bandwidth=4.0),
+    "texture, 8 cycles, bandwidth 1": gt.images.Texture(),
+    "texture, 14 cycles, bandwidth 4": gt.images.Texture(frequency=14.0, bandwidth=4.0),
 }
 figure, axes = plt.subplots(6, 8, figsize=(8.4, 7.4), layout="constrained")
 figure.get_layout_engine().set(h_pad=0.1)
@@ -79,7 +79,7 @@ ax.legend()
 
 print("exponent: measured in images of 256 x 256, with a 95 % interval")
 for exponent in (1.0, 1.5, 2.0, 3.0, 4.0):
-    found = gt.estimate_regularity(gt.GaussianField(exponent, size=256).sample(16, dtype=torch.float64))
+    found = gt.theory.estimate_regularity(gt.GaussianField(exponent, size=256).sample(16, dtype=torch.float64))
     print(f"{exponent:8g}: {found.exponent:.2f} in [{found.low:.2f}, {found.high:.2f}], leaders {found.leaders:.2f}")
 assert np.isfinite(found.exponent)
 

@@ -71,5 +71,5 @@ ax.legend()
 
 print(f"largest share of the norm in the ball: {(in_ball / ball.norm).max():.6f}")
 
-found = gt.estimate_regularity(gt.HolderBall(alpha, size=512).sample(16, dtype=torch.float64))
+found = gt.theory.estimate_regularity(gt.HolderBall(alpha, size=512).sample(16, dtype=torch.float64))
 print(f"exponent {found.exponent:.2f} in [{found.low:.2f}, {found.high:.2f}], constructed {alpha}")

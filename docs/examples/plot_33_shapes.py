@@ -17,8 +17,8 @@ classes = {
     "disks, smooth": gt.Disks(),
     "disks, exact area": gt.Disks(edge="area"),
     "ellipses": gt.Ellipses(),
-    "triangles": gt.Polygons(corners=3),
-    "polygons with 6 corners": gt.Polygons(corners=6),
+    "triangles": gt.images.Polygons(corners=3),
+    "polygons with 6 corners": gt.images.Polygons(corners=6),
 }
 figure, axes = plt.subplots(5, 8, figsize=(8.4, 6.2), layout="constrained")
 figure.get_layout_engine().set(h_pad=0.1)
@@ -57,7 +57,7 @@ axes[3].legend()
 # Derivatives of exact areas are integrals along the part of the contour inside a pixel. ``scene`` gives them orthonormal.
 
 figure, axes = plt.subplots(2, 8, figsize=(9.6, 2.9), layout="constrained")
-for row, law in zip(axes, (gt.Ellipses(size=48), gt.Polygons(size=48, corners=3)), strict=True):
+for row, law in zip(axes, (gt.Ellipses(size=48), gt.images.Polygons(size=48, corners=3)), strict=True):
     scene = law.scene(1, seed=1)
     plots.image(scene.images[0].numpy(), row[0], f"dimension {law.dimension}")
     for k, ax in enumerate(row[1:]):

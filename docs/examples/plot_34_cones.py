@@ -13,14 +13,17 @@ import gahb_theory as gt
 from gahb_theory.report import figures as plots
 
 photograph = gt.Photographs(size=64, split="test").sample(1, seed=3)
-classes = {"sine waves": gt.SineCone(), "sine waves, frequency (3, -1)": gt.SineCone(frequency=(3.0, -1.0))}
+classes = {
+    "sine waves": gt.images.SineCone(),
+    "sine waves, frequency (3, -1)": gt.images.SineCone(frequency=(3.0, -1.0)),
+}
 figure, axes = plt.subplots(3, 8, figsize=(8.4, 3.8), layout="constrained")
 figure.get_layout_engine().set(h_pad=0.1)
 figure.suptitle("eight images of each", x=0.99, ha="right", fontsize=8, color=plots.GREY)
 for row, (name, law) in zip(
-    axes, (classes | {"a photograph, darker and brighter": gt.Ray(photograph)}).items(), strict=True
+    axes, (classes | {"a photograph, darker and brighter": gt.images.Ray(photograph)}).items(), strict=True
 ):
-    offset = 0.0 if isinstance(law, gt.Ray) else 0.5
+    offset = 0.0 if isinstance(law, gt.images.Ray) else 0.5
     for ax, picture in zip(row, law.sample(8, seed=1).numpy() + offset, strict=True):
         plots.image(picture, ax)
     label = f"{name}: dimension {law.dimension}"
@@ -35,7 +38,7 @@ for row, (name, law) in zip(
 #
 # The wave itself, and the wave a quarter of a period on.
 
-scene = gt.SineCone(size=48).scene(1, seed=2)
+scene = gt.images.SineCone(size=48).scene(1, seed=2)
 figure, axes = plt.subplots(1, 3, figsize=(5.4, 1.9), layout="constrained")
 plots.image(scene.images[0].numpy() + 0.5, axes[0], "wave")
 for k in range(2):
@@ -49,7 +52,7 @@ for k in range(2):
 # spaces are flat. An optimal denoiser also knows that the amplitudes end, and does better where the noise is large.
 
 n = 2000
-for law in (gt.SineCone(size=16), gt.Ray(photograph[:, :, :16, :16])):
+for law in (gt.images.SineCone(size=16), gt.images.Ray(photograph[:, :, :16, :16])):
     scene = law.scene(n, seed=4, dtype=torch.float64)
     for sigma in (0.01, 0.1):
         y = gt.add_noise(scene.images, sigma, seed=5).flatten(1)

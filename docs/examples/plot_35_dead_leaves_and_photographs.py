@@ -14,8 +14,8 @@ import gahb_theory as gt
 from gahb_theory.report import figures as plots
 
 classes = {
-    "dead leaves, radii from 0.03 to 0.35": gt.DeadLeaves(),
-    "dead leaves, radii from 0.1 to 0.2": gt.DeadLeaves(smallest=0.1, largest=0.2),
+    "dead leaves, radii from 0.03 to 0.35": gt.images.DeadLeaves(),
+    "dead leaves, radii from 0.1 to 0.2": gt.images.DeadLeaves(smallest=0.1, largest=0.2),
     "photographs": gt.Photographs(),
     "photographs, shuffled": gt.Shuffled(gt.Photographs()),
 }
@@ -35,7 +35,7 @@ for row, (name, law) in zip(axes, classes.items(), strict=True):
 # Two points have the same grey if they lie on one leaf, else independent ones. The formula holds for points; a pixel is a
 # mean over its area, which matters at distances of a pixel.
 
-law = gt.DeadLeaves(size=64, smallest=0.06, largest=0.35)
+law = gt.images.DeadLeaves(size=64, smallest=0.06, largest=0.35)
 x = law.sample(160, seed=2, dtype=torch.float64)[:, 0] - 0.5
 distances = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 44])
 products = [x[:, :, d:] * x[:, :, :-d] for d in distances]
@@ -71,7 +71,7 @@ def spectrum(images):
 f = np.arange(1, 32)
 for name, images, colour in (
     ("photographs", gt.Photographs().sample(400, seed=3), plots.VERMILION),
-    ("dead leaves", gt.DeadLeaves().sample(100, seed=3), plots.BLUE),
+    ("dead leaves", gt.images.DeadLeaves().sample(100, seed=3), plots.BLUE),
     ("C^alpha, alpha = 2", gt.CAlpha(2.0).sample(400, seed=3), plots.GREEN),
 ):
     power = spectrum(images)

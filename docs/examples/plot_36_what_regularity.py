@@ -59,7 +59,7 @@ laws = {
 figure, axes = plt.subplots(1, 2, figsize=(9.2, 3.6), layout="constrained", sharey=True)
 for (convention, parts), colour in zip(laws.items(), (plots.BLUE, plots.VERMILION), strict=True):
     for ax, draw, part, loss in zip(axes, parts, ("contour", "background"), (0.5, 1.0), strict=True):
-        found = [gt.estimate_regularity(draw(a)) for a in alphas]
+        found = [gt.theory.estimate_regularity(draw(a)) for a in alphas]
         exponents = np.array([r.exponent for r in found])
         ends = np.array([(r.exponent - r.low, r.high - r.exponent) for r in found]).T
         ax.errorbar(alphas, exponents, ends, fmt="o", color=colour, ms=4, label=f'"{convention}"')

@@ -126,7 +126,7 @@ print(f"||c||^2 / ||x||^2 - 1 = {float(c.square().sum() / x.square().sum()) - 1:
 terms = np.unique(np.geomspace(50, 4000, 60).astype(int))
 figure, ax = plt.subplots(figsize=(6.0, 3.2), layout="constrained")
 for name, one, colour in (("wavelets", wavelet, plots.BLUE), ("bandlets", basis, plots.VERMILION)):
-    ax.loglog(terms, gt.approximation_error(one, x, terms.tolist())[0], color=colour, label=name)
+    ax.loglog(terms, gt.theory.approximation_error(one, x, terms.tolist())[0], color=colour, label=name)
 ax.set(xlabel="number of terms M", ylabel=r"$\|x - x_M\|^2$")
 ax.legend()
 
@@ -145,6 +145,6 @@ for label, penalty in (("a tenth of the default", 0.02), ("the default", 0.2), (
     denoised = gt.ShrinkageDenoiser(found, gt.Hard(3.0))(y, sigma)
     flows = int(found.geometry.directional_leaves)
     print(f"penalty {label:22} {flows:4d} flows, {gt.psnr(x, denoised):.2f} dB")
-risks = gt.oracle_risks(gt.Bandlet("db4"), x, sigma)
+risks = gt.theory.oracle_risks(gt.Bandlet("db4"), x, sigma)
 for oracle in ("attenuation", "projection", "geometry", "empirical"):
     print(f"oracle {oracle:12} squared error {float(getattr(risks, oracle)):.2f}")

@@ -29,10 +29,10 @@ terms = np.unique(np.geomspace(10, 6000, 60).astype(int))
 
 
 def fixed(basis: gt.Basis, x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
-    return terms, gt.approximation_error(basis, x, terms.tolist()).mean(dim=0).numpy()
+    return terms, gt.theory.approximation_error(basis, x, terms.tolist()).mean(dim=0).numpy()
 
 
-def adaptive(dictionary: gt.Bandlet | gt.WaveletPackets, x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+def adaptive(dictionary: gt.Bandlet | gt.bases.WaveletPackets, x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     points = []
     for T in thresholds:
         basis = dictionary.at(x, threshold=T)
@@ -50,7 +50,7 @@ def adaptive(dictionary: gt.Bandlet | gt.WaveletPackets, x: torch.Tensor) -> tup
 def wedgelets(x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     points = []
     for T in np.geomspace(8.0, 0.05, 8).tolist():
-        partition = gt.Wedgelets(sizes=(2, 4, 8, 16)).at(x, threshold=T)
+        partition = gt.bases.Wedgelets(sizes=(2, 4, 8, 16)).at(x, threshold=T)
         error = (partition.project(x) - x).square().sum(dim=(1, 2, 3))
         points.append((float(partition.pieces.double().mean()), float(error.mean())))
     m, error = np.array(points).T
@@ -58,13 +58,13 @@ def wedgelets(x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def curves(law: gt.ImageClass, x: torch.Tensor) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    patches = gt.PatchPCA.fit(law.sample(64, seed=1).double(), size=8)
+    patches = gt.bases.PatchPCA.fit(law.sample(64, seed=1).double(), size=8)
     return {
         "DCT": fixed(gt.DCT(), x),
-        "block DCT": fixed(gt.BlockDCT(8), x),
+        "block DCT": fixed(gt.bases.BlockDCT(8), x),
         "patch PCA": fixed(patches, x),
         "wavelets db4": fixed(gt.Wavelet("db4"), x),
-        "wavelet packets": adaptive(gt.WaveletPackets("db4", levels=4), x),
+        "wavelet packets": adaptive(gt.bases.WaveletPackets("db4", levels=4), x),
         "wedgelets": wedgelets(x),
         "bandlets": adaptive(gt.Bandlet("db4"), x),
     }
@@ -172,5 +172,5 @@ for name, found in results.items():
 # field without edges is visible, because there all coefficients obey one law:
 
 fields = gt.CAlpha(alpha=2.0, size=size).scene(16, seed=3, dtype=torch.float64).backgrounds[:, :1]
-fit = gt.decay_exponent(gt.DCT(), fields, window=(30, 1000))
+fit = gt.theory.decay_exponent(gt.DCT(), fields, window=(30, 1000))
 print(f"backgrounds of regularity 2 alone, DCT: {fit}")

@@ -10,7 +10,7 @@ Here the two denoisers are formulas, so that we know the answer and see how each
 # Two halves, two kinds of learning
 # ---------------------------------
 #
-# ``gt.split`` removes near-duplicates and makes two disjoint sets. From :math:`N` images of a set we make
+# ``gt.images.split`` removes near-duplicates and makes two disjoint sets. From :math:`N` images of a set we make
 #
 # - the *memoriser*: the posterior mean of these images, which is what perfect training would give;
 # - the *linear denoiser*: the Wiener filter of their mean and covariance, the best that a linear function can do.
@@ -28,9 +28,9 @@ from gahb_theory.report import figures as plots
 size = 16
 d = size**2
 images = gt.CAlpha(alpha=1.0, size=size).sample(5000, seed=1)
-halves = gt.split(images, n=2048)
+halves = gt.images.split(images, n=2048)
 between = slice(int(halves.first_indices[-1]) + 1, int(halves.second_indices[0]))
-fresh = images[between][gt.distinct(images[between])][:128]
+fresh = images[between][gt.images.distinct(images[between])][:128]
 print(f"{len(halves.removed)} near-duplicates of {len(images)} images removed, {len(fresh)} images kept for testing")
 print("sha256 of the halves:", *(h[:12] for h in halves.hashes))
 
@@ -74,7 +74,7 @@ for name, learn in learners.items():
             {
                 "gap": gt.psnr_gap(f, seen, fresh, sigmas).gap,
                 "distance": gt.function_distance(f, g, fresh, sigmas).ratio,
-                "pairs": gt.paired_similarity(a, b),
+                "pairs": gt.generalization.paired_similarity(a, b),
                 "copies": gt.copies(a, sets[0]),
             }
         )
@@ -151,7 +151,7 @@ figure, axes = plt.subplots(4, 12, figsize=(10.6, 3.9), layout="constrained")
 for block, (name, count) in enumerate([("memoriser", 2048), ("linear", 8), ("linear", 2048)]):
     a, b, sets = kept[name, count]
     columns = axes[:, 4 * block : 4 * block + 4]
-    nearest = [part[gt.closest(x[:4], part).indices[:, 0]] for x, part in zip((a, b), sets, strict=True)]
+    nearest = [part[gt.metrics.closest(x[:4], part).indices[:, 0]] for x, part in zip((a, b), sets, strict=True)]
     for row, pictures in zip(columns, (nearest[0], a, b, nearest[1]), strict=True):
         for ax, picture in zip(row, pictures, strict=False):
             plots.image(picture.numpy(), ax)
@@ -176,11 +176,11 @@ for ax, label in zip(axes[:, 0], ("closest in A", "sample of A", "sample of B", 
 # that the two shares below sum to 1. A denoiser that has memorised these patches has a share of 0 in the place of the first.
 
 f = gt.shipped_denoiser("photographs")
-train, test = (gt.shipped_class("photographs", split).sample(24, seed=3) for split in ("train", "test"))
+train, test = (gt.pretrained.shipped_class("photographs", split).sample(24, seed=3) for split in ("train", "test"))
 gap = gt.psnr_gap(f, train, test, [0.1, 0.2])
 print("PSNR gap in dB at sigma = 0.1 and 0.2:", gap.gap)
-memoriser = Memoriser(gt.shipped_class("photographs").sample(2000, seed=4))
-distance = gt.memoriser_distance(f, memoriser, train, [0.1, 0.2])
+memoriser = Memoriser(gt.pretrained.shipped_class("photographs").sample(2000, seed=4))
+distance = gt.generalization.memoriser_distance(f, memoriser, train, [0.1, 0.2])
 print("distance from the memoriser:          ", distance.ratio)
 print("risk of the network, same units:      ", gap.train.mse_per_image.mean(axis=1) / distance.reference.value)
 

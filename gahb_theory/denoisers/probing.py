@@ -148,10 +148,10 @@ def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: to
                 convention = Convention(prediction, conditioning, low, high)  # type: ignore[arg-type, unused-ignore]
                 estimates[convention] = (clean(convention, returned, u, s) - low) / (high - low)
         if not estimates:
-            calls = ", ".join(CALLS.values())
+            words = "; ".join(dict.fromkeys(errors))
             raise ValueError(
-                f"this network could not be called as any of {calls} on images of shape {(channels, height, width)} "
-                f"and {dtype}: {'; '.join(dict.fromkeys(errors))}"
+                f"this network could not be called as any of {', '.join(CALLS.values())} on images of shape "
+                f"{(channels, height, width)} and {dtype}: {words if len(words) <= 180 else words[:177] + '...'}"
             )
         return _judge(net, estimates, x, y, sigma)
 

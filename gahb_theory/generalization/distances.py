@@ -25,7 +25,6 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.generalization.copying import Copies, PairedSimilarity, copies, paired_similarity
 from gahb_theory.metrics.errors import PSNRCurve, Repeat, psnr_curve
 from gahb_theory.metrics.intervals import (
     Estimate,
@@ -39,14 +38,10 @@ from gahb_theory.precision import wide
 from gahb_theory.randomness import add_noise
 
 __all__ = [
-    "Copies",
     "Distance",
     "PSNRGap",
-    "PairedSimilarity",
-    "copies",
     "function_distance",
     "memoriser_distance",
-    "paired_similarity",
     "psnr_gap",
 ]
 

@@ -104,7 +104,7 @@ def measure_behaviour(
     >>> behaviour.receptive_field, behaviour.clamps, behaviour.asymmetry < 1e-5, behaviour.flip_error < 1e-5
     ((5, 5), (None, None), True, True)
     """
-    validate.function(f)
+    validate.denoiser(f)
     sizes, dtype = validate.sizes(shape, 3), validate.floating(dtype)
     if max(sizes) > LARGEST:
         raise ValueError(f"each of shape must be at most {LARGEST}, got {sizes}")

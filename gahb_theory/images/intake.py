@@ -212,19 +212,18 @@ def luminance(levels: Real[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 1"]:
 
 
 def check_range(
-    x: Float[Tensor, "n c h w"], name: str = "the images of data", *, law: bool = False, sigma_max: float = 1.0
+    x: Float[Tensor, "n c h w"], name: str = "the images of data", *, strict: bool = True, sigma_max: float = 1.0
 ) -> None:
-    """Refuse images that are not in units of [0, 1], such as 0..255, [-1, 1] or standardised ones.
+    """Refuse images that are not in units of [0, 1], such as 0..255, or warn of them.
 
-    Up to one pixel in a hundred may lie outside of [-0.5, 1.5].
+    Up to one pixel in a hundred may lie outside of [-0.5, 1.5]; those in [-1, 1] and standardised ones do not pass.
 
     Parameters
     ----------
     x, name
         The images, and how to call them in the message.
-    law
-        Whether they are those of an image class, which may leave the range by its nature: they are refused beyond 8, and
-        warned of below.
+    strict
+        Whether all such images are refused. Else those that stay within 8, which may be what is meant, are warned of.
     sigma_max
         The largest level of the noise they will be given. Levels above 1 show that other units are meant: 2 sigma_max then
         stands for 1.
@@ -244,7 +243,7 @@ def check_range(
         f"{name} hold values from {low:.4g} to {high:.4g}; intensities are taken in [0, 1], and noise levels in the same "
         f"units: use {_remedy(low, high)}"
     )
-    if far or not law:
+    if far or strict:
         raise ValueError(message)
     warnings.warn(message, stacklevel=3)
 

@@ -107,7 +107,7 @@ def jacobian(
     >>> J.homogeneity_error() < 1e-6
     True
     """
-    validate.function(f)
+    validate.denoiser(f)
     validate.one_image(y, "y")
     level = validate.sigma_level(sigma)
     budget = validate.positive(budget, "budget")
@@ -181,7 +181,7 @@ def difference_jacobian(
     >>> bool(torch.allclose(J.diagonal(), 2 * y.flatten()))
     True
     """
-    validate.function(f)
+    validate.denoiser(f)
     validate.one_image(y, "y")
     values = Values(f, validate.sigma_level(sigma))
     point = y.detach().clone()

@@ -9,7 +9,7 @@ enough where f is nearly diagonal, and always where many images are averaged.
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import torch
@@ -124,7 +124,7 @@ class Hutchinson:
     """
 
     probes: int = 16
-    seed: int = 0
+    seed: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "probes", validate.integer(self.probes, "probes", 2))

@@ -182,7 +182,7 @@ def _denoise(f: Function, y: Tensor, sigma: float | Tensor) -> Tensor:
 
 def _traces(trace: Trace, f: Function, y: Tensor, sigma: float | Tensor) -> Tensor:
     """tr J at each image by the function `trace`, if it returns that."""
-    out = validate.function(trace, "trace", "(f, y, sigma)", "a function")(f, y, sigma)
+    out = validate.function(trace, "trace", "trace(f, y, sigma)")(f, y, sigma)
     if not isinstance(out, Tensor) or not out.is_floating_point() or out.shape != y.shape[:1]:
         given = f"shape {tuple(out.shape)} of {out.dtype}" if isinstance(out, Tensor) else kind_of(out)
         raise TypeError(f"trace must return one floating-point number for each of {len(y)} images, got {given}")

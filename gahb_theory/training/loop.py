@@ -121,9 +121,9 @@ def train(
             model.calibrate(held_out.shape[1:])
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = copy.deepcopy(model).eval().requires_grad_(False)
-        fresh = isinstance(data, ImageClass)
-        check_range(draw(0, 64), law=fresh, sigma_max=recipe.sigma_max)
-        check_range(held_out, "validation images", law=fresh and validation is None, sigma_max=recipe.sigma_max)
+        check_range(draw(0, 64), strict=False, sigma_max=recipe.sigma_max)
+        if validation is not None:
+            check_range(held_out, "validation images", strict=False, sigma_max=recipe.sigma_max)
         _try(model, average, draw(mine.start, mine.stop - mine.start), held_out, recipe)
         optimisers = _optimisers(model, recipe)
         typical = torch.zeros((), device=device, dtype=dtype)

@@ -4,6 +4,7 @@ from torch import Tensor
 
 from gahb_theory.bases import DCT, PCA, BlockDCT, PatchPCA
 from gahb_theory.bases.squares import cut
+from gahb_theory.testing import check_basis
 
 
 def uniform(*shape: int, seed: int = 0) -> Tensor:
@@ -17,6 +18,11 @@ def test_block_cosines_equal_those_of_each_square() -> None:
         for j in range(3):
             part = x[:, :, 8 * i : 8 * i + 8, 8 * j : 8 * j + 8].contiguous()
             torch.testing.assert_close(c[:, :, i, j].flatten(1), DCT().analysis(part), rtol=0, atol=1e-12)
+
+
+def test_bases_of_squares_follow_the_interface() -> None:
+    check_basis(BlockDCT(4), (2, 8, 16))
+    check_basis(PatchPCA.fit(uniform(30, 2, 8, 16), size=4), (2, 8, 16))
 
 
 def test_patch_components_are_those_of_the_squares() -> None:

@@ -184,3 +184,9 @@ def test_refusals(unchecked):
         sure(f, x[0], 0.1)
     with pytest.raises(ValueError, match="at least 2 images, got 1"):
         trace_identity(f, x[:1], 0.1)
+    with pytest.raises(TypeError, match=r"trace must be callable, got int 3; it is called as trace\(f, y, sigma\)"):
+        sure(f, x[:1], 0.1, trace=3)
+    with pytest.raises(TypeError, match=r"trace must return one floating-point number for each of 2 images, got shape"):
+        sure(f, x[:2], 0.1, trace=lambda f, y, sigma: y)
+    with pytest.raises(ValueError, match="what trace returned must be finite"):
+        sure(f, x[:2], 0.1, trace=lambda f, y, sigma: torch.full((2,), math.nan))
