@@ -14,10 +14,8 @@ Killed at any moment, the same command goes on. On a processor the pieces run si
 
 import argparse
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,13 +25,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 import gahb_theory as gt
 from gahb_theory import runs
 from gahb_theory.denoisers.checkpoints.files import save_denoiser
 from gahb_theory.identity.hashing import digest, hash_files
 from gahb_theory.sweeps import KEY_LENGTH, Executor, Serial, key
+from gahb_theory.workers import pool
 
 HERE = Path(__file__).parent
 ARRAYS = "arrays.npz"
@@ -65,21 +63,21 @@ class Patches:
             return Patches(size)
         return Patches(size, hash_files(Path(folder))["sha256"][:16])
 
-    def scene(self, n: int, seed: int = 0, start: int = 0) -> Any:
+    def scene(self, n: int, *, seed: int = 0, start: int = 0) -> Any:
         """Patches, and the photograph each comes from."""
-        return gt.Photographs(os.environ.get(PHOTOGRAPHS), size=self.size).scene(n, seed, start)
+        return gt.Photographs(os.environ.get(PHOTOGRAPHS), size=self.size).scene(n, seed=seed, start=start)
 
-    def sample(self, n: int, seed: int = 0, start: int = 0) -> Tensor:
+    def sample(self, n: int, *, seed: int = 0, start: int = 0) -> Tensor:
         """Patches of all photographs."""
-        return self.scene(n, seed, start).images
+        return self.scene(n, seed=seed, start=start).images
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What a network is trained on: fresh images of a law, or n fixed ones.
+    """What a network is trained on: fresh images of a class, or n fixed ones.
 
     Fixed images come in two disjoint halves, A and B, and a third set for testing. Those of photographs are patches of
-    disjoint thirds of the photographs; of other laws, disjoint draws. Near-duplicates are removed at a cosine of 0.95.
+    disjoint thirds of the photographs; of other classes, disjoint draws. Near-duplicates are removed at a cosine of 0.95.
     """
 
     law: gt.ImageClass | Patches
@@ -276,16 +274,8 @@ class Laboratory:
         if self.workers == 1:
             yield Serial()
             return
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self.workers, context, initializer=_begin_worker) as pool:
-            yield pool
-
-
-def _begin_worker() -> None:
-    """One thread, and no progress bars: that of the sweep is enough."""
-    torch.set_num_threads(1)
-    begin = tqdm.__init__
-    tqdm.__init__ = lambda bar, *given, **named: begin(bar, *given, **(named | {"disable": True}))
+        with pool(self.workers) as processes:
+            yield processes
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Memorisation turns into generalisation as the training set grows (Kadkhodaie et al. 2024, figures 1, 2 and 9 to 14).
 
 Two networks are trained on disjoint halves of N images each, for N = 1, 10, ..., 10^5. A network that memorises denoises
-its own images better than others, and draws copies of them; its twin draws others. Networks that have learned the law agree:
+its own images better than others, and draws copies of them; its twin draws others. Networks that have learned the
+distribution agree:
 
     PSNR_A(A) - PSNR_B(A) -> 0,      E ||f_A(y) - f_B(y)||^2 / risk -> 0,      cos(sample_A, sample_B) -> 1 .
 

@@ -162,13 +162,13 @@ def measure_class(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
 
 def _numbers(c: gt.Comparison) -> dict[str, Any]:
     """The figures of a comparison that the page shows."""
-    at = int(np.argmin(np.abs(c.ranks - c.rank)))
+    at = c.index_of_rank
     return {
         "rank": c.rank,
         "overlap": float(c.overlap[at]),
         "overlap_of_chance": float(c.overlap_of_chance[at]),
         "weighted_overlap": c.weighted_overlap,
-        "weighted_chance": None if c.weighted_rank is None else c.weighted_rank / c.dimension,
+        "weighted_chance": c.weighted_overlap_of_chance,
         "oracle_psnr": [10 * float(np.log10(c.dimension / side.oracle_mse)) for side in (c.first, c.second)],
     }
 

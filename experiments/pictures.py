@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gahb_theory import runs
-from gahb_theory.analysis import Reading
+from gahb_theory.comparison.quantities import BASES
 from gahb_theory.report import figures as plots
+from gahb_theory.report.draw_analysis import draw_energy_left_out, draw_shrinkage, eigenvector_panels, image_panels
 from gahb_theory.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
 from gahb_theory.report.page import Picture
 
@@ -136,28 +136,39 @@ def _histograms(counts: list[int], arrays: Arrays) -> "Figure":
 
 
 def shrinkage(results: Results, arrays: Arrays) -> list[Picture]:
-    """The four pictures of a reading, for each network."""
+    """Images, eigenvectors, eigenvalues, and energies left out, for each network."""
     pictures = []
+    sigma = results["settings"]["sigma"]
     for name in results["networks"]:
-        reading = runs.from_arrays(Reading, arrays, f"{name}/reading")
+        stored = {k.removeprefix(f"{name}/reading/"): v for k, v in arrays.items() if k.startswith(f"{name}/reading/")}
+        left = {k.removeprefix("errors/"): v[1:] for k, v in stored.items() if k.startswith("errors/")}
+        ordered, best = left.pop("eigenvectors, first M"), left.pop("eigenvectors, best M")
+        bases = {"eigenbasis": best} | {key.lower(): value for key, value in left.items()}
+        clean, eigenvalues = stored["clean"], stored["eigenvalues"]
+        decibels = {key: -10 * np.log10(np.mean((stored[key] - clean) ** 2)) for key in ("noisy", "denoised")}
+        images = {"clean": clean} | {f"{key}, {value:.1f} dB": stored[key] for key, value in decibels.items()}
+        with plots.style():
+            (factors, factors_axes), (energy, energy_axes) = plots.panels(6.6, 2.9), plots.panels(6.6, 3.2)
+            draw_shrinkage(eigenvalues, stored["coefficients"], sigma, factors_axes[0])
+            draw_energy_left_out(bases, ordered, energy_axes[0], BASES)
         title = {"c_alpha": "C^alpha image", "photographs": "photograph"}[name]
         pictures += [
             Picture(
-                f"shrinkage_{name}_images", plots.triple(reading), f"A {title}, noisy, and denoised by the network."
+                f"shrinkage_{name}_images", image_panels(images), f"A {title}, noisy, and denoised by the network."
             ),
             Picture(
                 f"shrinkage_{name}_eigenvectors",
-                plots.eigenvectors(reading),
+                eigenvector_panels(stored["atoms"], stored["atom_indices"], eigenvalues),
                 "Eigenvectors of the symmetric part of its Jacobian, by eigenvalue.",
             ),
             Picture(
                 f"shrinkage_{name}_factors",
-                plots.shrinkage(reading),
+                factors,
                 "Eigenvalues (red) and coefficients of the clean image (blue).",
             ),
             Picture(
                 f"shrinkage_{name}_approximation",
-                plots.approximation(reading),
+                energy,
                 "Energy that M terms leave out, in the eigenbasis and in fixed bases.",
             ),
         ]

@@ -17,12 +17,14 @@ import laboratory
 import numpy as np
 import torch
 from laboratory import ARRAYS, NOISE_SEED, TEST_SEED, Claim, Job, Laboratory, estimate, interval, judge
+from torch import Tensor
 
 import gahb_theory as gt
 from gahb_theory import runs
-from gahb_theory.analysis import read_image, reference_bases
+from gahb_theory.comparison import ImageAnalysis, analyse_image, basis_label, reference_bases
 from gahb_theory.metrics.intervals import mean_estimate
 from gahb_theory.pretrained import shipped_class, shipped_denoiser
+from gahb_theory.theory import approximation_error, decay_exponent
 
 NAME = "shrinkage"
 TITLE = "Shrinkage in a basis adapted to the image"
@@ -55,35 +57,36 @@ def jobs(s: Settings) -> list[Job]:
 
 
 def measure_network(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
-    """Read the Jacobian of one network at some images."""
+    """Compute the Jacobian of one network at some images."""
     s: Settings = config["settings"]
     name, c = config["name"], slice(0, s.crop)
     f = shipped_denoiser(name).to(config["device"])
     x = shipped_class(name, split="test").sample(s.images, seed=TEST_SEED)[:, :, c, c].to(config["device"])
     samples = shipped_class(name).sample(s.bases_from, seed=TEST_SEED)[:, :, c, c]
     bases = reference_bases(samples.to(config["device"]))
-    readings = [read_image(f, x[i : i + 1], s.sigma, bases, seed=NOISE_SEED + i) for i in range(s.images)]
+    analyses = [analyse_image(f, x[i : i + 1], s.sigma, bases, seed=NOISE_SEED + i) for i in range(s.images)]
     d = x[0].numel()
     terms = min(KEPT, d - 1)
-    oracle = {
-        key.removeprefix("oracle PSNR in the ").removesuffix(" (dB)"): np.array([r.summary[key] for r in readings])
-        for key in readings[0].summary
-        if key.startswith("oracle PSNR")
+    oracle = {basis_label(key): np.array([a.oracle_psnr[key] for a in analyses]) for key in ("eigenbasis", *bases)}
+    coefficients = torch.from_numpy(np.stack([a.coefficients for a in analyses])).reshape(x.shape)
+    decay = decay_exponent(gt.Pixels(), coefficients, window=(4, d // 8))  # they are sorted there
+    curves = [_left_out(a, x[i : i + 1], bases) for i, a in enumerate(analyses)]
+    first = analyses[0]
+    kept = {
+        key: getattr(first, key)
+        for key in ("clean", "noisy", "denoised", "eigenvalues", "coefficients", "atom_indices")
     }
-    coefficients = torch.from_numpy(np.stack([r.coefficients for r in readings])).reshape(x.shape)
-    decay = gt.decay_exponent(gt.Pixels(), coefficients, window=(4, d // 8))  # they are sorted there
-    first = readings[0]
-    runs.write_arrays(directory / ARRAYS, runs.to_arrays(first, "reading"))
+    runs.write_arrays(
+        directory / ARRAYS, runs.to_arrays(kept | {"atoms": first.eigenvectors, "errors": curves[0]}, "reading")
+    )
 
     def mean(key: str) -> dict[str, Any]:
-        return estimate(mean_estimate(np.array([r.summary[key] for r in readings])))
+        return estimate(mean_estimate(np.array([getattr(a, key) for a in analyses])))
 
     return {
         "dimension": d,
         "terms": terms,
-        "left_out": {
-            key: estimate(mean_estimate(np.array([r.errors[key][terms] for r in readings]))) for key in first.errors
-        },
+        "left_out": {key: estimate(mean_estimate(np.array([c[key][terms] for c in curves]))) for key in curves[0]},
         "oracle_psnr": {key: estimate(mean_estimate(value)) for key, value in oracle.items()},
         "gain": {
             key: estimate(mean_estimate(oracle["eigenbasis"] - value))
@@ -91,13 +94,25 @@ def measure_network(config: Mapping[str, Any], directory: Path) -> dict[str, Any
             if key != "eigenbasis"
         },
         "exponent": {"value": decay.exponent, "low": decay.low, "high": decay.high},
-        "trace": mean("effective dimension tr J"),
-        "largest": mean("largest eigenvalue"),
-        "smallest": mean("smallest eigenvalue"),
-        "asymmetry": mean("asymmetry ||J - J'|| / ||J||"),
-        "homogeneity": mean("homogeneity error ||J y - f(y)|| / ||f(y)||"),
-        "psnr": mean("PSNR of the denoised image (dB)"),
+        "trace": mean("effective_dimension"),
+        "largest": mean("largest_eigenvalue"),
+        "smallest": mean("smallest_eigenvalue"),
+        "asymmetry": mean("asymmetry"),
+        "homogeneity": mean("homogeneity_error"),
+        "psnr": mean("psnr_denoised"),
+        "psnr_shrinkage": mean("psnr_shrinkage"),
     }
+
+
+def _left_out(a: ImageAnalysis, x: Tensor, bases: Mapping[str, gt.Basis]) -> dict[str, np.ndarray]:
+    """||x - x_M||^2 / ||x||^2 of the image with its mean, M = 0 .. d - 1, in the eigenbasis and in each basis."""
+    d, energy = x.numel(), float(x.double().square().sum())
+    coefficients = torch.from_numpy(a.coefficients).reshape(x.shape).double()
+    curves = {"eigenvectors, best M": approximation_error(gt.Pixels(), coefficients, range(d))[:, 0] / energy}
+    curves["eigenvectors, first M"] = coefficients.flatten().square().flip(0).cumsum(0).flip(0) / energy
+    wide = x.double()
+    curves |= {basis_label(name): approximation_error(b, wide, range(d))[:, 0] / energy for name, b in bases.items()}
+    return {name: curve.cpu().numpy() for name, curve in curves.items()}
 
 
 def measure(lab: Laboratory, s: Settings) -> None:

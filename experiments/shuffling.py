@@ -3,7 +3,7 @@
 For a permutation P of the pixels the optimal denoiser of the shuffled images is P f*(P^T y), so its risk is the same. A
 network whose bias is to shrink along contours and in smooth regions finds neither in shuffled images. Two networks are trained
 alike on C^alpha images and on the same images shuffled; the difference of their PSNR is the price of a wrong bias. Beside them
-stands the best linear denoiser of the law, whose risk no permutation changes.
+stands the best linear denoiser of the class, whose risk no permutation changes.
 
     python experiments/shuffling.py
 """

@@ -1,4 +1,4 @@
-"""The command `gahb`: the tour, and one command for each arrow between the four nouns.
+"""The command `gahb`: the tour, and one command for each step from images to a report.
 
 Every command is a frozen dataclass, which is its configuration and its help. Bad input is refused in one line.
 """
@@ -20,7 +20,7 @@ from torch import Tensor
 from tyro.conf import Positional
 
 from gahb_theory import runs, signals, validate
-from gahb_theory.analysis import read_image, reference_bases
+from gahb_theory.comparison import analyse_image, reference_bases
 from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.checkpoints.files import load_denoiser
 from gahb_theory.denoisers.networks.bias_free import BFCNN, UNet
@@ -35,13 +35,13 @@ from gahb_theory.images import (
     Polygons,
     SineCone,
     Texture,
+    read_image,
 )
-from gahb_theory.images import read_image as read_file
 from gahb_theory.images.dataset import ImageDataset, dataset, write_dataset
 from gahb_theory.images.photographs import centre_crop
 from gahb_theory.pretrained import Shipped, shipped_class, shipped_denoiser
 from gahb_theory.randomness import add_noise
-from gahb_theory.report.tour_page import CASE, tour_report
+from gahb_theory.report.tour_page import CASE, FORMAT, tour_report
 from gahb_theory.tour import PCA_SAMPLES, PCA_SEED, Tour, run_tour
 from gahb_theory.training.loop import train
 from gahb_theory.training.recipes import Recipe
@@ -161,7 +161,7 @@ class Analyze:
         named = self.denoiser in get_args(Shipped)
         f = shipped_denoiser(self.denoiser) if named else load_denoiser(self.denoiser)  # type: ignore[arg-type]
         channels = f.image_channels if isinstance(f, Network) else 1  # an adapted network does not say
-        x = read_file(self.image, channels=channels)
+        x = read_image(self.image, channels=channels)
         if min(x.shape[2:]) < self.size:
             raise ValueError(
                 f"size must not exceed the smaller side of {self.image}, got {self.size} for {tuple(x.shape[2:])}"
@@ -170,15 +170,16 @@ class Analyze:
         validate.denoised(f, add_noise(x, sigma, seed=self.seed), sigma)  # refused before a directory is made
         config = {
             "command": "analyze",
+            "format": FORMAT,
             "settings": {key: value for key, value in runs.describe(self).items() if key not in ("class", "run")},
             "data": runs.fingerprint(x),
             "denoiser": runs.fingerprint_parameters(f),
             "versions": runs.versions(),
         }
         run = runs.open_run(self.run or Path("runs") / f"analyze-{_short(self.image.stem)}", config)
-        reading = read_image(f, x, sigma, reference_bases(self._samples(channels)), seed=self.seed)
-        runs.write_arrays(run / "arrays.npz", runs.to_arrays(reading, f"{CASE}/reading"))
-        runs.write_csv(run / "metrics.csv", [{"quantity": k, "value": v} for k, v in reading.summary.items()])
+        analysis = analyse_image(f, x, sigma, reference_bases(self._samples(channels)), seed=self.seed)
+        runs.write_arrays(run / "arrays.npz", runs.to_arrays(analysis, f"{CASE}/analysis"))
+        runs.write_csv(run / "metrics.csv", analysis.rows())
         return tour_report(run)
 
     def _samples(self, channels: int) -> Tensor:

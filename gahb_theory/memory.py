@@ -13,7 +13,7 @@ def check_memory(needed: int, what: str, hint: str) -> None:
     needed
         Number of bytes.
     what
-        A plural noun for the message.
+        What needs the memory, in the plural, for the message.
     hint
         The way on.
 

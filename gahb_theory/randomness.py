@@ -27,6 +27,7 @@ __all__ = [
     "Component",
     "add_noise",
     "array_generator",
+    "is_double",
     "named_seed",
     "normals",
     "polar_normals",
@@ -116,7 +117,7 @@ def uniforms(
     seed, start, component, part
         Name the streams. Asking for a larger `count` extends each row and keeps its beginning.
     dtype
-        float32 or float64; they are different numbers of the same law.
+        float32 or float64; they are different numbers of the same distribution.
 
     Examples
     --------
@@ -125,7 +126,7 @@ def uniforms(
     >>> bool((a[2:, :2] == b).all())
     True
     """
-    double = _is_double(dtype)
+    double = is_double(dtype)
     count = validate.integer(count, "count", 0)
     words = _words(n, count if double else -(-count // 2), seed, start, component, part)
     return torch.from_numpy(_unit(words if double else words.view(np.uint32))[:, :count])
@@ -146,7 +147,7 @@ def symmetric_uniforms(
     >>> bool((a[2:] == b).all())
     True
     """
-    double = _is_double(dtype)
+    double = is_double(dtype)
     count = validate.integer(count, "count", 1)
     blocks = -(-count // (4 if double else 8))
     n, seed, start = _named(n, 4 * blocks, seed, start)
@@ -202,7 +203,7 @@ def polar_normals(
     They are the pairs of `normals`. The numbers of each stream are put in `order`, an array of indices below `count`,
     if it is given: before the transform, where that is cheapest.
     """
-    double = _is_double(dtype)
+    double = is_double(dtype)
     if order is not None and double:
         order = np.stack([2 * order, 2 * order + 1], axis=1).reshape(-1)
     words = _words(n, 2 * count if double else count, seed, start, component, part, order)
@@ -211,7 +212,10 @@ def polar_normals(
     return radius, torch.from_numpy(_unit(pairs[:, :, 1])).mul_(2 * torch.pi)
 
 
-def _is_double(dtype: torch.dtype) -> bool:
+def is_double(dtype: torch.dtype) -> bool:
+    """Whether `dtype` is double precision; any other than single and double is refused."""
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"dtype must be torch.float32 or torch.float64, got {type(dtype).__name__}")
     if dtype not in (torch.float32, torch.float64):
         raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype}; convert the images afterwards")
     return dtype == torch.float64
@@ -220,9 +224,8 @@ def _is_double(dtype: torch.dtype) -> bool:
 def _named(n: int, count: int, seed: int, start: int) -> tuple[int, int, int]:
     """Number of streams, seed and first index as Python integers; `count` is the number of words of 64 bits of each."""
     seed, n = validate.seed(seed), validate.integer(n, "n", 0)
-    start = validate.integer(start, "start", 0, LARGEST_INDEX - n)
-    check_memory(8 * n * count, f"random numbers for {n:,} streams", "draw fewer at a time")
-    return n, seed, start
+    check_memory(8 * n * count, f"random numbers for n = {n:,} streams", "draw fewer at a time")
+    return n, seed, validate.integer(start, "start", 0, LARGEST_INDEX - n)
 
 
 def _unit(words: np.ndarray) -> np.ndarray:
@@ -300,7 +303,7 @@ def array_generator(component: Component, seed: int) -> np.random.Generator:
 def named_seed(component: Component, *words: int) -> int:
     """A seed of 63 bits for a generator of another kind: a hash of the use and of integers.
 
-    The words of three uses are told apart by their number and sign alone, (seed, step), (seed, -1, pass) and (seed, index,
+    The words of three uses differ by their number and sign alone, (seed, step), (seed, -1, pass) and (seed, index,
     block), so that what was begun by an earlier version goes on with the same numbers; the others begin with a name. The
     weights of networks keep theirs too: their seed is the word itself.
     """
@@ -318,7 +321,7 @@ def named_seed(component: Component, *words: int) -> int:
 
 
 def add_noise(
-    x: Float[Tensor, "n c h w"], sigma: float | Tensor, seed: int = 0, start: int = 0
+    x: Float[Tensor, "n c h w"], sigma: float | Tensor, *, seed: int = 0, start: int = 0
 ) -> Float[Tensor, "n c h w"]:
     """Return y = x + sigma z with z ~ N(0, Id); z of image i depends on (seed, start + i) alone.
 

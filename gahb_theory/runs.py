@@ -23,11 +23,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from gahb_theory.identity import content as identity
 from gahb_theory.identity.hashing import differences, hash_array
@@ -57,6 +59,7 @@ __all__ = [
 
 
 SECONDS_OF_A_DAY = 86400
+SECONDS_BETWEEN_TRIES = 0.2
 
 Result = TypeVar("Result")
 
@@ -127,30 +130,49 @@ def _alive(process: int) -> bool:
 def locked(path: Path, *, wait: bool) -> Iterator[None]:
     """Hold a lock that the system lets go when the process ends, however it ends.
 
-    Raises `BlockingIOError` if another holds it, unless `wait`. Without effect where there are no such locks: on Windows,
-    on some network disks.
+    Raises `BlockingIOError` if another holds it, unless `wait`, and `OSError` where the file cannot be written. Without
+    effect where there are no such locks: on Windows, on some network disks.
     """
+    file, held = _lock(path, wait)
     try:
-        import fcntl
-    except ImportError:
         yield
-        return
-    while True:
-        with path.open("w") as file:
+    finally:
+        if held:  # removed before it is let go: who waits looks whether it is still there
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        os.close(file)
+
+
+def _lock(path: Path, wait: bool) -> tuple[int, bool]:
+    """The descriptor of the file, and whether it is locked."""
+    with tqdm(desc=f"waiting for the process that holds {path}", delay=2, disable=None, leave=False) as bar:
+        while True:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+                file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                raise OSError(
+                    error.errno, f"cannot write into {path.parent}: {error.strerror}; choose another place"
+                ) from error
+            try:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(file), path.stat()):
+                    return file, True
             except BlockingIOError:
+                if not wait:
+                    os.close(file)
+                    raise
+                bar.update()
+                time.sleep(SECONDS_BETWEEN_TRIES)
+            except FileNotFoundError:  # removed by the holder before
+                pass
+            except (ImportError, OSError):
+                return file, False
+            except BaseException:
+                os.close(file)
                 raise
-            except OSError:  # a disk without locks
-                yield
-                return
-            with suppress(FileNotFoundError):
-                if path.stat().st_ino == os.fstat(file.fileno()).st_ino:  # else the holder before has removed it
-                    try:
-                        yield
-                    finally:
-                        path.unlink(missing_ok=True)
-                    return
+            os.close(file)
 
 
 def set_aside(path: Path) -> Path:
@@ -300,29 +322,53 @@ def describe(thing: Any) -> Any:
 
 
 def to_arrays(result: Any, prefix: str) -> dict[str, np.ndarray]:
-    """The fields of a result dataclass as named arrays; an entry of a dictionary is named field/entry."""
+    """The fields of a result as named arrays prefix/field, those of results and mappings inside it as prefix/field/entry.
+
+    What is None has no array.
+    """
+    if is_dataclass(result):
+        parts = {field.name: getattr(result, field.name) for field in fields(result)}
+    elif isinstance(result, Mapping):
+        parts = {str(name).replace("%", "%25").replace("/", "%2F"): entry for name, entry in result.items()}
+    else:
+        return {} if result is None else {prefix: np.asarray(result)}
     arrays: dict[str, np.ndarray] = {}
-    for field in fields(result):
-        value = getattr(result, field.name)
-        entries = {f"/{name}": entry for name, entry in value.items()} if isinstance(value, Mapping) else {"": value}
-        arrays |= {f"{prefix}/{field.name}{name}": np.asarray(entry) for name, entry in entries.items()}
+    for name, part in parts.items():
+        arrays |= to_arrays(part, f"{prefix}/{name}")
     return arrays
 
 
 def from_arrays(cls: type[Result], arrays: Mapping[str, np.ndarray], prefix: str) -> Result:
-    """The result dataclass that `to_arrays` stored."""
-    values: dict[str, Any] = {}
-    for field in fields(cls):  # type: ignore[arg-type]
-        name = f"{prefix}/{field.name}"
-        if name in arrays:
-            stored = arrays[name]
-            values[field.name] = stored.item() if stored.ndim == 0 else stored
-        else:
-            inside = {
-                key.removeprefix(name + "/"): value for key, value in arrays.items() if key.startswith(name + "/")
-            }
-            values[field.name] = {key: v.item() if v.ndim == 0 else v for key, v in inside.items()}
+    """The result dataclass that `to_arrays` stored.
+
+    Raises
+    ------
+    ValueError
+        If a field is missing.
+    """
+    values = {f.name: _stored(f.type, arrays, f"{prefix}/{f.name}") for f in fields(cls)}  # type: ignore[arg-type]
     return cls(**values)
+
+
+def _stored(kind: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
+    """The value of a field of the given type."""
+    if name in arrays:
+        stored = arrays[name]
+        return stored.item() if stored.ndim == 0 else tuple(stored.tolist()) if get_origin(kind) is tuple else stored
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    inside = [key.removeprefix(name + "/") for key in arrays if key.startswith(name + "/")]
+    for one in kinds:
+        if is_dataclass(one) and inside:
+            return from_arrays(one, arrays, name)  # type: ignore[arg-type]
+        if one is dict or get_origin(one) is dict:
+            entry = get_args(one)[1] if get_args(one) else Any
+            names = dict.fromkeys(key.split("/")[0] for key in inside)
+            return {
+                key.replace("%2F", "/").replace("%25", "%"): _stored(entry, arrays, f"{name}/{key}") for key in names
+            }
+    if type(None) in kinds:
+        return None
+    raise ValueError(f"the arrays hold no {name}: they were written by another version; run the command again")
 
 
 def read_arrays(path: str | Path) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ import math
 import numbers
 import operator
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,16 @@ from torch import Tensor
 
 __all__ = [
     "LARGEST_SEED",
+    "flag",
+    "function",
     "hidden",
     "integer",
+    "integers",
     "kind_of",
     "number",
     "one_of",
     "opaque",
+    "path",
     "positive",
     "real",
     "real_array",
@@ -166,6 +171,37 @@ def one_of(value: Any, name: str, allowed: Iterable[str]) -> Any:
         shown = repr(value) if isinstance(value, str) and len(value) <= 60 else kind_of(value)
         raise ValueError(f"{name} must be {listed}, got {shown}")
     return value
+
+
+def flag(value: Any, name: str) -> bool:
+    """Return True or False if `value` is one of them."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {kind_of(value)}")
+    return bool(value)
+
+
+def integers(value: Any, name: str, low: int) -> tuple[int, ...]:
+    """Return a sequence of at least one integer, none below `low`."""
+    items = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(items, list | tuple | range):
+        raise TypeError(f"{name} must be a sequence of integers such as (3, 5, 7), got {kind_of(value)}")
+    if not items:
+        raise ValueError(f"{name} must hold at least one integer, got none; give for example (3, 5, 7)")
+    return tuple(integer(item, f"each of {name}", low) for item in items)
+
+
+def function(value: Any, name: str, example: str) -> Any:
+    """Return `value` if it can be called; `example` is how."""
+    if not callable(value):
+        raise TypeError(f"{name} must be callable, got {kind_of(value)}; it is called as {example}")
+    return value
+
+
+def path(value: Any, name: str) -> Path:
+    """Return the name of a file or folder as a path."""
+    if not isinstance(value, str | Path):
+        raise TypeError(f"{name} must be a string or a pathlib.Path, got {kind_of(value)}")
+    return Path(value)
 
 
 def real_array(value: Any, name: str, ndim: int | tuple[int, ...] | None = None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How a command ends when it is told to: one line that says what is kept, and the code 130 (Ctrl-C) or 143 (SIGTERM).
+"""How a command ends when it is asked to: one line that says what is kept, and the code 130 (Ctrl-C) or 143 (SIGTERM).
 
 The handlers are there before anything heavy is imported. Until the command runs, a signal ends the process at once; then
 it becomes an exception in the main thread, so that files and workers are tidied up. A thread that is woken by the signal

@@ -20,6 +20,7 @@ import multiprocessing
 import pickle
 import queue
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -36,6 +37,8 @@ from gahb_theory.identity.content import function_identity, identity
 from gahb_theory.identity.hashing import digest
 
 __all__ = ["Executor", "Piece", "Serial", "key", "sweep"]
+
+sys.modules["gahb_theory.sweep"] = sys.modules[__name__]  # its former name, for older code
 
 RESULT, CONFIG, LOCK = "result.json", "config.json", "lock"
 KEY_LENGTH = 24

@@ -13,10 +13,16 @@ import numpy as np
 from tqdm import tqdm
 
 from gahb_theory import runs, validate
-from gahb_theory.analysis import Performance, Reading, read_image, read_performance, reference_bases
+from gahb_theory.comparison import (
+    ImageAnalysis,
+    Performance,
+    analyse_image,
+    compare_performance,
+    reference_bases,
+)
 from gahb_theory.images import CAlpha, Disks, ImageClass, Photographs, Shuffled
 from gahb_theory.pretrained import Shipped, shipped_class, shipped_denoiser, train_shipped
-from gahb_theory.report.tour_page import tour_report
+from gahb_theory.report.tour_page import FORMAT, tour_report
 
 __all__ = ["Tour", "run_tour"]
 
@@ -61,6 +67,7 @@ def run_tour(tour: Tour) -> Path:
     settings = {key: value for key, value in runs.describe(tour).items() if key not in ("class", "run")}
     config = {
         "command": "tour",
+        "format": FORMAT,
         "settings": settings,
         "classes": {name: runs.describe(shipped_class(name, split="test")) for name in names},
         "data": {name: runs.fingerprint(x) for name, x in tests.items()},
@@ -77,20 +84,20 @@ def run_tour(tour: Tour) -> Path:
     with tqdm(total=3 * len(names), desc="tour", unit=" parts", disable=None) as bar:
         for name in names:
             x, f, bases = tests[name], shipped[name], None
-            for part in ("reading", "performance", "retrained"):
+            for part in ("analysis", "performance", "retrained"):
                 bar.set_postfix_str(f"{name}, {part}")
                 if not any(key.startswith(f"{name}/{part}/") for key in arrays):
                     bases = bases or reference_bases(shipped_class(name).sample(PCA_SAMPLES, seed=PCA_SEED))
-                    if part == "reading":
+                    if part == "analysis":
                         shown = SHOWN[name] % tour.test_images
-                        reading = read_image(f, x[shown : shown + 1], tour.sigma, bases, seed=tour.seed)
-                        keep(runs.to_arrays(reading, f"{name}/reading"))
+                        analysis = analyse_image(f, x[shown : shown + 1], tour.sigma, bases, seed=tour.seed)
+                        keep(runs.to_arrays(analysis, f"{name}/analysis"))
                     elif part == "performance":
-                        measured = read_performance(f, x, SIGMAS, bases, window=WINDOW, seed=tour.seed)
+                        measured = compare_performance(f, x, SIGMAS, bases, window=WINDOW, seed=tour.seed)
                         keep(runs.to_arrays(measured, f"{name}/performance"))
                     elif tour.retrain:
                         anew = train_shipped(name, run / "retrained" / name, tour.retrain_images)
-                        measured = read_performance(anew, x, SIGMAS, bases, window=WINDOW, seed=tour.seed)
+                        measured = compare_performance(anew, x, SIGMAS, bases, window=WINDOW, seed=tour.seed)
                         keep(runs.to_arrays(measured, f"{name}/retrained"))
                 bar.update()
     if not any(key.startswith("classes/") for key in arrays):
@@ -121,20 +128,25 @@ def _metrics(arrays: dict[str, np.ndarray], names: tuple[Shipped, ...]) -> list[
     """Every number of the report as a row of a tidy table."""
     rows: list[dict[str, Any]] = []
     for name in names:
-        reading = runs.from_arrays(Reading, arrays, f"{name}/reading")
-        for quantity, value in reading.summary.items():
-            rows.append({"case": name, "quantity": quantity, "method": "denoiser", "sigma": "", "value": value})
+        analysis = runs.from_arrays(ImageAnalysis, arrays, f"{name}/analysis")
+        rows += [{"case": name, "sigma": ""} | row for row in analysis.rows()]
         for part in ("performance", "retrained"):
             if f"{name}/{part}/sigmas" not in arrays:
                 continue
             p = runs.from_arrays(Performance, arrays, f"{name}/{part}")
-            for method, values in p.psnr.items():
-                label = f"{method} ({part})" if part == "retrained" else method
-                common = {"case": name, "method": label}
-                rows += [
-                    common | {"quantity": "PSNR", "sigma": s, "value": v} for s, v in zip(p.sigmas, values, strict=True)
-                ]
-                for quantity, v in zip(("slope", "slope, low", "slope, high"), p.slopes[method], strict=True):
-                    rows.append(common | {"quantity": quantity, "sigma": "", "value": v})
+            suffix = "_retrained" if part == "retrained" else ""
+            for row in p.rows():
+                common = {"case": name, "method": row["method"] + suffix, "sigma": row["sigma"]}
+                for key, quantity in (("psnr", "psnr"), ("low", "psnr_low"), ("high", "psnr_high")):
+                    rows.append(common | {"quantity": quantity, "value": row[key]})
+            for method, m in p.methods.items():
+                for quantity, value in (
+                    ("slope", m.slope.slope),
+                    ("slope_low", m.slope.low),
+                    ("slope_high", m.slope.high),
+                ):
+                    rows.append(
+                        {"case": name, "method": method + suffix, "quantity": quantity, "sigma": "", "value": value}
+                    )
     keys = ("case", "method", "quantity", "sigma", "value")
     return [{key: row[key] for key in keys} for row in rows]

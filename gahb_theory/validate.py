@@ -16,12 +16,16 @@ from torch import Tensor
 
 from gahb_theory.scalars import (
     LARGEST_SEED,
+    flag,
+    function,
     hidden,
     integer,
+    integers,
     kind_of,
     number,
     one_of,
     opaque,
+    path,
     positive,
     real,
     real_array,
@@ -35,15 +39,20 @@ __all__ = [
     "channels",
     "coefficients",
     "denoised",
+    "denoiser",
     "evaluation_mode",
     "finite",
+    "flag",
     "floating",
+    "function",
     "images",
     "integer",
+    "integers",
     "levels",
     "number",
     "one_image",
     "one_of",
+    "path",
     "positive",
     "real_array",
     "returned",
@@ -53,6 +62,7 @@ __all__ = [
     "sigma_level",
     "sizes",
     "square_shape",
+    "tensor",
     "warn_of_units",
 ]
 
@@ -142,6 +152,21 @@ def coefficients(c: Tensor, count: int | None = None, name: str = "c") -> Tensor
     return finite(c, name)
 
 
+def tensor(x: Tensor, name: str, shape: Sequence[int | str], whose: str = "") -> Tensor:
+    """Return `x` if it is a finite floating-point tensor of this shape, in which letters stand for any size.
+
+    `whose` says in a message what the sizes come from.
+    """
+    words = f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    _dense(x, name, words)
+    if x.dtype not in _FLOATS:
+        raise TypeError(f"{name} must be a floating-point torch tensor, got {x.dtype}; convert it with {name}.float()")
+    fits = len(shape) == x.ndim and all(isinstance(s, str) or s == k for s, k in zip(shape, x.shape, strict=True))
+    if not fits or x.numel() == 0:
+        raise ValueError(f"{name} must have shape {words}{whose and f', {whose}'}, got {tuple(x.shape)}")
+    return finite(x, name)
+
+
 def floating(dtype: Any, name: str = "dtype") -> torch.dtype:
     """Return `dtype` if it is a floating-point type that images may have."""
     if not isinstance(dtype, torch.dtype) or dtype not in _FLOATS:
@@ -179,6 +204,8 @@ def sizes(shape: Any, count: int, name: str = "shape") -> tuple[int, ...]:
     A product that no memory holds is refused, so that nobody waits for it.
     """
     axes = "(channels, height, width)" if count == 3 else "(n, channels, height, width)"
+    if isinstance(shape, np.ndarray) and shape.ndim == 1:
+        shape = tuple(shape)
     if not isinstance(shape, Sequence) or isinstance(shape, str | bytes):
         raise TypeError(f"{name} must be {axes}, got {kind_of(shape)}")
     if len(shape) != count:
@@ -290,6 +317,13 @@ def warn_of_units(sigma: float | Tensor, y: Tensor) -> None:
 # what users write
 
 
+def denoiser(f: Any, name: str = "f") -> Any:
+    """Return `f` if it can be called."""
+    if not callable(f):
+        raise TypeError(f"{name} must be a denoiser that can be called as {name}(y, sigma), got {kind_of(f)}")
+    return f
+
+
 def evaluation_mode(f: object, name: str = "f") -> None:
     """Refuse a network that is in train mode, or has a part that is; anything else passes."""
     if isinstance(f, torch.nn.Module) and any(module.training for module in f.modules()):
@@ -311,8 +345,7 @@ def denoised(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> 
 
 def returned(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> Tensor:
     """The same without a look at the values, where NaN is to be met and dealt with."""
-    if not callable(f):
-        raise TypeError(f"{name} must be a denoiser that can be called as {name}(y, sigma), got {kind_of(f)}")
+    denoiser(f, name)
     evaluation_mode(f, name)
     try:
         out = f(y, sigma)
@@ -342,16 +375,16 @@ def returned(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> 
 
 def _same_dtype(f: object, y: Tensor, name: str, error: Exception) -> None:
     """Name the type of a network's weights as the cause, if it is not that of the images it could not take."""
-    own = {p.dtype for p in f.parameters() if p.is_floating_point()} if isinstance(f, torch.nn.Module) else set()
-    if own and y.dtype not in own:
-        given = " and ".join(sorted(map(str, own)))
+    weights = {p.dtype for p in f.parameters() if p.is_floating_point()} if isinstance(f, torch.nn.Module) else set()
+    if weights and y.dtype not in weights:
+        given = " and ".join(sorted(map(str, weights)))
         raise TypeError(
             f"{name} holds {given}, but the images are {y.dtype}; convert them with .to({given.split()[0]})"
         ) from error
 
 
 def sampled(image_class: Any, n: int, *, seed: int = 0, start: int = 0, name: str = "the image class") -> Tensor:
-    """Return `image_class.sample(n, seed, start)` if it is what an image class returns: n finite images."""
+    """Return `image_class.sample(n, seed=seed, start=start)` if it is what an image class returns: n finite images."""
     sample = getattr(image_class, "sample", None)
     if not callable(sample):
         raise TypeError(f"{name} must have a method sample(n, seed=0, start=0), got {kind_of(image_class)}")

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from gahb_theory import validate
 
@@ -104,7 +105,7 @@ class _Pool(ProcessPoolExecutor):
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> "Future[Any]":
         """As in `ProcessPoolExecutor`; processes are started here."""
         payload = _pickled((function, arguments, named))
-        with _interrupts_blocked():
+        with _postponed(), _interrupts_blocked():
             return super().submit(_call, payload)
 
 
@@ -176,6 +177,23 @@ def _unguarded() -> bool:
 
 
 @contextmanager
+def _postponed() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until a process is started: a half-started one would end with a traceback."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    noted: list[int] = []
+    before = {n: signal.signal(n, lambda number, frame: noted.append(number)) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if noted:
+            signal.raise_signal(noted[0])
+
+
+@contextmanager
 def _interrupts_blocked() -> Iterator[None]:
     """Start processes that never see Ctrl-C, not even while they import; for this process it only waits."""
     if not hasattr(signal, "pthread_sigmask"):
@@ -189,9 +207,11 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 def _begin_worker(ends: multiprocessing.connection.Connection, parent: int) -> None:
-    """What a worker does first: watch for the end of its parent, and take one thread."""
+    """What a worker does first: watch for the end of its parent, take one thread, show no progress bars."""
     threading.Thread(target=_end_with_parent, args=(ends, parent), daemon=True).start()
     torch.set_num_threads(1)
+    begin = tqdm.__init__  # no progress bars over those of the parent
+    tqdm.__init__ = lambda bar, *given, **named: begin(bar, *given, **(named | {"disable": True}))
 
 
 def _end_with_parent(ends: multiprocessing.connection.Connection, parent: int) -> None:

@@ -30,6 +30,7 @@ import gahb_theory as gt
 
 LONGEST = 400
 SECONDS = 5.0
+"""Of processor time, so that a busy machine makes no call hang."""
 FOREIGN = (
     "has no attribute",
     "not implemented for",
@@ -158,6 +159,7 @@ REFUSED: dict[str, set[str]] = {
     "levels": set(VALUES) - {"vector"},
     "array": (set(PLAIN) | WRONG_TENSORS | set(FUNCTIONS)) - {"0", "0.5", "2**31", "1e-46", "np.float32", "np.int64"},
     "denoiser": set(VALUES) - {"raises"},
+    "map": set(VALUES) - {"raises", "returns (n,h,w)"},  # a Jacobian may lead from images to other shapes
     "function": set(PLAIN) | set(TENSORS),
     "object": set(VALUES),
     "word": set(VALUES),
@@ -208,8 +210,8 @@ KINDS = {
     "levels": "sigmas",
     "array": "mse mse_optimal terms",
     "denoiser": "f f_a f_b memoriser net function",
-    "function": "vectors trace machine rule level",
-    "object": "basis image_class disks shrinkage J convention recipe",
+    "function": "vectors trace machine rule level shrinkage",
+    "object": "basis image_class disks J convention recipe",
     "word": "convention_ contour spectrum_ split wavelet name boundary output first optimiser schedule sigma_law oracle "
     "prediction times conditioning law",
     "shape": "shape image_shape",
@@ -218,6 +220,9 @@ KINDS = {
     "path": "path folder run",
 }
 KIND = {name: kind for kind, names in KINDS.items() for name in names.split()}
+
+NAMES = sorted({*gt.__all__, *gt._ELSEWHERE})
+"""All that a user imports from the package or, as older code does, finds through it."""
 
 RESULTS = set(
     [
@@ -354,8 +359,6 @@ def good_values() -> tuple[dict[str, Any], dict[str, Any]]:
         "TangentDenoiser.tangent": o["eye"][None, :3],
         "PatchPCA.atoms": o["eye"],
         "PatchPCA.fit.size": 4,
-        "SeparablePCA.rows": o["eye"],
-        "SeparablePCA.columns": o["eye"],
         "PatchSchedule.sigmas": (0.1, 0.2),
         "PatchSchedule.sizes": (3, 5),
         "FixedGains.gains": torch.full((16,), 0.5),
@@ -448,8 +451,6 @@ def good_values() -> tuple[dict[str, Any], dict[str, Any]]:
         "fit_slope_in_window.terms": [400, 100, 30],
         "fit_slope_in_window.dimension": 1024,
         "fit_slope_in_window.mse": np.array([[0.1, 0.2], [0.2, 0.3], [0.4, 0.7]]),
-        "square_blocks.shape": (1, 16, 16),
-        "square_blocks.side": 4,
         "sure.f": o["gaussian"],
         "sure.y": o["small"],
         "sure_risk.f": o["gaussian"],
@@ -486,7 +487,6 @@ def good_values() -> tuple[dict[str, Any], dict[str, Any]]:
         "DiskBayes.sigma": 0.3,
         "DiskBayes.size": 16,
         "Disks.curvature_radius.parameters": gt.Disks(16).scene(2).parameters,
-        "LappedTransform.size": 4,
         "BlockDCT.size": 4,
         "ImageDataset.path": o["dataset"],
         "read_image.path": o["picture"],
@@ -560,7 +560,8 @@ SPECIAL_KINDS = {
     "train.f": "object", "dataset.dtype": "word", "dataset.image_class": "object", "ImageDataset.path": "path",
     "GaussianField.period": "any", "Photographs.channels": "any", "PatchSchedule.sigma": "number", "Texture.mean": "number",
     "WindowedCNN.first": "word", "load_denoiser.first": "word", "union_of_subspaces.bases": "tensor",
-    "FixedGains.gains": "tensor", "CAlpha.beta": "number", "measure_behaviour.f": "denoiser", "probe.net": "any",
+    "FixedGains.gains": "tensor", "CAlpha.beta": "number", "measure_behaviour.f": "denoiser", "jacobian.f": "map",
+    "difference_jacobian.f": "map", "probe.net": "any",
     "adapt.net": "function", "adapt_arrays.function": "function", "adapt_diffusion.net": "function",
     "Convention.call.net": "any",
     "save_denoiser.f": "object", "Recipe.weight.sigma": "any", "Convention.call.u": "any", "Recipe.draw_sigma.u": "any",
@@ -572,7 +573,7 @@ SPECIAL_KINDS = {
 def targets() -> tuple[Target, ...]:
     """Every public function, constructor and method of its own."""
     found = []
-    for name in gt.__all__:
+    for name in NAMES:
         if name in RESULTS | ABSTRACT | LONG:
             continue
         item = getattr(gt, name)
@@ -594,7 +595,7 @@ def targets() -> tuple[Target, ...]:
 def instances() -> Iterator[tuple[str, Any]]:
     """One object of every public class, made with good arguments; of bases, one that is adapted to the images."""
     o = objects()
-    for name in gt.__all__:
+    for name in NAMES:
         item = getattr(gt, name)
         if not inspect.isclass(item) or name in RESULTS | ABSTRACT:
             continue
@@ -666,8 +667,8 @@ def attempt(target: Target, argument: str, value: str) -> Outcome:
     def stop(*_: Any) -> None:
         raise Hang
 
-    signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS, 1.0)  # again, if the first is lost in a destructor
+    signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, SECONDS, 1.0)  # again, if the first is lost in a destructor
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -676,13 +677,20 @@ def attempt(target: Target, argument: str, value: str) -> Outcome:
         return outcome("" if value == "raises" else "an error of the user from nowhere")
     except Hang:
         return outcome("HANGS")
-    except (ValueError, TypeError, RuntimeError, FileNotFoundError, ImportError, NotImplementedError) as error:
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        OSError,
+        ImportError,
+        NotImplementedError,
+    ) as error:  # OSError: the disk
         return outcome(_judge(error, target, argument))
     except Exception as error:
         own = _last_frame(error).co_name == "<lambda>"
         return outcome("" if own else f"{type(error).__name__}: {str(error)[:120]!r}")
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     if refused:
         return outcome("ACCEPTED")
     if not target.name.startswith(NOT_FINITE) and (where := _not_finite(result)):

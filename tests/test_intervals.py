@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import gahb_theory as gt
 from gahb_theory.metrics.intervals import bootstrap_means, draw_counts, mean_estimate, percentiles, share_estimate
 
 
@@ -79,3 +80,17 @@ def test_refusals(unchecked):
         mean_estimate(np.ones(3), resamples=10)
     with pytest.raises(ValueError, match="hits must be between 0 and 5, got 6"):
         share_estimate(6, 5)
+
+
+def test_fits_are_estimates():
+    levels = np.geomspace(0.01, 1, 9)
+    amplitudes = np.random.default_rng(0).uniform(1, 2, 50)
+    slopes = levels[:, None] ** (1.5 + 0.01 * amplitudes)
+    fit = gt.fit_slope(levels, slopes)
+    assert isinstance(fit, gt.Estimate)
+    assert fit.value == fit.slope
+    assert fit.low < fit.slope < fit.high
+    # for independent draws the interval is about 1.96 standard errors wide on both sides
+    assert (fit.high - fit.low) / (2 * 1.96 * fit.standard_error) == pytest.approx(1, abs=0.15)
+    line = gt.fit_slope(levels, slopes.mean(axis=1))
+    assert (line.high - line.slope) / line.standard_error == pytest.approx(2.3646, abs=1e-3), "t with 7 degrees"

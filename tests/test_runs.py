@@ -5,7 +5,7 @@ import errno
 import json
 import os
 import random
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,11 @@ import pytest
 import torch
 
 from gahb_theory import runs
-from gahb_theory.analysis import Performance, Reading
+from gahb_theory.bases import DCT, Wavelet
+from gahb_theory.comparison import Method, Performance, compare
 from gahb_theory.images import CAlpha, Disks, Photographs, Shuffled
+from gahb_theory.metrics import Estimate
+from gahb_theory.theory import SlopeFit
 
 
 def names(folder):
@@ -190,6 +193,8 @@ def test_a_full_disk_at_the_start_of_a_run(tmp_path, full_disk):
 
 
 def equal(a, b):
+    if is_dataclass(a):
+        return type(a) is type(b) and all(equal(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
     if isinstance(a, np.ndarray):
@@ -197,31 +202,24 @@ def equal(a, b):
     return type(a) is type(b) and a == b
 
 
-def reading():
-    rng = np.random.default_rng(0)
-    image = rng.random((1, 4, 4), dtype=np.float32)
-    return Reading(
-        clean=image,
-        noisy=image + 1,
-        denoised=image * 2,
-        eigenvalues=np.linspace(1, -0.1, 16),
-        coefficients=rng.random(16),
-        atom_indices=np.array([0, 3]),
-        atoms=rng.random((2, 1, 4, 4)),
-        errors={"wavelet": rng.random(16), "eigenvectors, best M": rng.random(16)},
-        summary={"noise level sigma": 0.15, "error ||J y - f(y)|| / ||f(y)||": 1e-7, "not a number": float("nan")},
-    )
+def comparison():
+    """With results inside, and with None where no noise level was given."""
+    x = CAlpha(size=16).sample(1, seed=1)
+    return compare(Wavelet("db2"), DCT(), x)
 
 
 def performance():
     rng = np.random.default_rng(1)
+
+    def method(kind, basis):
+        estimate = Estimate(rng.random(2), rng.random(2), rng.random(2), np.array([np.nan, 0.1]), 0.95, "bootstrap")
+        return Method(kind, basis, estimate, SlopeFit(0.6, 0.5, 0.7, 1.0, (0.05, 0.5), 2, "bootstrap"))
+
     return Performance(
         sigmas=np.array([0.1, 0.2]),
-        psnr={"denoiser": rng.random(2), "wavelet oracle": rng.random(2)},
-        standard_error=np.array([np.nan, 0.1]),
-        slopes={"denoiser": np.array([0.6, 0.5, 0.7])},
-        window=np.array([0.05, 0.5]),
+        window=(0.05, 0.5),
         images=64,
+        methods={"denoiser": method("denoiser", None), "a/b%2F_oracle": method("oracle", "a/b%2F")},
     )
 
 
@@ -241,7 +239,7 @@ class Simple:
 
 
 RESULTS = {
-    "reading": reading,
+    "comparison": comparison,
     "performance": performance,
     "simple": lambda: Simple(
         0.5,

@@ -111,7 +111,9 @@ def test_a_blind_denoiser_follows_the_paper_to_the_letter():
             break
         gamma = math.sqrt((1 - beta * h) ** 2 - (1 - h) ** 2) * sigma
         y = y + h * s + gamma * noise[:, t].double()
-    samples = generate(f, (1, *SHAPE), 3, h, beta, start=5, mean=0.25, sigma_inf=0.1, dtype=torch.float64)
+    samples = generate(
+        f, (1, *SHAPE), seed=3, step=h, beta=beta, start=5, mean=0.25, sigma_inf=0.1, dtype=torch.float64
+    )
     assert int(samples.steps) == t > 10
     torch.testing.assert_close(samples.noisy, y, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(samples.images, f(y, None), rtol=1e-12, atol=1e-12)

@@ -21,9 +21,7 @@ from gahb_theory.shrinkage import (
     SureShrink,
     Universal,
     oracle_gains,
-    square_blocks,
     stein_risk,
-    threshold_risk,
     universal_threshold,
 )
 from gahb_theory.shrinkage.adaptive import CAI
@@ -31,45 +29,6 @@ from gahb_theory.shrinkage.adaptive import CAI
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def tail(x: Tensor) -> Tensor:
-    """P(z > x) of a standard normal number."""
-    return torch.special.ndtr(-x)
-
-
-def density(x: Tensor) -> Tensor:
-    return torch.exp(-x.square() / 2) / math.sqrt(2 * math.pi)
-
-
-def soft_risk(c: Tensor, t: float) -> Tensor:
-    """Closed form for sigma = 1 (Donoho and Johnstone 1994)."""
-    kept = tail(t - c) + tail(t + c)
-    return (1 + t**2) * kept + c**2 * (1 - kept) - (t - c) * density(t + c) - (t + c) * density(t - c)
-
-
-def hard_risk(c: Tensor, t: float) -> Tensor:
-    """Closed form for sigma = 1."""
-    kept = tail(t - c) + tail(t + c)
-    return c**2 * (1 - kept) + kept + (t - c) * density(t - c) + (t + c) * density(t + c)
-
-
-@pytest.mark.parametrize("t", [0.5, 1.0, 3.0])
-def test_soft_and_hard_risks_equal_their_closed_forms(t: float) -> None:
-    c, sigma = torch.linspace(-8, 8, 41, dtype=torch.float64)[None], 0.3
-    soft = threshold_risk(Soft(t), sigma * c, sigma) / sigma**2
-    torch.testing.assert_close(soft, soft_risk(c, t), rtol=0, atol=1e-4)
-    hard = threshold_risk(Hard(t), sigma * c, sigma) / sigma**2
-    torch.testing.assert_close(hard, hard_risk(c, t), rtol=0, atol=0.002 * max(1, t**2))
-
-
-@pytest.mark.parametrize("rule", [Hard(2.0), Soft(2.0), Garrote(2.0), Firm(1.5, 3.0)], ids=lambda r: type(r).__name__)
-def test_risks_equal_monte_carlo(rule: Shrinkage) -> None:
-    c, sigma = torch.tensor([[0.0, 0.2, 0.5, 1.0, 3.0]], dtype=torch.float64), torch.tensor([0.25], dtype=torch.float64)
-    noisy = c + 0.25 * normal(200_000, 5)
-    errors = (rule(noisy, 0.25) * noisy - c).square()
-    spread = errors.std(dim=0) / math.sqrt(len(errors))
-    assert bool(((threshold_risk(rule, c, sigma)[0] - errors.mean(dim=0)).abs() < 5 * spread + 1e-3 * 0.25**2).all())
 
 
 @pytest.mark.parametrize("rule", [Soft, Garrote, Hard], ids=lambda r: r.__name__)
@@ -89,15 +48,10 @@ def test_firm_equals_pywavelets_and_lies_between_hard_and_soft() -> None:
     torch.testing.assert_close(Firm(2.0, 2.0 + 1e-9)(c, 0.5), Hard(2.0)(c, 0.5), rtol=0, atol=1e-6)
 
 
-def test_the_universal_threshold_removes_noise_and_keeps_its_promise() -> None:
+def test_the_universal_threshold_removes_noise() -> None:
     assert universal_threshold(1024) == pytest.approx(math.sqrt(2 * math.log(1024)))
     noise = normal(200, 1024)
     assert float(((noise.abs() <= universal_threshold(1024)).all(dim=1)).double().mean()) > 0.6
-    t = universal_threshold(64)
-    for seed in range(20):
-        c = normal(1, 64, seed=seed) * torch.logspace(1, -3, 64, dtype=torch.float64)
-        bound = (2 * math.log(64) + 1) * (1 + c.square().clamp(max=1).sum())
-        assert float(threshold_risk(Soft(t), c, 1.0).sum()) <= float(bound)
     assert torch.equal(Universal(Hard)(noise, 0.7), Hard(universal_threshold(1024))(noise, 0.7))
 
 
@@ -185,15 +139,6 @@ def test_james_stein_beats_the_observation_in_every_block() -> None:
     assert math.isclose(CAI - math.log(CAI), 3, abs_tol=1e-5)
 
 
-def test_square_blocks_are_neighbours() -> None:
-    names = square_blocks((2, 4, 6), 2).reshape(2, 4, 6)
-    assert int(names.max()) + 1 == 2 * 2 * 3
-    for name in range(12):
-        channel, row, column = (names == name).nonzero().T
-        assert len(channel) == 4
-        assert int(row.max() - row.min()) == int(column.max() - column.min()) == 1
-
-
 def test_default_blocks_are_runs_of_log_k() -> None:
     c = normal(1, 60)
     assert torch.equal(BlockJamesStein()(c, 1.0), BlockJamesStein(torch.arange(60) // 4)(c, 1.0))
@@ -229,11 +174,5 @@ def test_bad_use_is_refused(unchecked: None) -> None:
         SureShrink(torch.tensor([0, 1]))(torch.zeros(1, 3), 0.1)
     with pytest.raises(ValueError, match="blocks must name each of the 3 coefficients, got 2 names"):
         BlockJamesStein(torch.tensor([0, 1]))(torch.zeros(1, 3), 0.1)
-    with pytest.raises(ValueError, match="side must divide the height and the width, 4 x 6, got 4"):
-        square_blocks((1, 4, 6), 4)
-    with pytest.raises(ValueError, match="looks at more than one coefficient at a time"):
-        threshold_risk(SureShrink(), torch.zeros(1, 3), 0.1)
-    with pytest.raises(ValueError, match="looks at more than one coefficient at a time"):
-        threshold_risk(Universal(), torch.zeros(1, 3), 0.1)
     with pytest.raises(ValueError, match="count must be at least 2, got 1"):
         universal_threshold(1)

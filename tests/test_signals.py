@@ -63,8 +63,9 @@ def test_during_the_imports(number, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@SIGNALS
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("number", "workers"), [(signal.SIGTERM, 1), pytest.param(signal.SIGINT, 2, marks=pytest.mark.slow)]
+)
 def test_generate(number, workers, tmp_path):
     words = ["generate", "x.npy", "--n", "200000", "--workers", str(workers), "images:c-alpha"]
     begun = tmp_path / ".x.npy.partial.json"
@@ -73,8 +74,8 @@ def test_generate(number, workers, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == [".x.npy.partial", ".x.npy.partial.json"]
 
 
-@SIGNALS
-def test_train_ends_its_step(number, tmp_path):
+def test_train_ends_its_step(tmp_path):
+    number = signal.SIGINT
     words = ["train", "--run", "r", "--channels", "4", "--device", "cpu", "images:disks", "--images.size", "16"]
     code, told = stopped(words, number, lambda process: (tmp_path / "r" / "config.json").exists(), tmp_path)
     check(number, code, told, "the last checkpoint is kept, and the same command goes on from it")
@@ -115,8 +116,8 @@ time.sleep(600)
 """
 
 
-@SIGNALS
-def test_reproduce_ends_its_program(number, tmp_path):
+def test_reproduce_ends_its_program(tmp_path):
+    number = signal.SIGTERM
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "manifolds.py").write_text(PROGRAM)
     code, told = stopped(["reproduce", "manifolds"], number, lambda process: (tmp_path / "begun").exists(), tmp_path)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import gahb_theory as gt
-from gahb_theory.denoisers.exact.disks import DiskBayes
+from gahb_theory.denoisers.exact.disk_posterior import DiskBayes
 from gahb_theory.denoisers.networks.initialisation import building
 from gahb_theory.images import fields
 from gahb_theory.images import published_c_alpha as paper_law
@@ -72,11 +72,11 @@ def training(seed, dtype):
 
 
 def order(seed, dtype):
-    return image_stream(torch.linspace(0, 1, COUNT, dtype=dtype).reshape(-1, 1, 1, 1), seed)(0, COUNT)
+    return image_stream(torch.linspace(0, 1, COUNT, dtype=dtype).reshape(-1, 1, 1, 1), seed=seed)(0, COUNT)
 
 
 def weights(seed, dtype):
-    with building(seed) as generator:
+    with building(seed=seed) as generator:
         return torch.randn(COUNT, generator=generator, dtype=dtype)
 
 
@@ -98,13 +98,13 @@ CONSUMERS = {
     Component.CONTOUR: lambda seed, dtype: fields.series_coefficients(1, 201, 1e-3, seed=seed, start=0, dtype=dtype),
     Component.FIELDS: lambda seed, dtype: normals(1, COUNT, seed=seed, component=Component.FIELDS, dtype=dtype),
     Component.NOISE: noise_of,
-    Component.PERMUTATION: lambda seed, dtype: gt.Shuffled(gt.Disks(size=16), seed).permutation(COUNT),
-    Component.RANDOM_BASIS: lambda seed, dtype: gt.RandomBasis.draw((1, 20, 20), 1, seed).atoms,
+    Component.PERMUTATION: lambda seed, dtype: gt.Shuffled(gt.Disks(size=16), seed=seed).permutation(COUNT),
+    Component.RANDOM_BASIS: lambda seed, dtype: gt.RandomBasis.draw((1, 20, 20), 1, seed=seed).atoms,
     Component.SHRINKAGE_PROBES: captured_signs,
     Component.TRAINING: training,
     Component.ORDER: order,
     Component.SAMPLING: generation,
-    Component.TRACE_PROBES: lambda seed, dtype: gt.Hutchinson(2, seed)._signs(0, COUNT, torch.device("cpu"))[0],
+    Component.TRACE_PROBES: lambda seed, dtype: gt.Hutchinson(2, seed=seed)._signs(0, COUNT, torch.device("cpu"))[0],
     Component.DIRECTION: lambda seed, dtype: probe_direction(torch.zeros(COUNT, dtype=dtype), seed),
     Component.KRYLOV: lambda seed, dtype: _normal(COUNT, seed),
     Component.BEHAVIOUR: named(Component.BEHAVIOUR, "signs"),
@@ -115,7 +115,7 @@ CONSUMERS = {
     Component.DISK_GEOMETRY: lambda seed, dtype: DISKS[seed].normal_draws,
     Component.DISK_INTENSITY: lambda seed, dtype: DISKS[seed].intensity_draws,
     Component.CURVATURE: named(Component.CURVATURE),
-    Component.BOOTSTRAP: lambda seed, dtype: draw_counts(COUNT, 100, seed)[0],
+    Component.BOOTSTRAP: lambda seed, dtype: draw_counts(COUNT, 100, seed=seed)[0],
     Component.BOOTSTRAP_SCALES: lambda seed, dtype: array_generator(Component.BOOTSTRAP_SCALES, seed).random(COUNT),
     Component.AGREEMENT: lambda seed, dtype: direction(torch.zeros(1, 1, 20, 20, dtype=dtype)),
     Component.PROJECTIONS: named(Component.PROJECTIONS, "signs"),

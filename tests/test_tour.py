@@ -9,7 +9,7 @@ import pytest
 
 import gahb_theory as gt
 from gahb_theory import runs, tour
-from gahb_theory.analysis import Performance, Reading
+from gahb_theory.comparison import ImageAnalysis, Performance
 from gahb_theory.report.tour_page import tour_report
 
 
@@ -40,31 +40,32 @@ def test_the_tour_writes_a_run_and_a_report(small_tour):
     assert re.fullmatch("[0-9a-f]{64}", config["data"]["c_alpha"])
 
     arrays = runs.read_arrays(run / "arrays.npz")
-    reading = runs.from_arrays(Reading, arrays, "c_alpha/reading")
-    assert reading.eigenvalues.shape == (256,)
-    assert (np.diff(reading.eigenvalues) <= 0).all()
+    analysis = runs.from_arrays(ImageAnalysis, arrays, "c_alpha/analysis")
+    assert analysis.eigenvalues.shape == (256,)
+    assert (np.diff(analysis.eigenvalues) <= 0).all()
     # the coefficients are those of the clean image in an orthonormal basis: Parseval
-    np.testing.assert_allclose((reading.coefficients**2).sum(), (reading.clean**2).sum(), rtol=1e-4)
-    for name, error in reading.errors.items():
-        assert error[0] == pytest.approx(1), f"{name}: nothing is explained by no term"
-        assert (np.diff(error) <= 1e-12).all(), f"{name}: more terms never leave more"
+    np.testing.assert_allclose((analysis.coefficients**2).sum(), (analysis.clean**2).sum(), rtol=1e-4)
+    assert list(analysis.sides) == ["eigenbasis", "wavelet", "dct", "pca"]
+    for name, side in analysis.sides.items():
+        assert (np.diff(side.best_energy) >= -1e-6).all(), f"{name}: more terms never leave more"
     measured = runs.from_arrays(Performance, arrays, "c_alpha/performance")
     law, f = gt.CAlpha(size=16), gt.UNet(channels=4, blocks=2, seed=3).eval()
     again = gt.psnr_curve(f, law.sample(8, seed=small_tour.seed), [0.1], seed=small_tour.seed)
     index = list(measured.sigmas).index(0.1)
-    assert measured.psnr["denoiser"][index] == pytest.approx(float(again.psnr[0]), abs=1e-4)
+    assert measured.denoiser.psnr.value[index] == pytest.approx(float(again.psnr[0]), abs=1e-4)
 
     with (run / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["case"] for row in rows} == {"c_alpha", "photographs"}
-    assert any(row["method"] == "denoiser (retrained)" for row in rows)
+    assert any(row["method"] == "denoiser_retrained" for row in rows)
 
     html = page.read_text()
     assert html.count("<img") == len(list((run / "figures").glob("*.png"))) == 11
     assert "http" not in html, "the page asks for nothing from outside"
     assert "Trained anew" in html
-    trace = reading.summary["effective dimension tr J"]
-    assert f"tr J = {trace:.0f}" in html
+    assert f"tr J = {analysis.effective_dimension:.0f}" in html
+    assert f"The shrinkage S y alone has a PSNR of {analysis.psnr_shrinkage:.2f} dB" in html
+    assert f"{analysis.comparisons['dct'].weighted_overlap:.3f}" in html
 
 
 def test_the_tour_goes_on_and_the_report_needs_only_the_directory(small_tour, monkeypatch):
@@ -74,8 +75,8 @@ def test_the_tour_goes_on_and_the_report_needs_only_the_directory(small_tour, mo
     def never(*args, **kwargs):
         raise AssertionError("what is done is not done again")
 
-    monkeypatch.setattr(tour, "read_image", never)
-    monkeypatch.setattr(tour, "read_performance", never)
+    monkeypatch.setattr(tour, "analyse_image", never)
+    monkeypatch.setattr(tour, "compare_performance", never)
     tour.run_tour(small_tour)
     assert (small_tour.run / "arrays.npz").read_bytes() == before
     (small_tour.run / "report.html").unlink()
@@ -92,4 +93,11 @@ def test_refused_directories(tmp_path):
         tour_report(tmp_path)
     runs.write_json(tmp_path / "config.json", {"command": "tour"})
     with pytest.raises(FileNotFoundError, match="run its command again"):
+        tour_report(tmp_path)
+
+
+def test_a_run_in_an_older_format_is_refused(tmp_path):
+    runs.write_json(tmp_path / "config.json", {"command": "tour", "settings": {}, "versions": {}})
+    runs.write_arrays(tmp_path / "arrays.npz", {"c_alpha/reading/clean": np.zeros((1, 4, 4))})
+    with pytest.raises(ValueError, match=r"in format 1, and this one draws format 2; run gahb tour again in another"):
         tour_report(tmp_path)

@@ -1,6 +1,7 @@
 """Training: the recipe, exact resume, several processes, and what is refused."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -221,11 +222,13 @@ def script(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(script, tmp_path_factory):
+def uninterrupted():
     """Weights of the run of the script, never stopped."""
-    run = tmp_path_factory.mktemp("uninterrupted") / "run"
-    subprocess.run([sys.executable, script, run], check=True)
-    return weights(gt.load_denoiser(run))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    f = train(gt.UNet(channels=8, blocks=1), gt.CAlpha(size=16), images_seen=4800, batch_size=16)
+    torch.set_num_threads(threads)
+    return weights(f)
 
 
 def stop_after_a_checkpoint(script, run, number):
@@ -242,7 +245,7 @@ def stop_after_a_checkpoint(script, run, number):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])  # Ctrl-C takes the way of SIGTERM
 def test_a_stopped_run_goes_on_and_ends_with_the_same_bits(number, script, uninterrupted, tmp_path):
     run = tmp_path / "run"
     code = stop_after_a_checkpoint(script, run, number)
@@ -262,19 +265,22 @@ TWO = """
     import gahb_theory as gt
     from gahb_theory.training import loop as training
     torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo")
     training.SECONDS_BETWEEN_CHECKPOINTS = -1
     save = training._save
 
     def save_and_stop(run, state, step, *rest):
         save(run, state, step, *rest)
-        if os.environ.get("STOP") and step == 10:
+        if str(run).endswith("stopped") and os.environ.get("STOP") and step == 10:
             os._exit(9)
 
     training._save = save_and_stop
     rank = os.environ["RANK"]
-    run = sys.argv[1] + ("" if rank == "0" else "-of-another-disk")
-    f = gt.train(gt.UNet(channels=8, blocks=1), gt.Disks(size=16), images_seen=320, batch_size=16, run=run)
-    torch.save(f.state_dict(), sys.argv[1] + "-" + rank + ".pt")
+    for name in sys.argv[1:]:
+        run = name + ("" if rank == "0" else "-of-another-disk")
+        f = gt.train(gt.UNet(channels=8, blocks=1), gt.Disks(size=16), images_seen=320, batch_size=16, run=run)
+        torch.save(f.state_dict(), name + "-" + rank + ".pt")
+    torch.distributed.destroy_process_group()
 """
 
 
@@ -285,17 +291,16 @@ def test_two_processes(tmp_path):
     path.write_text(textwrap.dedent(TWO))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", path]
 
-    def launch(run, **more):
+    def launch(*runs, **more):
         environment = os.environ | {"OMP_NUM_THREADS": "1"} | more
-        return subprocess.run([*command, run], env=environment, stderr=subprocess.DEVNULL, check=False).returncode
+        return subprocess.run([*command, *runs], env=environment, stderr=subprocess.DEVNULL, check=False).returncode
 
-    run = tmp_path / "run"
-    assert launch(run) == 0
-    assert launch(tmp_path / "stopped", STOP="1") != 0
-    assert launch(tmp_path / "stopped") == 0
-    first, *others = (
-        torch.load(f"{name}-{rank}.pt", weights_only=True) for name in (run, tmp_path / "stopped") for rank in (0, 1)
-    )
+    run, stopped = tmp_path / "run", tmp_path / "stopped"
+    assert launch(run, stopped, STOP="1") != 0
+    assert (tmp_path / "run-0.pt").exists()
+    assert not (tmp_path / "stopped-0.pt").exists()
+    assert launch(stopped) == 0
+    first, *others = (torch.load(f"{name}-{rank}.pt", weights_only=True) for name in (run, stopped) for rank in (0, 1))
     for other in others:
         assert_same(first, other)
     assert_same(weights(gt.load_denoiser(run)), first)
@@ -416,6 +421,12 @@ def test_arguments_that_are_refused(small, tmp_path, unchecked):
     f, X = small
     with pytest.raises(TypeError, match=r"a Recipe has no 'epochs'; its fields are images_seen, batch_size"):
         train(f, X, epochs=3)
+    with pytest.raises(TypeError, match="images_seen must say how many images the training sees"):
+        train(f, X)
+    with pytest.raises(ValueError, match="images_seen must be between 1 and 1000000000, got 2147483648"):
+        train(f, X, images_seen=2**31)
+    with pytest.raises(ValueError, match="batch_size must be between 1 and 1048576"):
+        train(f, X, images_seen=16, batch_size=2**31)
     with pytest.raises(TypeError, match="run must be the path"):
         train(f, X, images_seen=16, run=3)
     with pytest.raises(TypeError, match=r"all be float32, or all float64.*float16"):
@@ -618,7 +629,7 @@ def test_two_writers_are_never_in_one_directory(small, tmp_path):
                 with pytest.raises(RuntimeError, match=r"another process trains into .*; wait for its end"):
                     train(f, gt.Disks(size=16), images_seen=64, batch_size=16, run=tmp_path)
                 tried.append(start)
-            return super().sample(n, seed, start)
+            return super().sample(n, seed=seed, start=start)
 
     tried = []
     train(f, Second(size=16), images_seen=64, batch_size=16, run=tmp_path)
@@ -681,3 +692,18 @@ def test_training_on_an_accelerator(accelerator, small):
     f, X = small
     g = train(f.to(accelerator), X, images_seen=320, batch_size=16)
     assert next(g.parameters()).device.type == accelerator.type
+
+
+def test_recipes_refuse_what_is_no_noise_level_or_rate(unchecked):
+    recipe = Recipe(images_seen=64)
+    for bad in (torch.tensor([0.5, math.nan]), torch.tensor([-0.1]), torch.tensor([1.5])):
+        with pytest.raises(ValueError, match="u must hold finite numbers between 0 and 1"):
+            recipe.draw_sigma(bad)
+    with pytest.raises(TypeError, match="u must be a dense floating-point tensor, got str"):
+        recipe.draw_sigma("x")
+    with pytest.raises(ValueError, match="sigma must hold finite numbers"):
+        recipe.weight(torch.tensor([math.inf]))
+    with pytest.raises(TypeError, match="step must be an integer, got bool True"):
+        recipe.rate(True, 0.1)
+    with pytest.raises(ValueError, match="highest must be finite and at least 0, got nan"):
+        recipe.rate(1, math.nan)

@@ -2,7 +2,7 @@ r"""
 Bring your image class
 ======================
 
-An image class is anything with ``sample(n, seed, start)``, where image i depends on (seed, i) alone. Then it can be
+An image class is anything with ``sample(n, seed=0, start=0)``, where image i depends on (seed, i) alone. Then it can be
 trained on, tested on and compared with; and if you know its truth, so can the network be.
 """
 
@@ -36,7 +36,7 @@ class Waves:
     dimension = 3
     optimal_slope = 1.0
 
-    def sample(self, n, seed=0, start=0):
+    def sample(self, n, *, seed=0, start=0):
         u = uniforms(n, 3, seed=seed, start=start, component=Component.PARAMETERS)
         return self.paint(torch.stack([2 * torch.pi * u[:, 0], 2 * torch.pi * u[:, 1], 0.2 + 0.3 * u[:, 2]], dim=1))
 
@@ -69,7 +69,7 @@ class Careless:
 
     generator = torch.Generator().manual_seed(0)
 
-    def sample(self, n, seed=0, start=0):
+    def sample(self, n, *, seed=0, start=0):
         return torch.rand(n, 1, 32, 32, generator=self.generator)
 
 

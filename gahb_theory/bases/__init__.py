@@ -1,10 +1,10 @@
-"""Orthonormal bases of images: one of the four nouns.
+"""Orthonormal bases of images.
 
 Each module holds one family and states its atoms. Fixed: `pixels`, `fourier` (real Fourier and cosine bases), `wavelet`,
-`blocks` (block and lapped cosines, principal components of patches), `pca`. Adapted to an image by the search for a best
+`tiled` (block cosines, principal components of patches), `pca`. Adapted to an image by the search for a best
 basis: `bandlet` (with its `flows`, `quadtree` and `geometry`), `packets`, and `wedgelets`, which are a projection. Given
 by a matrix: `dense` (random, tangent to a manifold, of a known covariance), and `eigen`, the basis that a denoiser itself
-adapts to its input. `frames` and `curvelets` are redundant, and marked so. `base` has the contract.
+adapts to its input. `frames` and `curvelets` are redundant, and marked so. `base` has the interface.
 """
 
 from gahb_theory.bases.bandlet import Bandlet
@@ -17,7 +17,7 @@ from gahb_theory.bases.frames import CycleSpinning
 from gahb_theory.bases.packets import WaveletPackets
 from gahb_theory.bases.pca import PCA
 from gahb_theory.bases.pixels import Pixels
-from gahb_theory.bases.tiled import BlockDCT, LappedTransform, PatchPCA, SeparablePCA
+from gahb_theory.bases.tiled import BlockDCT, PatchPCA
 from gahb_theory.bases.wavelet import Wavelet
 from gahb_theory.bases.wedgelets import WedgeletPartition, Wedgelets
 
@@ -33,11 +33,9 @@ __all__ = [
     "DenseBasis",
     "Eigenbasis",
     "Fourier",
-    "LappedTransform",
     "PatchPCA",
     "Pixels",
     "RandomBasis",
-    "SeparablePCA",
     "Tangent",
     "Wavelet",
     "WaveletPackets",

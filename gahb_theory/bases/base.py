@@ -1,4 +1,4 @@
-"""The basis: one of the four nouns.
+"""What a basis is.
 
 An orthonormal basis {e_k} of images with d = channels * height * width pixels turns an image into coefficients and
 back,
@@ -27,7 +27,7 @@ class Basis(ABC):
     """An orthonormal set of images.
 
     A new basis writes `analysis` and `synthesis`, batched, following the dtype and the device of their input, and
-    differentiable. `gahb_theory.testing.check_basis` tells whether it keeps the promises.
+    differentiable. `gahb_theory.testing.check_basis` tells whether it follows this interface.
     """
 
     is_orthonormal: ClassVar[bool] = True

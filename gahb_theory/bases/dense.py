@@ -10,9 +10,9 @@ covariance C_1 and C_2 with means of covariance V, and m the coverage, x = m b_1
 
 Cov = m m^T o C_1 + (1 - m)(1 - m)^T o C_2 + sum_ij V_ij m_i m_j^T,    m_1 = m,  m_2 = 1 - m
 
-(o the product entry by entry). No linear denoiser that is told the contour does better than the
+(o the product entry by entry). No linear denoiser that knows the contour does better than the
 gains s / (s + sigma^2) in this basis, and no denoiser at all if the fields and the means are Gaussian (Wiener 1949).
-It is no bound on denoisers that are not linear otherwise, nor on those for images of other laws.
+It is no bound on denoisers that are not linear otherwise, nor on those for images of other distributions.
 """
 
 import math
@@ -84,7 +84,7 @@ class RandomBasis(DenseBasis):
     """A basis drawn uniformly from all orthonormal bases; build it with `RandomBasis.draw`."""
 
     @classmethod
-    def draw(cls, shape: Sequence[int], components: int | None = None, seed: int = 0) -> "RandomBasis":
+    def draw(cls, shape: Sequence[int], components: int | None = None, *, seed: int = 0) -> "RandomBasis":
         """Draw a basis of images of the given (channels, height, width), or k = `components` of its atoms.
 
         The result is in float32 and a function of (shape, components, seed) alone.

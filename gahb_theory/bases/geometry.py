@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from gahb_theory import validate
@@ -151,36 +150,12 @@ class Geometry:
         colour
             Of the flows; squares are grey.
         """
-        from matplotlib.collections import LineCollection
+        from gahb_theory.report.draw_geometry import draw_flows
 
-        outlines, strokes = [], []
-        step = 2**level
-        for leaf in self.leaves(image):
-            if leaf.level != level or leaf.orientation != orientation:
-                continue
-            x, y, side = step * leaf.left - 0.5, step * leaf.top - 0.5, step * leaf.size
-            outlines.append([(x, y), (x + side, y), (x + side, y + side), (x, y + side), (x, y)])
-            if leaf.angle is not None:
-                strokes += _strokes(x + side / 2, y + side / 2, side / 2, leaf.angle, leaf.curvature)
-        ax.add_collection(LineCollection(outlines, colors="0.5", linewidths=0.5))
-        ax.add_collection(LineCollection(strokes, colors=colour, linewidths=0.9))
-        return ax
+        leaves = [leaf for leaf in self.leaves(image) if (leaf.level, leaf.orientation) == (level, orientation)]
+        return draw_flows(leaves, ax, colour)
 
     def _sum(self, number: Callable[[int, Tensor], Tensor]) -> Tensor:
         """Sum over the squares of each image of `number(size, grid)`."""
         counts = [number(size, g).flatten(1).sum(dim=1) for grids in self.flows.values() for size, g in grids.items()]
         return torch.stack(counts).sum(dim=0) if counts else torch.zeros(1, dtype=torch.int64, device="cpu")
-
-
-def _strokes(x: float, y: float, half: float, angle: float, bend: float) -> list[Float[np.ndarray, "points 2"]]:
-    """Lines of the flow inside a square with the given centre and half side."""
-    along = np.linspace(-1.5, 1.5, 61)
-    lines = []
-    for offset in (-0.8, -0.4, 0.0, 0.4, 0.8):
-        across = offset + bend * along**2
-        points = np.stack(
-            [np.cos(angle) * along - np.sin(angle) * across, np.sin(angle) * along + np.cos(angle) * across], axis=1
-        )
-        inside = (np.abs(points) <= 0.92).all(axis=1)
-        lines.append(np.array([x, y]) + half * points[inside])
-    return [line for line in lines if len(line) > 1]

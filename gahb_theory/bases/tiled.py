@@ -1,10 +1,7 @@
-"""Bases of small squares: block cosines, lapped cosines, and principal components of patches or of rows and columns.
+"""Bases of small squares: cosines, and principal components.
 
 block DCT       cosines in each of the s x s squares (Ahmed, Natarajan and Rao 1974): jumps between squares
-lapped          w(i) sqrt(2/s) cos(pi/s (i + 1/2 + s/2)(k + 1/2)),  i = 0 .. 2s - 1,  w(i) = sin(pi (i + 1/2) / 2s):
-twice as long, with half overlap, and orthonormal all the same (Princen and Bradley 1987, Malvar 1990)
 patch PCA       the eigenvectors of the covariance of the squares of a set of images, in each square
-separable PCA   products of the eigenvectors of the covariance of columns and of that of rows
 """
 
 import math
@@ -24,7 +21,7 @@ from gahb_theory.bases.fourier import DCT
 from gahb_theory.bases.squares import cut, paste
 from gahb_theory.precision import without_autocast
 
-__all__ = ["BlockDCT", "LappedTransform", "PatchPCA", "SeparablePCA"]
+__all__ = ["BlockDCT", "PatchPCA"]
 
 LARGEST_SIZE, LARGEST_PATCH = 2**14, 64
 """Of a square whose cosines are a matrix of order s, and of one whose principal components are a matrix of order s^2."""
@@ -72,56 +69,6 @@ class BlockDCT(Basis):
         return paste(line.mT @ squares @ line)
 
 
-@dataclass(frozen=True)
-class LappedTransform(Basis):
-    """Local cosines that overlap by half, continued periodically; the layout is that of `BlockDCT`.
-
-    Parameters
-    ----------
-    size
-        Distance s of the windows, even; both sides of the image are multiples of s, and at least 2 s.
-
-    References
-    ----------
-    J. Princen, A. Bradley, Analysis/synthesis filter bank design based on time domain aliasing cancellation, IEEE Trans.
-    Acoustics, Speech and Signal Processing, 1986.
-    H. S. Malvar, Lapped transforms for efficient transform/subband coding, IEEE Trans. ASSP, 1990.
-
-    Examples
-    --------
-    >>> import torch
-    >>> x = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    >>> basis = LappedTransform(4)
-    >>> bool(torch.allclose(basis.synthesis(basis.analysis(x)), x, atol=1e-5))
-    True
-    """
-
-    size: int = 8
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "size", validate.integer(self.size, "size", 2, LARGEST_SIZE))
-        if self.size % 2:
-            raise ValueError(f"size must be even, got {self.size}")
-
-    def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        """Coefficients of the local cosines, shape (batch, channels * height * width)."""
-        validate.images(x, "x")
-        rows, columns = self._lines(x)
-        return (rows @ x @ columns.mT).flatten(1)
-
-    def synthesis(self, c: Float[Tensor, "n k"], shape: Sequence[int] | None = None) -> Float[Tensor, "n c h w"]:
-        """Images sum_k c_k e_k; `shape` = (channels, height, width), square and grey if None."""
-        layout = _layout(c, shape)
-        rows, columns = self._lines(layout)
-        return rows.mT @ layout @ columns
-
-    def _lines(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        if min(_divisible(x, self.size).shape[-2:]) < 2 * self.size:
-            raise ValueError(f"both sides must be at least 2 * size = {2 * self.size}, got {tuple(x.shape[-2:])}")
-        rows, columns = (_lapped_matrix(side, self.size, x.dtype, x.device) for side in x.shape[-2:])
-        return rows, columns
-
-
 @dataclass(frozen=True, eq=False)
 class PatchPCA(Basis):
     """Principal components of the squares of a set of images, in each square; build it with `PatchPCA.fit`.
@@ -140,7 +87,9 @@ class PatchPCA(Basis):
     variances: Float[Tensor, " p"]
 
     def __post_init__(self) -> None:
-        _check_square(self.atoms, "atoms")
+        if validate.coefficients(self.atoms, name="atoms").shape[0] != self.atoms.shape[1]:
+            raise ValueError(f"atoms must be a square matrix, got shape {tuple(self.atoms.shape)}")
+        without_autocast(check_orthonormal)(self.atoms, "atoms")
         if self.size**2 != len(self.atoms):
             raise ValueError(f"atoms must have shape (s^2, s^2) for squares of side s, got {tuple(self.atoms.shape)}")
         check_variances(self.variances, len(self.atoms))
@@ -180,70 +129,6 @@ class PatchPCA(Basis):
         return paste((squares.flatten(-2) @ matrix).reshape(squares.shape))
 
 
-@dataclass(frozen=True, eq=False)
-class SeparablePCA(Basis):
-    """Products of principal components along the two axes; build it with `SeparablePCA.fit`.
-
-    It needs far fewer images than `PCA`: two covariances of the order of a side instead of one of the order of the
-    number of pixels.
-
-    Parameters
-    ----------
-    rows, columns
-        Orthonormal rows, shapes (height, height) and (width, width): coefficient (k1, k2) belongs to the product of row
-        k1 of the first, along the height, with row k2 of the second, along the width.
-    """
-
-    rows: Float[Tensor, "h h"]
-    columns: Float[Tensor, "w w"]
-
-    def __post_init__(self) -> None:
-        _check_square(self.rows, "rows")
-        _check_square(self.columns, "columns")
-
-    @classmethod
-    def fit(cls, images: Float[Tensor, "n c h w"]) -> "SeparablePCA":
-        """Principal components of all columns and of all rows of the images, around their means.
-
-        Examples
-        --------
-        >>> import torch
-        >>> images = torch.rand(5, 1, 4, 6, generator=torch.Generator().manual_seed(0))
-        >>> tuple(SeparablePCA.fit(images).analysis(images).shape)
-        (5, 24)
-        """
-        validate.images(images)
-        x = images.detach()
-        _, rows = _principal(x.transpose(2, 3).reshape(-1, x.shape[2]))
-        _, columns = _principal(x.reshape(-1, x.shape[3]))
-        return cls(rows.to(images), columns.to(images))
-
-    def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        """Coefficients <x, e_k>, shape (batch, channels * height * width); the mean is not subtracted."""
-        self._check(validate.images(x, "x"))
-        return (self.rows.to(x) @ x @ self.columns.to(x).mT).flatten(1)
-
-    def synthesis(self, c: Float[Tensor, "n k"], shape: Sequence[int] | None = None) -> Float[Tensor, "n c h w"]:
-        """Images sum_k c_k e_k; `shape` = (channels, height, width), one channel of the fitted size if None."""
-        layout = _layout(c, (1, len(self.rows), len(self.columns)) if shape is None else shape)
-        self._check(layout)
-        return self.rows.to(c).mT @ layout @ self.columns.to(c)
-
-    def _check(self, x: Tensor) -> None:
-        if tuple(x.shape[-2:]) != (len(self.rows), len(self.columns)):
-            raise ValueError(
-                f"this basis was fitted to images of {len(self.rows)} x {len(self.columns)} pixels, "
-                f"got images of {x.shape[-2]} x {x.shape[-1]}"
-            )
-
-
-def _check_square(matrix: Tensor, name: str) -> None:
-    """Refuse what is no orthogonal matrix."""
-    if validate.coefficients(matrix, name=name).shape[0] != matrix.shape[1]:
-        raise ValueError(f"{name} must be a square matrix, got shape {tuple(matrix.shape)}")
-    without_autocast(check_orthonormal)(matrix, name)
-
-
 def _principal(rows: Tensor) -> tuple[Tensor, Tensor]:
     """Variances and principal components of vectors, in float64 on the CPU."""
     if len(rows) < 2:
@@ -273,15 +158,3 @@ def _cosine_matrix(size: int, dtype: torch.dtype, device: torch.device) -> Tenso
     with torch.inference_mode(False):  # a cached tensor must serve autograd later on
         unit = torch.eye(size, dtype=dtype, device=device)[:, None, None, :]
         return DCT().analysis(unit).mT.contiguous()
-
-
-@lru_cache(maxsize=64)
-def _lapped_matrix(side: int, size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The orthogonal matrix of a periodic line: row s j + k is cosine k of window j."""
-    with torch.inference_mode(False):
-        i = torch.arange(2 * size, dtype=torch.float64, device="cpu")
-        k = torch.arange(size, dtype=torch.float64, device="cpu")[:, None]
-        window = torch.sin(torch.pi * (i + 0.5) / (2 * size))
-        waves = window * math.sqrt(2 / size) * torch.cos(torch.pi / size * (i + 0.5 + size / 2) * (k + 0.5))
-        first = torch.nn.functional.pad(waves, (0, side - 2 * size))
-        return torch.cat([first.roll(size * j, dims=1) for j in range(side // size)]).to(dtype).to(device)

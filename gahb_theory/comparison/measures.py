@@ -11,19 +11,15 @@ With atoms as rows of U (r, d) and V (m, d), and G = U V^T,
 """
 
 import math
-from dataclasses import asdict
 from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gahb_theory.jacobians.dimension import subspace_dimension
-
 __all__ = [
     "coherence",
     "effective_atoms",
-    "effective_dimensions",
     "overlap_curve",
     "overlap_of_chance",
     "principal_angles",
@@ -102,21 +98,6 @@ def effective_atoms(u: Float[Tensor, "k d"], v: Float[Tensor, "m d"]) -> Float[T
     p = (u @ v.mT).square()
     p = p / p.sum(dim=1, keepdim=True).clamp(min=torch.finfo(p.dtype).tiny)
     return torch.special.entr(p).sum(dim=1).exp()
-
-
-def effective_dimensions(gains: Float[Tensor, " k"]) -> dict[str, float]:
-    """Five ways to count the coefficients that shrinkage factors lambda_k keep.
-
-    Those of `gahb_theory.jacobians.subspace_dimension`, by name: trace, above half, energy, participation, entropy.
-
-    Examples
-    --------
-    >>> import torch
-    >>> dimensions = effective_dimensions(torch.tensor([1.0, 1.0, 0.0]))
-    >>> {name: round(value, 6) for name, value in dimensions.items()}
-    {'trace': 2.0, 'above half': 2.0, 'energy': 2.0, 'participation': 2.0, 'entropy': 2.0}
-    """
-    return {name.replace("_", " "): float(value) for name, value in asdict(subspace_dimension(gains)).items()}
 
 
 def procrustes(

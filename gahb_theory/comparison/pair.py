@@ -1,6 +1,6 @@
 """Put two bases side by side."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from gahb_theory.bases import Basis, Eigenbasis, RandomBasis
 from gahb_theory.comparison import measures
 from gahb_theory.comparison.alignment import align
 from gahb_theory.comparison.result import Comparison, Side
-from gahb_theory.jacobians import Jacobian
+from gahb_theory.jacobians import Jacobian, subspace_dimension
 from gahb_theory.precision import wide, without_autocast
 from gahb_theory.shrinkage import oracle_gains
 from gahb_theory.theory import decay_exponent, oracle_mse
@@ -36,6 +36,7 @@ def compare(
     coverage: Float[Tensor, "1 1 h w"] | None = None,
     contour: Float[Tensor, "1 w"] | None = None,
     names: tuple[str, str] | None = None,
+    eigenbasis: Eigenbasis | None = None,
     cluster: float = 1e-3,
     seed: int = 0,
 ) -> Comparison:
@@ -61,6 +62,8 @@ def compare(
         Ground truth of a contour, see `align`, such as fields of `CAlpha().scene(1)`.
     names
         How to call the two in tables and figures.
+    eigenbasis
+        All eigenvectors of `a`, a Jacobian, where they are at hand; computed if None.
     cluster
         Eigenvalues that differ by no more belong to one cluster.
     seed
@@ -98,7 +101,9 @@ def compare(
         raise TypeError(f'names must be two words such as ("network", "bandlets"), got {names!r:.60}')
     if contour is not None:
         validate.coefficients(contour, name="contour")
-    bases = [side.eigenbasis() if isinstance(side, Jacobian) else side for side in (a, b)]
+    if eigenbasis is not None and not (isinstance(a, Jacobian) and isinstance(eigenbasis, Eigenbasis)):
+        raise TypeError("eigenbasis is that of the Jacobian a: give a=J and eigenbasis=J.eigenbasis(), or leave it out")
+    bases = [side.eigenbasis() if isinstance(side, Jacobian) else side for side in (eigenbasis or a, b)]
     target = _shape(bases, x, shape)
     like = torch.zeros((), dtype=torch.float64, device="cpu") if x is None else x
     called = names or _names(bases)
@@ -187,7 +192,7 @@ def _side(
         found["energy_area"] = float((weights * curves[1]).sum() / weights.sum())
         found["terms"] = int((curves[1] < ENOUGH).sum()) + 1 if curves[1][-1] >= ENOUGH else None
         try:
-            found["decay"] = asdict(decay_exponent(basis, x))
+            found["decay"] = decay_exponent(basis, x)
         except ValueError:  # too few coefficients that are not zero
             found["decay"] = None
         if sigma is not None:
@@ -196,7 +201,7 @@ def _side(
                 gains = oracle_gains(x.flatten(1) @ rows.mT, sigma).mean(dim=0)
     if gains is not None:
         found["gains"] = gains.detach().cpu().double().numpy()
-        found["dimensions"] = measures.effective_dimensions(gains.detach().double())
+        found["dimensions"] = subspace_dimension(gains)
     if coverage is not None:
         result = align(rows[:SHOWN].reshape(-1, *shape), coverage, contour)
         found["band_energy"] = result.band_energy.cpu().double().numpy()

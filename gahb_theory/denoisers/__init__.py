@@ -1,10 +1,15 @@
-"""Denoisers: one of the four nouns.
+"""Denoisers f(y, sigma) -> x_hat: networks, exact posterior means, shrinkage in a basis, and those of others.
 
-`base` states the contract. Trained: `networks` (the paper's), `receptive` (its windows set apart from depth), `mohan`
-(Mohan et al. 2020), `conditioned`, `transformer` and `controls` (the inductive biases one by one). Exact: `exact`,
-`stationary`, `mixtures`, `empirical`, `disks`; under constraints: `local`, `equivariant`, `tangent`. `shrinking` makes a
-denoiser of a basis and a shrinkage. Others' own: `ircnn`, `ffdnet`, `drunet` (Zhang et al.), `adapters`, `probing` and
-`classical`. On disk: `checkpoints`, `tensor_files`, `foreign`, `own_states`, `adapted_files`, `published`, `hub`.
+base          the interface, and what all denoisers of the library have in common
+networks/     networks that are trained: UNet, BF-CNN, DnCNN, transformer, controls
+exact/        posterior means in closed form, and the best denoisers under a constraint
+checkpoints/  saved denoisers, and files that others have published
+shrinking     a basis and a shrinkage as a denoiser
+adapters      networks that are called in another way, or return noise, residual or score
+diffusion     networks that see the time of a diffusion
+probing       which of these ways a network has, found by trying
+classical     functions on numpy images, non-local means
+shapes        checks of the shape of images
 """
 
 from gahb_theory.denoisers.adapters import Adapted, Convention, adapt
@@ -12,10 +17,10 @@ from gahb_theory.denoisers.base import Denoiser, DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints.files import load_denoiser, save_denoiser
 from gahb_theory.denoisers.classical import AdaptedArrays, NonLocalMeans, adapt_arrays
 from gahb_theory.denoisers.diffusion import AdaptedDiffusion, DiffusionConvention, adapt_diffusion
-from gahb_theory.denoisers.exact.disks import DiskBayes, DiskPosterior
+from gahb_theory.denoisers.exact.disk_posterior import DiskBayes, DiskPosterior
 from gahb_theory.denoisers.exact.empirical import EmpiricalBayes, EmpiricalRays
 from gahb_theory.denoisers.exact.equivariant import BoundaryBrokenPatchBayes, EquivariantPatchBayes
-from gahb_theory.denoisers.exact.gaussian import GaussianDenoiser
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.denoisers.exact.local import PatchBayes, WienerPatchBayes
 from gahb_theory.denoisers.exact.mixtures import GaussianMixture, mixture_of_gaussians, union_of_subspaces
 from gahb_theory.denoisers.exact.patches import PatchSchedule, calibrate_patches

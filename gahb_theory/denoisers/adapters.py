@@ -1,4 +1,4 @@
-"""Denoisers of others, brought to the contract f(y, sigma) with intensities in [0, 1].
+"""Denoisers of others, adapted to the interface f(y, sigma) with intensities in [0, 1].
 
 A network may see intensities u = low + (high - low) y, whose noise has the level s = (high - low) sigma, and may return
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule, same_kind
 
-__all__ = ["Adapted", "Convention", "Wrapper", "adapt", "returned_images"]
+__all__ = ["Adapted", "Convention", "Wrapper", "adapt", "call", "clean", "returned_images"]
 
 Prediction = Literal["clean", "residual", "noise", "score"]
 Conditioning = Literal["none", "sigma", "column", "number", "map", "second map"]
@@ -36,7 +36,7 @@ class Convention:
     prediction
         "clean", "residual", "noise" or "score", as above.
     conditioning
-        How the network is told the noise level:
+        How the network is given the noise level:
 
         - "none": net(y);
         - "sigma": net(y, sigma) with sigma of shape (batch,), as deepinv does;
@@ -61,35 +61,37 @@ class Convention:
         if self.low >= self.high:
             raise ValueError(f"low must be below high, got {self.low:g} and {self.high:g}")
 
-    def call(self, net: Callable[..., Any], u: Tensor, s: Tensor) -> Tensor:
-        """Return what the network returns for intensities `u` of its own range and noise levels `s` of shape (n,)."""
-        column = s[:, None, None, None]
-        if self.conditioning == "none":
-            return returned_images(net(u), u)
-        if self.conditioning == "sigma":
-            return returned_images(net(u, s), u)
-        if self.conditioning == "column":
-            return returned_images(net(u, column), u)
-        if self.conditioning == "number":
-            levels = s.tolist()
-            result = torch.empty_like(u)
-            for level in dict.fromkeys(levels):
-                mine = torch.tensor([i for i, other in enumerate(levels) if other == level], device=u.device)
-                result = result.index_copy(0, mine, returned_images(net(u[mine], level), u[mine]))
-            return result
-        level = column.expand(-1, 1, *u.shape[2:])
-        if self.conditioning == "map":
-            return returned_images(net(torch.cat([u, level], dim=1)), u)
-        return returned_images(net(u, level), u)
 
-    def clean(self, returned: Tensor, u: Tensor, s: Tensor) -> Tensor:
-        """Return the estimate of the clean image that `returned` amounts to, in the range of the network."""
-        s = s[:, None, None, None]
-        if self.prediction == "clean":
-            return returned
-        if self.prediction == "residual":
-            return u - returned
-        return u - s * returned if self.prediction == "noise" else u + s * (s * returned)
+def call(convention: Convention, net: Callable[..., Any], u: Tensor, s: Tensor) -> Tensor:
+    """Return what the network returns for intensities `u` of its own range and noise levels `s` of shape (n,)."""
+    column = s[:, None, None, None]
+    if convention.conditioning == "none":
+        return returned_images(net(u), u)
+    if convention.conditioning == "sigma":
+        return returned_images(net(u, s), u)
+    if convention.conditioning == "column":
+        return returned_images(net(u, column), u)
+    if convention.conditioning == "number":
+        levels = s.tolist()
+        result = torch.empty_like(u)
+        for level in dict.fromkeys(levels):
+            mine = torch.tensor([i for i, other in enumerate(levels) if other == level], device=u.device)
+            result = result.index_copy(0, mine, returned_images(net(u[mine], level), u[mine]))
+        return result
+    level = column.expand(-1, 1, *u.shape[2:])
+    if convention.conditioning == "map":
+        return returned_images(net(torch.cat([u, level], dim=1)), u)
+    return returned_images(net(u, level), u)
+
+
+def clean(convention: Convention, returned: Tensor, u: Tensor, s: Tensor) -> Tensor:
+    """Return the estimate of the clean image that `returned` amounts to, in the range of the network."""
+    s = s[:, None, None, None]
+    if convention.prediction == "clean":
+        return returned
+    if convention.prediction == "residual":
+        return u - returned
+    return u - s * returned if convention.prediction == "noise" else u + s * (s * returned)
 
 
 class Wrapper(DenoiserModule):
@@ -99,13 +101,11 @@ class Wrapper(DenoiserModule):
 
     def __init__(self, net: Callable[..., Any]) -> None:
         super().__init__()
-        if not callable(net):
-            raise TypeError(f"net must be callable, got {type(net).__name__}")
-        self.net = net
+        self.net = validate.function(net, "net", "net(y)")
         self.training = isinstance(net, nn.Module) and net.training
 
     def forward(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, "n k h w"]:
-        """Estimate the clean images; an error of the network over types or devices is told in plain words."""
+        """Estimate the clean images; an error of the network over types or devices is explained."""
         if torch.compiler.is_compiling() or not isinstance(self.net, nn.Module):
             return super().forward(y, sigma)
         try:
@@ -138,8 +138,8 @@ class Adapted(Wrapper):
         """Return the clean images."""
         low, width = self.convention.low, self.convention.high - self.convention.low
         s = (width * sigma).flatten().expand(len(y))
-        returned = self.convention.call(self.net, low + width * y, s)
-        x_hat = self.convention.clean(returned, low + width * y, s)  # anew, if the network worked in place
+        returned = call(self.convention, self.net, low + width * y, s)
+        x_hat = clean(self.convention, returned, low + width * y, s)  # anew, if the network worked in place
         return (x_hat - low) / width
 
 

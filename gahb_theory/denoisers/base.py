@@ -1,4 +1,4 @@
-"""The denoiser: one of the four nouns.
+"""The interface of a denoiser.
 
 A denoiser estimates a clean image from y = x + sigma z, z ~ N(0, Id). In this library it is any callable
 
@@ -8,6 +8,7 @@ each image of the batch treated on its own. Blind networks accept sigma and do n
 deepinv uses. Intensities and sigma share their unit; images lie in [0, 1].
 """
 
+import inspect
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -35,7 +36,7 @@ class DenoiserModule(nn.Module):
     """
 
     homogeneous: bool = False
-    """True promises f(s y, s sigma) = s f(y, sigma) for s > 0 in eval mode; False promises nothing."""
+    """True if f(s y, s sigma) = s f(y, sigma) for s > 0 in eval mode; False says nothing."""
 
     takes_zero: bool = False
     """Whether sigma = 0 is a noise level, too; where the estimate divides by sigma it is none."""
@@ -78,8 +79,16 @@ class Network(DenoiserModule):
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network, as JSON values."""
-        raise NotImplementedError
+        """The arguments that make this network, as JSON values: each stands in the attribute of its name."""
+        names = [name for name in inspect.signature(type(self).__init__).parameters if name not in ("self", "seed")]
+        try:
+            values = {name: getattr(self, name) for name in names}
+        except AttributeError as error:
+            raise NotImplementedError(
+                f"{type(self).__name__} must keep each argument of its constructor in an attribute of that name, or have a "
+                f"property configuration: {error}"
+            ) from error
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def same_kind(network: nn.Module, y: Tensor) -> None:

@@ -5,7 +5,7 @@
 |.|^2 a mean over the patch, weighted by a Gaussian, and j in a window around i: what looks alike is averaged (Buades,
 Coll and Morel 2005). The weights are read off the noisy image itself; the local machines of `equivariant` have the same
 form, with the patches of a training set instead. torch cannot differentiate functions of other packages:
-`gahb_theory.difference_jacobian` reads their Jacobians.
+`gahb_theory.difference_jacobian` computes their Jacobians.
 
 BM3D (Dabov et al. 2007) is not among the extras of this library: the packages of its authors, `bm3d` and `bm4d`, are for
 non-commercial use only, which an MIT library should not draw in. Where it is installed,
@@ -34,9 +34,7 @@ class AdaptedArrays(DenoiserModule):
 
     def __init__(self, function: Callable[[Any, float], Any]) -> None:
         super().__init__()
-        if not callable(function):
-            raise TypeError(f"function must be callable, got {type(function).__name__}")
-        self.function = function
+        self.function = validate.function(function, "function", "function(image, sigma)")
         self.eval()
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
@@ -47,19 +45,19 @@ class AdaptedArrays(DenoiserModule):
         parts = []
         for array, level in zip(arrays, levels, strict=True):
             image = array[:, :, 0] if grey else array
-            found = self.function(image.copy(), level)
-            if getattr(found, "dtype", None) is not None and not str(found.dtype).removeprefix("torch.").startswith(
-                ("float", "bfloat")
-            ):
+            returned = self.function(image.copy(), level)
+            if getattr(returned, "dtype", None) is not None and not str(returned.dtype).removeprefix(
+                "torch."
+            ).startswith(("float", "bfloat")):
                 raise TypeError(
-                    f"the function must return floating-point intensities in [0, 1], as it is given, got {found.dtype}"
+                    f"the function must return floating-point intensities in [0, 1], as it is given, got {returned.dtype}"
                 )
-            found = validate.real_array(found, "what the function returned")
-            if found.shape != image.shape:
+            estimate = validate.real_array(returned, "what the function returned")
+            if estimate.shape != image.shape:
                 raise ValueError(
-                    f"the function must return an image of the shape that it is given, {image.shape}, got {found.shape}"
+                    f"the function must return an image of the shape that it is given, {image.shape}, got {estimate.shape}"
                 )
-            parts.append(torch.from_numpy(found).reshape(array.shape))
+            parts.append(torch.from_numpy(estimate).reshape(array.shape))
         return torch.stack(parts).permute(0, 3, 1, 2).contiguous().to(y)
 
 

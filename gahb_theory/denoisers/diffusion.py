@@ -1,4 +1,4 @@
-"""Networks that see the time of a diffusion, brought to the contract f(y, sigma) with intensities in [0, 1].
+"""Networks that see the time of a diffusion, adapted to the interface f(y, sigma) with intensities in [0, 1].
 
 A diffusion network is trained on variance-preserving states z_t = a_t u + b_t z with a_t^2 + b_t^2 = 1, and sees the
 time t. A noisy image is such a state, scaled: with a^2 = 1 / (1 + s^2), a y = a x + b z, so t is the time at which
@@ -150,9 +150,10 @@ def adapt_diffusion(
     >>> round(f.sigma_range[1], 2)
     4.97
     """
-    schedule, told = _scheduler(alphas_cumprod)
-    target = prediction if prediction is not None else TARGETS[_told(told)] if told is not None else "noise"
-    return AdaptedDiffusion(net, DiffusionConvention(_schedule(schedule), target, low, high, times))
+    schedule, named = _scheduler(alphas_cumprod)
+    if prediction is None:
+        prediction = "noise" if named is None else _target(named)
+    return AdaptedDiffusion(net, DiffusionConvention(_schedule(schedule), prediction, low, high, times))
 
 
 def _scheduler(given: Any) -> tuple[Any, Any]:
@@ -163,20 +164,21 @@ def _scheduler(given: Any) -> tuple[Any, Any]:
     if schedule is None:
         raise TypeError(
             f"alphas_cumprod must be an array, or a scheduler that has one, got {type(given).__name__}; schedules that "
-            "are not variance preserving have none: for networks that are told sigma use adapt"
+            "are not variance preserving have none: for networks that see sigma use adapt"
         )
     config = getattr(given, "config", None)
     named = config.get("prediction_type") if isinstance(config, Mapping) else getattr(config, "prediction_type", None)
     return schedule, named
 
 
-def _told(prediction_type: Any) -> str:
+def _target(prediction_type: Any) -> Target:
+    """What the network of a scheduler returns."""
     if prediction_type not in TARGETS:
         raise ValueError(
             f"the scheduler's prediction_type must be one of {', '.join(TARGETS)}, got {prediction_type!r}; say what the "
             'network returns by prediction="clean", "noise" or "velocity"'
         )
-    return str(prediction_type)
+    return TARGETS[prediction_type]
 
 
 def _schedule(given: Any) -> tuple[float, ...]:

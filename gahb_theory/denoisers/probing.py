@@ -1,10 +1,10 @@
-"""Which convention does a network have? Found by trying.
+"""The convention of a network, found by trying.
 
-A network that removes noise in one reading and not in the others has shown its convention. Every reading is tried on
-known images (a disk, a C^2 image, a photograph) at several noise levels; the gain of a reading is the mean over images
-and levels of output PSNR minus input PSNR. Readings within half a decibel of the best are tied and the plainest of them
+A network that removes noise by one convention and not by the others has that one. Every convention is tried on
+known images (a disk, a C^2 image, a photograph) at several noise levels; its gain is the mean over images
+and levels of output PSNR minus input PSNR. Conventions within half a decibel of the best are tied and the plainest of them
 is taken: networks without additive constants hardly care whether white is 1 or 255, or whether black is 0 or -1. The
-distance to the best reading that is not tied says how sure the answer is.
+distance to the best convention that is not tied says how sure the answer is.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from gahb_theory import validate
-from gahb_theory.denoisers.adapters import Conditioning, Convention, adapt
+from gahb_theory.denoisers.adapters import Conditioning, Convention, adapt, call, clean
 from gahb_theory.images import CAlpha, Disks, Photographs
 from gahb_theory.metrics.errors import psnr_per_image
 from gahb_theory.randomness import add_noise
@@ -44,22 +44,22 @@ class Probe:
     Parameters
     ----------
     convention
-        The plainest of the readings that denoise best. Give it to `adapt`.
+        The plainest of the conventions that denoise best. Give it to `adapt`.
     gain
         Its gain in dB.
     margin
-        Its distance in dB to the best reading that is not tied with it.
+        Its distance in dB to the best convention that is not tied with it.
     sure
-        Whether it denoises (gain above 1 dB), no other reading comes near (margin above 2 dB), and the readings tied with
+        Whether it denoises (gain above 1 dB), no other convention comes near (margin above 2 dB), and those tied with
         it differ in the range alone.
     tied
-        Other readings that do as well, within 0.5 dB.
+        Other conventions that do as well, within 0.5 dB.
     uses_sigma
         Whether its output depends on the sigma it is given; False where it takes none.
     homogeneity_error
-        Relative distance of f(2 y) / 2 and f(y), sigma doubled too, in the reading found: 0 without additive constants.
+        Relative distance of f(2 y) / 2 and f(y), sigma doubled too, by the convention found: 0 without additive constants.
     gains
-        Every reading that could be called, with its gain in dB, the best first.
+        Every convention that could be called, with its gain in dB, the best first.
     """
 
     convention: Convention
@@ -77,7 +77,7 @@ class Probe:
         answer = "sure" if self.sure else "NOT sure"
         return (
             f"{call} returns the {c.prediction} image in [{c.low:g}, {c.high:g}]: {answer}; gains {self.gain:.1f} dB, "
-            f"{self.margin:.1f} dB more than any reading that is not tied with it; tied: {len(self.tied)}"
+            f"{self.margin:.1f} dB more than any convention that is not tied with it; tied: {len(self.tied)}"
         )
 
 
@@ -99,7 +99,7 @@ def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: to
     Raises
     ------
     ValueError
-        If no reading can be called without an error; the errors are shown.
+        If no convention can be called without an error; the errors are shown.
     RuntimeError
         If the network is in train mode.
 
@@ -110,15 +110,13 @@ def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: to
     >>> probe(net, (1, 32, 32)).convention.prediction
     'residual'
     """
-    if not callable(net):
-        raise TypeError(f"net must be callable, got {type(net).__name__}")
+    validate.function(net, "net", "net(y)")
     validate.evaluation_mode(net, "net")
     weight = next(net.parameters(), None) if isinstance(net, nn.Module) else None
-    dtype = dtype or (torch.float32 if weight is None else weight.dtype)
+    usual = torch.float32 if weight is None else weight.dtype
+    dtype = usual if dtype is None else validate.floating(dtype)
     device = torch.device("cpu") if weight is None else weight.device
-    if not isinstance(shape, Sequence) or len(shape) != 3:
-        raise ValueError(f"shape must be (channels, height, width), got {shape!r}")
-    channels, height, width = (validate.integer(s, "each of shape", 1, 256) for s in shape)
+    channels, height, width = (validate.integer(s, "each of shape", 1, 256) for s in validate.sizes(shape, 3))
     side = max(16, height, width)
     drawn = [c.sample(1, seed=0) for c in (Disks(size=side), CAlpha(alpha=2.0, size=side), Photographs(size=side))]
     x = torch.cat(drawn)[:, :, :height, :width].to(dtype).expand(-1, channels, -1, -1)
@@ -138,7 +136,7 @@ def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: to
             base = Convention("clean", conditioning, low, high)
             u, s = low + (high - low) * y, (high - low) * sigma
             try:
-                returned = base.call(net, u.clone(), s)
+                returned = call(base, net, u.clone(), s)
             except Exception as error:  # whatever a network raises where it is called as it should not be
                 words = " ".join(str(error).split())
                 errors.append(f"{conditioning}: {type(error).__name__}: {words[:80]}{'...' if words[80:] else ''}")
@@ -147,13 +145,13 @@ def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: to
                 errors.append(f"{conditioning}: it returned values that are not finite")
                 continue
             for prediction in ("clean", "residual", "noise", "score"):
-                reading = Convention(prediction, conditioning, low, high)  # type: ignore[arg-type, unused-ignore]
-                estimates[reading] = (reading.clean(returned, u, s) - low) / (high - low)
+                convention = Convention(prediction, conditioning, low, high)  # type: ignore[arg-type, unused-ignore]
+                estimates[convention] = (clean(convention, returned, u, s) - low) / (high - low)
         if not estimates:
-            calls = ", ".join(CALLS.values())
+            words = "; ".join(dict.fromkeys(errors))
             raise ValueError(
-                f"this network could not be called as any of {calls} on images of shape {(channels, height, width)} "
-                f"and {dtype}: {'; '.join(dict.fromkeys(errors))}"
+                f"this network could not be called as any of {', '.join(CALLS.values())} on images of shape "
+                f"{(channels, height, width)} and {dtype}: {words if len(words) <= 180 else words[:177] + '...'}"
             )
         return _judge(net, estimates, x, y, sigma)
 

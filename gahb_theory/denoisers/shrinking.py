@@ -58,13 +58,8 @@ class ShrinkageDenoiser(DenoiserModule):
         super().__init__()
         if not isinstance(basis, Basis):
             raise TypeError(f"basis must be a Basis such as Wavelet('db4'), got {type(basis).__name__}")
-        if not callable(shrinkage):
-            raise TypeError(
-                "shrinkage must be a callable (coefficients, sigma) -> gains such as Hard(3.0), "
-                f"got {type(shrinkage).__name__}"
-            )
         self.basis = basis
-        self.shrinkage = shrinkage
+        self.shrinkage = validate.function(shrinkage, "shrinkage", "(coefficients, sigma) -> gains such as Hard(3.0)")
         self.eval()
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:

@@ -1,6 +1,6 @@
 """Samples side by side: with those of another denoiser, and with the training images.
 
-Two denoisers that have learned the same law draw the same image from the same noise; two that have memorised different
+Two denoisers that have learned the same distribution draw the same image from the same noise; two that have memorised different
 images draw one of theirs each (Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, section 2 and figure 2).
 """
 
@@ -83,7 +83,7 @@ def paired_similarity(
     matrix = (vectors_of(vectors, a) @ vectors_of(vectors, b).mT).cpu().double().numpy()
     counts = draw_counts(n)
     pairs = matrix.diagonal().copy()
-    own = bootstrap_means(pairs, counts)
+    paired = bootstrap_means(pairs, counts)
     # a draw with counts w has sum_{i, j} w_i w_j S_ij - sum_i w_i^2 S_ii over n^2 - sum_i w_i^2 pairs that are no pairs
     others = ((counts @ matrix) * counts).sum(axis=1) - counts**2 @ pairs
     others /= np.maximum(n**2 - (counts**2).sum(axis=1), 1)
@@ -92,9 +92,9 @@ def paired_similarity(
     return PairedSimilarity(
         pairs=pairs,
         null=null,
-        mean=percentiles(float(pairs.mean()), own, confidence, method),
+        mean=percentiles(float(pairs.mean()), paired, confidence, method),
         null_mean=percentiles(float(null.mean()), others, confidence, method),
-        excess=percentiles(float(pairs.mean() - null.mean()), own - others, confidence, method),
+        excess=percentiles(float(pairs.mean() - null.mean()), paired - others, confidence, method),
     )
 
 
@@ -132,7 +132,7 @@ def copies(
 ) -> Copies:
     """The closest training image of each sample, and the share of samples that are copies.
 
-    What is by chance is seen by giving fresh images of the law in place of the samples.
+    The share by chance is that of fresh images of the same distribution, given in place of the samples.
 
     Parameters
     ----------
@@ -162,11 +162,11 @@ def copies(
     if len(samples) < 2:
         raise ValueError(f"samples must hold at least 2 images, got {len(samples)}")
     check_pair(samples[:1], train[:1], "train", "samples")
-    found = closest(samples, train, 1, vectors)
-    similarity = found.similarity[:, 0].cpu().double().numpy()
+    nearest = closest(samples, train, 1, vectors)
+    similarity = nearest.similarity[:, 0].cpu().double().numpy()
     hits = int((similarity > threshold).sum())
     return Copies(
-        indices=found.indices[:, 0].cpu().numpy(),
+        indices=nearest.indices[:, 0].cpu().numpy(),
         similarity=similarity,
         share=share_estimate(hits, len(similarity), confidence),
         mean=mean_estimate(similarity, confidence),

@@ -1,7 +1,7 @@
-"""Whether a denoiser has learned the law of its training images, or the images themselves.
+"""Whether a denoiser has learned the distribution of its training images, or the images themselves.
 
 Memorisation is dependence on the training set: the variance of the learned function over training sets. Two denoisers
-f_A and f_B trained on disjoint sets of the same law show it (Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024,
+f_A and f_B trained on disjoint sets of the same distribution show it (Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024,
 section 2):
 
     PSNR gap             PSNR on training images less PSNR on others                                `psnr_gap`
@@ -25,7 +25,6 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.generalization.copying import Copies, PairedSimilarity, copies, paired_similarity
 from gahb_theory.metrics.errors import PSNRCurve, Repeat, psnr_curve
 from gahb_theory.metrics.intervals import (
     Estimate,
@@ -39,14 +38,10 @@ from gahb_theory.precision import wide
 from gahb_theory.randomness import add_noise
 
 __all__ = [
-    "Copies",
     "Distance",
     "PSNRGap",
-    "PairedSimilarity",
-    "copies",
     "function_distance",
     "memoriser_distance",
-    "paired_similarity",
     "psnr_gap",
 ]
 
@@ -84,7 +79,7 @@ def psnr_gap(
     batch_size: int = 64,
     confidence: float = 0.95,
 ) -> PSNRGap:
-    """PSNR of a denoiser on training images and on others of the same law, and the gap between the two.
+    """PSNR of a denoiser on training images and on others of the same distribution, and the gap between the two.
 
     Parameters
     ----------
@@ -168,7 +163,7 @@ def function_distance(
     For denoisers trained alike on independent sets, half the distance is their variance over training sets, the part of
     the risk that comes from the choice of the set. So the ratio is at most about 2: 0 if the training set does not
     matter, 2 if all of the risk comes from it. `gahb_theory.kl_bound(sigmas, distance, 0)` integrates it in the units
-    of the divergence of the two laws.
+    of the divergence of the two distributions.
 
     Parameters
     ----------
@@ -223,7 +218,7 @@ def memoriser_distance(
     memoriser
         The posterior mean of its training images, or any other denoiser to compare with.
     x
-        At least 2 clean images of the same law that f was not trained on, shape (n, channels, height, width).
+        At least 2 clean images of the same distribution that f was not trained on, shape (n, channels, height, width).
     sigmas, seed, batch_size, confidence
         As in `psnr_gap`.
 

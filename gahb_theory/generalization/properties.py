@@ -1,11 +1,11 @@
-"""How a denoiser behaves: what theory asks of the optimal one, measured on the one at hand.
+"""Properties that theory derives for the optimal denoiser, measured on a given one.
 
     homogeneity       f(s y) = s f(y)                      networks without additive constants
     conservativity    J = J^T                              E[x | y] = y + sigma^2 grad log p is a gradient
-    equivariance      f(T y) = T f(y)                      E[x | y], where the law of images does not change under T
+    equivariance      f(T y) = T f(y)                      E[x | y], where the distribution of images is invariant under T
     receptive field   d f_i / d y_j = 0 far from i         locality (Kadkhodaie et al. 2023; Kamb and Ganguli 2025)
 
-None of these is a promise of the contract, so they are reported and not asserted. Equivariance to shifts is measured
+The interface of denoisers demands none of these, so they are reported and not asserted. Equivariance to shifts is measured
 away from the border, where padding breaks it. The receptive field is what gradients at several pixels of several noisy
 images do not leave at 0, since at one pixel of one image a ReLU may be closed.
 """
@@ -26,6 +26,8 @@ from gahb_theory.randomness import Component, add_noise, step_generator
 __all__ = ["Behaviour", "measure_behaviour"]
 
 PROBES = 8
+LARGEST = 4096
+"""Pixels along each side, at most."""
 
 Estimate = Callable[[Tensor, float | Tensor], Tensor]
 
@@ -70,7 +72,7 @@ def measure_behaviour(
     sigma: float = 0.1,
     dtype: torch.dtype = torch.float32,
 ) -> Behaviour:
-    """Measure how a denoiser behaves at a noisy photograph.
+    """The measured properties of a denoiser at a noisy photograph.
 
     Parameters
     ----------
@@ -98,15 +100,14 @@ def measure_behaviour(
     >>> import torch
     >>> def f(y, sigma):
     ...     return torch.nn.functional.avg_pool2d(y, 5, stride=1, padding=2)
-    >>> found = measure_behaviour(f)
-    >>> found.receptive_field, found.clamps, found.asymmetry < 1e-5, found.flip_error < 1e-5
+    >>> behaviour = measure_behaviour(f)
+    >>> behaviour.receptive_field, behaviour.clamps, behaviour.asymmetry < 1e-5, behaviour.flip_error < 1e-5
     ((5, 5), (None, None), True, True)
     """
-    sizes = tuple(validate.integer(s, "each of shape", 1, 4096) for s in shape)
-    if len(sizes) != 3:
-        raise ValueError(f"shape must be (channels, height, width), got {sizes}")
-    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise TypeError(f"dtype must be that of real numbers, such as torch.float64, got {dtype}")
+    validate.denoiser(f)
+    sizes, dtype = validate.sizes(shape, 3), validate.floating(dtype)
+    if max(sizes) > LARGEST:
+        raise ValueError(f"each of shape must be at most {LARGEST}, got {sizes}")
     sigma = validate.sigma_level(sigma)
     channels, height, width = sizes
     x = Photographs(size=max(16, height, width)).sample(1, seed=0)[:, :, :height, :width].to(dtype)
@@ -194,14 +195,14 @@ def _extent(hit: Tensor) -> int:
 
 def _clamps(f: Estimate, y: Tensor, sigma: float) -> tuple[float | None, float | None]:
     """A bound that many pixels of a very bright, or very dark, image meet to the last bit."""
-    found: list[float | None] = []
+    bounds: list[float | None] = []
     for factor, extreme in ((-3.0, torch.amin), (3.0, torch.amax)):
         out = f(factor * (y + 0.5), sigma)
         bound = extreme(out)
         met = float((out == bound).float().mean())
         flat = bool((out == out.flatten()[0]).all()) and bool((f(y, sigma) == bound).all())
-        found.append(float(bound) if met > 0.05 and not flat else None)
-    return found[0], found[1]
+        bounds.append(float(bound) if met > 0.05 and not flat else None)
+    return bounds[0], bounds[1]
 
 
 def _shift_error(f: Estimate, y: Tensor, sigma: float, out: Tensor) -> float:

@@ -1,7 +1,7 @@
-"""The image class: one of the four nouns.
+"""What an image class is.
 
-An image class is a law p(x) one can sample, together with the truth about it: what theory says of its optimal denoising
-(`optimal_slope`, the asymptotic slope of output against input PSNR; `dimension`, where it is a manifold) and, through
+An image class is a distribution p(x) one can sample, together with the truth about it: what theory says of its optimal
+denoising (`optimal_slope`, the asymptotic slope of output against input PSNR; `dimension`, where it is a manifold) and, through
 `scene`, the ground truth of each image. Image i is a pure function of (class, seed, i).
 """
 
@@ -14,8 +14,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory.images.batches import admit, block_length, draw_images, draw_scene
+from gahb_theory.scalars import kind_of
 
-__all__ = ["ImageClass", "Manifold", "ManifoldScene", "Scene", "keep", "orthonormal_rows", "two_intensities"]
+__all__ = [
+    "ImageClass",
+    "Manifold",
+    "ManifoldScene",
+    "Scene",
+    "checked_class",
+    "keep",
+    "orthonormal_rows",
+    "two_intensities",
+]
 
 
 @runtime_checkable
@@ -30,11 +40,11 @@ class ImageClass(Protocol):
     """What the library asks of an image class.
 
     Only `sample` is indispensable: any object that has it can be trained and tested on. `dimension` and
-    `optimal_slope` are None where unknown. `gahb_theory.testing.check_image_class` tells whether an object keeps the
-    promises.
+    `optimal_slope` are None where unknown. `gahb_theory.testing.check_image_class` tells whether an object follows
+    this interface.
     """
 
-    def sample(self, n: int, seed: int = 0, start: int = 0) -> Float[Tensor, "n c h w"]:
+    def sample(self, n: int, *, seed: int = 0, start: int = 0) -> Float[Tensor, "n c h w"]:
         """Images start .. start + n - 1 of the stream named by `seed`, float32, intensities about [0, 1]."""
         ...
 
@@ -48,6 +58,13 @@ class ManifoldScene:
     """What they mean stands in the class."""
     tangent: Float[Tensor, "n k d"]
     """Orthonormal rows that span the derivatives of the image by its parameters."""
+
+
+def checked_class(image_class: Any) -> Any:
+    """Return `image_class` if one can draw from it."""
+    if not callable(getattr(image_class, "sample", None)):
+        raise TypeError(f"image_class must have a method sample(n, seed=0, start=0), got {kind_of(image_class)}")
+    return image_class
 
 
 def keep(image_class: Any, name: str, value: Any) -> Any:
@@ -75,7 +92,7 @@ class Manifold:
         return 1.0
 
     def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "n 1 size size"]:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         shape = (1, self.size, self.size)
@@ -87,7 +104,7 @@ class Manifold:
 
         return draw_images(draw, n, start, block_length(self.size**2), shape, dtype)
 
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> ManifoldScene:
+    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> ManifoldScene:
         """Images with their parameters and orthonormal tangent spaces."""
 
         def draw(count: int, first: int) -> ManifoldScene:

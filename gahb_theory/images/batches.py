@@ -1,5 +1,6 @@
 """Drawing many images block by block: the memory beyond the result is that of one block, which stays in the cache."""
 
+import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
@@ -12,7 +13,7 @@ from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.memory import check_memory
-from gahb_theory.randomness import LARGEST_INDEX
+from gahb_theory.randomness import LARGEST_INDEX, is_double
 
 __all__ = ["admit", "block_length", "draw_images", "draw_scene", "empty"]
 
@@ -34,13 +35,10 @@ def admit(n: int, start: int, shape: tuple[int, ...], dtype: torch.dtype) -> tup
     that no class draws.
     """
     n = validate.integer(n, "n", 1)
-    start = validate.integer(start, "start", 0, LARGEST_INDEX - n)
-    if dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"dtype must be torch.float32 or torch.float64, got {dtype}; convert the images afterwards")
-    needed = n * torch.Size(shape).numel() * dtype.itemsize
+    needed = n * math.prod(shape) * (8 if is_double(dtype) else 4)
     hint = "draw fewer at a time, or write them to disk with gahb_theory.dataset"
-    check_memory(needed, f"{n:,} images of shape {tuple(shape)}", hint)
-    return n, start
+    check_memory(needed, f"n = {n:,} images of shape {tuple(shape)}", hint)
+    return n, validate.integer(start, "start", 0, LARGEST_INDEX - n)
 
 
 def draw_images(

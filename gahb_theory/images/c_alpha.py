@@ -54,7 +54,7 @@ class CAlphaScene:
     contours: GraphContours | ClosedContours | None
     """The contours as functions; None for the "paper" convention, whose contours exist at whole pixels only."""
     covariance: RegionCovariance | None
-    """Covariance of each image given its contours; None for the "paper" convention, whose law is not Gaussian."""
+    """Covariance of each image given its contours; None for the "paper" convention, which is not Gaussian."""
 
     @property
     def weights(self) -> Float[Tensor, "n r size size"]:
@@ -166,14 +166,14 @@ class CAlpha:
         return a / (a + 1)
 
     def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "n 1 size size"]:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         shape = (1, self.size, self.size)
         if self.convention == "paper":
-            law = self.size, self.alpha, self.background_regularity
+            parameters = self.size, self.alpha, self.background_regularity
             return draw_images(
-                lambda count, first: paper_sample(count, *law, seed=seed, start=first, dtype=dtype),
+                lambda count, first: paper_sample(count, *parameters, seed=seed, start=first, dtype=dtype),
                 *(n, start, self._block, shape, dtype),
                 threads=torch.get_num_threads(),
             )
@@ -181,7 +181,7 @@ class CAlpha:
             lambda count, first: self._draw(count, seed, first, dtype)[0], n, start, self._block, shape, dtype
         )
 
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> CAlphaScene:
+    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> CAlphaScene:
         """Images with their contours, coverage, backgrounds and covariance."""
         shape = (3 + 2 * self.contours, self.size, self.size)
         return draw_scene(

@@ -1,7 +1,7 @@
 """Exact covariances of image classes, as operators and as matrices.
 
 A stationary field cut out of a torus has Cov(u, u') = C(u - u'), C the Fourier transform of its power spectrum. An
-image made of regions with weights m_r, sum_r m_r = 1, and independent fields of the same law has, given the regions,
+image made of regions with weights m_r, sum_r m_r = 1, and independent fields of the same distribution has, given the regions,
 
     Cov[x | m] = sum_r diag(m_r) C diag(m_r) + sum_{r,q} M_{rq} m_r m_q^T ,
 
@@ -47,7 +47,7 @@ class StationaryCovariance:
         return (torch.fft.ifft2(spectrum).real * side**2)[..., : self.size, : self.size]
 
     def correlation(self) -> Float[Tensor, "size size"]:
-        """C at the offsets (rows, columns) from (0, 0) on; the law is symmetric in each."""
+        """C at the offsets (rows, columns) from (0, 0) on; it is symmetric in each."""
         return torch.fft.fft2(self.power).real[: self.size, : self.size]
 
     def matrix(self) -> Float[Tensor, "d d"]:

@@ -11,7 +11,6 @@ from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,8 +22,8 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from gahb_theory import runs, validate
-from gahb_theory.images.base import ImageClass
-from gahb_theory.images.intake import check_range
+from gahb_theory.images.base import ImageClass, checked_class, keep
+from gahb_theory.images.intake import LARGEST_INTENSITY, check_array, open_array
 from gahb_theory.images.unfinished import BLOCK, hashes, locked, read_record, set_aside, sha256, writing
 from gahb_theory.images.unfinished import Unfinished as _Unfinished
 from gahb_theory.randomness import LARGEST_INDEX
@@ -33,7 +32,6 @@ from gahb_theory.workers import MOST_WORKERS, check_workers, pool
 __all__ = ["ImageDataset", "dataset", "write_dataset"]
 
 LONGEST_NAME = 180  # bytes; systems allow 255, and files beside this one have longer names
-LARGEST_INTENSITY = 10.0
 COMPARED = 32
 PixelType = Literal["float32", "uint8"]
 
@@ -54,11 +52,17 @@ class ImageDataset(Dataset[Tensor]):
     first: int = 0
     last: int | None = None
 
+    def __post_init__(self) -> None:
+        keep(self, "path", _npy(self.path))
+        keep(self, "first", validate.integer(self.first, "first", 0))
+        if self.last is not None:
+            keep(self, "last", validate.integer(self.last, "last", self.first + 1))
+
     @property
     def array(self) -> np.ndarray:
         """The images as they are stored, memory-mapped, shape (n, c, h, w)."""
         stat = self.path.stat()
-        return _opened(self.path.absolute(), stat.st_mtime_ns, stat.st_size)[self.first : self.last]
+        return open_array(self.path.absolute(), stat.st_mtime_ns, stat.st_size)[self.first : self.last]
 
     @property
     def about(self) -> dict[str, Any]:
@@ -69,12 +73,15 @@ class ImageDataset(Dataset[Tensor]):
         return len(self.array)
 
     def __getitem__(self, index: int) -> Float[Tensor, "c h w"]:
+        index = validate.integer(index, "index", -LARGEST_INDEX)
         if not -len(self) <= index < len(self):
             raise IndexError(f"index must lie in -{len(self)} .. {len(self) - 1}, got {index}")
         return self.images(index % len(self), index % len(self) + 1)[0]
 
     def images(self, start: int = 0, stop: int | None = None) -> Float[Tensor, "n c h w"]:
         """Images start .. stop - 1 as one float32 tensor."""
+        start = validate.integer(start, "start", 0)
+        stop = len(self) if stop is None else validate.integer(stop, "stop", 0)
         stored = np.array(self.array[start:stop])
         return torch.from_numpy(stored.astype(np.float32) / 255 if stored.dtype == np.uint8 else stored)
 
@@ -131,10 +138,11 @@ def dataset(
             raise FileNotFoundError(2, f"no dataset at {path}; give an image class and a number of images to write one")
         opened = ImageDataset(path.absolute())
         if not path.with_suffix(".json").is_file():
-            _check_foreign(opened.array, path)
+            check_array(opened.array, path)
         return opened
     if n is None:
         raise ValueError("n, the number of images, must be given with the class")
+    n, seed, start, dtype, workers = _checked(image_class, n, seed, start, dtype, workers)
     if not path.exists():
         try:
             write_dataset(path, image_class, n, seed=seed, start=start, dtype=dtype, workers=workers)
@@ -143,7 +151,7 @@ def dataset(
                 raise
             # another process was faster
     opened = ImageDataset(path.absolute())
-    wanted = _plan(image_class, *_numbers(n, seed, start, dtype), opened.array.shape)
+    wanted = _plan(image_class, n, seed, start, dtype, opened.array.shape)
     try:
         about = opened.about
     except ValueError as error:
@@ -198,8 +206,7 @@ def write_dataset(
         If a worker process died.
     """
     path = _npy(path)
-    n, seed, start, dtype = _numbers(n, seed, start, dtype)
-    workers = validate.integer(workers, "workers", 1, MOST_WORKERS)
+    n, seed, start, dtype, workers = _checked(image_class, n, seed, start, dtype, workers)
     check_workers(workers, image_class)
     first = validate.sampled(image_class, 1, seed=seed, start=start)
     plan = _plan(image_class, n, seed, start, dtype, (n, *first.shape[1:]))
@@ -301,46 +308,6 @@ def _run(jobs: list[_Job], workers: int) -> Iterator[int]:
             yield future.result()
 
 
-@lru_cache(maxsize=8)
-def _opened(path: Path, modified: int, size: int) -> np.ndarray:
-    """The array of a file as it was at a time."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is damaged or no array of numbers ({error}); write it anew with np.save") from error
-    remedy = "convert the array to float32 in [0, 1] or to uint8, shape (n, channels, height, width), and np.save it"
-    if not isinstance(array, np.ndarray) or array.dtype not in (np.float32, np.uint8):
-        raise ValueError(f"{path} must hold float32 or uint8, got {getattr(array, 'dtype', 'an archive')}; {remedy}")
-    if array.ndim != 4 or array.size == 0:
-        raise ValueError(f"{path} must have shape (n, channels, height, width), got {array.shape}; {remedy}")
-    return array
-
-
-def _check_foreign(array: np.ndarray, path: Path) -> None:
-    """Refuse an array that no record describes, where it holds no images (n, c, h, w) with intensities about [0, 1]."""
-    n, channels, _, last = array.shape
-    if channels > 4 >= last:
-        raise ValueError(
-            f"{path} has the shape {array.shape}, which seems to be (n, height, width, channels); "
-            "np.save(path, array.transpose(0, 3, 1, 2)) gives (n, channels, height, width)"
-        )
-    if array.dtype == np.uint8:
-        if max(int(array[first : first + BLOCK].max()) for first in range(0, n, BLOCK)) == 1:
-            raise ValueError(f"{path} holds 0 and 1 as uint8, whose white is 255; save array * 255, or float32")
-        return
-    for first in range(0, n, BLOCK):
-        part = array[first : first + BLOCK]
-        low, high = float(part.min()), float(part.max())
-        if not np.isfinite([low, high]).all():
-            raise ValueError(f"{path} must be finite, got NaN or infinity in images {first} to {first + len(part) - 1}")
-        if max(-low, high) > LARGEST_INTENSITY:
-            raise ValueError(
-                f"intensities of {path} must lie about [0, 1], got {low:.4g} to {high:.4g}; divide them, for instance by "
-                "255, or save them as uint8"
-            )
-        check_range(torch.from_numpy(np.array(part)), f"images {first} to {first + len(part) - 1} of {path}")
-
-
 def _recorded_anew(
     opened: ImageDataset, image_class: ImageClass, plan: dict[str, Any], error: ValueError
 ) -> dict[str, Any]:
@@ -368,18 +335,21 @@ def _npy(path: str | Path) -> Path:
         raise TypeError(f"path must be the name of a .npy file, got {type(path).__name__}")
     path = Path(path)
     if path.suffix != ".npy":
-        raise ValueError(f"the output must be a .npy file, got {path}; np.save writes one")
+        raise ValueError(f"path must name a .npy file, got {path}; np.save writes one")
     if len(os.fsencode(path.name)) > LONGEST_NAME:
         raise ValueError(f"the name of {path} must have at most {LONGEST_NAME} bytes; choose a shorter one")
     return path
 
 
-def _numbers(n: Any, seed: Any, start: Any, dtype: Any) -> tuple[int, int, int, PixelType]:
+def _checked(image_class: Any, n: Any, seed: Any, start: Any, dtype: Any, workers: Any) -> Any:
+    """The arguments after the class, converted."""
+    checked_class(image_class)
     return (
         validate.integer(n, "n", 1),
         validate.seed(seed),
         validate.integer(start, "start", 0, LARGEST_INDEX - 1),
         validate.one_of(dtype, "dtype", ("float32", "uint8")),
+        validate.integer(workers, "workers", 1, MOST_WORKERS),
     )
 
 

@@ -92,7 +92,7 @@ class DeadLeaves:
         return None
 
     def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "n 1 size size"]:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         shape = (1, self.size, self.size)
@@ -100,7 +100,7 @@ class DeadLeaves:
             lambda count, first: self._draw(count, seed, first, dtype).images, n, start, self._block, shape, dtype
         )
 
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> DeadLeavesScene:
+    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> DeadLeavesScene:
         """Images with their leaves."""
         shape = (self.size**2 + 4 * self.leaves,)
         return draw_scene(

@@ -11,7 +11,7 @@ with intensities a inside and b outside, and m the shape of a disk with centre c
               images are a union of planes of dimension 2.
 
 The radius is uniform on [0.1, 0.35] of the side, the centre uniform where the disk fits, and |a - b| at least `jump`, so
-that every disk can be seen. That is not the law of the published code (its continuous disks), which is the fourth edge:
+that every disk can be seen. The published code (its continuous disks) has another distribution, the fourth edge:
 
     published m as for "sampled", r uniform between 3 pixels and (size - 3) // 2, c uniform where the disk fits, and a
               and b independent and uniform on [0, 1]. Areas spread far more, from 1 % to 65 % of an image of 80 pixels
@@ -54,8 +54,8 @@ class Disks(Manifold):
         Height and width in pixels, at least 16.
     edge
         A width w in pixels, at least 0.5 (below, the pixels alias): a smooth edge. "area": a sharp edge, by exact area
-        coverage. "sampled": a sharp edge, by the pixel centres inside. "published": the same edge, with the published law
-        of radius, place and intensities, see above.
+        coverage. "sampled": a sharp edge, by the pixel centres inside. "published": the same edge, with the published
+        distribution of radius, place and intensities, see above.
     jump
         Smallest difference of the two intensities, in (0, 1); they are uniform where they differ by more. Not
         for the "published" disks, where nothing bounds the difference.

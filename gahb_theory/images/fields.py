@@ -127,9 +127,9 @@ def complex_fields(
     part: int = 0,
     period: int = 2,
 ) -> Tensor:
-    """Complex fields of shape (n, size, size) whose real and imaginary parts are independent and of the same law.
+    """Complex fields of shape (n, size, size) whose real and imaginary parts are independent and of the same distribution.
 
-    The law is that of the given amplitudes on a torus of `period` times the side of the image, without k = 0.
+    It is that of the given amplitudes on a torus of `period` times the side of the image, without k = 0.
     """
     position, values, phase = _layout(size, amplitude, period, dtype)
     side = period * size
@@ -148,7 +148,7 @@ def gaussian_fields(
 ) -> Float[Tensor, "n 2 size size"]:
     """Two independent fields per image: regularity `alpha`, variance 1, values at the pixel centres of the unit square.
 
-    The real and the imaginary part of one complex series are independent and of the same law: one FFT gives both.
+    The real and the imaginary part of one complex series are independent and identically distributed: one FFT gives both.
     """
     both = complex_fields(n, size, power_law(alpha), seed=seed, start=start, dtype=dtype, part=part)
     return torch.view_as_real(both).permute(0, 3, 1, 2).contiguous()

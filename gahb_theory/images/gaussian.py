@@ -33,7 +33,7 @@ __all__ = ["GaussianField", "GaussianFieldScene", "Texture"]
 
 @dataclass(frozen=True)
 class GaussianFieldScene:
-    """Images of a Gaussian law, and its covariance, which is that of every image."""
+    """Images of a Gaussian distribution, and its covariance, which is that of every image."""
 
     images: Float[Tensor, "n 1 size size"]
     mean: float
@@ -106,14 +106,14 @@ class GaussianField:
         return _covariance(self.size, self._amplitude, self.period, self.std)
 
     def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "n 1 size size"]:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         return _sample(self, self._amplitude, self.period, n, seed, start, dtype)
 
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> GaussianFieldScene:
-        """Images with the mean and the covariance of their law."""
-        return GaussianFieldScene(self.sample(n, seed, start, dtype), self.mean, self.covariance)
+    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> GaussianFieldScene:
+        """Images with the mean and the covariance of their distribution."""
+        return GaussianFieldScene(self.sample(n, seed=seed, start=start, dtype=dtype), self.mean, self.covariance)
 
     @property
     def _amplitude(self) -> Amplitude:
@@ -173,27 +173,27 @@ class Texture:
         return _covariance(self.size, _band(self.size, self.frequency, self.bandwidth), 2, self.std)
 
     def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "n 1 size size"]:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         return _sample(self, _band(self.size, self.frequency, self.bandwidth), 2, n, seed, start, dtype)
 
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> GaussianFieldScene:
-        """Images with the mean and the covariance of their law."""
-        return GaussianFieldScene(self.sample(n, seed, start, dtype), self.mean, self.covariance)
+    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> GaussianFieldScene:
+        """Images with the mean and the covariance of their distribution."""
+        return GaussianFieldScene(self.sample(n, seed=seed, start=start, dtype=dtype), self.mean, self.covariance)
 
 
 def _sample(
-    law: GaussianField | Texture, amplitude: Amplitude, period: int, n: int, seed: int, start: int, dtype: torch.dtype
+    field: GaussianField | Texture, amplitude: Amplitude, period: int, n: int, seed: int, start: int, dtype: torch.dtype
 ) -> Tensor:
     """Images 2 p and 2 p + 1 are the real and the imaginary part of field p."""
-    size = law.size
+    size = field.size
 
     def draw(count: int, first: int) -> Tensor:
         pairs = (first + count + 1) // 2 - first // 2
         both = complex_fields(pairs, size, amplitude, seed=seed, start=first // 2, dtype=dtype, period=period)
         images = torch.view_as_real(both).permute(0, 3, 1, 2).reshape(2 * pairs, 1, size, size)
-        return images[first % 2 : first % 2 + count].mul_(law.std).add_(law.mean)
+        return images[first % 2 : first % 2 + count].mul_(field.std).add_(field.mean)
 
     return draw_images(draw, n, start, 2 * block_length(size**2), (1, size, size), dtype)
 
@@ -232,6 +232,6 @@ def _band(size: int, frequency: float, bandwidth: float) -> Amplitude:
     return lambda squared: bump(squared) / total**0.5
 
 
-def _keep_moments(law: GaussianField | Texture) -> None:
-    keep(law, "mean", validate.number(law.mean, "mean", least=0.0, most=1.0))
-    keep(law, "std", validate.number(law.std, "std", above=0.0, most=1.0))
+def _keep_moments(field: GaussianField | Texture) -> None:
+    keep(field, "mean", validate.number(field.mean, "mean", least=0.0, most=1.0))
+    keep(field, "std", validate.number(field.std, "std", above=0.0, most=1.0))

@@ -1,6 +1,6 @@
 """Two disjoint halves of a set of images, without near-duplicates: what a test of generalisation starts from.
 
-Two denoisers trained on disjoint halves agree if they have learned the law, and disagree if they have memorised their
+Two denoisers trained on disjoint halves agree if they have learned the distribution, and disagree if they have memorised their
 images (Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, section 2). An image that is nearly the same in both halves
 would let memorisation pass for agreement, so of two images whose similarity exceeds 0.95 the later one goes.
 
@@ -12,18 +12,19 @@ which is an inner product of 1 + rank numbers. Pairs whose bound is below the th
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.data import Dataset
+from tqdm import tqdm
 
 from gahb_theory import runs, validate
-from gahb_theory.images.stream import as_images
-from gahb_theory.metrics.similarity import Vectors, centred_unit_vectors
+from gahb_theory.images.stream import as_images, items, stacked
+from gahb_theory.metrics.similarity import Vectors, centred_unit_vectors, vectors_of
 
-__all__ = ["Split", "distinct", "split"]
+__all__ = ["Duplicates", "Split", "distinct", "near_duplicates", "split"]
 
 ROWS, COLUMNS = 1024, 8192
 """Sides of the blocks of the matrix of bounds."""
@@ -34,6 +35,8 @@ CROWDED = 0.02
 PAIR_NUMBERS = 2**23
 """Numbers in a batch of pairs that are looked at one by one."""
 ROUNDING = 1e-5
+REDUCED_SIDE = 20
+"""Largest side of the images that `near_duplicates` compares."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,17 +157,85 @@ def distinct(
     return keep
 
 
+class Duplicates(NamedTuple):
+    """Pairs of near-duplicates."""
+
+    pairs: Int[Tensor, "p 2"]
+    """Indices i < j, in ascending order."""
+    similarity: Float[Tensor, " p"]
+    keep: Int[Tensor, " k"]
+    """Indices of the images that are left if of each pair the later one is removed."""
+
+
+def near_duplicates(
+    images: Float[Tensor, "n c h w"] | Dataset[Any], threshold: float = 0.95, block: int = 2048
+) -> Duplicates:
+    """Pairs of images whose cosine similarity, of at most 20 x 20 pixels without their means, exceeds a threshold.
+
+    This is the comparison of Kadkhodaie et al. 2024, figure 6 and appendix A; a constant image is like no other.
+
+    Parameters
+    ----------
+    images
+        A tensor (n, c, h, w), or a Dataset with a length, of images (c, h, w) or tuples that begin with one.
+    threshold
+        In (0, 1).
+    block
+        Images are compared in blocks of this many: the memory is block^2 similarities beside the reduced images.
+
+    Examples
+    --------
+    >>> import torch
+    >>> x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    >>> near_duplicates(torch.cat([x, 0.5 * x[1:2] + 0.1])).pairs
+    tensor([[1, 4]])
+    """
+    threshold = validate.number(threshold, "threshold", above=0.0, below=1.0)
+    block = validate.integer(block, "block", 1)
+    x = _reduced(images, block)
+    vectors = centred_unit_vectors
+    sketches, everything = _sketches(x, vectors), torch.arange(len(x), device=x.device)
+    found = []
+    for rows in tqdm(
+        torch.split(everything, block), desc="comparing", unit=" blocks", delay=2, disable=None, leave=False
+    ):
+        for columns in torch.split(everything[int(rows[0]) :], block):
+            i, j = _similar_pairs(x, sketches, rows, columns, threshold, vectors)
+            found.append(torch.stack([rows[i], columns[j]], dim=1))
+    pairs = torch.cat(found)
+    pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+    pairs = pairs[torch.argsort(pairs[:, 0] * len(x) + pairs[:, 1])]
+    parts = torch.split(pairs, block)
+    similarity = torch.cat([(vectors(x[part[:, 0]]) * vectors(x[part[:, 1]])).sum(dim=1) for part in parts])
+    keep = torch.ones(len(x), dtype=torch.bool, device="cpu")
+    for a, b in pairs.tolist():
+        if keep[a]:
+            keep[b] = False
+    return Duplicates(pairs, similarity, torch.nonzero(keep)[:, 0])
+
+
+def _reduced(images: Tensor | Dataset[Any], block: int) -> Tensor:
+    """Images averaged to at most 20 x 20 pixels, float32."""
+    n = len(validate.images(images)) if isinstance(images, Tensor) else items(images, "images")
+    parts = []
+    for first in range(0, n, block):
+        last = min(first + block, n)
+        part = images[first:last] if isinstance(images, Tensor) else stacked(images, range(first, last), "images")
+        height, width = (min(side, REDUCED_SIDE) for side in part.shape[2:])
+        parts.append(torch.nn.functional.adaptive_avg_pool2d(part.detach().float(), (height, width)))
+    return torch.cat(parts)
+
+
 def _sketches(images: Tensor, vectors: Vectors) -> Tensor:
     """1 + rank numbers for each image, whose inner products are bounds of the similarities."""
-    sample = vectors(images[:FITTED]).cpu().double()
+    sample = vectors_of(vectors, images[:FITTED]).cpu().double()
     principal = torch.linalg.eigh(sample @ sample.mT).eigenvectors[:, -RANK:]
     directions = torch.linalg.qr(sample.mT @ principal).Q  # orthonormal, also where the sample has a lower rank
-    directions = directions.to(images.dtype).to(images.device)
     parts = []
     for part in torch.split(images, ROWS):
-        u = vectors(part)
+        u = vectors_of(vectors, part)
         with torch.autocast(u.device.type, enabled=False):
-            projected = u @ directions
+            projected = u @ directions.to(u)
         rest = (u.square().sum(dim=1) - projected.square().sum(dim=1)).clamp(min=0).sqrt()
         parts.append(torch.cat([projected, rest[:, None]], dim=1))
     return torch.cat(parts)

@@ -109,18 +109,18 @@ class Ray:
         return 1.0
 
     def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "n c h w"]:
         """Images start .. start + n - 1, shape (n, c, h, w)."""
-        return self.scene(n, seed, start, dtype).images
+        return self.scene(n, seed=seed, start=start, dtype=dtype).images
 
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> ManifoldScene:
+    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> ManifoldScene:
         """Images with their factor s and the direction of the ray."""
-        x = self.image.detach().cpu().to(dtype)
 
         def draw(count: int, first: int) -> ManifoldScene:
+            x = self.image.detach().cpu().to(dtype)
             s = 1 - uniforms(count, 1, seed=seed, start=first, component=Component.PARAMETERS, dtype=dtype)
             direction = (x / torch.linalg.vector_norm(x)).reshape(1, 1, -1).expand(count, -1, -1)
             return ManifoldScene(s[:, :, None, None] * x, s, direction)
 
-        return draw_scene(draw, n, start, block_length(x.numel()), tuple(x.shape[1:]), dtype)
+        return draw_scene(draw, n, start, block_length(self.image.numel()), tuple(self.image.shape[1:]), dtype)

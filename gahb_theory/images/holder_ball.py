@@ -5,7 +5,7 @@ A random wavelet series with bounded coefficients,
     x(v) = 1/2 + L sum_{j, k, o} 2^{-j (alpha + 1)} u_{jko} psi_{jko}(v - s),     |u| <= 1 uniform and independent,
 
 psi L^2-normalised wavelets on the unit torus at the scales 2^-j, smoother than alpha and with more vanishing moments, and
-s a random shift, which makes the law stationary. For alpha not
+s a random shift, which makes the distribution stationary. For alpha not
 an integer the norm of C^alpha is equivalent to sup 2^{j (alpha + 1)} |<x, psi_{jko}>| <= L (Meyer 1992; at the integers
 it is that of Zygmund). L is the largest number that keeps all intensities in [0, 1]. Unlike a Gaussian series of the
 same decay, whose modulus of continuity has a factor sqrt(log 1/h), every image lies in the ball: a class for minimax
@@ -89,7 +89,7 @@ class HolderBall:
         return self.alpha / (self.alpha + 1)
 
     def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "n 1 size size"]:
         """Images start .. start + n - 1, shape (n, 1, size, size)."""
         shape = (1, self.size, self.size)
@@ -97,7 +97,7 @@ class HolderBall:
             lambda count, first: self._draw(count, seed, first, dtype).images, n, start, self._block, shape, dtype
         )
 
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> HolderBallScene:
+    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> HolderBallScene:
         """Images with their wavelet coefficients."""
         shape = (2, self.size, self.size)
         return draw_scene(

@@ -1,4 +1,4 @@
-"""How images enter: one reading of image files, and one look at the range of images of any other kind.
+"""Image files as arrays of intensities, and the range of images of any other kind.
 
 Intensities lie in [0, 1], 0 black and 1 white, and noise levels count in the same units. What a file or an array holds is
 read as follows; what cannot be told is refused, with the range that was found and the way on.
@@ -20,6 +20,7 @@ BT.709.) Colour profiles are not applied.
 
 import os
 import warnings
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,10 @@ from torch import Tensor
 
 from gahb_theory import validate
 
-__all__ = ["as_planes", "check_range", "luminance", "read_file"]
+__all__ = ["LARGEST_INTENSITY", "as_planes", "check_array", "check_range", "luminance", "open_array", "read_file"]
+
+LARGEST_INTENSITY = 10.0
+PART = 512
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "TIFF", "WEBP", "PPM", "GIF")
 ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
@@ -59,7 +63,7 @@ def read_file(
             levels, white = _levels(image, frame, scale)
             _check_levels(levels, white, given=scale is not None)
     except FileNotFoundError:
-        raise FileNotFoundError(2, f"no image file at {path}") from None
+        raise FileNotFoundError(2, f"no image file at the path {path}") from None
     except _Refused as error:
         raise ValueError(f"{path} {error}") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -201,19 +205,18 @@ def luminance(levels: Real[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 1"]:
 
 
 def check_range(
-    x: Float[Tensor, "n c h w"], name: str = "the images of data", *, law: bool = False, sigma_max: float = 1.0
+    x: Float[Tensor, "n c h w"], name: str = "the images of data", *, strict: bool = True, sigma_max: float = 1.0
 ) -> None:
-    """Refuse images that are not in units of [0, 1], such as 0..255, [-1, 1] or standardised ones.
+    """Refuse images that are not in units of [0, 1], such as 0..255, or warn of them.
 
-    Up to one pixel in a hundred may lie outside of [-0.5, 1.5].
+    Up to one pixel in a hundred may lie outside of [-0.5, 1.5]; those in [-1, 1] and standardised ones do not pass.
 
     Parameters
     ----------
     x, name
         The images, and how to call them in the message.
-    law
-        Whether they are those of an image class, which may leave the range by its nature: they are refused beyond 8, and
-        warned of below.
+    strict
+        Whether all such images are refused. Else those that stay within 8, which may be what is meant, are warned of.
     sigma_max
         The largest level of the noise they will be given. Levels above 1 show that other units are meant: 2 sigma_max then
         stands for 1.
@@ -233,7 +236,7 @@ def check_range(
         f"{name} hold values from {low:.4g} to {high:.4g}; intensities are taken in [0, 1], and noise levels in the same "
         f"units: use {_remedy(low, high)}"
     )
-    if far or not law:
+    if far or strict:
         raise ValueError(message)
     warnings.warn(message, stacklevel=3)
 
@@ -243,3 +246,46 @@ def _remedy(low: float, high: float) -> str:
         white = next((w for w in (255, 4095, 65535) if high <= w), None)
         return f"x / {white or round(high, 4)}"
     return "(x + 1) / 2" if low >= -1 and high <= 1 else "x * std + mean to undo a normalisation"
+
+
+# arrays on disk
+
+
+@lru_cache(maxsize=8)
+def open_array(path: Path, modified: int, size: int) -> np.ndarray:
+    """The array of a file as it was at a time."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path} is damaged or no array of numbers ({error}); write it anew with np.save") from error
+    remedy = "convert the array to float32 in [0, 1] or to uint8, shape (n, channels, height, width), and np.save it"
+    if not isinstance(array, np.ndarray) or array.dtype not in (np.float32, np.uint8):
+        raise ValueError(f"{path} must hold float32 or uint8, got {getattr(array, 'dtype', 'an archive')}; {remedy}")
+    if array.ndim != 4 or array.size == 0:
+        raise ValueError(f"{path} must have shape (n, channels, height, width), got {array.shape}; {remedy}")
+    return array
+
+
+def check_array(array: np.ndarray, path: Path) -> None:
+    """Refuse an array that no record describes, where it holds no images (n, c, h, w) with intensities about [0, 1]."""
+    n, channels, _, last = array.shape
+    if channels > 4 >= last:
+        raise ValueError(
+            f"{path} has the shape {array.shape}, which seems to be (n, height, width, channels); "
+            "np.save(path, array.transpose(0, 3, 1, 2)) gives (n, channels, height, width)"
+        )
+    if array.dtype == np.uint8:
+        if max(int(array[first : first + PART].max()) for first in range(0, n, PART)) == 1:
+            raise ValueError(f"{path} holds 0 and 1 as uint8, whose white is 255; save array * 255, or float32")
+        return
+    for first in range(0, n, PART):
+        part = array[first : first + PART]
+        low, high = float(part.min()), float(part.max())
+        if not np.isfinite([low, high]).all():
+            raise ValueError(f"{path} must be finite, got NaN or infinity in images {first} to {first + len(part) - 1}")
+        if max(-low, high) > LARGEST_INTENSITY:
+            raise ValueError(
+                f"intensities of {path} must lie about [0, 1], got {low:.4g} to {high:.4g}; divide them, for instance by "
+                "255, or save them as uint8"
+            )
+        check_range(torch.from_numpy(np.array(part)), f"images {first} to {first + len(part) - 1} of {path}")

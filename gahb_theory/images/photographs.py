@@ -75,6 +75,8 @@ class Photographs:
     split: Literal["all", "train", "test"] = "all"
 
     def __post_init__(self) -> None:
+        if self.folder is not None and not isinstance(self.folder, str | os.PathLike):
+            raise TypeError(f"folder must be the name of a directory of images, got {type(self.folder).__name__}")
         keep(self, "size", validate.integer(self.size, "size", 4, 4096))
         keep(self, "channels", _one_or_three(self.channels))
         validate.one_of(self.split, "split", ("all", "train", "test"))
@@ -95,7 +97,7 @@ class Photographs:
         return self._planes().names
 
     def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "n c size size"]:
         """Patches start .. start + n - 1, shape (n, channels, size, size).
 
@@ -108,7 +110,7 @@ class Photographs:
 
         return draw_images(draw, n, start, block_length(self.size**2, 2 * self.channels), shape, dtype)
 
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> PhotographsScene:
+    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> PhotographsScene:
         """Patches together with the photograph and the scale each comes from."""
         shape, planes = (self.channels, self.size, self.size), self._planes()
 
@@ -168,8 +170,6 @@ class _Files:
 
 def _files(folder: str | Path) -> _Files:
     """Look at a folder: links and relative paths are resolved, and a file is hashed again when it has been written to."""
-    if not isinstance(folder, str | os.PathLike):
-        raise TypeError(f"folder must be the name of a directory of images, got {type(folder).__name__}")
     root = Path(folder).resolve()
     if not root.is_dir():
         raise ValueError(f"folder must be a directory of images, got {folder}, which does not exist or is a file")

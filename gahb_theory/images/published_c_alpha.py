@@ -1,4 +1,4 @@
-"""The published law of C^alpha images (Kadkhodaie et al. 2024, algorithm 2), to the letter.
+"""The published distribution of C^alpha images (Kadkhodaie et al. 2024, algorithm 2), to the letter.
 
     C = F^-1 |k|^-alpha F c,        b = F^-1 |k|^-beta F w,        c, w uniform white noise on [-1, 1],
 

@@ -5,7 +5,7 @@ whose inductive bias is geometric does worse.
 """
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,10 +13,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import ImageClass, keep
+from gahb_theory.images.base import ImageClass, checked_class, keep
 from gahb_theory.randomness import Component, uniforms
 
 __all__ = ["Shuffled", "ShuffledScene"]
+
+MOST_PIXELS = 2**28
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,10 @@ class Shuffled:
     """
 
     image_class: ImageClass
-    seed: int = 0
+    seed: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
-        if not callable(getattr(self.image_class, "sample", None)):
-            raise TypeError(f"image_class must have a method sample(n, seed, start), got {self.image_class!r}")
+        checked_class(self.image_class)
         keep(self, "seed", validate.seed(self.seed))
 
     @property
@@ -66,7 +67,7 @@ class Shuffled:
 
     def permutation(self, pixels: int) -> Int[Tensor, " pixels"]:
         """Order of the pixels: pixel k of a shuffled image is pixel permutation[k] of the original."""
-        pixels = validate.integer(pixels, "pixels", 1)
+        pixels = validate.integer(pixels, "pixels", 1, MOST_PIXELS)
         u = uniforms(1, pixels, seed=self.seed, component=Component.PERMUTATION, dtype=torch.float64)
         return torch.argsort(u[0])
 
@@ -83,12 +84,12 @@ class Shuffled:
         return x.flatten(2)[:, :, order].reshape(x.shape)
 
     def sample(
-        self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype | None = None
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype | None = None
     ) -> Float[Tensor, "n c h w"]:
         """Shuffled images start .. start + n - 1; a `dtype` is asked of the class before, which must know it."""
         return self.shuffle(self._originals(n, seed, start, dtype))
 
-    def scene(self, n: int, seed: int = 0, start: int = 0, dtype: torch.dtype | None = None) -> ShuffledScene:
+    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype | None = None) -> ShuffledScene:
         """Shuffled images together with the originals."""
         originals = self._originals(n, seed, start, dtype)
         return ShuffledScene(self.shuffle(originals), originals)
@@ -102,7 +103,7 @@ class Shuffled:
         name = type(self.image_class).__name__
         if "dtype" not in inspect.signature(sample).parameters:
             raise TypeError(f"{name}.sample takes no dtype: leave it out, and convert the images")
-        x = validate.images(sample(n, seed, start, dtype=dtype), f"what {name}.sample({n}) returned")
+        x = validate.images(sample(n, seed=seed, start=start, dtype=dtype), f"what {name}.sample({n}) returned")
         if len(x) != n:
             raise ValueError(f"{name}.sample({n}) must return {n} images, got {len(x)}")
         return x

@@ -19,7 +19,7 @@ __all__ = ["Data", "as_images", "image_stream", "items", "stacked"]
 Data = ImageClass | Tensor | Dataset[Any]
 
 
-def image_stream(data: Data, seed: int) -> Callable[[int, int], Tensor]:
+def image_stream(data: Data, *, seed: int) -> Callable[[int, int], Tensor]:
     """The function (start, count) -> images start .. start + count - 1 of an endless stream.
 
     Parameters

@@ -8,24 +8,20 @@ import errno
 import hashlib
 import io
 import json
-import os
 import shutil
-import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from gahb_theory import runs
 
 __all__ = ["BLOCK", "Unfinished", "beside", "hashes", "locked", "read_record", "set_aside", "sha256", "writing"]
 
 BLOCK = 512
-SECONDS_BETWEEN_TRIES = 0.2
 
 
 class Unfinished:
@@ -65,7 +61,7 @@ class Unfinished:
             shape = tuple(self.plan["shape"])
             raise OSError(
                 errno.ENOSPC,
-                f"{shape[0]} images of shape {shape[1:]} need {needed:,} bytes, and {self.path.parent} has {free:,} left",
+                f"n = {shape[0]} images of shape {shape[1:]} need {needed:,} bytes, and {self.path.parent} has {free:,} left",
             )
         try:
             with writing(self.data), self.data.open("wb") as file:
@@ -182,46 +178,6 @@ def set_aside(file: Path, error: Exception, what: str) -> Path:
     return target
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Be the only writer of a dataset; others wait. The system lets go of the lock when a process ends, however it ends.
-
-    Without effect where the system or the disk knows no such locks.
-    """
-    file = _lock(path)
-    try:
-        yield
-    finally:
-        with suppress(OSError):
-            beside(path, "lock").unlink(missing_ok=True)  # while it is held: who waits looks whether it is still there
-        os.close(file)
-
-
-def _lock(path: Path) -> int:
-    """The descriptor of the locked file."""
-    lock = beside(path, "lock")
-    with tqdm(desc=f"waiting for the process that writes {path}", delay=2, disable=None, leave=False) as bar:
-        while True:
-            try:
-                file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-            except OSError as error:
-                raise OSError(
-                    error.errno, f"cannot write into {path.parent}: {error.strerror}; choose another place"
-                ) from error
-            try:
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(file), lock.stat()):
-                    return file
-            except BlockingIOError:
-                bar.update()
-                time.sleep(SECONDS_BETWEEN_TRIES)
-            except FileNotFoundError:  # removed by the writer of before
-                pass
-            except (ImportError, OSError):
-                return file
-            except BaseException:
-                os.close(file)
-                raise
-            os.close(file)
+def locked(path: Path) -> AbstractContextManager[None]:
+    """Be the only writer of a dataset; others wait."""
+    return runs.locked(beside(path, "lock"), wait=True)

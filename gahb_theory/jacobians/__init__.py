@@ -1,14 +1,15 @@
-"""The Jacobian of a denoiser: an operator, its engines, and what is read from it.
+"""The Jacobian of a denoiser at one image, its eigenbasis, its decompositions, and what follows from its eigenvalues.
 
-`operator` holds the contract. Three engines make the products: `frozen` with `recording`, `rules`, `maps`, `windows`
-and `meeting` for networks that can be recorded as linear maps, `autograd` for whatever torch can differentiate,
-`differences` for black boxes; `engines` chooses. `spectra` and `decompositions` hold the decompositions, `krylov` the
-iteration they use where J is not formed, `singular` the result of `svd`. `path`, `dimension` and `posterior` read the
-spectra.
+`jacobian` and `difference_jacobian` (`construction`) return a `Jacobian` (`operator`), a `LinearOperator` with f(y) and a
+check of the derivative. `LinearOperator` (`linear_operator`) computes products, rows, the matrix and the trace. On it work
+`eigenbasis` and `svd` (`spectra`, by `lanczos` where J is not formed) and `eig`, `schur` and `polar` (`decompositions`);
+the methods of the same names call these functions. `traces`, `path`, `dimension` and `posterior` use them.
+
+The products come from `engines`: recorded linear networks, automatic differentiation, or finite differences.
 """
 
-from gahb_theory.jacobians.construction import jacobian
-from gahb_theory.jacobians.decompositions import eig, polar, schur
+from gahb_theory.jacobians.construction import difference_jacobian, jacobian
+from gahb_theory.jacobians.decompositions import Polar, Schur, Spectrum, eig, polar, schur
 from gahb_theory.jacobians.dimension import (
     DimensionEstimate,
     SubspaceDimension,
@@ -17,9 +18,8 @@ from gahb_theory.jacobians.dimension import (
     dimension_by_normal_bundle,
     subspace_dimension,
 )
-from gahb_theory.jacobians.engines.differences import difference_jacobian
-from gahb_theory.jacobians.nonnormal import Polar, Schur, Spectrum
-from gahb_theory.jacobians.operator import Jacobian, Products
+from gahb_theory.jacobians.linear_operator import LinearOperator, Products
+from gahb_theory.jacobians.operator import Jacobian
 from gahb_theory.jacobians.path import EigenbasisPath, eigenbasis_path
 from gahb_theory.jacobians.posterior import (
     PosteriorComponents,
@@ -28,14 +28,14 @@ from gahb_theory.jacobians.posterior import (
     posterior_deviation,
     posterior_moments,
 )
-from gahb_theory.jacobians.singular import SVD
-from gahb_theory.jacobians.spectra import eigenbasis, svd
+from gahb_theory.jacobians.spectra import SVD, eigenbasis, svd
 
 __all__ = [
     "SVD",
     "DimensionEstimate",
     "EigenbasisPath",
     "Jacobian",
+    "LinearOperator",
     "Polar",
     "PosteriorComponents",
     "PosteriorMoments",

@@ -2,13 +2,13 @@
 
 Three engines make the two products J v and J^T u:
 
-    frozen      the linear network that f is around y, recorded once (`recording`, `frozen`, `windows`)
-    autograd    reverse mode through the graph of f, and reverse mode through that (`autograd`)
-    differences (f(y + h v) - f(y - h v)) / 2 h for functions that torch cannot differentiate (`differences`)
+    frozen      the linear network that f is around y, recorded once (`engines.recording`, `engines.recorded`)
+    autograd    reverse mode through the graph of f, and reverse mode through that (`engines.autograd`)
+    differences (f(y + h v) - f(y - h v)) / 2 h, for functions that torch cannot differentiate (`engines.differences`)
 
 `jacobian` tests f with automatic differentiation in any case. It records f, and keeps the recording if one transposed
 product with a random direction agrees with the gradient, and if the two products are adjoint; else it says why not in
-`Jacobian.engine`. Whichever engine is taken, one product J v is compared with differences of f (`agreement`).
+`Jacobian.engine`. Whichever engine is taken, one product J v is compared with differences of f (`difference_check`).
 """
 
 from collections.abc import Callable
@@ -23,13 +23,15 @@ from gahb_theory.denoisers.networks.conservative import Conservative
 from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.difference_check import compare_with_differences, direction, refuse_memory
 from gahb_theory.jacobians.engines.autograd import AutogradProducts, default_chunk
+from gahb_theory.jacobians.engines.differences import DifferenceProducts, Values
 from gahb_theory.jacobians.engines.recorded import FrozenProducts
 from gahb_theory.jacobians.engines.recording import UnknownOperation, record
-from gahb_theory.jacobians.operator import Jacobian, Products
+from gahb_theory.jacobians.linear_operator import Products
+from gahb_theory.jacobians.operator import Jacobian
 from gahb_theory.jacobians.symmetric import SymmetricJacobian, SymmetricProducts
 from gahb_theory.randomness import Component, step_generator
 
-__all__ = ["jacobian"]
+__all__ = ["difference_jacobian", "jacobian"]
 
 CACHE_BYTES, DEVICE_BYTES = 14e6, 420e6
 """Size of the largest feature map of a batch: what the cache of a CPU holds, and what fills an accelerator."""
@@ -47,8 +49,8 @@ def jacobian(
 ) -> Jacobian:
     """The Jacobian of the denoiser `f` at the noisy image `y`.
 
-    Nothing is computed but a few values of f, one gradient and one product in each direction, which test the promises on
-    f below and choose the engine. `f` is not touched: neither its mode, nor its parameters, their gradients and flags.
+    Nothing is computed but a few values of f, one gradient and one product in each direction, which test the conditions
+    on f below and choose the engine. `f` is not touched: neither its mode, nor its parameters, their gradients and flags.
 
     Parameters
     ----------
@@ -105,8 +107,7 @@ def jacobian(
     >>> J.homogeneity_error() < 1e-6
     True
     """
-    if not callable(f):
-        raise TypeError(f"f must be a denoiser that can be called as f(y, sigma), got {type(f).__name__}")
+    validate.denoiser(f)
     validate.one_image(y, "y")
     level = validate.sigma_level(sigma)
     budget = validate.positive(budget, "budget")
@@ -131,6 +132,66 @@ def jacobian(
             check = _checked(products, point, level, product, stairs=bool(stairs))
     kind = SymmetricJacobian if isinstance(engine, SymmetricProducts) else Jacobian
     return kind(engine, point, products.output, chunk=chunk or fitting, engine=name, check=check)
+
+
+@full_precision
+def difference_jacobian(
+    f: Denoiser,
+    y: Float[Tensor, "1 c h w"],
+    sigma: float | Tensor,
+    *,
+    step: float | None = None,
+    chunk: int | None = None,
+) -> Jacobian:
+    """The Jacobian of a black box at `y` by central differences, for example of a network in another framework.
+
+    Give y in double precision if f can take it: in single precision about five digits of J are lost.
+
+    Parameters
+    ----------
+    f
+        f(y, sigma), which need not be differentiable by torch; images in, a tensor out.
+    y
+        One noisy image, shape (1, channels, height, width).
+    sigma
+        Noise level passed to f, above 0.
+    step
+        Length of the steps in the units of y; eps^(1/3) ||y|| if None. For a network of ReLUs any step that crosses no
+        kink is exact; a large one gives the slope of a smoothed f.
+    chunk
+        Number of images given to f at once.
+
+    Returns
+    -------
+    A `Jacobian` whose engine has the attribute `error`, an estimate of its error.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If y is not one finite image, if sigma, step or chunk is out of range, or if f does not return one real output
+        for each image.
+    RuntimeError
+        If f is a network in train mode, is random, or remembers its last call.
+
+    Examples
+    --------
+    >>> import torch
+    >>> y = torch.rand(1, 1, 4, 4, dtype=torch.float64)
+    >>> J = difference_jacobian(lambda y, sigma: torch.from_numpy(y.numpy() ** 2), y, sigma=0.1)
+    >>> bool(torch.allclose(J.diagonal(), 2 * y.flatten()))
+    True
+    """
+    validate.denoiser(f)
+    validate.one_image(y, "y")
+    values = Values(f, validate.sigma_level(sigma))
+    point = y.detach().clone()
+    if step is None:
+        step = torch.finfo(y.dtype).eps ** (1 / 3) * max(float(point.norm()), 1.0)
+    step = validate.positive(step, "step")
+    products, output = DifferenceProducts(values, point, step), values(point)
+    refuse_memory(values, point, output)
+    size = default_chunk(point) if chunk is None else validate.integer(chunk, "chunk", 1)
+    return Jacobian(products, point, output, chunk=size, engine=f"central differences of step {step:.1e}")
 
 
 def _checked(products: AutogradProducts, y: Tensor, sigma: float, product: Tensor | None, *, stairs: bool) -> str:

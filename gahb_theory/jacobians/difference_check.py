@@ -6,13 +6,13 @@ function. One product is therefore compared with central differences along one d
 
     J v = D(h) + error,        D(h) = (f(y + h v) - f(y - h v)) / 2h .
 
-The differences tell their own error. D(2h) - D(h) bounds the truncation of a smooth f. The kink of a ReLU between
+The differences show their error themselves. D(2h) - D(h) bounds the truncation of a smooth f. The kink of a ReLU between
 y - h v and y + h v adds to D(h) what it adds to (f(y + h v) - 2 f(y) + f(y - h v)) / 2h, up to the sign. Rounding is in
 both. v is the sum of random signs and of y, along which norms and means change.
 
 A derivative is refused if it is further from D(h) than these errors allow, and if D is additive in the direction,
 D(v) + D(w) = D(v + w): where it is not, or where the one-sided differences keep their distance as h shrinks, f has no
-derivative at y. Where the differences do not agree among themselves, nothing is found out.
+derivative at y. Where the differences do not agree among themselves, nothing is concluded.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ CONCLUSIVE = 0.1
 WHOLE, PART = (4.0, 0.01), (10.0, 0.05)
 """What is allowed on the whole output and on a part of it, in units of the measured error and of the size."""
 PARTS = 4
-"""Parts of the output along each axis that are compared on their own."""
+"""Parts of the output along each axis that are compared separately."""
 WIDE, COUNT, STAIRS = (0.03, 0.06), 16, (4.0, 0.05)
 """Steps that average over the stairs of a function that rounds, in units of ||y||; their number; what is allowed."""
 

@@ -1,4 +1,4 @@
-"""How many directions a denoiser keeps: dimensions of its signal subspace, and of the manifold it has learned.
+"""Dimensions of a denoiser at one image: of its signal subspace, and of the manifold it has learned.
 
 On a flat manifold of dimension m the posterior mean projects, J has m eigenvalues near 1 and the others near 0. Four
 estimates of m follow, of which none uses more than the denoiser:
@@ -21,6 +21,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.jacobians.arithmetic import full_precision
+from gahb_theory.jacobians.linear_operator import check_operator
 from gahb_theory.jacobians.operator import Jacobian
 from gahb_theory.randomness import add_noise
 
@@ -36,7 +37,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class SubspaceDimension:
-    """Five measures of the number of directions a symmetric Jacobian keeps; all are m for a projection of rank m.
+    """Five effective dimensions of a symmetric Jacobian; all are m for a projection of rank m.
 
     Attributes
     ----------
@@ -82,7 +83,7 @@ class DimensionEstimate:
 
 
 def subspace_dimension(eigenvalues: Float[Tensor, " d"]) -> SubspaceDimension:
-    """Measures of the number of directions kept, from all eigenvalues of the symmetric part.
+    """Five effective dimensions from all eigenvalues of the symmetric part of a Jacobian.
 
     Examples
     --------
@@ -115,13 +116,15 @@ def dimension_by_gap(eigenvalues: Float[Tensor, " k"], *, largest: int | None = 
     largest
         Only dimensions up to this one are considered; k - 1 if None.
     """
-    values = validate.finite(eigenvalues, "eigenvalues").double()
-    if values.ndim != 1 or len(values) < 3 or bool((values.diff() > 0).any()):
+    values = torch.from_numpy(validate.real_array(eigenvalues, "eigenvalues", 1))
+    if len(values) < 3 or bool((values.diff() > 0).any()):
         raise ValueError(f"eigenvalues must be at least 3 and descending, got shape {tuple(values.shape)}; sort them")
     count = len(values) - 1 if largest is None else validate.integer(largest, "largest", 2, len(values) - 1)
     gaps = -values.diff()[:count]
     order = gaps.argsort(descending=True, stable=True)
-    return DimensionEstimate(int(order[0]) + 1, float(gaps[order[0]]), float(gaps[order[1]]), eigenvalues)
+    return DimensionEstimate(
+        int(order[0]) + 1, float(gaps[order[0]]), float(gaps[order[1]]), torch.as_tensor(eigenvalues)
+    )
 
 
 @full_precision
@@ -134,6 +137,7 @@ def dimension_by_flipd(J: Jacobian, x: Float[Tensor, "1 c h w"], sigma: float) -
     ----------
     Kamkari, Ross, Hosseinzadeh, Cresswell, Loaiza-Ganem, A geometric view of data complexity, NeurIPS 2024.
     """
+    check_operator(J, square="FLIPD needs")
     validate.one_image(x, "x")
     level = validate.sigma_level(sigma)
     if tuple(x.shape[1:]) != J.input_shape or J.output_shape != J.input_shape:

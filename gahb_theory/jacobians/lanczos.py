@@ -155,12 +155,12 @@ def top_eigenpairs(
         defects = basis.images @ top - basis.vectors @ (top * values[:k])
         residuals = torch.linalg.vector_norm(defects, dim=0)
         full = basis.vectors.shape[1] == dimension
-        found = len(residuals) == k and bool((residuals <= tol * scale).all())
-        if full or (found and not _missed(basis, float(values[k - 1]), tol, scale)) or restarts >= limit:
-            if checkpoint is not None and (full or found):
+        done = len(residuals) == k and bool((residuals <= tol * scale).all())
+        if full or (done and not _missed(basis, float(values[k - 1]), tol, scale)) or restarts >= limit:
+            if checkpoint is not None and (full or done):
                 Path(checkpoint).unlink(missing_ok=True)
-            return RitzPairs(values[:k], basis.vectors @ top, residuals, scale, full or found, basis.products)
-        if found:
+            return RitzPairs(values[:k], basis.vectors @ top, residuals, scale, full or done, basis.products)
+        if done:
             continue  # the basis now holds what was missed
         stride = max(STRIDE, basis.vectors.shape[1] // 20)
         if basis.vectors.shape[1] + stride * block > size:
@@ -198,7 +198,7 @@ def _missed(basis: _Basis, smallest: float, tol: float, scale: float) -> bool:
     Lanczos iteration on the complement, until the largest value theta is known to tol ||S||, which a residual of
     sqrt(tol) ||S|| gives, or lies below `smallest` by its residual.
     """
-    room = basis.vectors.shape[0] - basis.vectors.shape[1]
+    remaining = basis.vectors.shape[0] - basis.vectors.shape[1]
     outer, steps = basis.vectors, 0
     basis.random += 1
     inner = basis.outside(_normal(len(outer), basis.random)[:, None])
@@ -206,7 +206,7 @@ def _missed(basis: _Basis, smallest: float, tol: float, scale: float) -> bool:
     while True:
         images = torch.cat([images, basis.apply(inner[:, -1:])], dim=1)
         basis.products, steps = basis.products + 1, steps + 1
-        if steps == room or (steps >= SHORTEST_LOOK and steps % 4 == 0):
+        if steps == remaining or (steps >= SHORTEST_LOOK and steps % 4 == 0):
             small = inner.mT @ images
             values, rotation = torch.linalg.eigh((small + small.mT) / 2)
             vector, image = inner @ rotation[:, -1], images @ rotation[:, -1]
@@ -217,16 +217,18 @@ def _missed(basis: _Basis, smallest: float, tol: float, scale: float) -> bool:
                 basis.vectors = torch.cat([outer, vector[:, None]], dim=1)
                 basis.images = torch.cat([basis.images, image[:, None]], dim=1)
                 return True
-            if steps == room or theta + residual <= smallest or residual <= tol**0.5 * scale:
+            if steps == remaining or theta + residual <= smallest or residual <= tol**0.5 * scale:
                 return False
-        rest = images[:, -1:]
+        residue = images[:, -1:]
         for _ in range(3):
-            rest = rest - outer @ (outer.mT @ rest)
-            rest = rest - inner @ (inner.mT @ rest)
-        if float(rest.norm()) <= 1e-10 * scale:
-            rest = _Basis(basis.apply, torch.cat([outer, inner], dim=1), images, random=basis.random).outside(rest)
+            residue = residue - outer @ (outer.mT @ residue)
+            residue = residue - inner @ (inner.mT @ residue)
+        if float(residue.norm()) <= 1e-10 * scale:
+            residue = _Basis(basis.apply, torch.cat([outer, inner], dim=1), images, random=basis.random).outside(
+                residue
+            )
             basis.random += 1
-        inner = torch.cat([inner, rest / rest.norm()], dim=1)
+        inner = torch.cat([inner, residue / residue.norm()], dim=1)
 
 
 def _save(checkpoint: str | Path, basis: _Basis) -> None:
@@ -246,7 +248,7 @@ def _same(a: Tensor, b: Tensor) -> bool:
 
 
 def _normal(dimension: int, seed: int) -> Tensor:
-    """A standard normal vector of its own for each seed."""
+    """A standard normal vector, another one for each seed."""
     return torch.randn(
         dimension, generator=step_generator("cpu", Component.KRYLOV, seed), dtype=torch.float64, device="cpu"
     )

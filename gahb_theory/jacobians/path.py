@@ -93,13 +93,14 @@ def eigenbasis_path(
     Examples
     --------
     >>> import torch
-    >>> from gahb_theory.denoisers.exact.gaussian import GaussianDenoiser
+    >>> from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
     >>> f = GaussianDenoiser(torch.zeros(1, 1, 2, 2), torch.diag(torch.tensor([4.0, 1.0, 0.25, 0.0])))
     >>> eigenbasis_path(f, torch.rand(1, 1, 2, 2), [1.0, 0.5], k=2).eigenvalues
     tensor([[0.8000, 0.5000],
             [0.9412, 0.8000]])
     """
     validate.one_image(x, "x")
+    k = validate.integer(k, "k", 1, x.numel())
     levels = validate.levels(sigmas)
     if len(levels) < 2:
         raise ValueError(f"sigmas must hold at least two noise levels, got {len(levels)}; use eigenbasis for one")

@@ -21,6 +21,7 @@ from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.jacobians.arithmetic import full_precision
+from gahb_theory.jacobians.linear_operator import check_operator
 from gahb_theory.jacobians.operator import Jacobian
 
 __all__ = [
@@ -112,9 +113,11 @@ def posterior_components(J: Jacobian, sigma: float, k: int) -> PosteriorComponen
     >>> posterior_components(jacobian(f, torch.rand(1, 1, 2, 2), sigma=0.1), 0.1, k=2).variances
     tensor([0.0090, 0.0050])
     """
-    level = validate.sigma_level(sigma)
-    basis = J.eigenbasis(k)
-    return PosteriorComponents(J.output, basis, level**2 * basis.eigenvalues)
+    check_operator(J, square="posterior components need")
+    level = float(validate.batch_sigma(sigma, J.output))
+    basis = J.eigenbasis(validate.integer(k, "k", 1, J.shape[0]))
+    variances = validate.finite(level**2 * basis.eigenvalues, "sigma^2 times the eigenvalues of J")
+    return PosteriorComponents(J.output, basis, variances)
 
 
 def posterior_deviation(J: Jacobian, sigma: float) -> Float[Tensor, "1 c h w"]:
@@ -122,7 +125,8 @@ def posterior_deviation(J: Jacobian, sigma: float) -> Float[Tensor, "1 c h w"]:
 
     Not a number where J_ii is negative, which no posterior allows.
     """
-    level = validate.sigma_level(sigma)
+    check_operator(J, square="the posterior deviation needs")
+    level = float(validate.batch_sigma(sigma, J.output))
     return (level * J.diagonal().sqrt()).reshape(1, *J.input_shape)
 
 

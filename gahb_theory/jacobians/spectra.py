@@ -13,20 +13,21 @@ products with J and J^T, where J is never formed. Every residual is measured.
 """
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis, canonical_sign
 from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.lanczos import RitzPairs, top_eigenpairs
-from gahb_theory.jacobians.operator import Jacobian
-from gahb_theory.jacobians.singular import SVD
-from gahb_theory.jacobians.symmetric import SymmetricJacobian
+from gahb_theory.jacobians.linear_operator import LinearOperator, check_operator
+from gahb_theory.scalars import kind_of
 
-__all__ = ["eigenbasis", "svd"]
+__all__ = ["SVD", "eigenbasis", "svd"]
 
 ALLOWED = 10.0
 """Largest residual of a converged pair, in units of the `tol` that was asked for."""
@@ -36,9 +37,40 @@ SMALL = 256
 """Up to this dimension the dense matrix costs no more than a Lanczos iteration."""
 
 
+@dataclass(frozen=True, eq=False)
+class SVD:
+    """The k largest singular values of a Jacobian and their vectors, J = sum_k values[k] left[k] right[k]^T.
+
+    Attributes
+    ----------
+    left
+        Orthonormal rows u_k, shape (k, d_out).
+    values
+        Singular values s_k, shape (k,), descending.
+    right
+        Orthonormal rows v_k, shape (k, d_in); in each, the first of the largest entries in magnitude is positive.
+    residuals
+        The larger of ||J v_k - s_k u_k|| and ||J^T u_k - s_k v_k||, measured, shape (k,).
+    converged
+        Whether the residual is within `tolerance`, shape (k,).
+    tolerance
+        The largest residual allowed, in the units of the singular values.
+    matvecs
+        Number of products with J or J^T that were asked for.
+    """
+
+    left: Float[Tensor, "k d_out"]
+    values: Float[Tensor, " k"]
+    right: Float[Tensor, "k d_in"]
+    residuals: Float[Tensor, " k"]
+    converged: Bool[Tensor, " k"]
+    tolerance: float
+    matvecs: int
+
+
 @full_precision
 def eigenbasis(
-    J: Jacobian,
+    J: LinearOperator,
     k: int | None = None,
     *,
     tol: float = 1e-5,
@@ -98,9 +130,8 @@ def eigenbasis(
     >>> bool(E.converged.all())
     True
     """
-    d = J.shape[0]
-    if J.shape[1] != d:
-        raise ValueError(f"an eigenbasis needs a square Jacobian, got shape {J.shape}; use svd")
+    check_operator(J, square="an eigenbasis needs")
+    d, initial = J.shape[0], _starting(start, J)
     count = d if k is None else validate.integer(k, "k", 1, d)
     _check_settings(tol, max_iterations)
     asymmetry = None
@@ -119,13 +150,13 @@ def eigenbasis(
             count,
             tol=_reachable(tol, J),
             max_iterations=max_iterations,
-            start=_starting(start, J),
+            start=initial,
             block=1 if J.device.type == "cpu" else DEVICE_BLOCK,
             checkpoint=checkpoint,
         )
         values, vectors, residuals = pairs.values, pairs.vectors, pairs.residuals
         scale, complete, matvecs = pairs.scale, pairs.complete, 2 * pairs.products
-        if isinstance(J, SymmetricJacobian):
+        if J.is_symmetric:
             asymmetry, matvecs = 0.0, pairs.products
     tolerance = ALLOWED * tol * scale
     converged = residuals <= tolerance
@@ -145,7 +176,7 @@ def eigenbasis(
 
 @full_precision
 def svd(
-    J: Jacobian,
+    J: LinearOperator,
     k: int | None = None,
     *,
     tol: float = 1e-5,
@@ -203,6 +234,7 @@ def svd(
     >>> bool(torch.allclose(U.left, -U.right))
     True
     """
+    check_operator(J)
     smaller = min(J.shape)
     count = smaller if k is None else validate.integer(k, "k", 1, smaller)
     _check_settings(tol, max_iterations)
@@ -236,7 +268,7 @@ def svd(
 
 
 def _partial_svd(
-    J: Jacobian, k: int, tol: float, max_iterations: int | None, checkpoint: str | Path | None
+    J: LinearOperator, k: int, tol: float, max_iterations: int | None, checkpoint: str | Path | None
 ) -> tuple[Tensor, Tensor, Tensor, RitzPairs]:
     """Left vectors (d_out, k), values and right vectors (d_in, k), from the eigenvectors of J^T J or of J J^T."""
     tall = J.shape[0] >= J.shape[1]
@@ -265,41 +297,43 @@ def _check_settings(tol: float, max_iterations: int | None) -> None:
         validate.integer(max_iterations, "max_iterations", 1)
 
 
-def _starting(start: Eigenbasis | None, J: Jacobian) -> Tensor | None:
+def _starting(start: Eigenbasis | None, J: LinearOperator) -> Tensor | None:
     if start is None:
         return None
+    if not isinstance(start, Eigenbasis):
+        raise TypeError(f"start must be an Eigenbasis, got {kind_of(start)}; J.eigenbasis(k) makes one")
     if start.atoms.shape[1] != J.shape[0]:
         raise ValueError(f"start holds atoms of {start.atoms.shape[1]} numbers, but the Jacobian has {J.shape[0]}")
     return start.atoms.cpu().double().mT
 
 
-def _reachable(tol: float, J: Jacobian) -> float:
+def _reachable(tol: float, J: LinearOperator) -> float:
     """`tol`, but not below what the products with J can resolve."""
     return max(tol, 10 * torch.finfo(J.dtype).eps)
 
 
-def _decomposable(J: Jacobian) -> Tensor:
+def _decomposable(J: LinearOperator) -> Tensor:
     """The dense matrix where torch can decompose it: single or double precision, on the CPU if the device is MPS."""
     matrix = validate.finite(J.matrix(), "the matrix of the Jacobian")
     matrix = matrix if matrix.dtype == torch.float64 else matrix.float()
     return matrix.cpu() if matrix.device.type == "mps" else matrix
 
 
-def _settled(x: Tensor, J: Jacobian) -> Tensor:
+def _settled(x: Tensor, J: LinearOperator) -> Tensor:
     """A result in double precision if J is, else in single, on the device of J."""
     return x.to(torch.float64 if J.dtype == torch.float64 else torch.float32).to(J.device)
 
 
-def _matvec(J: Jacobian, v: Tensor) -> Tensor:
+def _matvec(J: LinearOperator, v: Tensor) -> Tensor:
     return J.matvec(v.to(J.dtype).to(J.device)).cpu().double()
 
 
-def _rmatvec(J: Jacobian, u: Tensor) -> Tensor:
+def _rmatvec(J: LinearOperator, u: Tensor) -> Tensor:
     return J.rmatvec(u.to(J.dtype).to(J.device)).cpu().double()
 
 
-def _symmetric_part(J: Jacobian, v: Tensor) -> Tensor:
-    return _matvec(J, v) if isinstance(J, SymmetricJacobian) else (_matvec(J, v) + _rmatvec(J, v)) / 2
+def _symmetric_part(J: LinearOperator, v: Tensor) -> Tensor:
+    return _matvec(J, v) if J.is_symmetric else (_matvec(J, v) + _rmatvec(J, v)) / 2
 
 
 def _warn(converged: Tensor, complete: bool) -> None:

@@ -8,12 +8,13 @@ so that N alone is recorded. The dense matrix, its sparse form and the diagonal 
 N, by windows or from both ends where that is cheapest, and made symmetric.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from gahb_theory.jacobians.engines.recorded import FrozenProducts
+from gahb_theory.jacobians.linear_operator import LinearOperator
 from gahb_theory.jacobians.operator import Jacobian
 
 __all__ = ["SymmetricJacobian", "SymmetricProducts"]
@@ -54,6 +55,7 @@ class SymmetricProducts:
 class SymmetricJacobian(Jacobian):
     """The symmetric Jacobian of a conservative denoiser whose network was recorded. Build it with `jacobian`."""
 
+    is_symmetric: ClassVar[bool] = True
     _products: SymmetricProducts | None
 
     def matrix(self) -> Tensor:
@@ -75,7 +77,7 @@ class SymmetricJacobian(Jacobian):
     def _diagonal(self) -> Tensor:
         return self._of_network().diagonal()
 
-    def _of_network(self) -> Jacobian:
+    def _of_network(self) -> LinearOperator:
         """The Jacobian of the network inside."""
         assert self._products is not None
-        return Jacobian(self._products.network, self._y, self.output, chunk=self.chunk)
+        return LinearOperator(self._products.network, self._y, self.output_shape, chunk=self.chunk)

@@ -9,7 +9,7 @@ enough where f is nearly diagonal, and always where many images are averaged.
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import torch
@@ -38,7 +38,7 @@ def exact_trace(f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float | Tensor)
     Parameters
     ----------
     f
-        A denoiser that torch can differentiate, in eval mode, which treats each image on its own.
+        A denoiser that torch can differentiate, in eval mode, which treats each image of a batch separately.
     y
         Noisy images, shape (n, channels, height, width).
     sigma
@@ -66,7 +66,7 @@ def exact_trace(f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float | Tensor)
     >>> exact_trace(lambda y, sigma: y**2, y, 0.1)
     tensor([ 6., 14.])
     """
-    d = y[0].numel()
+    d = validate.images(y, "y")[0].numel()
     parts = []
     with tqdm(total=len(y) * d, desc="trace", unit="row", delay=2, leave=False, disable=None) as bar:
         for _, batch, copies in _graphs(f, y, sigma, d):
@@ -124,7 +124,7 @@ class Hutchinson:
     """
 
     probes: int = 16
-    seed: int = 0
+    seed: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "probes", validate.integer(self.probes, "probes", 2))
@@ -137,7 +137,7 @@ class Hutchinson:
     @full_precision
     def estimate(self, f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> TraceEstimate:
         """The estimate with its standard error; see `exact_trace` for the parameters."""
-        d = y[0].numel()
+        d = validate.images(y, "y")[0].numel()
         parts = []
         for first, batch, copies in _graphs(f, y, sigma, self.probes):
             signs = torch.stack([self._signs(first + i, d, y.device) for i in range(batch)], dim=1).to(y.dtype)
@@ -162,8 +162,8 @@ class _Copies:
         self.count = count
         with torch.inference_mode(False), torch.enable_grad(), plain_attention():
             self.inputs = y.detach().repeat(count, 1, 1, 1).requires_grad_()
-            told = sigma if isinstance(sigma, float) else sigma.repeat(count)
-            self.outputs = validate.denoised(f, self.inputs.clone(), told)
+            levels = sigma if isinstance(sigma, float) else sigma.repeat(count)
+            self.outputs = validate.denoised(f, self.inputs.clone(), levels)
 
     def pull(self, u: Tensor) -> Tensor:
         """J^T u for `u` of shape (count, batch, d)."""
@@ -174,17 +174,16 @@ class _Copies:
 
 def _graphs(f: Denoiser, y: Tensor, sigma: float | Tensor, directions: int) -> Iterator[tuple[int, int, _Copies]]:
     """For each batch of images its place, its size, and f on as many copies of it as may go through f at once."""
-    validate.images(y, "y")
     levels = validate.batch_sigma(sigma, y).flatten()
     many = len(levels) > 1
-    check = jacobian(f, y[:1], float(levels[0])).check  # tests the promises on f
+    check = jacobian(f, y[:1], float(levels[0])).check  # tests f
     if check.startswith(UNCHECKED):
         warnings.warn(f"the derivative of f at the first image {check}", RuntimeWarning, stacklevel=4)
     chunk = default_chunk(y)
     for first in range(0, len(y), chunk):
         part = y[first : first + chunk]
-        told = levels[first : first + chunk].expand(len(part)) if many else float(levels[0])
-        yield first, len(part), _Copies(f, part, told, max(1, min(directions, chunk // len(part))))
+        part_levels = levels[first : first + chunk].expand(len(part)) if many else float(levels[0])
+        yield first, len(part), _Copies(f, part, part_levels, max(1, min(directions, chunk // len(part))))
 
 
 def _finite(traces: Tensor, y: Tensor) -> Tensor:

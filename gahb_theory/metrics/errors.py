@@ -163,6 +163,7 @@ def psnr_curve(
     f: Callable[[Tensor, float], Tensor],
     x: Float[Tensor, "n c h w"],
     sigmas: Sequence[float] | Float[np.ndarray, " s"] | Float[Tensor, " s"],
+    *,
     seed: int = 0,
     batch_size: int = 64,
 ) -> PSNRCurve:

@@ -6,8 +6,8 @@ interval of Wilson (1927), which stays inside [0, 1] and says something even if 
 """
 
 import math
-from dataclasses import dataclass
-from statistics import NormalDist
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ __all__ = [
 LARGEST_RESAMPLES, LARGEST_TABLE = 10**6, 2**30
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Estimate:
     """A number, or an array of numbers, with confidence intervals.
 
@@ -55,6 +55,18 @@ class Estimate:
     confidence: float
     method: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as numbers, lists and strings."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
+
+    def __repr__(self) -> str:
+        return (
+            f"Estimate({self})"
+            if np.ndim(self.value) == 0
+            else f"Estimate of {np.shape(self.value)} numbers ({self.method})"
+        )
+
     def __str__(self) -> str:
         parts = np.broadcast_arrays(*(np.atleast_1d(part) for part in (self.value, self.low, self.high)))
         shown = ", ".join(f"{v:.4g} [{a:.4g}, {b:.4g}]" for v, a, b in zip(*(p.ravel() for p in parts), strict=True))
@@ -62,7 +74,7 @@ class Estimate:
 
 
 def mean_estimate(
-    values: Float[np.ndarray, "*s n"], confidence: float = 0.95, resamples: int = 1000, seed: int = 0
+    values: Float[np.ndarray, "*s n"], confidence: float = 0.95, resamples: int = 1000, *, seed: int = 0
 ) -> Estimate:
     """Mean over the last axis, the images, with the interval of the bootstrap over images.
 
@@ -87,7 +99,7 @@ def mean_estimate(
     """
     values = _numbers(values)
     n = values.shape[-1]
-    means = bootstrap_means(values, draw_counts(n, resamples, seed))
+    means = bootstrap_means(values, draw_counts(n, resamples, seed=seed))
     return percentiles(values.mean(axis=-1), means, confidence, f"bootstrap over {n} images")
 
 
@@ -101,7 +113,7 @@ def _numbers(values: object) -> Float[np.ndarray, "*s n"]:
     return validate.real_array(values, "values", (1, 2))
 
 
-def draw_counts(n: int, resamples: int = 1000, seed: int = 0) -> Float[np.ndarray, "r n"]:
+def draw_counts(n: int, resamples: int = 1000, *, seed: int = 0) -> Float[np.ndarray, "r n"]:
     """How often each of n images occurs in each bootstrap sample, shape (resamples, n)."""
     resamples = validate.integer(resamples, "resamples", 100, LARGEST_RESAMPLES)
     n, seed = validate.integer(n, "n", 1), validate.seed(seed)
@@ -155,15 +167,13 @@ def share_estimate(hits: int, total: int, confidence: float = 0.95) -> Estimate:
     >>> print(share_estimate(0, 100))
     0 [0, 0.03699] (95 % interval, Wilson, 0 of 100)
     """
-    total = validate.integer(total, "total", 1)
+    from scipy.stats import binomtest
+
+    total = validate.integer(total, "total", 1, LARGEST_TABLE)
     hits, confidence = validate.integer(hits, "hits", 0, total), check_confidence(confidence)
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    share, shrink = hits / total, 1 + z**2 / total
-    centre = (share + z**2 / (2 * total)) / shrink
-    half = z * math.sqrt(share * (1 - share) / total + z**2 / (4 * total**2)) / shrink
-    low, high = max(0.0, centre - half) if hits else 0.0, min(1.0, centre + half) if hits < total else 1.0
+    share, ends = hits / total, binomtest(hits, total).proportion_ci(confidence, method="wilson")
     error = math.sqrt(share * (1 - share) / total)
-    return Estimate(share, low, high, error, confidence, f"Wilson, {hits} of {total}")
+    return Estimate(share, float(ends.low), float(ends.high), error, confidence, f"Wilson, {hits} of {total}")
 
 
 def check_confidence(confidence: float) -> float:

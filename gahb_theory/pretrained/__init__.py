@@ -1,7 +1,7 @@
 """The small denoisers that come with the library, and the recipe that made them.
 
 Two bias-free UNets of 479,424 parameters, trained on 64x64 images by `experiments/shipped_denoisers.py`: one on
-C^alpha images (alpha = 2, "holder"), one on the embedded photographs without "camera", which is kept for testing.
+C^alpha images (alpha = 2, "holder"), one on the embedded photographs without "camera", which is used for testing.
 Each folder holds the weights and a config.json with the recipe and the PSNR.
 """
 
@@ -38,6 +38,7 @@ def shipped_denoiser(name: Shipped) -> UNet:
 def shipped_class(name: Shipped, split: Literal["train", "test"] = "train") -> CAlpha | Photographs:
     """The images a shipped denoiser was trained on; photographs for testing are others than those for training."""
     _check(name)
+    validate.one_of(split, "split", ("train", "test"))
     return CAlpha(alpha=2.0, size=64) if name == "c_alpha" else Photographs(size=64, split=split)
 
 

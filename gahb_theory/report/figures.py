@@ -1,4 +1,7 @@
-"""Figures: functions (data, axes) that draw and return, in one style, without the global state of pyplot.
+"""What all figures are made of: one style, axes, images and atoms, without the global state of pyplot.
+
+Functions draw on axes and return them. What is drawn of an analysis, of a performance, of a comparison and of a bandlet
+basis stands in a module each.
 
 Colours are those of Okabe and Ito (2008), which colour-blind readers tell apart.
 """
@@ -13,30 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from gahb_theory.analysis import Performance, Reading
-
-__all__ = [
-    "approximation",
-    "eigenvectors",
-    "gallery",
-    "image",
-    "panels",
-    "performance",
-    "shrinkage",
-    "signed_image",
-    "style",
-    "triple",
-]
+__all__ = ["axes_or_new", "gallery", "image", "panels", "plain_text", "signed_image", "style"]
 
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#7F7F7F"
-COLOURS = {
-    "denoiser": VERMILION,
-    "eigenvectors, best M": VERMILION,
-    "eigenvectors, first M": VERMILION,
-    "wavelet": BLUE,
-    "DCT": GREEN,
-    "PCA": PURPLE,
-}
+COLOURS = {"denoiser": VERMILION, "eigenbasis": VERMILION, "wavelet": BLUE, "dct": GREEN, "pca": PURPLE}
+"""Of the denoiser and of the bases, by name."""
 
 
 @contextmanager
@@ -70,6 +54,14 @@ def panels(width: float, height: float, rows: int = 1, columns: int = 1) -> tupl
     return figure, np.atleast_1d(figure.subplots(rows, columns))
 
 
+def axes_or_new(ax: "Axes | None") -> "Axes":
+    """The axes that were given, or those of a new figure, which is `ax.figure`."""
+    if ax is not None:
+        return ax
+    with style():
+        return panels(5.0, 3.2)[1][0]
+
+
 def image(x: np.ndarray, ax: "Axes", title: str = "") -> "Axes":
     """A clean, noisy or denoised image (c, h, w), intensities shown from 0 to 1."""
     shown = x[0] if x.shape[0] == 1 else np.clip(x.transpose(1, 2, 0), 0, 1)
@@ -89,92 +81,6 @@ def signed_image(x: np.ndarray, ax: "Axes", title: str = "") -> "Axes":
     return ax
 
 
-def triple(reading: "Reading") -> "Figure":
-    """Clean, noisy and denoised image."""
-    with style():
-        figure, axes = panels(6.6, 2.4, 1, 3)
-        s = reading.summary
-        image(reading.clean, axes[0], "clean")
-        image(reading.noisy, axes[1], f"noisy, {s['PSNR of the noisy image (dB)']:.1f} dB")
-        image(reading.denoised, axes[2], f"denoised, {s['PSNR of the denoised image (dB)']:.1f} dB")
-        return figure
-
-
-def eigenvectors(reading: "Reading", columns: int = 8) -> "Figure":
-    """Eigenvectors of the Jacobian in the order of their eigenvalues."""
-    with style():
-        rows = -(-len(reading.atom_indices) // columns)
-        figure, axes = panels(1.25 * columns, 1.42 * rows, rows, columns)
-        for ax in axes.flat:
-            ax.set_axis_off()
-        for k, atom, ax in zip(reading.atom_indices, reading.atoms, axes.flat, strict=False):
-            signed_image(atom, ax, f"$\\lambda_{{{k + 1}}}$ = {reading.eigenvalues[k]:.3f}")
-        return figure
-
-
-def shrinkage(reading: "Reading") -> "Figure":
-    """Shrinkage factors beside the coefficients of the clean image, along the order of the eigenvalues."""
-    with style():
-        figure, axes = panels(6.6, 2.9)
-        left = axes[0]
-        right = left.twinx()
-        rank = np.arange(1, len(reading.eigenvalues) + 1)
-        left.plot(rank, np.abs(reading.coefficients), ".", ms=2.5, color=BLUE, alpha=0.6)
-        left.axhline(reading.summary["noise level sigma"], color=GREY, ls=":", lw=1)
-        left.annotate(
-            "$\\sigma$", (1, reading.summary["noise level sigma"]), color=GREY, va="bottom", xytext=(2, 1),
-            textcoords="offset points",
-        )  # fmt: skip
-        left.set(xscale="log", yscale="log", xlabel="rank k of the eigenvalue")
-        left.set_ylim(bottom=max(1e-5, float(np.quantile(np.abs(reading.coefficients), 0.01))))
-        left.set_ylabel("coefficient |<x, e$_k$>| of the clean image", color=BLUE)
-        right.plot(rank, reading.eigenvalues, color=VERMILION)
-        right.set_ylabel("shrinkage factor $\\lambda_k$", color=VERMILION)
-        right.grid(visible=False)
-        right.spines["right"].set_visible(True)
-        return figure
-
-
-def approximation(reading: "Reading") -> "Figure":
-    """Error of M terms of the clean image in each basis."""
-    with style():
-        figure, axes = panels(6.6, 3.2)
-        ax = axes[0]
-        for name, error in reading.errors.items():
-            line = "--" if "first" in name else "-"
-            ax.plot(np.arange(1, len(error)), error[1:], line, color=COLOURS.get(name, GREY), label=_words(name))
-        floor = max(1e-9, min(float(e[len(e) // 2]) for e in reading.errors.values()))
-        ax.set(xscale="log", yscale="log", xlabel="number of terms M", ylabel="$||x - x_M||^2 / ||x||^2$")
-        ax.set_ylim(floor, 1.2)
-        ax.legend(loc="lower left")
-        return figure
-
-
-def performance(p: "Performance", slope: float | None) -> "Figure":
-    """Output against input PSNR of a denoiser, with the oracles and the slope that theory gives."""
-    with style():
-        figure, axes = panels(6.6, 3.8)
-        ax = axes[0]
-        given = -20 * np.log10(p.sigmas)
-        ax.plot(given, given, color=GREY, lw=1, ls=":", label="noisy image")
-        for name, values in p.psnr.items():
-            base = name.rsplit(" ", 1)[0]
-            line = {"oracle": "-", "thresholding": "--"}.get(name.rsplit(" ", 1)[-1], "-")
-            width = 2.4 if name == "denoiser" else 1.2
-            ax.plot(given, values, line, color=COLOURS.get(name, COLOURS.get(base, GREY)), lw=width, label=_words(name))
-        own = p.psnr["denoiser"]
-        ax.fill_between(given, own - 2 * p.standard_error, own + 2 * p.standard_error, color=VERMILION, alpha=0.2, lw=0)
-        if slope is not None:
-            inside = (p.sigmas >= p.window[0]) & (p.sigmas <= p.window[1])
-            middle = given[inside].mean(), own[inside].mean()
-            ends = np.array([given[inside].min() - 3, given[inside].max() + 3])
-            ax.plot(ends, middle[1] + slope * (ends - middle[0]) - 3, color="black", lw=1, ls="-.",
-                    label=f"slope {slope:.3f} of the theory")  # fmt: skip
-        ax.set(xlabel="input PSNR $-20 \\log_{10} \\sigma$ (dB)", ylabel="output PSNR (dB)")
-        ax.legend(loc="upper left", ncols=2)
-        return figure
-
-
 def gallery(images: Mapping[str, np.ndarray]) -> "Figure":
     """A row of images (n, c, h, w) for each name."""
     with style():
@@ -184,11 +90,11 @@ def gallery(images: Mapping[str, np.ndarray]) -> "Figure":
             for picture, ax in zip(x, row, strict=False):
                 image(picture, ax)
             row[0].annotate(
-                _words(name), (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points"
+                plain_text(name), (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points"
             ).set_in_layout(False)
         return figure
 
 
-def _words(name: str) -> str:
+def plain_text(name: str) -> str:
     """A name that a user gave, taken as it is: no formula, and not left out of a legend."""
     return (" " if name.startswith("_") else "") + name.replace("$", r"\$")

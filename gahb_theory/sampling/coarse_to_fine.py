@@ -66,7 +66,7 @@ class Trajectory:
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Samples of the law of a denoiser, and how each of them ended.
+    """Samples of the distribution of a denoiser, and how each of them ended.
 
     Parameters
     ----------
@@ -149,17 +149,17 @@ class Ascent:
         root = math.sqrt(shape.numel())
         block = max(1, min(LONGEST_BLOCK, BLOCK_NUMBERS // shape.numel()))
         noise = torch.empty(len(self.y) if beta < 1 else 0, block, *shape, dtype=torch.float32, device=self.y.device)
-        told: float | Tensor = self.sigma_0
+        scheduled: float | Tensor = self.sigma_0
         bound = torch.empty(0, dtype=self.y.dtype, device=self.y.device)
         for t in range(max_steps + 1):
             call = validate.denoised if t == 0 else validate.returned  # NaN later on is the status DIVERGED
-            denoised = call(self.f, self.y, told)
+            denoised = call(self.f, self.y, scheduled)
             residual = (
                 torch.linalg.vector_norm((wide(denoised) - wide(self.y)).flatten(1), dim=1).to(self.y.dtype) / root
             )
             if t == 0:
                 bound = EXPLOSION * residual.clamp(min=self.sigma_0 * (1 + FLUCTUATION / root))
-            rule = self._level(residual, told)
+            rule = self._level(residual, scheduled)
             sigma = rule if isinstance(rule, Tensor) else torch.full_like(residual, rule)
             diverged, converged = ~(residual <= bound), sigma < self.sigma_inf  # the first also where it is NaN
             stop = diverged | converged if t < max_steps else torch.ones_like(diverged)
@@ -183,12 +183,12 @@ class Ascent:
                     sample_normals(noise, self.indices[self.rows.cpu()], self.seed, 1 + t // block)
                 gamma = math.sqrt((1 - beta * h) ** 2 - (1 - h) ** 2) * sigma
                 self.y.addcmul_(gamma[:, None, None, None], noise[:, t % block].to(self.y.dtype))
-            told = (1 - beta * h) * rule
+            scheduled = (1 - beta * h) * rule
         return replace(self.ended, trajectory=self._trajectory())
 
-    def _level(self, residual: Tensor, told: float | Tensor) -> float | Tensor:
+    def _level(self, residual: Tensor, scheduled: float | Tensor) -> float | Tensor:
         """The noise level by the rule of the user: a number, or one for each sample that is going."""
-        rule = self.level(residual, told)
+        rule = self.level(residual, scheduled)
         if not isinstance(rule, Tensor):
             return validate.number(rule, "what level returned")
         if rule.ndim == 0:

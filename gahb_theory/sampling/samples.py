@@ -1,4 +1,4 @@
-"""Drawing samples from the law that a denoiser has learned.
+"""Drawing samples from the distribution that a denoiser has learned.
 
 A denoiser is a score: grad log p_sigma(y) = (f(y) - y) / sigma^2 (Robbins 1956; Miyasawa 1961). The stochastic
 coarse-to-fine ascent follows it from noise to an image. From y ~ N(m, sigma_0^2 Id), while sigma_t >= sigma_inf,
@@ -16,7 +16,7 @@ The loop ends at the first y_t whose own level sigma_t is below sigma_inf. The a
 image before its last update, and so makes one more update after that (2317 instead of 2316 with its defaults).
 
 The level sigma_t of a blind denoiser is read from its residual, as above (`residual_level`). That of a denoiser that
-is told sigma is sigma_(t+1) = (1 - beta h) sigma_t from sigma_0 on (`scheduled_level`): for a posterior mean
+sees sigma is sigma_(t+1) = (1 - beta h) sigma_t from sigma_0 on (`scheduled_level`): for a posterior mean
 E ||s_t||^2 = sigma_t^2 (d - E tr J), so that the residual underrates the noise where tr J is not small against d.
 
 The ascent follows p_sigma to first order in h, which leaves a relative error of the variances of about h / 2. A start
@@ -69,7 +69,7 @@ def residual_level(residual: Float[Tensor, " n"], scheduled: float | Float[Tenso
 def scheduled_level(
     residual: Float[Tensor, " n"], scheduled: float | Float[Tensor, " n"]
 ) -> float | Float[Tensor, " n"]:
-    """The noise level of the schedule, sigma_(t+1) = (1 - beta h) sigma_t, which a denoiser that sees sigma is told."""
+    """The noise level of the schedule, sigma_(t+1) = (1 - beta h) sigma_t, for a denoiser that sees sigma."""
     return scheduled
 
 
@@ -77,10 +77,10 @@ def scheduled_level(
 def generate(
     f: Denoiser,
     shape: tuple[int, int, int, int],
+    *,
     seed: int = 0,
     step: float | Callable[[int], float] = 0.01,
     beta: float = 0.1,
-    *,
     start: int = 0,
     mean: float | Float[Tensor, "1 c h w"] = 0.5,
     sigma_0: float = 1.0,
@@ -113,7 +113,7 @@ def generate(
     mean
         Mean m of the start, a number or one image.
     sigma_0
-        Noise level of the start, above 0. It should be large against the spread of the law.
+        Noise level of the start, above 0. It should be large against the spread of the distribution.
     sigma_inf
         Noise level of the end, below sigma_0.
     max_steps
@@ -163,11 +163,11 @@ def generate(
         raise ValueError(f"sigma_inf must lie below sigma_0 = {sigma_0:g}, got {sigma_inf:g}")
     if level is not None and not callable(level):
         raise TypeError(f"level must be a rule such as residual_level, got {type(level).__name__}")
-    own_dtype, own_device = _home(f)
-    dtype = own_dtype if dtype is None else validate.floating(dtype)
+    f_dtype, f_device = _home(f)
+    dtype = f_dtype if dtype is None else validate.floating(dtype)
     if device is not None and not isinstance(device, torch.device | str):
         raise TypeError(f"device must be a torch.device or its name, such as 'cuda', got {type(device).__name__}")
-    device = own_device if device is None else torch.device(device)
+    device = f_device if device is None else torch.device(device)
     centre = _centre(mean, (1, *image_shape), dtype, device)
 
     parts = []
@@ -195,7 +195,7 @@ def _centre(mean: float | Tensor, shape: tuple[int, ...], dtype: torch.dtype, de
 
 
 def _is_blind(f: Denoiser, y: Tensor, sigma: float) -> bool:
-    """Whether f gives the same answer when it is told half the noise level."""
+    """Whether f gives the same answer at half the noise level."""
     return torch.equal(validate.denoised(f, y, sigma), validate.denoised(f, y, sigma / 2))
 
 

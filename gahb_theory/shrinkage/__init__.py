@@ -1,14 +1,14 @@
-"""The shrinkage: one of the four nouns.
+"""Shrinkages: gains that multiply the coefficients of a noisy image.
 
 A shrinkage is any callable (coefficients, sigma) -> gains, each of the shape of the coefficients (batch, k), and a
-denoiser multiplies the noisy coefficients by the gains. `base` has the contract and the oracles, which know the clean
+denoiser multiplies the noisy coefficients by the gains. `base` has the interface and the oracles, which know the clean
 coefficients; `thresholds` has functions of one coefficient; `adaptive` has thresholds that a band or a block of
-coefficients chooses for itself; `risk` says how good they are, exactly or by Stein's unbiased estimate.
+coefficients chooses for itself; `risk` is Stein's unbiased estimate of how good they are.
 """
 
-from gahb_theory.shrinkage.adaptive import BayesShrink, BlockJamesStein, SureShrink, square_blocks
+from gahb_theory.shrinkage.adaptive import BayesShrink, BlockJamesStein, SureShrink
 from gahb_theory.shrinkage.base import FixedGains, Shrinkage, oracle_gains, projection_gains
-from gahb_theory.shrinkage.risk import stein_risk, threshold_risk
+from gahb_theory.shrinkage.risk import stein_risk
 from gahb_theory.shrinkage.thresholds import Firm, Garrote, Hard, Soft, Universal, universal_threshold
 
 __all__ = [
@@ -24,8 +24,6 @@ __all__ = [
     "Universal",
     "oracle_gains",
     "projection_gains",
-    "square_blocks",
     "stein_risk",
-    "threshold_risk",
     "universal_threshold",
 ]

@@ -9,7 +9,7 @@ a scale of `Wavelet.bands`; it is named by an integer for each coefficient.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 
-__all__ = ["BayesShrink", "BlockJamesStein", "SureShrink", "square_blocks"]
+__all__ = ["BayesShrink", "BlockJamesStein", "SureShrink"]
 
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 CAI = 4.50524
@@ -105,7 +105,7 @@ class BlockJamesStein:
     Parameters
     ----------
     blocks
-        Name of the block of each coefficient, shape (k,), as `square_blocks` makes them; None means runs of
+        Name of the block of each coefficient, shape (k,); None means runs of
         floor(log k) coefficients.
     factor
         lambda, above 0.
@@ -144,32 +144,6 @@ class BlockJamesStein:
         ceiling = self.factor * sizes * validate.batch_sigma(sigma, c).square()
         gains = 1 - ceiling / torch.maximum(energies, ceiling.clamp(min=torch.finfo(c.dtype).tiny))
         return gains[:, names]
-
-
-def square_blocks(shape: Sequence[int], side: int) -> Int[Tensor, " k"]:
-    """Names of the blocks of side x side neighbours in a layout of coefficients of the shape of the image.
-
-    In the Mallat layout of wavelets no block crosses two subbands if `side` divides the sides of the coarse image.
-
-    Parameters
-    ----------
-    shape
-        (channels, height, width) of the image.
-    side
-        Side of the blocks, which divides both height and width.
-
-    Examples
-    --------
-    >>> square_blocks((1, 2, 4), 2).tolist()
-    [0, 0, 1, 1, 0, 0, 1, 1]
-    """
-    channels, height, width = validate.sizes(shape, 3)
-    side = validate.integer(side, "side", 1)
-    if height % side or width % side:
-        raise ValueError(f"side must divide the height and the width, {height} x {width}, got {side}")
-    rows = torch.arange(height, device="cpu")[:, None] // side * (width // side)
-    blocks = (rows + torch.arange(width, device="cpu")[None, :] // side).flatten()
-    return (torch.arange(channels, device="cpu")[:, None] * (height // side) * (width // side) + blocks).flatten()
 
 
 def _soft(c: Tensor, threshold: Tensor) -> Tensor:

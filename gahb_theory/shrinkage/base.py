@@ -1,4 +1,4 @@
-"""The contract of a shrinkage, and gains that are known beforehand: the oracles.
+"""The interface of a shrinkage, and gains that are known beforehand: the oracles.
 
 In an orthonormal basis the noisy coefficients are c_k + sigma z_k. With fixed gains lambda_k,
 

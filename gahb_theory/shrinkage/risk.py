@@ -1,10 +1,6 @@
-"""How good a shrinkage is: its risk if the clean coefficients are known, Stein's estimate if they are not.
+"""How good a shrinkage is, estimated from the noisy coefficients alone.
 
-For a function h of one coefficient the risk at c is an integral over the normal density,
-
-    r(c) = E (h(c + sigma z) - c)^2,        z ~ N(0, 1),
-
-and for any shrinkage h that is weakly differentiable Stein (1981) found an estimate from the noisy coefficients alone,
+For any shrinkage h that is weakly differentiable (Stein 1981),
 
     SURE(c) = ||h(c) - c||^2 + 2 sigma^2 sum_k dh_k / dc_k - k sigma^2,        E SURE = E ||h - clean||^2 .
 
@@ -21,59 +17,13 @@ from gahb_theory.precision import wide
 from gahb_theory.randomness import Component, uniforms
 from gahb_theory.shrinkage.base import FixedGains, Shrinkage
 
-__all__ = ["stein_risk", "threshold_risk"]
+__all__ = ["stein_risk"]
 
-REACH = 9.0
-NODES = 4501
-CHUNK = 2**22
 LARGEST_PROBES = 10**6
 
 
-def threshold_risk(shrinkage: Shrinkage, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
-    """Risk E (h(c + sigma z) - c)^2 of each coefficient, for a shrinkage that looks at one coefficient at a time.
-
-    The integral is a sum over a grid of 4501 points within 9 sigma, which is exact to rounding for smooth h, to 1e-5
-    sigma^2 where h has kinks, and to about 0.002 T^2 sigma^2 where it jumps by T sigma.
-
-    Parameters
-    ----------
-    shrinkage
-        `Hard`, `Soft`, `Garrote`, `Firm`, or a callable with an attribute `is_separable` that is True.
-    c
-        Clean coefficients, shape (batch, k).
-    sigma
-        Noise level: a number or a tensor of shape (batch,), above 0.
-
-    Returns
-    -------
-    Shape (batch, k), in squared units of intensity.
-
-    Examples
-    --------
-    Far above the threshold soft thresholding costs T^2 sigma^2 beyond the noise:
-
-    >>> import torch
-    >>> from gahb_theory.shrinkage.thresholds import Soft
-    >>> threshold_risk(Soft(2.0), torch.tensor([[100.0]], dtype=torch.float64), sigma=1.0).round(decimals=4)
-    tensor([[5.]], dtype=torch.float64)
-    """
-    c = wide(validate.coefficients(c))
-    _separable(shrinkage)
-    level = validate.batch_sigma(sigma, c).expand(c.shape[0], 1)
-    z = torch.linspace(-REACH, REACH, NODES, dtype=c.dtype, device=c.device)
-    weights = torch.exp(-z.square() / 2)
-    weights = weights / weights.sum()
-    flat, levels = c.reshape(-1, 1), level.expand_as(c).reshape(-1)
-    risks = []
-    for start in range(0, len(flat), CHUNK // NODES):
-        clean, noise = flat[start : start + CHUNK // NODES], levels[start : start + CHUNK // NODES]
-        noisy = clean + noise[:, None] * z
-        risks.append(((gains_of(shrinkage, noisy, noise) * noisy - clean).square() * weights).sum(dim=1))
-    return torch.cat(risks).reshape(c.shape)
-
-
 def stein_risk(
-    shrinkage: Shrinkage, c: Float[Tensor, "n k"], sigma: float | Tensor, probes: int = 16, seed: int = 0
+    shrinkage: Shrinkage, c: Float[Tensor, "n k"], sigma: float | Tensor, probes: int = 16, *, seed: int = 0
 ) -> Float[Tensor, " n"]:
     """Stein's unbiased estimate of the risk of a shrinkage, from noisy coefficients.
 
@@ -139,13 +89,3 @@ def gains_of(shrinkage: Shrinkage, c: Tensor, sigma: float | Tensor) -> Tensor:
         raise ValueError(f"shrinkage must return gains of {c.dtype} and shape {tuple(c.shape)}, got {got}")
     validate.finite(gains.detach(), "what shrinkage returned")
     return gains
-
-
-def _separable(shrinkage: Shrinkage) -> None:
-    if not callable(shrinkage):
-        raise TypeError(f"shrinkage must be called as (coefficients, sigma), got {type(shrinkage).__name__}")
-    if not getattr(shrinkage, "is_separable", False):
-        raise ValueError(
-            f"shrinkage {type(shrinkage).__name__} looks at more than one coefficient at a time (its is_separable is not "
-            "True), so its risk is not an integral over one; use stein_risk, or measure it"
-        )

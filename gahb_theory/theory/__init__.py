@@ -1,10 +1,11 @@
 """What the theory predicts.
 
-Exponents and their fits (`rates`, `decay`), exact risks (`risk`), the four oracles (`oracles`), regularity (`regularity`).
+Exponents and their fits (`exponents`, `rates`, `finite_grid`, `decay`), exact risks (`exact_risks`), the four oracles
+(`oracles`), Stein's estimate (`stein`), regularity (`regularity`), divergence (`divergence`).
 """
 
 from gahb_theory.theory.decay import DecayFit, approximation_error, decay_exponent
-from gahb_theory.theory.divergence import kl_bound, kl_bound_estimate, kl_density
+from gahb_theory.theory.divergence import kl_bound, kl_bound_estimate
 from gahb_theory.theory.exact_risks import gaussian_mse, oracle_mse, projection_mse, shrinkage_mse
 from gahb_theory.theory.exponents import EXPONENTS, Exponent, exponent_table
 from gahb_theory.theory.finite_grid import effective_terms, fit_slope_in_window, slope_window, terms_above
@@ -39,7 +40,6 @@ __all__ = [
     "gaussian_mse",
     "kl_bound",
     "kl_bound_estimate",
-    "kl_density",
     "local_slopes",
     "optimal_slope",
     "oracle_denoise",

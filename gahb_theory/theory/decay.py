@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.bases.base import Basis
-from gahb_theory.metrics.intervals import check_confidence
+from gahb_theory.metrics.intervals import Estimate, check_confidence
 from gahb_theory.theory.exact_risks import coefficients
 from gahb_theory.theory.rates import decay_to_slope, fit_slope
 
@@ -69,19 +69,18 @@ def approximation_error(
 
 
 @dataclass(frozen=True)
-class DecayFit:
-    """A fitted exponent alpha of c_(k)^2 ~ k^-(alpha + 1), that is ||x - x_M||^2 ~ M^-alpha, with its interval."""
+class DecayFit(Estimate):
+    """A fitted exponent alpha of c_(k)^2 ~ k^-(alpha + 1), that is ||x - x_M||^2 ~ M^-alpha: an `Estimate`."""
 
-    exponent: float
-    low: float
-    high: float
     window: tuple[int, int]
     """Smallest and largest rank k of the fit."""
     points: int
     """Number of ranks in the fit, evenly spaced in log k."""
-    method: str
-    """Where the interval comes from."""
-    confidence: float = 0.95
+
+    @property
+    def exponent(self) -> float:
+        """The fitted exponent, `value`."""
+        return float(self.value)
 
     @property
     def slope(self) -> float:
@@ -101,6 +100,7 @@ def decay_exponent(
     window: tuple[int, int] | None = None,
     confidence: float = 0.95,
     resamples: int = 1000,
+    *,
     seed: int = 0,
 ) -> DecayFit:
     """Fit the decay of the sorted squared coefficients of images in a basis.
@@ -160,8 +160,7 @@ def decay_exponent(
     ranks = np.unique(np.geomspace(low, high, POINTS).round().astype(int))
     values = energies[:, ranks - 1].T
     # with sigma = sqrt(k) the slope against log sigma^2 is the slope against log k
-    fit = fit_slope(
-        np.sqrt(ranks), values if len(x) > 1 else values[:, 0], None, confidence, resamples=resamples, seed=seed
-    )
+    fit = fit_slope(np.sqrt(ranks), values if len(x) > 1 else values[:, 0], None, confidence, resamples, seed=seed)
     edges = (int(ranks[0]), int(ranks[-1]))
-    return DecayFit(-fit.slope - 1, -fit.high - 1, -fit.low - 1, edges, fit.points, fit.method, confidence)
+    interval = (-float(fit.high) - 1, -float(fit.low) - 1)
+    return DecayFit(-fit.slope - 1, *interval, fit.standard_error, confidence, fit.method, edges, fit.points)

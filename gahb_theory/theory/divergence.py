@@ -1,12 +1,12 @@
-"""From the error of a denoiser to the divergence of the law that it samples.
+"""From the error of a denoiser to the divergence of the distribution that it samples.
 
 A denoiser f whose error exceeds that of the posterior mean f* by MSE(f) - MSE(f*) = E ||f(y) - f*(y)||^2 at every noise
-level defines, by its score (f(y) - y) / sigma^2, a law p_f with
+level defines, by its score (f(y) - y) / sigma^2, a distribution p_f with
 
     KL(p || p_f)  <=  int_0^inf (MSE(f, sigma^2) - MSE(f*, sigma^2)) sigma^-3 d sigma
 
 (Song, Durkan, Murray and Ermon 2021; Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, equation 5). If f is itself
-the posterior mean of some law, the two sides are equal. In log sigma the integrand is the excess in units of sigma^2,
+the posterior mean of some distribution, the two sides are equal. In log sigma the integrand is the excess in units of sigma^2,
 
     int (excess / sigma^2) d log sigma ,
 
@@ -16,34 +16,12 @@ to the range of its noise levels.
 """
 
 import numpy as np
-from jaxtyping import Float
 
 from gahb_theory import validate
 from gahb_theory.metrics.intervals import Estimate, bootstrap_means, check_confidence, draw_counts, percentiles
 from gahb_theory.theory.rates import Values
 
-__all__ = ["kl_bound", "kl_bound_estimate", "kl_density"]
-
-
-def kl_density(sigmas: Values, mse: Values, mse_optimal: Values | float) -> Float[np.ndarray, " s"]:
-    """The integrand (MSE - MSE*) / sigma^2 of the bound, in nats for each unit of log sigma.
-
-    Parameters
-    ----------
-    sigmas, mse, mse_optimal
-        As in `kl_bound`.
-
-    Returns
-    -------
-    Shape (s,), in the order of `sigmas`. It may be below 0 where errors were measured on few images.
-
-    Examples
-    --------
-    >>> kl_density([0.1, 0.2], [0.02, 0.05], [0.01, 0.01]).round(6)
-    array([1., 1.])
-    """
-    levels, excess = _excess(sigmas, mse, mse_optimal)
-    return excess.mean(axis=1) / levels**2
+__all__ = ["kl_bound", "kl_bound_estimate"]
 
 
 def kl_bound(sigmas: Values, mse: Values, mse_optimal: Values | float) -> float:
@@ -57,7 +35,7 @@ def kl_bound(sigmas: Values, mse: Values, mse_optimal: Values | float) -> float:
         Error of the denoiser, summed over pixels: shape (s,), or (s, n) with one column for each image.
     mse_optimal
         Error of the posterior mean, of the same shape or of shape (s,), or a number. With 0, and the squared distance of
-        two denoisers in the place of `mse`, the result says how far apart the laws of the two are.
+        two denoisers in the place of `mse`, the result says how far apart the distributions of the two are.
 
     Returns
     -------
@@ -83,7 +61,7 @@ def kl_bound(sigmas: Values, mse: Values, mse_optimal: Values | float) -> float:
 
 
 def kl_bound_estimate(
-    sigmas: Values, mse: Values, mse_optimal: Values | float, confidence: float = 0.95, seed: int = 0
+    sigmas: Values, mse: Values, mse_optimal: Values | float, confidence: float = 0.95, *, seed: int = 0
 ) -> Estimate:
     """The bound of `kl_bound` with the interval of the bootstrap over images.
 

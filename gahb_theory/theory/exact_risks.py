@@ -144,7 +144,7 @@ def shrinkage_mse(gains: Float[Tensor, "*n k"], c: Float[Tensor, "m k"], sigma: 
 
 
 def gaussian_mse(variances: Float[Tensor, " k"], sigma: float | Float[Tensor, " s"]) -> Float[Tensor, "*s"]:
-    """Minimum mean squared error sum_k s_k sigma^2 / (s_k + sigma^2) of a Gaussian law with the given variances.
+    """Minimum mean squared error sum_k s_k sigma^2 / (s_k + sigma^2) of a Gaussian distribution with these variances.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Where on a finite grid an asymptotic law may be looked for.
+"""Where on a finite grid an asymptotic power law may be looked for.
 
 A power law of the risk is seen where many terms are above the noise and many below. With M(sigma) terms above it, out of
 d, slopes are fitted here only where
@@ -10,6 +10,8 @@ M(sigma) = #{k : c_k^2 > sigma^2}, and up to a factor of 2 it is MSE / sigma^2, 
 the error is worth, which is known for any denoiser (Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, equations 10 to
 12).
 """
+
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -121,6 +123,7 @@ def fit_slope_in_window(
     dimension: int,
     confidence: float = 0.95,
     resamples: int = 1000,
+    *,
     seed: int = 0,
 ) -> SlopeFit:
     """Fit the slope of log mean MSE against log sigma^2 where 8 < M(sigma) < d / 8.
@@ -148,7 +151,9 @@ def fit_slope_in_window(
 
     Examples
     --------
-    >>> import numpy as np
+    >>> from dataclasses import replace
+
+    import numpy as np
     >>> sigmas = np.geomspace(0.01, 1, 9)
     >>> error = np.random.default_rng(0).uniform(1, 2, 50) * sigmas[:, None] ** 1.5
     >>> fit = fit_slope_in_window(sigmas, error, effective_terms(sigmas, error), dimension=1024)
@@ -156,19 +161,20 @@ def fit_slope_in_window(
     (0.75, 0.01, True)
     """
     window = slope_window(sigmas, terms, dimension)
-    fit = fit_slope(sigmas, mse, window, confidence, resamples, seed)
+    fit = fit_slope(sigmas, mse, window, confidence, resamples, seed=seed)
     levels, counts = _counts(sigmas, terms)
     errors = validate.real_array(mse, "mse")
     if counts.shape != errors.shape or errors.ndim != 2:
         return fit
-    draws = draw_counts(errors.shape[1], resamples, seed)
+    draws = draw_counts(errors.shape[1], resamples, seed=seed)
     used = _inside(bootstrap_means(counts, draws), dimension)
     chosen = (levels >= window[0]) & (levels <= window[1])
     used = np.where(used.sum(axis=0) < 2, chosen[:, None], used)  # a draw without a window has that of all images
     slopes = _slopes(2 * np.log(levels), np.log(bootstrap_means(errors, draws)), used.astype(np.float64))
     method = f"bootstrap over {errors.shape[1]} images and their windows"
     ends = percentiles(fit.slope, slopes, confidence, method)
-    return SlopeFit(fit.slope, float(ends.low), float(ends.high), fit.intercept, window, fit.points, method, confidence)
+    low, high, error = float(ends.low), float(ends.high), float(ends.standard_error)
+    return replace(fit, low=low, high=high, standard_error=error, method=method, window=window)
 
 
 def _slopes(abscissa: np.ndarray, logs: np.ndarray, weight: np.ndarray) -> np.ndarray:

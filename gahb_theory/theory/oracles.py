@@ -116,6 +116,7 @@ def oracle_risks(
     sigma: float | Tensor,
     threshold: float = 3.0,
     draws: int = 1,
+    *,
     seed: int = 0,
 ) -> OracleRisks:
     """Risks of the four oracles of one dictionary.

@@ -9,7 +9,7 @@ so that log MSE against log sigma^2, or output PSNR against input PSNR, has slop
 best slope for C^alpha images whose contours are C^alpha (Korostelev and Tsybakov 1993). A family with m parameters
 has slope 1.
 
-The law is asymptotic and a pixel grid is finite: look at `local_slopes` before trusting `fit_slope`, and fit inside
+The power law is asymptotic and a pixel grid is finite: look at `local_slopes` before trusting `fit_slope`, and fit inside
 the window where they are flat.
 """
 
@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.metrics.intervals import bootstrap_means, check_confidence, draw_counts
+from gahb_theory.metrics.intervals import Estimate, bootstrap_means, check_confidence, draw_counts
 
 __all__ = [
     "SlopeFit",
@@ -144,35 +144,27 @@ def local_slopes(sigmas: Values, mse: Values) -> Float[np.ndarray, " s"]:
 
 
 @dataclass(frozen=True)
-class SlopeFit:
-    """A fitted slope of log MSE against log sigma^2, with its confidence interval.
+class SlopeFit(Estimate):
+    """A fitted slope of log MSE against log sigma^2: an `Estimate`, with the line and where it was fitted.
 
     Parameters
     ----------
-    slope
-        Least-squares slope.
-    low, high
-        Ends of the confidence interval of the slope.
     intercept
         Fitted value of log MSE (natural logarithm) at sigma = 1.
     window
         Smallest and largest noise level of the fit.
     points
         Number of noise levels inside the window.
-    method
-        Where the interval comes from.
-    confidence
-        Probability with which the interval is meant to hold the slope.
     """
 
-    slope: float
-    low: float
-    high: float
     intercept: float
     window: tuple[float, float]
     points: int
-    method: str
-    confidence: float = 0.95
+
+    @property
+    def slope(self) -> float:
+        """The least-squares slope, `value`."""
+        return float(self.value)
 
     def __str__(self) -> str:
         return (
@@ -187,6 +179,7 @@ def fit_slope(
     window: tuple[float, float] | None = None,
     confidence: float = 0.95,
     resamples: int = 1000,
+    *,
     seed: int = 0,
 ) -> SlopeFit:
     """Fit the slope of log mean MSE against log sigma^2 by least squares.
@@ -248,21 +241,20 @@ def fit_slope(
     if averaged:
         method = f"Student's t with {levels.size - 2} degrees of freedom"
         residuals = logs - intercept - slope * abscissa
-        half = _student_quantile(confidence, levels.size - 2) * math.sqrt(
-            residuals @ residuals / (levels.size - 2) / (centred @ centred)
-        )
+        error = math.sqrt(residuals @ residuals / (levels.size - 2) / (centred @ centred))
+        half = _student_quantile(confidence, levels.size - 2) * error
         low, high = slope - half, slope + half
     else:
         method = f"bootstrap over {errors.shape[1]} images"
-        low, high = _studentised(slope, functional, errors, _counts(errors, resamples, seed), confidence)
+        low, high, error = _studentised(slope, functional, errors, _counts(errors, resamples, seed), confidence)
     window = (float(levels.min()), float(levels.max()))
-    return SlopeFit(slope, float(low), float(high), intercept, window, levels.size, method, confidence)
+    return SlopeFit(slope, float(low), float(high), error, confidence, method, intercept, window, levels.size)
 
 
 def _studentised(
     slope: float, functional: np.ndarray, errors: np.ndarray, counts: np.ndarray, confidence: float
-) -> tuple[float, float]:
-    """Interval slope - q s, with q the quantiles of (slope* - slope) / s* over draws and s the standard errors.
+) -> tuple[float, float, float]:
+    """Interval slope - q s, with q the quantiles of (slope* - slope) / s* over draws and s the standard error; and s.
 
     The standard error is that of the linear part of the slope, sum_j w_j e_ij / mean_i e_ij for image i. Quantiles of the
     slope itself would be too narrow for few images.
@@ -272,20 +264,20 @@ def _studentised(
     parts = (functional[:, None] / means).T @ errors  # linear part of each image, one row for each draw
     spread = (counts * parts**2).sum(axis=1) / n - ((counts * parts).sum(axis=1) / n) ** 2
     deviations = functional @ np.log(means) - slope
-    own = float(np.std(functional @ (errors / errors.mean(axis=1, keepdims=True)), ddof=1)) / math.sqrt(n)
+    error = float(np.std(functional @ (errors / errors.mean(axis=1, keepdims=True)), ddof=1)) / math.sqrt(n)
     drawn = np.sqrt(spread.clip(min=0) / (n - 1))
     known = drawn > 1e-9
-    if not known.any() or own <= 1e-9:
-        return slope, slope
+    if not known.any() or error <= 1e-9:
+        return slope, slope, error
     ends = np.quantile(deviations[known] / drawn[known], [(1 + confidence) / 2, (1 - confidence) / 2])
-    low, high = slope - own * ends
-    return float(low), float(high)
+    low, high = slope - error * ends
+    return float(low), float(high), error
 
 
 def _counts(errors: np.ndarray, resamples: int, seed: int) -> np.ndarray:
     if errors.shape[1] < 2:
         raise ValueError("a bootstrap over images needs at least 2 images, got 1; give mse of shape (s,) instead")
-    return draw_counts(errors.shape[1], resamples, seed)
+    return draw_counts(errors.shape[1], resamples, seed=seed)
 
 
 def _student_quantile(confidence: float, freedom: int) -> float:

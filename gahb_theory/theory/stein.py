@@ -1,4 +1,4 @@
-"""Risks that need no clean image, and the identity that only the best denoiser satisfies.
+"""The risk from noisy images alone, and an identity that the posterior mean satisfies.
 
 For y = x + sigma z with z ~ N(0, Id) and any f with a weak derivative, integration by parts gives
 
@@ -8,8 +8,13 @@ whose right-hand side, SURE, is computed from y alone. For the posterior mean, J
 
     E ||f(y) - x||^2 = sigma^2 E tr J(y) = sigma^2 E sum_k lambda_k(y)
 
-(Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, equations 7 and 10). For another f the two sides differ: by how
-much tells how far f is from optimal, from noisy images and clean ones, without knowing the optimum.
+(Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, equations 7 and 10). For any f the two sides differ by
+
+    E ||f(y) - x||^2 - sigma^2 E tr J(y) = E <f(y) - y, f(y) - E[x | y]>
+
+(E <f(y), y - x> = sigma^2 E tr J(y), again by parts). A gap therefore shows that f is not the posterior mean. No gap does
+not show that it is: the identity map, the best multiple of y, and the Wiener filter times
+tr Cov[x] / tr (W Cov[x]) > 1 have none.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,6 +32,7 @@ from gahb_theory.jacobians.traces import Trace, exact_trace
 from gahb_theory.metrics.errors import mse
 from gahb_theory.metrics.intervals import Estimate, mean_estimate
 from gahb_theory.randomness import add_noise
+from gahb_theory.scalars import kind_of
 
 __all__ = ["TraceIdentity", "sure", "sure_risk", "trace_identity"]
 
@@ -73,7 +79,7 @@ def sure(
     levels = validate.batch_sigma(sigma, validate.images(y, "y")).flatten()
     variance = levels.square()
     residual = mse(y, _denoise(f, y, sigma if len(levels) == 1 else levels))
-    return 2 * variance * trace(f, y, sigma) + residual - variance * y[0].numel()
+    return 2 * variance * _traces(trace, f, y, sigma) + residual - variance * y[0].numel()
 
 
 def sure_risk(
@@ -98,7 +104,7 @@ def sure_risk(
 
 @dataclass(frozen=True, eq=False)
 class TraceIdentity:
-    """The two sides of MSE = sigma^2 E tr J, which are equal for the posterior mean.
+    """The two sides of MSE = sigma^2 E tr J, which are equal for the posterior mean, and for some other denoisers.
 
     Parameters
     ----------
@@ -107,7 +113,8 @@ class TraceIdentity:
     trace
         sigma^2 E tr J(y).
     gap
-        mse less trace, with the interval of the paired bootstrap: an interval without 0 says that f is not optimal.
+        mse less trace, with the interval of the paired bootstrap. An interval without 0 shows that f is not the
+        posterior mean; one with 0 does not show that it is.
     """
 
     mse: Estimate
@@ -125,7 +132,9 @@ def trace_identity(
     trace: Trace = exact_trace,
     confidence: float = 0.95,
 ) -> TraceIdentity:
-    """Compare the error of a denoiser with sigma^2 E tr J, to which it is equal at the optimum.
+    """The mean squared error of a denoiser, sigma^2 E tr J, and their difference, which is 0 for the posterior mean.
+
+    A difference rules the posterior mean out; no difference does not confirm it, see `gahb_theory.theory.stein`.
 
     Parameters
     ----------
@@ -158,7 +167,7 @@ def trace_identity(
     level = validate.sigma_level(sigma)
     y = add_noise(x, level, seed=seed)
     error = _numpy(mse(x, _denoise(f, y, level)))
-    traced = level**2 * _numpy(trace(f, y, level))
+    traced = level**2 * _numpy(_traces(trace, f, y, level))
     return TraceIdentity(*(mean_estimate(side, confidence) for side in (error, traced, error - traced)))
 
 
@@ -169,6 +178,15 @@ def _denoise(f: Function, y: Tensor, sigma: float | Tensor) -> Tensor:
     with torch.no_grad():
         parts = zip(torch.split(y, BATCH), levels, strict=True)
         return torch.cat([validate.denoised(f, part, level) for part, level in parts])
+
+
+def _traces(trace: Trace, f: Function, y: Tensor, sigma: float | Tensor) -> Tensor:
+    """tr J at each image by the function `trace`, if it returns that."""
+    out = validate.function(trace, "trace", "trace(f, y, sigma)")(f, y, sigma)
+    if not isinstance(out, Tensor) or not out.is_floating_point() or out.shape != y.shape[:1]:
+        given = f"shape {tuple(out.shape)} of {out.dtype}" if isinstance(out, Tensor) else kind_of(out)
+        raise TypeError(f"trace must return one floating-point number for each of {len(y)} images, got {given}")
+    return validate.finite(out, "what trace returned")
 
 
 def _numpy(values: Tensor) -> np.ndarray:

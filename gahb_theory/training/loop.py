@@ -68,14 +68,15 @@ def train(
     ----------
     f
         A denoiser module in float32 or float64; it is left as it was. The copy follows its device, and is trained whole:
-        a warning says if parameters of `f` are frozen. On a CUDA device the forward pass runs in bfloat16 autocast.
+        a warning says if some parameters of `f` are frozen and others are not. On a CUDA device the forward pass runs in
+        bfloat16 autocast.
     data
         An image class (every image is fresh), a fixed set of images (n, c, h, w), or a torch Dataset of images (c, h,
         w), or of tuples that begin with one; intensities in [0, 1], cast to the type of `f`.
     images_seen
-        Budget; short for `recipe=Recipe(images_seen=...)`.
+        Budget, the number of images times passes; None takes that of `recipe`.
     recipe
-        How to train.
+        How to train; by default `Recipe(images_seen=images_seen)`.
     run
         A directory for the checkpoint (at least every minute), the log (log.jsonl) and the final denoiser, which
         `load_denoiser` reads. The same call goes on where a killed one stopped; a call with another network, other data
@@ -104,7 +105,7 @@ def train(
     >>> f.training
     False
     """
-    recipe = _recipe(recipe, changes | ({} if images_seen is None else {"images_seen": images_seen}))
+    recipe = _recipe(recipe, images_seen, changes)
     if run is not None and not isinstance(run, str | os.PathLike):
         raise TypeError(f"run must be the path of a directory, or None, got {type(run).__name__}")
     device, dtype = _checked(f)
@@ -115,16 +116,16 @@ def train(
         if recipe.batch_size % world:
             raise ValueError(f"batch_size must be a multiple of the {world} processes, got {recipe.batch_size}")
         mine = slice(rank * recipe.batch_size // world, (rank + 1) * recipe.batch_size // world)
-        draw, held_out = image_stream(data, recipe.seed), _validation(data, validation).to(dtype)
+        draw, held_out = image_stream(data, seed=recipe.seed), _validation(data, validation).to(dtype)
 
         model = copy.deepcopy(f).train().requires_grad_(True)
         if isinstance(model, Conservative):
             model.calibrate(held_out.shape[1:])
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = copy.deepcopy(model).eval().requires_grad_(False)
-        law = isinstance(data, ImageClass)
-        check_range(draw(0, 64), law=law, sigma_max=recipe.sigma_max)
-        check_range(held_out, "validation images", law=law and validation is None, sigma_max=recipe.sigma_max)
+        check_range(draw(0, 64), strict=False, sigma_max=recipe.sigma_max)
+        if validation is not None:
+            check_range(held_out, "validation images", strict=False, sigma_max=recipe.sigma_max)
         _try(model, average, draw(mine.start, mine.stop - mine.start), held_out, recipe)
         optimisers = _optimisers(model, recipe)
         typical = torch.zeros((), device=device, dtype=dtype)
@@ -178,13 +179,17 @@ def train(
     return average.requires_grad_(True)
 
 
-def _recipe(recipe: Recipe | None, changes: dict[str, Any]) -> Recipe:
+def _recipe(recipe: Recipe | None, images_seen: int | None, changes: dict[str, Any]) -> Recipe:
     if recipe is not None and not isinstance(recipe, Recipe):
         raise TypeError(f"recipe must be a Recipe, got {type(recipe).__name__}")
     known = [field.name for field in fields(Recipe)]
     unknown = sorted(changes.keys() - set(known))
     if unknown:
         raise TypeError(f"a Recipe has no {unknown[0]!r}; its fields are {', '.join(known)}")
+    if recipe is None and images_seen is None:
+        raise TypeError("images_seen must say how many images the training sees, for example 100_000, got None")
+    if images_seen is not None:
+        changes = changes | {"images_seen": images_seen}
     return replace(recipe or Recipe(), **changes)
 
 
@@ -206,7 +211,7 @@ def _checked(f: torch.nn.Module) -> tuple[torch.device, torch.dtype]:
             "f.float() or f.to(device)"
         )
     frozen = sum(not p.requires_grad for p in parameters)
-    if frozen:
+    if 0 < frozen < len(parameters):  # all of them: a network for inference, as load_denoiser returns
         warnings.warn(
             f"{frozen} of the {len(parameters)} parameters of f are frozen (requires_grad=False); train trains a copy with "
             "all of them free",
@@ -249,7 +254,7 @@ def _validation(data: Data, given: Tensor | None) -> Tensor:
         return validate.images(given, "validation")
     if isinstance(data, ImageClass):
         return validate.sampled(data, 64, seed=VALIDATION_SEED, name="data")
-    return image_stream(data, 0)(0, min(64, len(data)))  # type: ignore[arg-type]
+    return image_stream(data, seed=0)(0, min(64, len(data)))  # type: ignore[arg-type]
 
 
 def _optimisers(model: torch.nn.Module, recipe: Recipe) -> list[tuple[torch.optim.Optimizer, float]]:

@@ -13,12 +13,15 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from gahb_theory import validate
 
 __all__ = ["Recipe"]
 
+LARGEST_BUDGET, LARGEST_BATCH = 10**9, 2**20
+"""The paper takes 250 million images; what is far beyond is a slip, and would run without an end."""
 RATES = ("learning_rate", "kernel_rate", "ema_half_life")
 WORDS = {
     "optimiser": ("muon", "adam"),
@@ -38,7 +41,7 @@ class Recipe:
     Parameters
     ----------
     images_seen
-        Budget: images times passes.
+        Budget: images times passes, at most a thousand million.
     batch_size
         Images per step, over all processes.
     optimiser
@@ -50,7 +53,7 @@ class Recipe:
     schedule
         "cosine": down to zero. "halving": halved ten times at equal distances, as the paper does every 100 epochs.
     sigma_law
-        "log_uniform"; "uniform"; "square": the law of u^2 (the paper). Between sigma_min and sigma_max.
+        "log_uniform"; "uniform"; "square": the distribution of u^2 (the paper). Between sigma_min and sigma_max.
     sigma_min
         Smallest noise level; 0 is allowed but for "log_uniform".
     sigma_max
@@ -94,8 +97,8 @@ class Recipe:
         high = validate.sigma_level(self.sigma_max, "sigma_max")
         limit = self.gradient_limit
         checked: dict[str, Any] = {
-            "images_seen": validate.integer(self.images_seen, "images_seen", 1),
-            "batch_size": validate.integer(self.batch_size, "batch_size", 1),
+            "images_seen": validate.integer(self.images_seen, "images_seen", 1, LARGEST_BUDGET),
+            "batch_size": validate.integer(self.batch_size, "batch_size", 1, LARGEST_BATCH),
             "seed": validate.seed(self.seed),
             "weight_power": validate.number(self.weight_power, "weight_power"),
             "frozen_part": validate.number(self.frozen_part, "frozen_part", least=0, most=1),
@@ -114,7 +117,7 @@ class Recipe:
 
     @classmethod
     def published(cls) -> "Recipe":
-        """The recipe of the paper: Adam at 1e-3, halved ten times, on the plain squared error, sigma the law of u^2.
+        """The recipe of the paper: Adam at 1e-3, halved ten times, on the plain squared error, sigma = u^2.
 
         Its budget, batch and running average are those of this library; `dataclasses.replace` changes them.
 
@@ -141,7 +144,8 @@ class Recipe:
         return math.ceil(self.images_seen / self.batch_size)
 
     def draw_sigma(self, u: Tensor) -> Tensor:
-        """Noise levels of the law, from numbers uniform in [0, 1)."""
+        """Return noise levels drawn from `sigma_law`, made of numbers `u` uniform in [0, 1], of the shape of `u`."""
+        _check_batch(u, "u", most=1.0)
         low, high = self.sigma_min, self.sigma_max
         if self.sigma_law == "square":
             return (low**0.5 + (high**0.5 - low**0.5) * u) ** 2
@@ -150,12 +154,22 @@ class Recipe:
         return low * (high / low) ** u
 
     def weight(self, sigma: Tensor) -> Tensor:
-        """Weight of each noise level in the loss."""
+        """Return w(sigma), the weight in the loss of each of several noise levels."""
+        _check_batch(sigma, "sigma")
         return (sigma**2 + 1e-4) ** (-self.weight_power / 2)
 
     def rate(self, step: int, highest: float) -> float:
-        """Learning rate of a step, `highest` being what the schedule begins with after the warm-up."""
+        """Return the learning rate of a step, `highest` being what the schedule begins with after the warm-up."""
+        step, highest = validate.integer(step, "step", 0), validate.number(highest, "highest", least=0)
         progress = step / self.steps
         warm = min(1.0, (step + 1) / max(1, self.steps // 100))
         factor = 0.5 * (1 + math.cos(math.pi * progress)) if self.schedule == "cosine" else 0.5 ** int(10 * progress)
         return highest * warm * factor
+
+
+def _check_batch(values: Tensor, name: str, most: float = torch.finfo(torch.float32).max) -> None:
+    """Refuse what is no tensor of numbers in [0, most]; on a GPU, where a look would wait, only what is no tensor."""
+    if not isinstance(values, Tensor) or not values.is_floating_point() or values.layout != torch.strided:
+        raise TypeError(f"{name} must be a dense floating-point tensor, got {type(values).__name__}")
+    if values.device.type == "cpu" and not bool(((values >= 0) & (values <= most)).all()):
+        raise ValueError(f"{name} must hold finite numbers between 0 and {most:.3g}")

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gahb_theory import runs
 from gahb_theory.bases import (
     DCT,
     PCA,
@@ -23,7 +24,6 @@ from gahb_theory.comparison import (
     coherence,
     compare,
     effective_atoms,
-    effective_dimensions,
     overlap_curve,
     overlap_of_chance,
     principal_angles,
@@ -33,8 +33,9 @@ from gahb_theory.comparison import (
 from gahb_theory.comparison.alignment import contour_band
 from gahb_theory.denoisers import ShrinkageDenoiser
 from gahb_theory.images import CAlpha, Disks
-from gahb_theory.jacobians import Jacobian, jacobian
+from gahb_theory.jacobians import Jacobian, jacobian, subspace_dimension
 from gahb_theory.randomness import add_noise
+from gahb_theory.report.draw_comparison import comparison_figure
 from gahb_theory.shrinkage import FixedGains, oracle_gains
 from gahb_theory.theory import oracle_mse
 
@@ -95,13 +96,13 @@ def _hadamard() -> Tensor:
 
 
 def test_effective_dimensions_by_hand() -> None:
-    found = effective_dimensions(torch.tensor([1.0, 0.5, 0.5, -0.2], dtype=torch.float64))
-    assert found["trace"] == pytest.approx(1.8)
-    assert found["above half"] == 1
-    assert found["energy"] == pytest.approx(1.54)
-    assert found["participation"] == pytest.approx(2.2**2 / 1.54)  # of magnitudes
+    found = subspace_dimension(torch.tensor([1.0, 0.5, 0.5, -0.2], dtype=torch.float64))
+    assert found.trace == pytest.approx(1.8)
+    assert found.above_half == 1
+    assert found.energy == pytest.approx(1.54)
+    assert found.participation == pytest.approx(2.2**2 / 1.54)  # of magnitudes
     shares = [value / 2.2 for value in (1.0, 0.5, 0.5, 0.2)]
-    assert found["entropy"] == pytest.approx(math.exp(-sum(share * math.log(share) for share in shares)))
+    assert found.entropy == pytest.approx(math.exp(-sum(share * math.log(share) for share in shares)))
 
 
 def test_rotations_inside_a_cluster_do_not_count() -> None:
@@ -171,7 +172,7 @@ def test_the_eigenbasis_of_a_shrinkage_denoiser_is_the_basis_of_the_denoiser() -
     )
     assert result.weighted_overlap > 3 * result.weighted_rank / result.dimension
     assert result.procrustes == pytest.approx(0, abs=1e-4)
-    assert result.first.dimensions["trace"] == pytest.approx(float(gains.sum()))
+    assert result.first.dimensions.trace == pytest.approx(float(gains.sum()))
     assert result.first.oracle_mse == pytest.approx(result.second.oracle_mse)
     assert result.first.oracle_mse == pytest.approx(sigma**2 * float(gains.sum()))
     assert float(result.angles.max()) < 1e-3
@@ -269,11 +270,11 @@ def test_everything_is_told_of_a_bandlet_and_a_cosine_basis(full: Comparison) ->
 
 
 def test_the_result_is_written_and_drawn(full: Comparison, tmp_path) -> None:
-    stored = json.loads(full.write(tmp_path / "comparison.json").read_text())
+    stored = json.loads(full.save(tmp_path / "comparison.json").read_text())
     assert stored["first"]["name"] == "Bandlet"
     assert stored["overlap"] == full.overlap.tolist()
-    assert stored["second"]["decay"]["window"] == list(full.second.decay["window"])
-    figure = full.plot()
+    assert stored["second"]["decay"]["window"] == list(full.second.decay.window)
+    figure = comparison_figure(full)
     assert [ax.get_xlabel() for ax in figure.axes] == [
         "number of atoms r",
         "index, of 12 atoms",
@@ -281,6 +282,11 @@ def test_the_result_is_written_and_drawn(full: Comparison, tmp_path) -> None:
         "number k of the atom",
     ]
     figure.savefig(tmp_path / "comparison.png")
+    ax = full.plot()
+    assert ax.get_ylabel() == "overlap of the spans"
+    assert full.plot(ax) is ax
+    assert runs.read_json(tmp_path / "comparison.json") == json.loads(json.dumps(full.to_dict()))
+    assert full.to_dict()["first"]["oracle_mse"] == full.first.oracle_mse
 
 
 def test_a_users_own_basis_and_partial_bases() -> None:

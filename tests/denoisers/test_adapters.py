@@ -412,7 +412,7 @@ def test_probe_takes_the_precision_of_the_weights_and_says_what_it_cannot_do(unc
     assert found.convention.prediction == "clean"
     with pytest.raises(TypeError, match="net must be callable, got str"):
         probe("net")
-    with pytest.raises(ValueError, match=r"shape must be \(channels, height, width\), got 3"):
+    with pytest.raises(TypeError, match=r"shape must be \(channels, height, width\), got int 3"):
         probe(lambda u: u, 3)
     with pytest.raises(ValueError, match=r"could not be called as any of .*values that are not finite"):
         probe(lambda u, s=None: u * torch.nan, (1, 16, 16))

@@ -5,11 +5,14 @@ import json
 import os
 import random
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import gahb_theory as gt
 from gahb_theory.denoisers import BFCNN, GaussianDenoiser, UNet, load_denoiser, save_denoiser
+from gahb_theory.pretrained import shipped_denoiser
 
 NETWORKS = {"unet": lambda c=1: UNet(2, 1, c, seed=5), "bfcnn": lambda c=1: BFCNN(3, 4, c, seed=5)}
 EVERY = pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS.keys())
@@ -201,3 +204,28 @@ def test_damaged_files_are_refused(tmp_path):
             load_denoiser(tmp_path)
         except ValueError as error:
             assert "model.safetensors" in str(error)
+
+
+def test_a_loaded_denoiser_builds_no_graph_unless_the_image_asks_for_one(tmp_path):
+    """`f(y, sigma).numpy()` works; derivatives by y are those of the saved network, and train trains a copy of it whole."""
+    f = gt.UNet(channels=4, blocks=1).eval()
+    gt.save_denoiser(f, tmp_path)
+    g = gt.load_denoiser(tmp_path)
+    y = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert np.array_equal(g(y, 0.1).numpy(), f(y, 0.1).detach().numpy())
+    assert torch.equal(gt.jacobian(g, y, 0.1).matrix(), gt.jacobian(f, y, 0.1).matrix())
+    by_y = [torch.autograd.grad(h(x, 0.1).square().sum(), x)[0] for h in (f, g) for x in [y.clone().requires_grad_()]]
+    assert torch.equal(*by_y)
+    trained = [
+        gt.train(h, gt.Disks(size=16), images_seen=8, batch_size=4) for h in (f, g)
+    ]  # no warning of frozen weights
+    assert all(torch.equal(a, b) for a, b in zip(*(h.state_dict().values() for h in trained), strict=True))
+    assert not torch.equal(trained[0].encoder[0][0].weight, f.encoder[0][0].weight)
+    assert not any(p.requires_grad for p in g.parameters())
+
+
+def test_a_shipped_denoiser_returns_images_that_numpy_takes():
+    f = shipped_denoiser("c_alpha")
+    y = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert f(y, 0.1).numpy().shape == (2, 1, 16, 16)
+    assert f(y.requires_grad_(), 0.1).requires_grad

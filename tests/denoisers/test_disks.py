@@ -115,7 +115,7 @@ def test_conformance():
     together = f(y, torch.tensor([0.2, 0.2, 0.3]))
     torch.testing.assert_close(together[:2], f(y[:2], 0.2), rtol=0, atol=1e-5)
     assert torch.equal(f(y, 0.2), f(y, 0.2))
-    with pytest.raises(ValueError, match=r"knows disks of size 16, got images \(1, 20, 20\)"):
+    with pytest.raises(ValueError, match=r"knows images of shape \(1, 16, 16\), got images of shape \(1, 20, 20\)"):
         f(DISKS.sample(1), 0.1)
 
 

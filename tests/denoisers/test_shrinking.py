@@ -3,7 +3,7 @@ import torch
 
 from gahb_theory.bases import DCT, PCA, Pixels, Wavelet
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.denoisers.exact.gaussian import GaussianDenoiser
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
 from gahb_theory.jacobians import jacobian
 from gahb_theory.shrinkage import FixedGains, Hard, Soft
@@ -81,7 +81,7 @@ def test_wiener_gains_in_principal_components_are_the_gaussian_denoiser():
 def test_refuses_what_is_no_basis(unchecked):
     with pytest.raises(TypeError, match=r"basis must be a Basis such as Wavelet\('db4'\), got str"):
         ShrinkageDenoiser("db4", Hard(3.0))
-    with pytest.raises(TypeError, match=r"shrinkage must be a callable .* such as Hard\(3\.0\), got float"):
+    with pytest.raises(TypeError, match=r"shrinkage must be callable, got float .*such as Hard\(3\.0\)"):
         ShrinkageDenoiser(Pixels(), 3.0)
 
 

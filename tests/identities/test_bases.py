@@ -18,10 +18,8 @@ from gahb_theory.bases import (
     Basis,
     BlockDCT,
     Fourier,
-    LappedTransform,
     PatchPCA,
     Pixels,
-    SeparablePCA,
     Wavelet,
     WaveletPackets,
 )
@@ -49,9 +47,7 @@ CASES = {
     "bandlet": Case(lambda shape: Bandlet(sizes=(2, 4), levels=1, penalty=0.0).at(uniform(1, *shape), 0.3), step=8),
     "packets": Case(lambda shape: WaveletPackets("db2", levels=2).at(uniform(1, *shape), 0.3), step=8),
     "block-dct": Case(lambda shape: BlockDCT(2), step=2),
-    "lapped": Case(lambda shape: LappedTransform(4), step=8),
     "patch-pca": Case(lambda shape: PatchPCA.fit(uniform(20, *shape, seed=7), size=2), step=2),
-    "separable-pca": Case(lambda shape: SeparablePCA.fit(uniform(20, *shape, seed=7))),
     "pca-few": Case(lambda shape: PCA.fit(uniform(3, *shape, seed=7))),
     "pca-many": Case(lambda shape: PCA.fit(uniform(2 * math.prod(shape) + 1, *shape, seed=7))),
 }
@@ -168,7 +164,7 @@ class NoDoublePrecision(TorchDispatchMode):
 def test_single_precision_stays_single(case: Case) -> None:
     shape = (1, 8, 8)
     basis, x = case.build(shape), uniform(2, *shape, dtype=torch.float32)
-    if isinstance(basis, PCA | PatchPCA | SeparablePCA):
+    if isinstance(basis, PCA | PatchPCA):
         images = uniform(3, *shape, dtype=torch.float32)
         basis = PatchPCA.fit(images, size=2) if isinstance(basis, PatchPCA) else type(basis).fit(images)
     basis.synthesis(basis.analysis(x), shape)  # fills the caches

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gahb_theory.bases import DCT, Pixels, Wavelet
-from gahb_theory.denoisers.exact.gaussian import GaussianDenoiser
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
 from gahb_theory.jacobians import jacobian
 from gahb_theory.shrinkage import FixedGains, Soft

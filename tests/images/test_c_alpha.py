@@ -221,7 +221,7 @@ def test_an_image_depends_on_seed_and_index_alone(convention, dtype, size, n, pa
     first = min(part[0], n - 1)
     count = min(part[1], n - first)
     assert torch.equal(law.sample(count, seed=seed, start=start + first, dtype=dtype), x[first : first + count])
-    assert torch.equal(law.scene(n, seed, start, dtype).images, x)
+    assert torch.equal(law.scene(n, seed=seed, start=start, dtype=dtype).images, x)
     assert not torch.equal(law.sample(n, seed=seed ^ 1, start=start, dtype=dtype), x)
 
 

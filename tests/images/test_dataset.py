@@ -64,7 +64,7 @@ def test_nothing_is_overwritten(there, tmp_path):
 
 @pytest.mark.parametrize("name", ["disks.npz", "disks", "disks.npy.gz", "npy"])
 def test_other_endings_are_refused(name, tmp_path):
-    with pytest.raises(ValueError, match=r"the output must be a .npy file, got"):
+    with pytest.raises(ValueError, match=r"path must name a .npy file, got"):
         write_dataset(tmp_path / name, LAW, 2)
     assert files(tmp_path) == []
 

@@ -28,10 +28,10 @@ class Stop(BaseException):
 
 
 class Stopping(gt.Disks):
-    def sample(self, n, seed=0, start=0, dtype=torch.float32):
+    def sample(self, n, *, seed=0, start=0, dtype=torch.float32):
         if start >= 2 * BLOCK:
             raise Stop
-        return super().sample(n, seed, start, dtype)
+        return super().sample(n, seed=seed, start=start, dtype=dtype)
 
 
 Stopping.__name__ = "Disks"
@@ -139,9 +139,9 @@ def test_two_writers_at_once(tmp_path):
     inside = threading.Barrier(2, timeout=30)
 
     class Watched(gt.Disks):
-        def sample(self, n, seed=0, start=0, dtype=torch.float32):
+        def sample(self, n, *, seed=0, start=0, dtype=torch.float32):
             drawn.append((start, n))
-            return super().sample(n, seed, start, dtype)
+            return super().sample(n, seed=seed, start=start, dtype=dtype)
 
     def work():
         inside.wait()
@@ -221,10 +221,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 
 def test_a_folder_that_disappears_is_named(tmp_path):
     class Removing(gt.Disks):
-        def sample(self, n, seed=0, start=0, dtype=torch.float32):
+        def sample(self, n, *, seed=0, start=0, dtype=torch.float32):
             if n > 1:
                 (tmp_path / "d").rename(tmp_path / "e")
-            return super().sample(n, seed, start, dtype)
+            return super().sample(n, seed=seed, start=start, dtype=dtype)
 
     with pytest.raises(OSError, match=r"cannot write .*/d/\.x\.npy\.partial: No such file"):
         write_dataset(tmp_path / "d" / "x.npy", Removing(size=16), 5)

@@ -34,10 +34,10 @@ import gahb_theory as gt
 from gahb_theory.images import write_dataset
 
 class Slow(gt.Disks):
-    def sample(self, n, seed=0, start=0):
+    def sample(self, n, *, seed=0, start=0):
         if n > 1 and start >= 512:
             time.sleep(0.5)
-        return super().sample(n, seed, start)
+        return super().sample(n, seed=seed, start=start)
 
 Slow.__name__ = "Disks"
 write_dataset(sys.argv[1], Slow(size=16), 3 * 512 + 7)
@@ -63,9 +63,9 @@ def test_a_kill_loses_nothing_that_was_done(tmp_path):
     drawn = []
 
     class Watched(gt.Disks):
-        def sample(self, n, seed=0, start=0, dtype=torch.float32):
+        def sample(self, n, *, seed=0, start=0, dtype=torch.float32):
             drawn.append((start, n))
-            return super().sample(n, seed, start, dtype)
+            return super().sample(n, seed=seed, start=start, dtype=dtype)
 
     Watched.__name__ = "Disks"
     write_dataset(path, Watched(size=16), N)
@@ -94,10 +94,10 @@ def test_a_kill_between_the_two_files_loses_nothing(tmp_path, monkeypatch):
 
 
 class Interrupted(gt.Disks):
-    def sample(self, n, seed=0, start=0, dtype=torch.float32):
+    def sample(self, n, *, seed=0, start=0, dtype=torch.float32):
         if start >= BLOCK:
             raise KeyboardInterrupt
-        return super().sample(n, seed, start, dtype)
+        return super().sample(n, seed=seed, start=start, dtype=dtype)
 
 
 def test_an_unfinished_file_of_other_images_is_kept(tmp_path):
@@ -161,7 +161,7 @@ def test_training_takes_a_dataset(tmp_path):
     data = gt.dataset(tmp_path / "x.npy", LAW, 6)
     from gahb_theory.images.stream import image_stream
 
-    batch = image_stream(data, 0)(0, 6)
+    batch = image_stream(data, seed=0)(0, 6)
     assert torch.equal(batch.flatten(1).sort(dim=0).values, data.images().flatten(1).sort(dim=0).values)
 
 
@@ -171,10 +171,10 @@ import gahb_theory as gt
 from gahb_theory.images import write_dataset
 
 class Fatal(gt.Disks):
-    def sample(self, n, seed=0, start=0):
+    def sample(self, n, *, seed=0, start=0):
         if n > 1 and __name__ != "__main__":
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().sample(n, seed, start)
+        return super().sample(n, seed=seed, start=start)
 
 if __name__ == "__main__":
     try:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import gahb_theory as gt
-from gahb_theory.images.duplicates import near_duplicates
+from gahb_theory.images.halves import near_duplicates
 
 
 def test_planted_copies_are_found():

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import Dataset, TensorDataset
 
-from gahb_theory.images import Disks, distinct, near_duplicates
-from gahb_theory.images import halves as split
+from gahb_theory.images import Disks, distinct, near_duplicates, split
 from gahb_theory.images.stream import as_images, image_stream
 
 
@@ -72,18 +71,18 @@ def test_a_stream_goes_on_anywhere(kind, n, start, parts):
 @SETS
 def test_streams_differ_by_their_seed(kind):
     data = kind(numbered(20))
-    orders = {tuple(indices(image_stream(data, seed), 0, 20)) for seed in range(5)}
+    orders = {tuple(indices(image_stream(data, seed=seed), 0, 20)) for seed in range(5)}
     assert len(orders) == 5
 
 
 def test_all_kinds_of_sets_give_the_same_order():
-    orders = {tuple(indices(image_stream(kind(numbered(9)), 2), 4, 30)) for kind in KINDS.values()}
+    orders = {tuple(indices(image_stream(kind(numbered(9)), seed=2), 4, 30)) for kind in KINDS.values()}
     assert len(orders) == 1
 
 
 def test_positions_are_uniform():
     """Each of 4 images stands at each place of 600 passes as often, within 4 standard errors."""
-    order = torch.tensor(indices(image_stream(numbered(4), 0), 0, 2400)).reshape(600, 4)
+    order = torch.tensor(indices(image_stream(numbered(4), seed=0), 0, 2400)).reshape(600, 4)
     for image in range(4):
         share = (order == image).double().mean(0)
         assert float((share - 0.25).abs().max()) < 4 * (0.25 * 0.75 / 600) ** 0.5
@@ -99,15 +98,15 @@ def test_a_class_gives_fresh_images():
 def test_bad_data_is_refused(unchecked):
     for bad in (3, iter([1]), None):
         with pytest.raises(TypeError, match=r"data must be an image class .* or a Dataset with a length, got"):
-            image_stream(bad, 0)
+            image_stream(bad, seed=0)
     with pytest.raises(ValueError, match=r"data must have shape .*add the missing axes"):
-        image_stream(torch.zeros(3, 4, 4), 0)
+        image_stream(torch.zeros(3, 4, 4), seed=0)
     with pytest.raises(TypeError, match=r"data must be floating point .* for 8-bit images use x.float\(\) / 255"):
-        image_stream(torch.zeros(3, 1, 4, 4, dtype=torch.uint8), 0)
+        image_stream(torch.zeros(3, 1, 4, 4, dtype=torch.uint8), seed=0)
     with pytest.raises(ValueError, match="data must hold at least one pixel"):
-        image_stream(torch.zeros(0, 1, 4, 4), 0)
+        image_stream(torch.zeros(0, 1, 4, 4), seed=0)
     with pytest.raises(ValueError, match="data must hold at least one image, got an empty Bare"):
-        image_stream(Bare(torch.zeros(0, 1, 4, 4)), 0)
+        image_stream(Bare(torch.zeros(0, 1, 4, 4)), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +118,7 @@ def test_bad_data_is_refused(unchecked):
     ],
 )
 def test_items_that_are_no_images_are_refused(items, found):
-    stream = image_stream(Bare(items), 0)
+    stream = image_stream(Bare(items), seed=0)
     with pytest.raises(TypeError, match=rf"must be a floating-point tensor \(channels, height, width\).* got {found}"):
         stream(0, 1)
 
@@ -147,7 +146,7 @@ def test_images_of_several_shapes_or_types_or_with_nan_are_refused():
     with pytest.raises(ValueError, match=r"got .* of torch.float64 at 1"):
         as_images(Bare([several[0], several[0].double()]))
     with pytest.raises(ValueError, match=r"data\[0\] must be finite, got 16 of 16"):
-        image_stream(Bare([several[0] * torch.nan]), 0)(0, 1)
+        image_stream(Bare([several[0] * torch.nan]), seed=0)(0, 1)
 
 
 def test_what_is_no_set_of_images_is_refused(unchecked):
@@ -162,4 +161,4 @@ def test_a_class_that_breaks_its_promise_is_seen_in_training():
             return torch.zeros(n - 1, 1, 4, 4)
 
     with pytest.raises(ValueError, match=r"Fewer.sample\(3\) must return 3 images, got 2"):
-        image_stream(Fewer(), 0)(0, 3)
+        image_stream(Fewer(), seed=0)(0, 3)

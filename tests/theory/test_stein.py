@@ -144,6 +144,38 @@ def test_the_trace_identity_fails_for_others():
     assert probed.gap.high < 0
 
 
+@pytest.mark.parametrize("sigma", [0.1, 0.3, 0.8])
+def test_the_trace_identity_holds_for_denoisers_that_are_not_optimal(sigma):
+    f, variances, x = power_law()
+    gains = variances / (variances + sigma**2)
+    uniform = float(variances.sum() / (variances + sigma**2).sum())
+    factor = float(variances.sum() / (gains * variances).sum())
+    assert factor > 1.001
+    best = float(gaussian_mse(variances, sigma))
+    for g, risk in (
+        (lambda y, s: y, D * sigma**2),
+        (lambda y, s: uniform * y, float(((1 - uniform) ** 2 * variances + (uniform * sigma) ** 2).sum())),
+        (
+            lambda y, s: factor * f(y, s),
+            float(((1 - factor * gains) ** 2 * variances + (factor * gains * sigma) ** 2).sum()),
+        ),
+    ):
+        result = trace_identity(g, x, sigma, confidence=0.999)
+        assert risk > best * 1.001
+        assert result.mse.low < risk < result.mse.high
+        assert result.gap.low < 0 < result.gap.high
+        assert result.gap.high - result.gap.low < 0.3 * risk
+
+
+def test_the_gap_is_the_product_of_residual_and_distance_to_the_posterior_mean():
+    f, _, x = power_law()
+    sigma = 0.3
+    y = add_noise(x, sigma, seed=0)
+    result = trace_identity(lambda y, s: 0.2 * y, x, sigma, confidence=0.999)
+    products = ((0.2 * y - y) * (0.2 * y - f(y, sigma))).sum((1, 2, 3))
+    assert result.gap.low < float(products.mean()) < result.gap.high
+
+
 def test_refusals(unchecked):
     f, _, x = power_law()
     with pytest.raises(ValueError, match="sigma is the standard deviation of the noise"):
@@ -152,3 +184,9 @@ def test_refusals(unchecked):
         sure(f, x[0], 0.1)
     with pytest.raises(ValueError, match="at least 2 images, got 1"):
         trace_identity(f, x[:1], 0.1)
+    with pytest.raises(TypeError, match=r"trace must be callable, got int 3; it is called as trace\(f, y, sigma\)"):
+        sure(f, x[:1], 0.1, trace=3)
+    with pytest.raises(TypeError, match=r"trace must return one floating-point number for each of 2 images, got shape"):
+        sure(f, x[:2], 0.1, trace=lambda f, y, sigma: y)
+    with pytest.raises(ValueError, match="what trace returned must be finite"):
+        sure(f, x[:2], 0.1, trace=lambda f, y, sigma: torch.full((2,), math.nan))

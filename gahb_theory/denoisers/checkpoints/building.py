@@ -77,11 +77,11 @@ def fill(network: Callable[..., Network], arguments: Mapping[str, Any], tensors:
 
 
 def sketched_filled(network: nn.Module, tensors: Tensors) -> nn.Module:
-    """The network in the precision of the tensors, with them as its state, in eval mode."""
+    """The network in the precision of the tensors, with them as its state, in eval mode, its parameters without gradient."""
     network.to(next((t.dtype for t in tensors.values() if t.is_floating_point()), torch.float32)).load_state_dict(
         tensors, strict=True
     )
-    return network.eval()
+    return network.eval().requires_grad_(False)
 
 
 def sketched(sketch: nn.Module, tensors: Tensors, source: str, name: str) -> None:

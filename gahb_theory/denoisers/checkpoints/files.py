@@ -104,6 +104,9 @@ def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, A
         raise TypeError(
             f"f must have weights to be saved, got an adapted {type(f.net).__name__}; make it a torch.nn.Module"
         )
+    if card is not None and not isinstance(card, Mapping):
+        raise TypeError(f"card must be a dict of JSON values, got {type(card).__name__}")
+    validate.path(folder, "folder")
     if isinstance(folder, str) and folder.startswith(PREFIX):
         if not is_hub_id(folder):
             raise ValueError(f"a hub id has the form {PREFIX}owner/name, got {folder!r}")
@@ -170,6 +173,9 @@ def load_denoiser(
 ) -> Network | Adapted:
     """Load a network saved by this library, by torch.save(f.state_dict()), or published by others, in eval mode, on the CPU.
 
+    Its parameters take no gradient, so that `f(y, sigma).numpy()` works and no graph is built unless `y` asks for one. `train`
+    trains a copy whose parameters do; for a loop of your own call `f.requires_grad_(True)`.
+
     No code from a file is run, no tensor is left out or made up, and nothing is allocated before the file is seen to hold
     it. Weights in half precision become float32, which holds them exactly. The prefixes of wrappers ("module.",
     "_orig_mod.", "model.", ...) and the count of an AveragedModel are taken off, whatever the format. Where a file holds
@@ -203,6 +209,9 @@ def load_denoiser(
         be read.
     """
     choices = _choices(first, output, stages, epsilon, noise_map)
+    validate.path(path, "path")
+    if entry is not None and not isinstance(entry, str):
+        raise TypeError(f"entry must be the key of a set of tensors, a string, got {type(entry).__name__}")
     if network is not None and not isinstance(network, SAVED):
         raise TypeError(
             f"network must be one of this library, or one wrapped by gt.adapt, got {type(network).__name__}"

@@ -28,24 +28,24 @@ def dncnn(tensors: Tensors, source: str) -> Network:
     biased = "first_layer.bias" in tensors
     mapped: Tensors = {}
     for name, tensor in tensors.items():
-        part, *rest = name.split(".")
+        part, *tail = name.split(".")
         if part in ("first_layer", "last_layer"):
-            mapped[f"layers.{0 if part == 'first_layer' else 3 * depth - 4}.{rest[-1]}"] = tensor
+            mapped[f"layers.{0 if part == 'first_layer' else 3 * depth - 4}.{tail[-1]}"] = tensor
             continue
-        at = 2 + 3 * int(rest[0]) if len(rest) == 2 and rest[0].isdigit() else -1
+        at = 2 + 3 * int(tail[0]) if len(tail) == 2 and tail[0].isdigit() else -1
         if part == "hidden_layer_list":
-            mapped[f"layers.{at}.{rest[-1]}"] = tensor
+            mapped[f"layers.{at}.{tail[-1]}"] = tensor
         elif part != "bn_layer_list" or at < 0:
             mapped[name] = tensor  # unknown: the strict loading names it
         elif biased:
-            mapped[f"layers.{at + 1}.{rest[-1]}"] = tensor
-        elif rest[-1] == "weight":
+            mapped[f"layers.{at + 1}.{tail[-1]}"] = tensor
+        elif tail[-1] == "weight":
             mapped[f"layers.{at + 1}.gamma"] = tensor
-        elif rest[-1] in ("gammas", "running_sd"):
-            mapped[f"layers.{at + 1}.{'gamma' if rest[-1] == 'gammas' else 'running_sd'}"] = one_axis(tensor)
-        elif rest[-1] == "running_var":
+        elif tail[-1] in ("gammas", "running_sd"):
+            mapped[f"layers.{at + 1}.{'gamma' if tail[-1] == 'gammas' else 'running_sd'}"] = one_axis(tensor)
+        elif tail[-1] == "running_var":
             mapped[f"layers.{at + 1}.running_sd"] = tensor.sqrt() + NORM_EPSILON
-        elif rest[-1] not in ("bias", "running_mean", "num_batches_tracked"):  # kept by their class, never used
+        elif tail[-1] not in ("bias", "running_mean", "num_batches_tracked"):  # kept by their class, never used
             mapped[name] = tensor
     made = {"channels": channels, "depth": depth, "image_channels": image_channels}
     return fill(DnCNN, made, _count_batches(mapped), source) if biased else fill(BFCNN, made, mapped, source)
@@ -64,12 +64,12 @@ def _stage_names(prefix: str, ours: str, tensors: Tensors) -> Tensors:
     for name, tensor in tensors.items():
         if not name.startswith(prefix):
             continue
-        part, *rest = name.removeprefix(prefix).split(".")
-        if part == "hidden_layer_list" and rest[0].isdigit():
-            at = 2 + 2 * int(rest.pop(0))
+        part, *tail = name.removeprefix(prefix).split(".")
+        if part == "hidden_layer_list" and tail[0].isdigit():
+            at = 2 + 2 * int(tail.pop(0))
         else:
             at = {"first_layer": 0, "last_layer": 2 * hidden + 2}.get(part, -1)
-        mapped[f"{ours}{at}.{'.'.join(rest)}" if at >= 0 else name] = tensor
+        mapped[f"{ours}{at}.{'.'.join(tail)}" if at >= 0 else name] = tensor
     return mapped
 
 

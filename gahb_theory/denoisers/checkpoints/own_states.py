@@ -1,4 +1,4 @@
-"""The arguments of a network of this library, read off its own tensors.
+"""The arguments of a network of this library, from its tensors alone.
 
 `torch.save(f.state_dict())` keeps no configuration. The names of the tensors tell the class, their shapes the sizes. A few
 arguments leave no trace: the attention heads and the window of a `DiT`, the output of a `DilatedUNet`, the stages of a

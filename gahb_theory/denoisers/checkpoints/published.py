@@ -64,7 +64,7 @@ def dialect(tensors: Tensors) -> str | None:
 
 
 def from_published(
-    found: str,
+    kind: str,
     tensors: Tensors,
     arguments: Mapping[str, Any],
     source: str,
@@ -75,7 +75,7 @@ def from_published(
 
     Parameters
     ----------
-    found
+    kind
         The dialect.
     tensors, arguments
         The tensors by the names of the bare network, and the arguments of the training saved beside them.
@@ -95,19 +95,19 @@ def from_published(
         if name in tensors and tensors[name].ndim != 4:
             shape = tuple(tensors[name].shape)
             raise ValueError(f"{source} has {name} of shape {shape}, where a convolution has four axes")
-    if found == "sequence":
+    if kind == "sequence":
         return sequence(tensors, arguments, source, choices, network)
-    if found == "bias-free":
+    if kind == "bias-free":
         choices.only(source, "first")
         return _bias_free(tensors, source, choices.first, network)
-    if found == "dilated":
+    if kind == "dilated":
         choices.only(source, "output")
         return _dilated(tensors, arguments, source, choices, network)
-    if found == "recursive":
+    if kind == "recursive":
         choices.only(source, "stages")
         return recursive(tensors, arguments, source, choices.stages)
     choices.only(source)
-    build = {"unet": _unet, "dncnn": dncnn, "staged": staged, "drunet": drunet}[found]
+    build = {"unet": _unet, "dncnn": dncnn, "staged": staged, "drunet": drunet}[kind]
     return build(tensors, source)
 
 
@@ -116,39 +116,39 @@ def _unet(tensors: Tensors, source: str) -> Network:
     channels, image_channels = tensors["encoder.0.0.weight"].shape[:2]
     renamed = {}
     for name, tensor in tensors.items():
-        part, *rest = name.split(".")
+        part, *names = name.split(".")
         if (
-            part in ("upsample", "decoder") and rest[0].isdigit()
+            part in ("upsample", "decoder") and names[0].isdigit()
         ):  # theirs count from the finest, ours in the order of use
-            rest[0] = str(blocks - 1 - int(rest[0]))
-        if rest[-1] in ("gammas", "running_sd"):
+            names[0] = str(blocks - 1 - int(names[0]))
+        if names[-1] in ("gammas", "running_sd"):
             tensor = one_axis(tensor)
-            rest[-1] = "gamma" if rest[-1] == "gammas" else rest[-1]
-        renamed[".".join(["middle" if part == "mid_block" else part, *rest])] = tensor
+            names[-1] = "gamma" if names[-1] == "gammas" else names[-1]
+        renamed[".".join(["middle" if part == "mid_block" else part, *names])] = tensor
     made = {"channels": channels, "blocks": blocks, "image_channels": image_channels}
     return fill(UNet, made, renamed, source)
 
 
 def _bias_free(tensors: Tensors, source: str, first: First | None, network: Network | None) -> Network:
     """The two dialects with conv_layers."""
-    rest = dict(tensors)
-    depth = count(rest, "conv_layers.{}.weight")
-    convolutions = [rest.pop(f"conv_layers.{i}.weight") for i in range(depth)]
-    modern = "BN_layers.0.running_sd" in rest or depth == 2  # without a norm the two dialects are the same
-    scaled = modern or any(name.startswith("gammas") for name in rest)  # the older code has a variant without gains
+    unused = dict(tensors)
+    depth = count(unused, "conv_layers.{}.weight")
+    convolutions = [unused.pop(f"conv_layers.{i}.weight") for i in range(depth)]
+    modern = "BN_layers.0.running_sd" in unused or depth == 2  # without a norm the two dialects are the same
+    scaled = modern or any(name.startswith("gammas") for name in unused)  # the older code has a variant without gains
     norms = []
     for i in range(depth - 2):
         name = f"BN_layers.{i}.running_sd" if modern else f"running_sd.{i}"
-        if name not in rest:
+        if name not in unused:
             beside = "; put the file running_sd.pt that was saved with it beside it" if not modern else ""
             raise ValueError(f"{source} has {depth} convolutions but no {name}, the scale of a normalisation{beside}")
-        sd = rest.pop(name)
-        gamma = next((rest.pop(g) for g in _gamma_names(i, modern) if g in rest), None)
+        sd = unused.pop(name)
+        gamma = next((unused.pop(g) for g in _gamma_names(i, modern) if g in unused), None)
         if gamma is None and scaled:
             raise ValueError(f"{source} has no {_gamma_names(i, modern)[0]}, the gain of a normalisation")
         norms.append((torch.ones_like(one_axis(sd)) if gamma is None else one_axis(gamma), one_axis(sd)))
-    if rest:
-        raise ValueError(f"{source} has tensors that a bias-free CNN does not have: {listed(rest)}")
+    if unused:
+        raise ValueError(f"{source} has tensors that a bias-free CNN does not have: {listed(unused)}")
     if not modern:  # the older code always has the ReLU
         if first == "linear":
             raise ValueError(
@@ -168,10 +168,10 @@ def _bias_free(tensors: Tensors, source: str, first: First | None, network: Netw
     if first is None and (coarse or 1 in kernels):
         first = "linear"  # only BF_CNN_RF has conditions and 1x1 kernels, and its first layer is linear
     choices: tuple[First, ...] = ("linear", "relu") if first is None else (first,)
-    found = [_stack(convolutions, norms, kernels, coarse, choice) for choice in choices]
-    if len(found) > 1:
-        found = chosen_by(found, network, source)
-    return denoising(found, source, "whether a ReLU follows the first convolution")
+    candidates = [_stack(convolutions, norms, kernels, coarse, choice) for choice in choices]
+    if len(candidates) > 1:
+        candidates = chosen_by(candidates, network, source)
+    return denoising(candidates, source, "whether a ReLU follows the first convolution")
 
 
 def _gamma_names(i: int, modern: bool) -> tuple[str, ...]:
@@ -213,7 +213,7 @@ def _dilated(
             raise ValueError(f"{source} says itself that its output is {written}; leave out output={choices.output!r}")
         outputs = (written,)
     made = {"channels": channels, "image_channels": image_channels, "bias": "conv1.bias" in tensors}
-    found = [Candidate(DilatedUNet, made | {"output": output}, mapped, f'output="{output}"') for output in outputs]
-    if len(found) > 1:
-        found = chosen_by(found, network, source)
-    return denoising(found, source, "whether the output is the clean image or the residual")
+    candidates = [Candidate(DilatedUNet, made | {"output": output}, mapped, f'output="{output}"') for output in outputs]
+    if len(candidates) > 1:
+        candidates = chosen_by(candidates, network, source)
+    return denoising(candidates, source, "whether the output is the clean image or the residual")

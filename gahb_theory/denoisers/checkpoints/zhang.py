@@ -73,14 +73,16 @@ def sequence(
     made = {"channels": channels, "depth": depth, "image_channels": outputs // scale**2, "scale": scale}
     mapped = {f"model.{name}": t for name, t in tensors.items()}
     choices.only(source, "output", "noise_map")
-    found = [
+    candidates = [
         Candidate(FFDNet, made | {"noise_map": at, "output": output}, mapped, f'output="{output}", noise_map="{at}"')
         for output in ("clean", "residual")
         for at in ("last", "first")
         if choices.output in (None, output) and choices.noise_map in (None, at)
     ]
     return denoising(
-        chosen_by(found, network, source), source, "what the layers return and where their map of the noise level is"
+        chosen_by(candidates, network, source),
+        source,
+        "what the layers return and where their map of the noise level is",
     )
 
 
@@ -99,7 +101,7 @@ def _dncnn(
     mapped = {f"layers.{name}": t for name, t in tensors.items()}
     for name in [name for name in mapped if name.endswith(".running_var")]:  # files from before torch counted batches
         mapped.setdefault(name.replace("running_var", "num_batches_tracked"), torch.tensor(0))
-    found = []
+    candidates = []
     for output in ("residual", "clean"):
         if choices.output not in (None, output):
             continue
@@ -111,17 +113,17 @@ def _dncnn(
         made_so = made | {"output": output, "epsilon": epsilons[0]}
         if len(epsilons) > 1 and "model" not in arguments:  # Mohan et al. keep their arguments, and torch's epsilon
             _check_epsilon(Candidate(DnCNN, made_so, mapped, way), source, epsilons)
-        found.append(Candidate(DnCNN, made_so, marked(mapped, output, epsilons[0]), way))
+        candidates.append(Candidate(DnCNN, made_so, marked(mapped, output, epsilons[0]), way))
     if depth == 7 and not normalised and choices.output != "clean":
         renamed = {f"model.{name}": t for name, t in tensors.items()}
-        found = [
+        candidates = [
             replace(c, way=f"network=gt.DnCNN({channels}, 7, {image_channels}, normalised=False, {c.way})")
-            for c in found
+            for c in candidates
         ]
         way = f"network=gt.IRCNN({channels}, {image_channels})"
-        found.append(Candidate(IRCNN, {"channels": channels, "image_channels": image_channels}, renamed, way))
+        candidates.append(Candidate(IRCNN, {"channels": channels, "image_channels": image_channels}, renamed, way))
     return denoising(
-        chosen_by(found, network, source), source, "whether the layers return the residual or the clean image"
+        chosen_by(candidates, network, source), source, "whether the layers return the residual or the clean image"
     )
 
 
@@ -130,17 +132,17 @@ def chosen_by(candidates: list[Candidate], network: Network | None, source: str)
     if network is None:
         return candidates
     with on_meta():
-        found = [
+        alike = [
             c
             for c in candidates
             if type(network) is c.network and network.configuration == c.network(**c.arguments).configuration
         ]
-    if not found:
+    if not alike:
         kinds = " or ".join(dict.fromkeys(c.network.__name__ for c in candidates))
         raise ValueError(
             f"{source} fits {kinds}({candidates[0].arguments}), not the {type(network).__name__} given as network"
         )
-    return found
+    return alike
 
 
 def marked(tensors: Tensors, output: str, epsilon: float) -> Tensors:

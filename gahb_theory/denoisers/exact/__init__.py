@@ -1,9 +1,21 @@
-"""Denoisers that are exact: the posterior mean of a known distribution, or the best under a constraint."""
+"""Denoisers that are exact: the posterior mean of a known distribution, or the best under a constraint.
 
-from gahb_theory.denoisers.exact.disks import DiskBayes, DiskPosterior
+gaussian      of a Gaussian distribution, any covariance
+stationary    of a stationary Gaussian distribution, by Fourier transforms
+mixtures      of mixtures of Gaussians and of unions of subspaces
+empirical     of a finite set of images, and of the rays through them
+disks         of the class `Disks`, by importance sampling
+tangent       projection on the tangent space of a manifold: an oracle for small noise
+local         each pixel estimated from the patch around it
+equivariant   the same, with the patches of all places
+patches       what local and equivariant have in common; the side of a patch for each noise level
+finite_sums   posterior means over a finite set in bounded memory
+"""
+
+from gahb_theory.denoisers.exact.disk_posterior import DiskBayes, DiskPosterior
 from gahb_theory.denoisers.exact.empirical import EmpiricalBayes, EmpiricalRays
 from gahb_theory.denoisers.exact.equivariant import BoundaryBrokenPatchBayes, EquivariantPatchBayes
-from gahb_theory.denoisers.exact.gaussian import GaussianDenoiser
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.denoisers.exact.local import PatchBayes, WienerPatchBayes
 from gahb_theory.denoisers.exact.mixtures import GaussianMixture, mixture_of_gaussians, union_of_subspaces
 from gahb_theory.denoisers.exact.patches import (

@@ -1,12 +1,12 @@
 """The optimal denoiser of a finite set of images: the perfect memoriser.
 
-For the empirical law p = 1/N sum_i delta(x - x_i) the posterior mean is a weighted mean of the training images,
+For the empirical distribution p = 1/N sum_i delta(x - x_i) the posterior mean is a weighted mean of the training images,
 
     f(y) = sum_i w_i x_i,      w = softmax_i( -||y - x_i||^2 / (2 sigma^2) ),      J = Cov_w / sigma^2
 
 (Gu et al. 2023; Scarvelis, Borde and Solomon 2023; Biroli et al. 2024). A network without additive constants cannot
 be this function: it is homogeneous and must treat x_i and its multiples alike. Its best is the posterior mean of the
-rays {r u_i, r >= 0}, u_i = x_i / ||x_i||, here under a flat law of r:
+rays {r u_i, r >= 0}, u_i = x_i / ||x_i||, here under a flat prior of r:
 
     w_i ~ Phi(mu_i / sigma) exp( mu_i^2 / (2 sigma^2) ),   mu_i = <y, u_i>,
     f(y) = sum_i w_i m_i u_i,   m_i = mu_i + sigma phi(mu_i / sigma) / Phi(mu_i / sigma) ,
@@ -27,12 +27,12 @@ from gahb_theory.denoisers.exact.finite_sums import (
     Atoms,
     Posterior,
     chunks,
-    fitting,
     posterior_mean,
     precise,
     probabilities,
     squared,
 )
+from gahb_theory.denoisers.shapes import fitting
 
 __all__ = ["EmpiricalBayes", "EmpiricalRays"]
 
@@ -90,8 +90,10 @@ class EmpiricalBayes(DenoiserModule):
         """E[x | y] for each image."""
         fitting(y, self.images)
         flat = self.images.flatten(1)
-        found = posterior_mean(y.flatten(1), chunks(flat, flat, self.log_prior, len(y), self.budget), sigma.flatten(1))
-        return found.mean.to(y.dtype).reshape(y.shape)
+        posterior = posterior_mean(
+            y.flatten(1), chunks(flat, flat, self.log_prior, len(y), self.budget), sigma.flatten(1)
+        )
+        return posterior.mean.to(y.dtype).reshape(y.shape)
 
     def log_density(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
         """Log p_sigma(y), the density of the noisy images; sigma^2 times its gradient is f(y) - y (Miyasawa 1961)."""
@@ -163,7 +165,7 @@ class EmpiricalRays(DenoiserModule):
         return mean.to(y.dtype).reshape(y.shape)
 
     def log_density(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
-        """Log p_sigma(y) up to a constant: the law of the scale is not normalised."""
+        """Log p_sigma(y) up to a constant: the prior of the scale is not normalised."""
         validate.images(y, "y")
         level = validate.batch_sigma(sigma, y).flatten(1)
         _, log_sum = self._stream(y, level)
@@ -180,7 +182,9 @@ class EmpiricalRays(DenoiserModule):
         s = s2.sqrt()
         logits, m = _ray(mu, s)
         w, hazard = torch.softmax(logits, dim=0), (m - mu) / s
-        within = (1 - mu / s * hazard - hazard.square()).clamp(0, 1)  # variance of a normal law cut off at 0, over s^2
+        within = (1 - mu / s * hazard - hazard.square()).clamp(
+            0, 1
+        )  # variance of a normal distribution cut off at 0, over s^2
         estimates = m[:, None] * u
         centred = estimates - w @ estimates
         return ((u.mT * (w * within)) @ u + (centred.mT * w) @ centred / s2).to(y.dtype)

@@ -18,7 +18,7 @@ from torch import Tensor
 from gahb_theory import validate
 
 __all__ = [
-    *("Atoms", "Posterior", "chunks", "fitting", "gain", "posterior_mean", "precise", "probabilities"),
+    *("Atoms", "Posterior", "chunks", "gain", "posterior_mean", "precise", "probabilities"),
     *("risk", "single", "squared"),
 ]
 
@@ -113,8 +113,8 @@ def gain(variances: Tensor, sigma: Tensor | float) -> Tensor:
     """Return s / (s + sigma^2), and 0 where s is: no square that would overflow, no 0 / 0 at sigma = 0."""
     positive = variances > 0
     safe = torch.where(positive, variances, torch.ones_like(variances))
-    found = 1 / (1 + sigma * (sigma / safe))
-    return torch.where(positive, found, torch.zeros_like(found))
+    gains = 1 / (1 + sigma * (sigma / safe))
+    return torch.where(positive, gains, torch.zeros_like(gains))
 
 
 def risk(variances: Tensor, sigma: Tensor | float) -> Tensor:
@@ -134,12 +134,3 @@ def probabilities(weights: Tensor | None, count: int, like: Tensor) -> Tensor:
             f"weights must be {count} positive numbers, got shape {given.shape}, the smallest {given.min():g}"
         )
     return torch.as_tensor(given / given.sum()).to(like)
-
-
-def fitting(y: Tensor, images: Tensor, what: str = "this denoiser knows images") -> None:
-    """Refuse noisy images of another shape or on another device than those that a denoiser knows."""
-    if y.shape[1:] != images.shape[1:]:
-        raise ValueError(
-            f"{what} of shape {tuple(images.shape[1:])}, got images of shape {tuple(y.shape[1:])}; crop or resize them"
-        )
-    validate.same_device(images, y, "what this denoiser knows")

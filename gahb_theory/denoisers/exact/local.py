@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
-from gahb_theory.denoisers.exact.finite_sums import fitting, gain, precise, squared
+from gahb_theory.denoisers.exact.finite_sums import gain, precise, squared
 from gahb_theory.denoisers.exact.patches import BUDGET, PatchMachine
+from gahb_theory.denoisers.shapes import fitting
 
 __all__ = ["PatchBayes", "WienerPatchBayes"]
 

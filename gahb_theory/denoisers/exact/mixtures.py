@@ -21,7 +21,8 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
-from gahb_theory.denoisers.exact.finite_sums import fitting, gain, precise, probabilities, squared
+from gahb_theory.denoisers.exact.finite_sums import gain, precise, probabilities, squared
+from gahb_theory.denoisers.shapes import fitting
 
 __all__ = ["GaussianMixture", "mixture_of_gaussians", "union_of_subspaces"]
 
@@ -30,7 +31,7 @@ BUDGET = 2**28
 
 
 class GaussianMixture(DenoiserModule):
-    """The posterior mean of a mixture of Gaussian laws on affine spaces of one dimension.
+    """The posterior mean of a mixture of Gaussians on affine spaces of one dimension.
 
     See `mixture_of_gaussians` for full covariances and `union_of_subspaces` for flat ones.
 
@@ -68,14 +69,10 @@ class GaussianMixture(DenoiserModule):
         super().__init__()
         validate.images(means, "means")
         k, d = len(means), means[0].numel()
+        validate.tensor(atoms, "atoms", (k, "r", d), f"as means are {tuple(means.shape)}")
+        validate.tensor(variances, "variances", (k, atoms.shape[1]), "one for each of the atoms")
         for name, tensor in (("atoms", atoms), ("variances", variances)):
-            _real_tensor(tensor, name)
             validate.same_device(tensor, means, name)
-        if atoms.ndim != 3 or (atoms.shape[0], atoms.shape[2]) != (k, d) or variances.shape != atoms.shape[:2]:
-            raise ValueError(
-                f"atoms must have shape ({k}, r, {d}) and variances ({k}, r), got {tuple(atoms.shape)} and "
-                f"{tuple(variances.shape)}"
-            )
         gram = atoms @ atoms.mT
         error = float((gram - torch.eye(atoms.shape[1], dtype=gram.dtype, device=gram.device)).abs().max())
         if error > 1e3 * torch.finfo(atoms.dtype).eps:
@@ -121,7 +118,7 @@ class GaussianMixture(DenoiserModule):
 
     def _components(self, y: Tensor, level: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Responsibilities (n, k), posterior means of the components (n, k, d), log density (n,): in double precision."""
-        fitting(y, self.means, "this denoiser knows the law of images")
+        fitting(y, self.means)
         means, atoms = precise(self.means).flatten(1), precise(self.atoms)
         s, s2 = precise(self.variances), squared(level)[:, :, None]
         centred = precise(y).flatten(1)[:, None] - means
@@ -142,9 +139,7 @@ def mixture_of_gaussians(
     """The exact denoiser of a Gaussian mixture with full covariances, symmetric and without negative eigenvalues."""
     validate.images(means, "means")
     k, d = len(means), means[0].numel()
-    _real_tensor(covariances, "covariances")
-    if covariances.shape != (k, d, d):
-        raise ValueError(f"covariances must have shape ({k}, {d}, {d}), got {tuple(covariances.shape)}")
+    validate.tensor(covariances, "covariances", (k, d, d), f"as means are {tuple(means.shape)}")
     precision = torch.finfo(covariances.dtype).eps ** 0.5
     gap, size = float((covariances - covariances.mT).abs().max()), float(covariances.abs().max())
     if gap > precision * size:
@@ -163,7 +158,7 @@ def mixture_of_gaussians(
 def union_of_subspaces(
     bases: Float[Tensor, "k r c h w"], variance: float, weights: Float[Tensor, " k"] | None = None
 ) -> GaussianMixture:
-    """The exact denoiser of a union of linear subspaces of one dimension, with a Gaussian law on each.
+    """The exact denoiser of a union of linear subspaces of one dimension, with a Gaussian distribution on each.
 
     Parameters
     ----------
@@ -181,25 +176,14 @@ def union_of_subspaces(
     tensor([[[[5., 0.]]]])
     """
     variance = validate.positive(variance, "variance")
-    _real_tensor(bases, "bases")
-    if bases.ndim != 5:
-        raise ValueError(f"bases must have shape (k, r, channels, height, width), got {tuple(bases.shape)}")
+    validate.tensor(bases, "bases", ("k", "r", "channels", "height", "width"))
+    validate.number(variance, "variance", most=torch.finfo(bases.dtype).max)
     k, r, *shape = bases.shape
     if r > math.prod(shape):
         raise ValueError(f"{r} images of {math.prod(shape)} pixels cannot be linearly independent; give fewer in bases")
     q, triangle = torch.linalg.qr(bases.detach().reshape(k, r, -1).mT)
     if bool((triangle.diagonal(dim1=1, dim2=2).abs() < 1e-6 * triangle.abs().amax()).any()):
-        raise ValueError("the images of each subspace must be linearly independent")
+        raise ValueError("the images of each subspace in bases must be linearly independent")
     variances = torch.full((k, r), variance, dtype=bases.dtype, device=bases.device)
     means = torch.zeros(k, *shape, dtype=bases.dtype, device=bases.device)
     return GaussianMixture(means, q.mT.contiguous(), variances, weights)
-
-
-def _real_tensor(tensor: Tensor, name: str) -> None:
-    """Refuse what is no finite floating-point tensor."""
-    if not isinstance(tensor, Tensor) or not tensor.is_floating_point() or tensor.is_meta:
-        given = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
-        raise TypeError(f"{name} must be a floating-point torch tensor, got {given}; convert it with .float()")
-    if tensor.numel() == 0:
-        raise ValueError(f"{name} must hold at least one number, got shape {tuple(tensor.shape)}")
-    validate.finite(tensor, name)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
-from gahb_theory.denoisers.exact.finite_sums import fitting
+from gahb_theory.denoisers.shapes import fitting
 
 __all__ = ["BUDGET", "Boundary", "PatchMachine", "PatchSchedule", "calibrate_patches", "odd_side"]
 
@@ -44,7 +44,7 @@ class PatchSchedule:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sigmas", validate.levels(self.sigmas))
-        object.__setattr__(self, "sizes", tuple(odd_side(size) for size in self.sizes))
+        object.__setattr__(self, "sizes", odd_sides(self.sizes))
         if len(self.sigmas) != len(self.sizes):
             raise ValueError(f"sigmas and sizes must pair positive levels with sides, got {self.sigmas}, {self.sizes}")
 
@@ -141,9 +141,9 @@ def calibrate_patches(
     (5, 5)
     """
     chosen = []
-    levels, sides = validate.levels(sigmas), [odd_side(size) for size in sizes]
-    if not sides:
-        raise ValueError("sizes must hold at least one side to try, got none; give for example [3, 5, 7]")
+    levels, sides = validate.levels(sigmas), odd_sides(sizes)
+    validate.function(machine, "machine", "machine(side)")
+    validate.function(y, "y", "y(sigma)")
     with torch.no_grad():
         for sigma in levels:
             noisy = validate.images(y(sigma), "what y returned")
@@ -156,9 +156,14 @@ def calibrate_patches(
     return PatchSchedule(levels, tuple(chosen))
 
 
-def odd_side(size: int) -> int:
+def odd_side(size: int, name: str = "patch") -> int:
     """Return a side of patches as an integer, and refuse one that has no middle."""
-    size = validate.integer(size, "patch", 1)
+    size = validate.integer(size, name, 1)
     if size % 2 == 0:
-        raise ValueError(f"patch must be odd, so that it has a middle, got {size}; take {size + 1}")
+        raise ValueError(f"{name} must be odd, so that it has a middle, got {size}; take {size + 1}")
     return size
+
+
+def odd_sides(sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return sides of patches as integers, at least one."""
+    return tuple(odd_side(size, "each of sizes") for size in validate.integers(sizes, "sizes", 1))

@@ -1,4 +1,4 @@
-"""The exact denoiser of a stationary Gaussian law: the Wiener filter, diagonal in the Fourier basis.
+"""The exact denoiser of a stationary Gaussian distribution: the Wiener filter, diagonal in the Fourier basis.
 
     f(y) = m + F^-1 diag( S(w) / (S(w) + sigma^2) ) F (y - m),        E ||f(y) - x||^2 = sum_w S sigma^2 / (S + sigma^2),
 
@@ -14,13 +14,14 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
-from gahb_theory.denoisers.exact.finite_sums import fitting, gain, precise, risk, single, squared
+from gahb_theory.denoisers.exact.finite_sums import gain, precise, risk, single, squared
+from gahb_theory.denoisers.shapes import fitting
 
 __all__ = ["StationaryGaussianDenoiser"]
 
 
 class StationaryGaussianDenoiser(DenoiserModule):
-    """The posterior mean of a Gaussian law that does not change under translation of the periodic grid.
+    """The posterior mean of a Gaussian distribution that does not change under translation of the periodic grid.
 
     Parameters
     ----------
@@ -45,14 +46,7 @@ class StationaryGaussianDenoiser(DenoiserModule):
     def __init__(self, mean: Float[Tensor, "1 c h w"], spectrum: Float[Tensor, "c h w"]) -> None:
         super().__init__()
         validate.one_image(mean, "mean")
-        if not isinstance(spectrum, Tensor) or not spectrum.is_floating_point():
-            given = spectrum.dtype if isinstance(spectrum, Tensor) else type(spectrum).__name__
-            raise TypeError(
-                f"spectrum must be a floating-point torch tensor of shape {tuple(mean.shape[1:])}, got {given}"
-            )
-        if spectrum.shape != mean.shape[1:]:
-            raise ValueError(f"spectrum must have shape {tuple(mean.shape[1:])}, got {tuple(spectrum.shape)}")
-        validate.finite(spectrum, "spectrum")
+        validate.tensor(spectrum, "spectrum", mean.shape[1:], "that of mean")
         validate.same_device(spectrum, mean, "spectrum")
         if bool((spectrum < 0).any()):
             raise ValueError(f"spectrum must not be below 0, got {float(spectrum.min()):g}")
@@ -67,7 +61,7 @@ class StationaryGaussianDenoiser(DenoiserModule):
 
     @classmethod
     def fit(cls, images: Float[Tensor, "N c h w"]) -> "StationaryGaussianDenoiser":
-        """The law with the mean intensity and the mean periodogram of a set of images."""
+        """The denoiser of the distribution with the mean intensity and the mean periodogram of a set of images."""
         images = validate.images(images).to(single(images.dtype))
         mean = images.detach().mean(dim=(0, 2, 3), keepdim=True).expand(-1, -1, *images.shape[2:])
         spectrum = torch.fft.fft2(images.detach() - mean, norm="ortho").abs().square().mean(dim=0)

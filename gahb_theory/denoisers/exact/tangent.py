@@ -12,6 +12,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.exact.finite_sums import single
+from gahb_theory.denoisers.shapes import fitting
 
 __all__ = ["TangentDenoiser"]
 
@@ -44,12 +45,7 @@ class TangentDenoiser(DenoiserModule):
         super().__init__()
         validate.images(points, "points")
         n, d = len(points), points[0].numel()
-        if not isinstance(tangent, Tensor) or not tangent.is_floating_point():
-            given = tangent.dtype if isinstance(tangent, Tensor) else type(tangent).__name__
-            raise TypeError(f"tangent must be a floating-point torch tensor of shape ({n}, k, {d}), got {given}")
-        validate.finite(tangent, "tangent")
-        if tangent.ndim != 3 or (tangent.shape[0], tangent.shape[2]) != (n, d):
-            raise ValueError(f"tangent must have shape ({n}, k, {d}), got {tuple(tangent.shape)}")
+        validate.tensor(tangent, "tangent", (n, "k", d), f"as points are {tuple(points.shape)}")
         self.register_buffer("points", points.detach().clone())
         self.register_buffer("tangent", tangent.detach().clone())
         self.eval()
@@ -57,8 +53,9 @@ class TangentDenoiser(DenoiserModule):
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """The projection of each image; `sigma` is not used."""
         points, tangent = self.points.to(single(y.dtype)), self.tangent.to(single(y.dtype))
-        if len(points) not in (1, len(y)) or y.shape[1:] != points.shape[1:]:
-            raise ValueError(f"this denoiser knows the tangents at {tuple(points.shape)}, got images {tuple(y.shape)}")
+        fitting(y, points)
+        if len(points) not in (1, len(y)):
+            raise ValueError(f"this denoiser knows the tangents at {len(points)} images, got y of {len(y)} images")
         c = tangent @ (y - points).flatten(1)[:, :, None]
         return (points + (tangent.mT @ c)[:, :, 0].reshape(y.shape)).to(y.dtype)
 

@@ -1,4 +1,15 @@
-"""Networks: those of the paper, those of others, and those that change one inductive bias at a time."""
+"""Networks that are trained: those of the paper, those of others, and those that change one inductive bias at a time.
+
+bias_free       UNet and BFCNN, the two of the paper; their normalisation and initial weights
+receptive       a CNN whose receptive field does not depend on its depth
+conservative    the gradient of an energy, whose Jacobian is symmetric
+mohan           DnCNN, and the UNet, recursive and unrolled CNN of Mohan et al. 2020
+ircnn, ffdnet, drunet    of Zhang et al. 2017, 2018 and 2021
+conditioned     a UNet that sees sigma
+transformer     DiT, a diffusion transformer
+controls        linear, fully connected and locally connected networks
+initialisation  initial weights as a function of the seed, and how large a network may be
+"""
 
 from gahb_theory.denoisers.networks.bias_free import BFCNN, BiasFreeNorm, UNet, initialise
 from gahb_theory.denoisers.networks.conditioned import ConditionedUNet

@@ -9,9 +9,7 @@ a shrinkage in a basis adapted to y (Mohan, Kadkhodaie, Simoncelli and Fernandez
 equation 6). Both predict the noise; the denoiser returns y minus the prediction. Both are blind: they do not see sigma.
 """
 
-import math
 from itertools import pairwise
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -19,7 +17,8 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
-from gahb_theory.denoisers.networks.initialisation import bounded, building
+from gahb_theory.denoisers.networks.initialisation import MOST_PARAMETERS, bounded, building
+from gahb_theory.denoisers.shapes import divisible
 
 __all__ = ["BFCNN", "BiasFreeNorm", "UNet", "initialise"]
 
@@ -27,7 +26,7 @@ __all__ = ["BFCNN", "BiasFreeNorm", "UNet", "initialise"]
 class BiasFreeNorm(nn.Module):
     """Batch normalisation without additive terms: x gamma / sd, one sd and one gamma per channel.
 
-    In training sd is sqrt(var + 1e-5) over batch, height and width, and its running mean (momentum 0.1) is kept; in
+    In training sd is sqrt(var + 1e-5) over batch, height and width, and its running mean (momentum 0.1) is updated; in
     eval mode the running mean is used, which makes the layer linear. The mean is not subtracted.
 
     Parameters
@@ -42,14 +41,19 @@ class BiasFreeNorm(nn.Module):
 
     def __init__(self, channels: int, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        channels = validate.integer(channels, "channels", 1)
-        with building(0) as own:
-            gamma = torch.empty(channels).normal_(0, 2 / 9 / 64, generator=generator or own)
+        channels = validate.integer(channels, "channels", 1, MOST_PARAMETERS)
+        if generator is not None and not isinstance(generator, torch.Generator):
+            raise TypeError(f"generator must be a torch.Generator, or None, got {type(generator).__name__}")
+        with building() as default:
+            gamma = torch.empty(channels).normal_(0, 2 / 9 / 64, generator=generator or default)
             self.gamma = nn.Parameter(gamma.clamp_(-0.025, 0.025))
             self.register_buffer("running_sd", torch.ones(channels))
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Scale each channel."""
+        if not isinstance(x, Tensor) or x.ndim != 4 or x.shape[1] != len(self.gamma):
+            given = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"x must be a tensor of shape (n, {len(self.gamma)}, height, width), got {given}")
         if self.training:
             sd = torch.sqrt(x.var(dim=(0, 2, 3), unbiased=False) + 1e-5)
             with torch.no_grad():
@@ -116,7 +120,7 @@ class UNet(Network):
         widths = [self.channels * 2**b for b in range(self.blocks + 1)]
         inner = sum(27 * v**2 + 13 * v * w + 9 * w**2 + 2 * v + 2 * w for v, w in pairwise(widths))
         bounded(self, inner + 18 * self.image_channels * self.channels, 5 * self.blocks + 2)
-        with building(seed) as generator:
+        with building(seed=seed) as generator:
             self._build(widths, generator)
             initialise(self)
 
@@ -139,21 +143,10 @@ class UNet(Network):
             last = _conv_norm_relu(outputs, outputs, generator) if inner else [_conv(outputs, image_channels)]
             self.decoder.append(nn.Sequential(*_conv_norm_relu(2 * outputs, outputs, generator), *last))
 
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {"channels": self.channels, "blocks": self.blocks, "image_channels": self.image_channels}
-
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """`y` minus the predicted noise."""
         validate.channels(y, self.image_channels)
-        step = 2**self.blocks
-        if y.shape[2] % step or y.shape[3] % step:
-            fit = [max(step, math.floor(side / step) * step) for side in y.shape[2:]]
-            raise ValueError(
-                f"height and width must be multiples of 2^blocks = {step}, got {tuple(y.shape[2:])}; "
-                f"crop or pad the images, for example to {tuple(fit)}"
-            )
+        divisible(y, 2**self.blocks, "2^blocks")
         skips = []
         z = y
         for block in self.encoder:
@@ -199,17 +192,12 @@ class BFCNN(Network):
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         width, outside = self.channels, self.image_channels
         bounded(self, 18 * outside * width + (self.depth - 2) * (9 * width**2 + width), self.depth)
-        with building(seed) as generator:
+        with building(seed=seed) as generator:
             layers = [_conv(outside, width), nn.ReLU(inplace=True)]
             for _ in range(self.depth - 2):
                 layers += _conv_norm_relu(width, width, generator)
             self.layers = nn.Sequential(*layers, _conv(width, outside))
             initialise(self)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {"channels": self.channels, "depth": self.depth, "image_channels": self.image_channels}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """`y` minus the predicted noise."""

@@ -1,4 +1,4 @@
-"""A UNet that is told sigma, with additive constants: the usual network of diffusion models, in small.
+"""A UNet that sees sigma, with additive constants: the usual network of diffusion models, in small.
 
 The counterpart of the paper's `UNet` in every other respect: convolutions of 3x3, scales by average pooling, skip
 connections. The noise level enters as a scale and a shift of the channels after each normalisation (Perez et al. 2018;
@@ -6,7 +6,6 @@ Ho, Jain and Abbeel 2020), and the output is preconditioned as `gahb_theory.deno
 """
 
 from itertools import pairwise
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -17,6 +16,7 @@ from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.networks.bias_free import initialise
 from gahb_theory.denoisers.networks.initialisation import bounded, building
 from gahb_theory.denoisers.networks.transformer import NoiseEmbedding, embedding_size, precondition
+from gahb_theory.denoisers.shapes import divisible
 
 __all__ = ["ConditionedUNet"]
 
@@ -71,7 +71,7 @@ class ConditionedUNet(Network):
             shapes += [(v, w), (w, w), (v + w, v), (v, v)]
         inner = sum(9 * a * b + 5 * b + 2 * width * b for a, b in shapes)
         bounded(self, inner + embedding_size(width) + (9 * channels + 1) * image_channels, len(shapes) + 4)
-        with building(seed):
+        with building(seed=seed):
             self.level = NoiseEmbedding(width)
             first = nn.ModuleList([_Layer(image_channels, channels, width), _Layer(channels, channels, width)])
             self.encoder = nn.ModuleList([first])
@@ -85,29 +85,22 @@ class ConditionedUNet(Network):
             initialise(self)
             nn.init.zeros_(self.last.weight)
 
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {"channels": self.channels, "blocks": self.blocks, "image_channels": self.image_channels}
-
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """The clean images."""
         validate.channels(y, self.image_channels)
-        step = 2**self.blocks
-        if y.shape[2] % step or y.shape[3] % step:
-            raise ValueError(f"height and width must be multiples of 2^blocks = {step}, got {tuple(y.shape[2:])}")
+        divisible(y, 2**self.blocks, "2^blocks")
         z, skip, out = precondition(y, sigma)
         level = self.level(sigma.flatten().expand(len(y)))
-        kept: list[Tensor] = []
+        skips: list[Tensor] = []
         for i, pair in enumerate(self.encoder):
             z = nn.functional.avg_pool2d(z, 2) if i else z
             for layer in pair:  # type: ignore[attr-defined]
                 z = layer(z, level)
-            kept.append(z)
-        kept.pop()
+            skips.append(z)
+        skips.pop()
         for pair in self.decoder:
             up = nn.functional.interpolate(z, scale_factor=2.0, mode="nearest")
-            z = torch.cat([up, kept.pop()], dim=1)
+            z = torch.cat([up, skips.pop()], dim=1)
             for layer in pair:  # type: ignore[attr-defined]
                 z = layer(z, level)
         return 0.5 + skip * (y - 0.5) + out * self.last(z)

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from gahb_theory import validate
-from gahb_theory.denoisers.base import Network
+from gahb_theory.denoisers.base import Network, same_kind
 from gahb_theory.denoisers.networks.bias_free import BiasFreeNorm
 from gahb_theory.randomness import Component, step_generator
 
@@ -143,7 +143,7 @@ class Conservative(Network):
 
     def energy(self, y: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
         """The energy phi(y) = 1/2 <y, N(y)> of each image, whose gradient is f(y)."""
-        validate.images(y, "y")
+        same_kind(self, validate.images(y, "y"))
         return (y * self._inside(y)).sum((1, 2, 3)) / 2
 
     def log_density(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
@@ -159,7 +159,7 @@ class Conservative(Network):
         sigma
             The standard deviation of their noise, one number or one for each image.
         """
-        validate.images(y, "y")
+        same_kind(self, validate.images(y, "y"))
         variance = validate.batch_sigma(sigma, y) ** 2
         return (y * (self._inside(y) - y) / (2 * variance)).sum((1, 2, 3))
 
@@ -175,6 +175,7 @@ class Conservative(Network):
         shape
             Of the images, (channels, height, width).
         """
+        shape = validate.sizes(shape, 3)
         norms = [module for module in self.network.modules() if isinstance(module, BiasFreeNorm)]
         if any(bool((norm.running_sd != 1).any()) for norm in norms):
             return
@@ -236,7 +237,7 @@ def _check_layers(network: Network) -> None:
 
 
 def _check_values(network: Network) -> None:
-    """Refuse a network that does not keep the promises on images of noise, with weights moved off special values."""
+    """Refuse a network that is not homogeneous, or not blind, on images of noise; its weights are moved off special values."""
     if any(p.is_meta for p in network.parameters()):
         return  # a sketch without values
     name = type(network).__name__

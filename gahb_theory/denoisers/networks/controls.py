@@ -15,7 +15,6 @@ either away.
 """
 
 from itertools import pairwise
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -24,6 +23,7 @@ from torch import Tensor, nn
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.networks.initialisation import bounded, building
+from gahb_theory.denoisers.shapes import fitting
 
 __all__ = ["FullyConnected", "LinearConvolution", "LinearDenoiser", "LocallyConnected"]
 
@@ -59,14 +59,9 @@ class LinearDenoiser(Network):
         with building():
             self.matrix = nn.Parameter(torch.zeros(d, d))
 
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {"size": self.size, "image_channels": self.image_channels}
-
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """`y` minus the predicted noise."""
-        _check_size(y, self.image_channels, self.size)
+        fitting(y, (self.image_channels, self.size, self.size))
         return y - (y.flatten(1) @ self.matrix.mT).reshape(y.shape)
 
 
@@ -97,11 +92,6 @@ class LinearConvolution(Network):
         bounded(self, (c * kernel) ** 2, 1)
         with building():
             self.weight = nn.Parameter(torch.zeros(c, c, kernel, kernel))
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {"kernel": self.kernel, "image_channels": self.image_channels}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """`y` minus the predicted noise."""
@@ -142,7 +132,7 @@ class FullyConnected(Network):
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         d, inner = self.image_channels * self.size**2, self.depth - 2
         bounded(self, 2 * d * self.width + inner * self.width**2, self.depth)
-        with building(seed):
+        with building(seed=seed):
             layers: list[nn.Module] = []
             for inputs, outputs in pairwise([d, *[self.width] * (self.depth - 1), d]):
                 layer = nn.Linear(inputs, outputs, bias=False)
@@ -151,14 +141,9 @@ class FullyConnected(Network):
             self.layers = nn.Sequential(*layers[:-1])
             _shrink(layer.weight)
 
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {"size": self.size, "width": self.width, "depth": self.depth, "image_channels": self.image_channels}
-
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """`y` minus the predicted noise."""
-        _check_size(y, self.image_channels, self.size)
+        fitting(y, (self.image_channels, self.size, self.size))
         return y - self.layers(y.flatten(1)).reshape(y.shape)
 
 
@@ -203,27 +188,16 @@ class LocallyConnected(Network):
         c, w = self.image_channels, self.channels
         bounded(self, (self.size * kernel) ** 2 * (2 * c * w + (self.depth - 2) * w**2), self.depth)
         widths = [c, *[w] * (self.depth - 1), c]
-        with building(seed):
+        with building(seed=seed):
             self.weights = nn.ParameterList()
             for inputs, outputs in pairwise(widths):
                 window = inputs * kernel**2
                 self.weights.append(nn.Parameter(torch.randn(self.size**2, outputs, window) * (2 / window) ** 0.5))
             _shrink(self.weights[-1])
 
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {
-            "size": self.size,
-            "channels": self.channels,
-            "depth": self.depth,
-            "kernel": self.kernel,
-            "image_channels": self.image_channels,
-        }
-
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """`y` minus the predicted noise."""
-        _check_size(y, self.image_channels, self.size)
+        fitting(y, (self.image_channels, self.size, self.size))
         z = y
         for i, weight in enumerate(self.weights):
             windows = nn.functional.unfold(z, self.kernel, padding=self.kernel // 2)
@@ -236,11 +210,3 @@ def _shrink(weight: Tensor) -> None:
     """Begin near the identity: there is no normalisation to keep the first predictions small."""
     with torch.no_grad():
         weight.mul_(0.1)
-
-
-def _check_size(y: Tensor, channels: int, size: int) -> None:
-    validate.channels(y, channels)
-    if y.shape[2:] != (size, size):
-        raise ValueError(
-            f"this network knows images of {size}x{size} pixels, got {tuple(y.shape)}; crop or resize them"
-        )

@@ -8,7 +8,6 @@ tensors are those of the code of KAIR and of deepinv.
 """
 
 from itertools import pairwise
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,6 +17,7 @@ from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.networks.bias_free import initialise
 from gahb_theory.denoisers.networks.initialisation import bounded, building
+from gahb_theory.denoisers.shapes import divisible
 
 __all__ = ["DRUNet"]
 
@@ -33,7 +33,7 @@ class _Residual(nn.Module):
 
 
 class DRUNet(Network):
-    """A bias-free UNet of residual blocks that is told sigma by one more channel; four scales.
+    """A bias-free UNet of residual blocks that sees sigma in one more channel; four scales.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class DRUNet(Network):
         fine, coarse = 2 * sum(w**2 for w in widths[:3]), widths[3] ** 2
         count = 18 * self.blocks * (fine + coarse) + 8 * fine + 9 * self.channels * (2 * self.image_channels + 1)
         bounded(self, count, 14 * self.blocks + 8)
-        with building(seed):
+        with building(seed=seed):
             self.m_head = nn.Conv2d(self.image_channels + 1, self.channels, 3, padding=1, bias=False)
             for i, (fine, coarse) in enumerate(pairwise(widths), 1):
                 down = nn.Conv2d(fine, coarse, 2, stride=2, bias=False)
@@ -83,19 +83,10 @@ class DRUNet(Network):
     def _residuals(self, channels: int) -> list[nn.Module]:
         return [_Residual(channels) for _ in range(self.blocks)]
 
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {"channels": self.channels, "blocks": self.blocks, "image_channels": self.image_channels}
-
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """The clean images."""
         validate.channels(y, self.image_channels)
-        if y.shape[2] % 8 or y.shape[3] % 8:
-            raise ValueError(
-                f"height and width must be multiples of 8, got {tuple(y.shape[2:])}; crop the images, or pad them by their "
-                "last rows and columns"
-            )
+        divisible(y, 8)
         z = self.m_head(torch.cat([y, sigma.expand(len(y), 1, *y.shape[2:])], dim=1))
         skips = [z]
         for i in (1, 2, 3):

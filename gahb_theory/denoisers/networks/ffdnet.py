@@ -8,7 +8,7 @@ of the tensors are those of the code of KAIR, model.0, model.2, ...
 """
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -23,7 +23,7 @@ __all__ = ["FFDNet"]
 
 
 class FFDNet(Network):
-    """A CNN with biases and without normalisation that is told sigma by one more channel.
+    """A CNN with biases and without normalisation that sees sigma in one more channel.
 
     Parameters
     ----------
@@ -75,18 +75,12 @@ class FFDNet(Network):
         outputs = self.image_channels * self.scale**2
         inner, ends = (9 * self.channels + 1) * self.channels, (18 * outputs + 10) * self.channels + outputs
         bounded(self, ends + (self.depth - 2) * inner, self.depth)
-        with building(seed):
+        with building(seed=seed):
             layers: list[nn.Module] = []
             for a, b in pairwise([outputs + 1, *[self.channels] * (self.depth - 1), outputs]):
                 layers += [nn.Conv2d(a, b, 3, padding=1), nn.ReLU(inplace=True)]
             self.model = nn.Sequential(*layers[:-1])
             initialise(self)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        names = ("channels", "depth", "image_channels", "scale", "noise_map", "output")
-        return {name: getattr(self, name) for name in names}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """What the layers give at the scale of the image, or y minus it."""

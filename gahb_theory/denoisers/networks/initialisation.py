@@ -13,10 +13,10 @@ from contextvars import ContextVar
 from typing import Any
 
 import torch
-from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from gahb_theory import validate
+from gahb_theory.denoisers.base import Network
 from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["MOST_LAYERS", "MOST_PARAMETERS", "bounded", "building", "on_meta"]
@@ -48,7 +48,7 @@ class _Private(TorchFunctionMode):
 
 
 @contextmanager
-def building(seed: int = 0) -> Iterator[torch.Generator]:
+def building(*, seed: int = 0) -> Iterator[torch.Generator]:
     """Return a generator named by `seed`, from which all that is built in this context draws its weights."""
     seed = validate.integer(seed, "seed", 0, LARGEST_SEED)
     if seed >= SEEDS_OF_TORCH:
@@ -77,13 +77,21 @@ def on_meta() -> Iterator[None]:
         _device.reset(before)
 
 
-def bounded(network: nn.Module, parameters: int, layers: int) -> None:
+def bounded(network: Network, parameters: int, layers: int) -> None:
     """Refuse a network that is too large before it is built, and say how many parameters it would have."""
     if parameters > MOST_PARAMETERS or layers > MOST_LAYERS:
+        values = {key: value for key, value in network.configuration.items() if isinstance(value, int | list)}
+        given = ", ".join(f"{key}={_short(value)}" for key, value in values.items())
         raise ValueError(
-            f"{type(network).__name__} would have {_count(parameters)} parameters in {_count(layers)} layers with these "
-            f"arguments; at most {MOST_PARAMETERS:.0e} parameters in {MOST_LAYERS:,} layers are built"
+            f"{type(network).__name__} would have {_count(parameters)} parameters in {_count(layers)} layers with "
+            f"{given}; at most {MOST_PARAMETERS:.0e} parameters in {MOST_LAYERS:,} layers are built"
         )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return f"{len(value)} of at most {max(value)}"
+    return str(value) if value < 10**15 else _count(value)
 
 
 def _count(n: int) -> str:

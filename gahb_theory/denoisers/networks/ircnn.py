@@ -7,7 +7,6 @@ the code of KAIR, model.0, model.2, ..., model.12.
 """
 
 from itertools import pairwise
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -51,17 +50,12 @@ class IRCNN(Network):
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         widths = [self.image_channels, *[self.channels] * 6, self.image_channels]
         bounded(self, sum((9 * a + 1) * b for a, b in pairwise(widths)), len(DILATIONS))
-        with building(seed):
+        with building(seed=seed):
             layers: list[nn.Module] = []
             for (a, b), d in zip(pairwise(widths), DILATIONS, strict=True):
                 layers += [nn.Conv2d(a, b, 3, padding=d, dilation=d), nn.ReLU(inplace=True)]
             self.model = nn.Sequential(*layers[:-1])
             initialise(self)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {"channels": self.channels, "image_channels": self.image_channels}
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """`y` minus the predicted noise."""

@@ -7,7 +7,7 @@ its own at every stage. All return the clean image; all are blind.
 """
 
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -70,13 +70,13 @@ class DnCNN(Network):
         self.channels = channels = validate.integer(channels, "channels", 1)
         self.depth = depth = validate.integer(depth, "depth", 2)
         self.image_channels = image_channels = validate.integer(image_channels, "image_channels", 1)
-        self.normalised = bool(normalised)
+        self.normalised = validate.flag(normalised, "normalised")
         self.output = validate.one_of(output, "output", ("clean", "residual"))
         self.epsilon = validate.number(epsilon, "epsilon", least=0.0)
         ends = (18 * channels + 1) * image_channels + channels
         inner = 9 * channels**2 + (3 if self.normalised else 1) * channels
         bounded(self, ends + (depth - 2) * inner, depth)
-        with building(seed):
+        with building(seed=seed):
             layers: list[nn.Module] = [nn.Conv2d(image_channels, channels, 3, padding=1), nn.ReLU(inplace=True)]
             for _ in range(depth - 2):
                 layers += [nn.Conv2d(channels, channels, 3, padding=1)]
@@ -85,14 +85,8 @@ class DnCNN(Network):
             self.layers = nn.Sequential(*layers, nn.Conv2d(channels, image_channels, 3, padding=1))
             initialise(self)
         if (self.output, self.epsilon) != ("residual", 1e-5):  # the usual one needs no mark in the state
-            kept = torch.tensor([float(self.output == "clean"), self.epsilon], dtype=torch.float32)
-            self.register_buffer("convention", kept)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        names = ("channels", "depth", "image_channels", "normalised", "output", "epsilon")
-        return {name: getattr(self, name) for name in names}
+            convention = torch.tensor([float(self.output == "clean"), self.epsilon], dtype=torch.float32)
+            self.register_buffer("convention", convention)
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """What the layers return, or `y` minus it."""
@@ -137,9 +131,9 @@ class DilatedUNet(Network):
         super().__init__()
         self.channels = c = validate.integer(channels, "channels", 1)
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
-        self.bias, self.output = bool(bias), validate.one_of(output, "output", ("clean", "residual"))
+        self.bias, self.output = validate.flag(bias, "bias"), validate.one_of(output, "output", ("clean", "residual"))
         bounded(self, 226 * c**2 + 50 * self.image_channels * c + (13 * c if bias else 0), 9)
-        with building(seed):
+        with building(seed=seed):
             relu = nn.ReLU(inplace=True)
             self.fine = nn.Sequential(
                 *(nn.Conv2d(image_channels, c, 5, padding=2, bias=bias), relu),
@@ -157,16 +151,6 @@ class DilatedUNet(Network):
                 nn.Conv2d(c, image_channels, 5, padding=2, bias=False),
             )
             initialise(self)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {
-            "channels": self.channels,
-            "image_channels": self.image_channels,
-            "bias": self.bias,
-            "output": self.output,
-        }
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """The clean image, at any height and width."""
@@ -197,16 +181,11 @@ class _Stages(Network):
         self.channels = validate.integer(channels, "channels", 1)
         self.hidden = validate.integer(hidden, "hidden", self.fewest_hidden)
         self.stages = validate.integer(stages, "stages", 1)
-        self.image_channels, self.bias = 1, bool(bias)
+        self.image_channels, self.bias = 1, validate.flag(bias, "bias")
         bounded(self, *self._size())
-        with building(seed):
+        with building(seed=seed):
             self.layers = self._build()
             initialise(self)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {"channels": self.channels, "hidden": self.hidden, "stages": self.stages, "bias": self.bias}
 
     def _size(self) -> tuple[int, int]:
         """Number of parameters and of layers."""

@@ -11,7 +11,7 @@ The first layer is linear here, as in their networks: the first ReLU comes after
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ def kernels_for(receptive_field: int, depth: int = 21) -> tuple[int, ...]:
     (3, 1, 3, 1, 3, 3)
     """
     depth = validate.integer(depth, "depth", 2, MOST_LAYERS)
-    receptive_field = validate.integer(receptive_field, "receptive_field", 5, 2 * depth + 1)
+    receptive_field = validate.integer(receptive_field, f"receptive_field at depth {depth}", 5, 2 * depth + 1)
     if receptive_field % 2 == 0:
         raise ValueError(f"receptive_field must be odd, got {receptive_field}; take {receptive_field + 1}")
     inner, wide = depth - 2, (receptive_field - 5) // 2
@@ -87,7 +87,7 @@ class WindowedCNN(Network):
     ) -> None:
         super().__init__()
         self.channels = validate.integer(channels, "channels", 1)
-        self.kernels = tuple(validate.integer(k, "each of kernels", 1) for k in kernels)
+        self.kernels = validate.integers(kernels, "kernels", 1)
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         self.coarse_channels = validate.integer(coarse_channels, "coarse_channels", 0)
         if len(self.kernels) < 2 or any(k % 2 == 0 for k in self.kernels):
@@ -97,7 +97,7 @@ class WindowedCNN(Network):
         widths = [out + self.coarse_channels, *[w] * (len(self.kernels) - 1), out]
         count = sum(a * b * k**2 for (a, b), k in zip(pairwise(widths), self.kernels, strict=True))
         bounded(self, count + w * (len(self.kernels) - 2), len(self.kernels))
-        with building(seed):
+        with building(seed=seed):
             convolutions = [
                 nn.Conv2d(a, b, k, padding=k // 2, bias=False)
                 for (a, b), k in zip(pairwise(widths), self.kernels, strict=True)
@@ -113,17 +113,6 @@ class WindowedCNN(Network):
     def receptive_field(self) -> int:
         """Side of the window that one pixel of the output sees."""
         return 1 + sum(k - 1 for k in self.kernels)
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        return {
-            "channels": self.channels,
-            "kernels": list(self.kernels),
-            "image_channels": self.image_channels,
-            "coarse_channels": self.coarse_channels,
-            "first": self.first,
-        }
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n k h w"]:
         """`y` minus the predicted noise, without the condition."""

@@ -12,16 +12,15 @@ The network sees y / sqrt(sigma^2 + s^2), s = 0.25, and log sigma; it predicts t
     c_out = sigma s / sqrt(sigma^2 + s^2),               c_in = 1 / sqrt(sigma^2 + s^2) .
 """
 
-import math
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.networks.initialisation import bounded, building
+from gahb_theory.denoisers.shapes import fitting
 
 __all__ = ["DiT", "NoiseEmbedding", "embedding_size", "precondition"]
 
@@ -72,16 +71,14 @@ class _Block(nn.Module):
         h = self.attention_norm(z) * (1 + scale) + shift
         n, tokens, width = h.shape
         q, k, v = self.qkv(h).reshape(n, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        logits = q @ k.mT / math.sqrt(width // self.heads)
-        if mask is not None:
-            logits = logits.masked_fill(~mask, -torch.inf)
-        mixed = (torch.softmax(logits, dim=-1) @ v).transpose(1, 2).reshape(n, tokens, width)
-        z = z + gate * self.out(mixed)
+        with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivatives
+            mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        z = z + gate * self.out(mixed.transpose(1, 2).reshape(n, tokens, width))
         return z + gate2 * self.perceptron(self.perceptron_norm(z) * (1 + scale2) + shift2)
 
 
 class DiT(Network):
-    """A diffusion transformer as a denoiser; it is told sigma.
+    """A diffusion transformer as a denoiser; it sees sigma.
 
     Parameters
     ----------
@@ -126,7 +123,7 @@ class DiT(Network):
     ) -> None:
         super().__init__()
         self.patch = patch = validate.integer(patch, "patch", 1)
-        self.size = size = validate.integer(size, "size", patch)
+        self.size = size = validate.integer(size, "size", 1)
         self.heads = heads = validate.integer(heads, "heads", 1)
         self.width = width = validate.integer(width, "width", 4)
         self.depth = validate.integer(depth, "depth", 1)
@@ -141,7 +138,7 @@ class DiT(Network):
         bounded(self, inner + 2 * token * width + token + 3 * width, 4 * self.depth)
         if self.window is not None and side > 128:
             raise ValueError(f"a window is taken for at most 128 x 128 tokens, got {side} x {side}; enlarge patch")
-        with building(seed):
+        with building(seed=seed):
             self.enter = nn.Linear(token, width)
             self.position = nn.Parameter(0.02 * torch.randn(side**2, width))
             self.level = NoiseEmbedding(width)
@@ -155,17 +152,9 @@ class DiT(Network):
                 apart = torch.maximum((rows[:, None] - rows).abs(), (columns[:, None] - columns).abs())
                 self.register_buffer("places", apart, persistent=False)
 
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """The arguments that make this network."""
-        names = ("size", "patch", "width", "depth", "heads", "window", "image_channels")
-        return {name: getattr(self, name) for name in names}
-
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """The clean images."""
-        validate.channels(y, self.image_channels)
-        if y.shape[2:] != (self.size, self.size):
-            raise ValueError(f"this network knows images of {self.size}x{self.size} pixels, got {tuple(y.shape)}")
+        fitting(y, (self.image_channels, self.size, self.size))
         scaled, skip, out = precondition(y, sigma)
         level = self.level(sigma.flatten().expand(len(y)))
         z = self.enter(nn.functional.pixel_unshuffle(scaled, self.patch).flatten(2).mT) + self.position

@@ -1,4 +1,4 @@
-"""Products with the Jacobian of any denoiser that torch can differentiate, on one graph that is kept.
+"""Products with the Jacobian of any denoiser that torch can differentiate, on one graph that is saved.
 
 The denoiser runs once on a batch of B copies of y. Reverse mode on that graph gives B products with the transpose in
 one pass, and J^T u is linear in u, so that reverse mode through reverse mode gives the transpose of the transpose:
@@ -47,8 +47,8 @@ class AutogradProducts:
     y
         One image, shape (1, channels, height, width), detached, contiguous, owned by this object.
     probes
-        Number of copies of y, 1 or 2, on which the promises about f are tested; with 2, also that each image of a batch
-        is treated on its own.
+        Number of copies of y, 1 or 2, on which f is tested; with 2, also that each image of a batch is treated
+        separately.
 
     Attributes
     ----------
@@ -149,16 +149,16 @@ class AutogradProducts:
             return copies, self._f(copies.clone(), self._sigma)  # the clone may be changed in place, a leaf may not
 
     def _probe(self, batch: int) -> Tensor:
-        """f(y), after a look at whether f keeps its promises."""
-        kept: dict[int, int] = {}
+        """f(y), after a test of f."""
+        saved: dict[int, int] = {}
 
         def count(x: Tensor) -> Tensor:
-            kept[x.data_ptr()] = x.numel() * x.element_size()
+            saved[x.data_ptr()] = x.numel() * x.element_size()
             return x.detach()
 
         with torch.autograd.graph.saved_tensors_hooks(count, lambda x: x):
             copies, output = self._run(batch)
-        self.bytes_per_direction = 3 * max(sum(kept.values()) // batch, copies[0].numel() * copies.element_size())
+        self.bytes_per_direction = 3 * max(sum(saved.values()) // batch, copies[0].numel() * copies.element_size())
         _check_output(output, copies)
         direction = torch.zeros_like(output, requires_grad=False)
         direction[:1] = probe_direction(output[:1], 0)

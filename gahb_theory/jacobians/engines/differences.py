@@ -11,17 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.jacobians.arithmetic import full_precision
-from gahb_theory.jacobians.difference_check import refuse_memory
 from gahb_theory.jacobians.engines.autograd import default_chunk
-from gahb_theory.jacobians.operator import Jacobian
 
-__all__ = ["DifferenceProducts", "difference_jacobian"]
+__all__ = ["DifferenceProducts", "Values"]
 
 
 class DifferenceProducts:
@@ -75,83 +71,22 @@ class DifferenceProducts:
         return (ahead - behind) / (2 * step)
 
 
-@full_precision
-def difference_jacobian(
-    f: Denoiser,
-    y: Float[Tensor, "1 c h w"],
-    sigma: float | Tensor,
-    *,
-    step: float | None = None,
-    chunk: int | None = None,
-) -> Jacobian:
-    """The Jacobian of a black box at `y` by central differences, for example of a network in another framework.
-
-    Give y in double precision if f can take it: in single precision about five digits of J are lost.
-
-    Parameters
-    ----------
-    f
-        f(y, sigma), which need not be differentiable by torch; images in, a tensor out.
-    y
-        One noisy image, shape (1, channels, height, width).
-    sigma
-        Noise level passed to f, above 0.
-    step
-        Length of the steps in the units of y; eps^(1/3) ||y|| if None. For a network of ReLUs any step that crosses no
-        kink is exact; a large one gives the slope of a smoothed f.
-    chunk
-        Number of images given to f at once.
-
-    Returns
-    -------
-    A `Jacobian` whose engine has the attribute `error`, the estimate of its own error.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If y is not one finite image, if sigma, step or chunk is out of range, or if f does not return one real output
-        for each image.
-    RuntimeError
-        If f is a network in train mode, is random, or remembers its last call.
-
-    Examples
-    --------
-    >>> import torch
-    >>> y = torch.rand(1, 1, 4, 4, dtype=torch.float64)
-    >>> J = difference_jacobian(lambda y, sigma: torch.from_numpy(y.numpy() ** 2), y, sigma=0.1)
-    >>> bool(torch.allclose(J.diagonal(), 2 * y.flatten()))
-    True
-    """
-    if not callable(f):
-        raise TypeError(f"f must be a denoiser that can be called as f(y, sigma), got {type(f).__name__}")
-    validate.one_image(y, "y")
-    values = _Values(f, validate.sigma_level(sigma))
-    point = y.detach().clone()
-    if step is None:
-        step = torch.finfo(y.dtype).eps ** (1 / 3) * max(float(point.norm()), 1.0)
-    step = validate.positive(step, "step")
-    products, output = DifferenceProducts(values, point, step), values(point)
-    refuse_memory(values, point, output)
-    size = default_chunk(point) if chunk is None else validate.integer(chunk, "chunk", 1)
-    return Jacobian(products, point, output, chunk=size, engine=f"central differences of step {step:.1e}")
-
-
 @dataclass(frozen=True)
-class _Values:
+class Values:
     """F at one noise level, as a function of images of which each has its output."""
 
     f: Denoiser
     sigma: float
 
     def __call__(self, x: Tensor) -> Tensor:
+        """f(x, sigma) without a gradient, shape (batch, ...)."""
         validate.evaluation_mode(self.f)
         with torch.no_grad():
             output = self.f(x.clone(), self.sigma)
         if not isinstance(output, Tensor):
             raise TypeError(f"f must return a torch tensor, got {type(output).__name__}; adapt_arrays takes arrays")
-        if output.is_complex() or output.ndim == 0 or len(output) != len(x):
-            raise ValueError(
-                f"f must return one real output for each of {len(x)} images, got shape {tuple(output.shape)} "
-                f"of {output.dtype}"
-            )
+        if not output.is_floating_point():
+            raise TypeError(f"f must return floating-point numbers, got {output.dtype}; differences of integers round")
+        if output.ndim == 0 or len(output) != len(x):
+            raise ValueError(f"f must return one output for each of {len(x)} images, got shape {tuple(output.shape)}")
         return validate.finite(output.to(x), "f(y, sigma)")

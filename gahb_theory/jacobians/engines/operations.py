@@ -66,8 +66,8 @@ def _convolution(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Ma
 def _sum(sign: float) -> Rule:
     def rule(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Map | None:
         weights = [1.0, sign * float(kwargs.get("alpha", 1))]
-        kept = [(w, x) for w, x in zip(weights, args[:2], strict=True) if follows(x)]
-        return Sum(tuple(w for w, _ in kept)) if all(x.shape == output.shape for _, x in kept) else None
+        variable = [(w, x) for w, x in zip(weights, args[:2], strict=True) if follows(x)]
+        return Sum(tuple(w for w, _ in variable)) if all(x.shape == output.shape for _, x in variable) else None
 
     return rule
 

@@ -121,12 +121,12 @@ class FrozenProducts:
 
     def windows(self, window: Window, held: int | None = None) -> dict[int, Window]:
         """For each value the window on which a window of the output depends, not looking behind the value `held`."""
-        found = {self._output: window}
+        reached_windows = {self._output: window}
         for step in reversed(self._steps):
-            if step.output in found and step.output != held:
-                for i, reached in zip(step.inputs, step.map.reach(found[step.output]), strict=True):
-                    found[i] = _union(found[i], reached) if i in found else reached
-        return found
+            if step.output in reached_windows and step.output != held:
+                for i, reached in zip(step.inputs, step.map.reach(reached_windows[step.output]), strict=True):
+                    reached_windows[i] = _union(reached_windows[i], reached) if i in reached_windows else reached
+        return reached_windows
 
     def work(self, window: Window, held: int | None = None) -> int:
         """Operations of `pull_window` for one direction, or of `pull_to`."""

@@ -164,13 +164,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-def _call(func: Any, rest: tuple[Any, ...], kwargs: dict[str, Any], x: Tensor) -> Tensor:
-    return func(x, *rest, **kwargs)
+def _call(func: Any, arguments: tuple[Any, ...], kwargs: dict[str, Any], x: Tensor) -> Tensor:
+    return func(x, *arguments, **kwargs)
 
 
 def _needed(steps: list[_Note], output: int) -> list[Step]:
     """The steps the output depends on, activations replaced by their derivatives."""
-    wanted, kept = {output}, []
+    wanted, recorded = {output}, []
     for step in reversed(steps):
         if step.output not in wanted:
             continue
@@ -183,10 +183,10 @@ def _needed(steps: list[_Note], output: int) -> list[Step]:
                 x = made.at.requires_grad_()
                 (slope,) = torch.autograd.grad(made.function(x.clone()).sum(), x)
             made = Scale(slope)
-        kept.append(Step(made, step.inputs, step.output))
+        recorded.append(Step(made, step.inputs, step.output))
     if 0 not in wanted:
         raise UnknownOperation("the output does not depend on y")
-    return kept[::-1]
+    return recorded[::-1]
 
 
 def _simplified(steps: list[Step]) -> list[Step]:
@@ -195,10 +195,10 @@ def _simplified(steps: list[Step]) -> list[Step]:
     for step in steps:
         for number in step.inputs:
             uses[number] = uses.get(number, 0) + 1
-    kept: list[Step] = []
+    recorded: list[Step] = []
     made_by: dict[int, int] = {}
     for step in steps:
-        before = kept[made_by[step.inputs[0]]] if step.inputs[0] in made_by else None
+        before = recorded[made_by[step.inputs[0]]] if step.inputs[0] in made_by else None
         merged: Map | None = None
         if isinstance(step.map, Scale) and before is not None and uses[step.inputs[0]] == 1:
             factor = step.map.factor
@@ -208,12 +208,12 @@ def _simplified(steps: list[Step]) -> list[Step]:
                 merged = before.map.prepared(factor.expand(1, before.map.weight.shape[0], 1, 1))
         if merged is not None and before is not None:
             position = made_by[step.inputs[0]]
-            kept[position] = Step(merged, before.inputs, step.output)
+            recorded[position] = Step(merged, before.inputs, step.output)
             made_by[step.output] = position
             continue
-        made_by[step.output] = len(kept)
-        kept.append(step)
-    return [Step(_laid_out(step.map), step.inputs, step.output) for step in kept]
+        made_by[step.output] = len(recorded)
+        recorded.append(step)
+    return [Step(_laid_out(step.map), step.inputs, step.output) for step in recorded]
 
 
 def _laid_out(map: Map) -> Map:

@@ -1,8 +1,8 @@
 """The rows of a Jacobian in groups, by the cheapest way its engine offers.
 
-both ends       all rows at once, where the network splits in its middle (`meeting`)
-windows         any rows, where the receptive field is bounded (`windows`)
-whole images    any rows of any engine (`blocks`)
+both ends       all rows at once, where the network splits in its middle (`two_ended_rows`)
+windows         any rows, where the receptive field is bounded (`windowed_rows`)
+whole images    any rows of any engine (`batching`)
 """
 
 from collections.abc import Iterator

@@ -128,10 +128,10 @@ def meeting_blocks(
         for left in range(0, width, SIDE):
             block = ((top, min(height, top + SIDE)), (left, min(width, left + SIDE)))
             u = _units(channels, block, like)
-            g, at, rest, around = engine.pull_to(u, block, cut.value)
+            g, at, bypass, around = engine.pull_to(u, block, cut.value)
             part, window = ring.join(g, at)
-            if rest is not None:
-                part, window = _sum(part, window, rest, around)
+            if bypass is not None:
+                part, window = _sum(part, window, bypass, around)
             yield numbers[:, block[0][0] : block[0][1], block[1][0] : block[1][1]].flatten(), part, window
 
 
@@ -176,8 +176,8 @@ class _Ring:
         line, group, dy, dx, channel, _ = self._data.stride()
         steps = (line - dy, group - GROUP * dx, 1)
         for k in range(len(x)):
-            c, rest = divmod(k, (block[0][1] - block[0][0]) * (block[1][1] - block[1][0]))
-            row, column = divmod(rest, block[1][1] - block[1][0])
+            c, position = divmod(k, (block[0][1] - block[0][0]) * (block[1][1] - block[1][0]))
+            row, column = divmod(position, block[1][1] - block[1][0])
             row, column = row + block[0][0], column + block[1][0]
             a, b = max(0, column - r) // GROUP, min(width - 1, column + r) // GROUP + 1
             for top, bottom in self._unbroken(max(0, row - r), min(height, row + r + 1)):

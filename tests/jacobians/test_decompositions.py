@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gahb_theory.denoisers.exact.gaussian import GaussianDenoiser
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.jacobians import (
     difference_jacobian,
     dimension_by_flipd,

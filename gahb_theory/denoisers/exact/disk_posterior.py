@@ -3,11 +3,11 @@
     f(y) = E[x(u) | y],        p(u | y) ~ p(u) exp( -||y - x(u)||^2 / (2 sigma^2) ),        u = (row, column, radius, a, b).
 
 Given the geometry, x = a D + b (1 - D) is linear in the two intensities, and their posterior is a Gaussian restricted to
-the square [0, 1]^2 without the band |a - b| < jump, on which their law is uniform. So the geometry alone is searched: it
+the square [0, 1]^2 without the band |a - b| < jump, on which they are uniform. So the geometry alone is searched: it
 is drawn from the prior (a Sobol sequence), and from a Gaussian at the mode that Gauss-Newton finds from the best of
 those, with the covariance of Laplace's approximation, inflated. Both samples are weighted together by the balance
 heuristic of Veach and Guibas (1995); the intensities are drawn from their conditional Gaussian. At small noise the
-second sample does the work, at large noise the first. Where the prior leaves the centre hardly any room, as for the
+second sample does the work, at large noise the first. Where the prior hardly lets the centre move, as for the
 largest disks of a small image, few samples count, and the effective number says so.
 """
 
@@ -22,6 +22,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.exact.finite_sums import squared
+from gahb_theory.denoisers.shapes import fitting
 from gahb_theory.images.disks import Disks
 from gahb_theory.randomness import Component, named_seed, step_generator
 
@@ -53,7 +54,7 @@ class DiskBayes(DenoiserModule):
     Parameters
     ----------
     disks
-        The law.
+        The class of images.
     samples
         Number of geometries from each of the two proposals.
     seed
@@ -74,7 +75,7 @@ class DiskBayes(DenoiserModule):
     own_derivative = True
     """The samples move with y, but the derivative is that of their weights, Cov[x | y] / sigma^2."""
 
-    def __init__(self, disks: Disks, samples: int = 2048, seed: int = 0, budget: int = 2**28) -> None:
+    def __init__(self, disks: Disks, samples: int = 2048, budget: int = 2**28, *, seed: int = 0) -> None:
         super().__init__()
         if not isinstance(disks, Disks):
             raise TypeError(f"disks must be an image class Disks, got {type(disks).__name__}")
@@ -129,8 +130,8 @@ class DiskBayes(DenoiserModule):
     def jacobian_matrix(self, y: Float[Tensor, "1 1 h w"], sigma: float) -> Float[Tensor, "d d"]:
         """J = Cov[x | y] / sigma^2 at one noisy image, from the same samples."""
         validate.one_image(y, "y")
-        found = self.posterior(y, sigma)
-        w, x = found.weights[0], self._paint(found.parameters[0])
+        posterior = self.posterior(y, sigma)
+        w, x = posterior.weights[0], self._paint(posterior.parameters[0])
         centred = x - w @ x
         s2 = squared(validate.batch_sigma(validate.sigma_level(sigma), y)).reshape(())
         return validate.finite(((centred.mT * w) @ centred / s2).to(y.dtype), "J at so small a noise level")
@@ -154,8 +155,7 @@ class DiskBayes(DenoiserModule):
         return torch.einsum("nm,nmd->nd", w, x).reshape(y.shape).to(y.dtype)
 
     def _posterior(self, y: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        if y.shape[1:] != (1, self.disks.size, self.disks.size):
-            raise ValueError(f"this denoiser knows disks of size {self.disks.size}, got images {tuple(y.shape[1:])}")
+        fitting(y, (1, self.disks.size, self.disks.size))
         q, s2 = y.double().flatten(1), squared(s)[:, None]
         geometry, log_proposal = self._draw(q, s2)
         inside = self._coverage(geometry)
@@ -166,7 +166,8 @@ class DiskBayes(DenoiserModule):
         log_w = log_w.masked_fill(~allowed, -torch.inf)
         if not bool(torch.isfinite(log_w.amax(dim=1)).all()):
             raise ValueError(
-                "no sample of the posterior is possible: the image is no noisy disk, or samples is too small"
+                "no sample of the posterior is possible: the image is no noisy disk, sigma is too large, or samples is "
+                "too small"
             )
         weights = torch.softmax(log_w, dim=1)
         parameters = torch.cat([geometry, pair], dim=2)

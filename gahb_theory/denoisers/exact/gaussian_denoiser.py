@@ -1,6 +1,6 @@
-"""Denoisers that are exact: the posterior mean E[x | y] of a law that is known.
+"""Denoisers that are exact: the posterior mean E[x | y] of a known distribution.
 
-For a Gaussian law with mean m and covariance Sigma = sum_k s_k e_k e_k^T it is linear (Wiener 1949),
+For a Gaussian distribution with mean m and covariance Sigma = sum_k s_k e_k e_k^T it is linear (Wiener 1949),
 
     f(y) = m + Sigma (Sigma + sigma^2 Id)^-1 (y - m) = m + sum_k s_k / (s_k + sigma^2) <y - m, e_k> e_k ,
 
@@ -18,13 +18,14 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.eigen import canonical_sign
 from gahb_theory.denoisers.base import DenoiserModule
-from gahb_theory.denoisers.exact.finite_sums import fitting, gain, risk, single
+from gahb_theory.denoisers.exact.finite_sums import gain, risk, single
+from gahb_theory.denoisers.shapes import fitting
 
 __all__ = ["GaussianDenoiser"]
 
 
 class GaussianDenoiser(DenoiserModule):
-    """The posterior mean of a Gaussian law: the best denoiser of this law, and the best linear one of any law.
+    """The posterior mean of a Gaussian distribution: its best denoiser, and the best linear one of any distribution.
 
     The covariance is decomposed once, in double precision; images of other dtypes than the covariance are welcome.
     There is nothing to train, so it is born in eval mode.
@@ -87,7 +88,7 @@ class GaussianDenoiser(DenoiserModule):
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """E[x | y] for each image; `sigma` may differ from one to the next."""
-        fitting(y, self.mean, "this denoiser knows the law of images")
+        fitting(y, self.mean)
         dtype = single(y.dtype)
         mean, atoms, variances = self.mean.to(dtype), self.atoms.to(dtype), self.variances.to(dtype)
         coefficients = (y - mean).flatten(1) @ atoms.mT
@@ -109,7 +110,7 @@ class GaussianDenoiser(DenoiserModule):
         return gain(self.variances, self._levels(sigma))
 
     def mse(self, sigma: float | Float[Tensor, "*s"]) -> Float[Tensor, "*s"]:
-        """Risk sum_k s_k sigma^2 / (s_k + sigma^2), the smallest of all denoisers of this law, summed over pixels.
+        """Risk sum_k s_k sigma^2 / (s_k + sigma^2), the smallest of all denoisers of this distribution, summed over pixels.
 
         Parameters
         ----------
@@ -124,7 +125,7 @@ class GaussianDenoiser(DenoiserModule):
 
     def jacobian_matrix(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, "d d"]:
         """J = sum_k s_k / (s_k + sigma^2) e_k e_k^T; the same at every noisy image."""
-        fitting(validate.one_image(y, "y"), self.mean, "this denoiser knows the law of images")
+        fitting(validate.one_image(y, "y"), self.mean)
         atoms = self.atoms.to(y.dtype)
         return (atoms.mT * self.gains(validate.sigma_level(sigma, zero=True)).to(y.dtype)) @ atoms
 
@@ -137,20 +138,13 @@ class GaussianDenoiser(DenoiserModule):
 
 def _check_covariance(covariance: Tensor, mean: Tensor) -> None:
     d = mean.numel()
-    if not isinstance(covariance, Tensor) or not covariance.is_floating_point():
-        given = covariance.dtype if isinstance(covariance, Tensor) else type(covariance).__name__
-        raise TypeError(f"covariance must be a floating-point torch tensor of shape ({d}, {d}), got {given}")
-    if covariance.shape != (d, d):
-        raise ValueError(
-            f"covariance must have shape ({d}, {d}), one row and one column for each number of the mean image "
-            f"{tuple(mean.shape)}, got {tuple(covariance.shape)}"
-        )
+    sides = f"one row and one column for each number of the mean image {tuple(mean.shape)}"
+    validate.tensor(covariance, "covariance", (d, d), sides)
     if covariance.dtype != mean.dtype:
         raise TypeError(
             f"covariance is {covariance.dtype}, but mean is {mean.dtype}; convert one with covariance.to({mean.dtype})"
         )
     validate.same_device(covariance, mean, "covariance")
-    validate.finite(covariance, "covariance")
     gap, size = float((covariance - covariance.mT).abs().max()), float(covariance.abs().max())
     if gap > torch.finfo(covariance.dtype).eps ** 0.5 * size:
         raise ValueError(

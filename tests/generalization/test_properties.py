@@ -110,7 +110,7 @@ def test_a_constant_denoiser_has_defined_values(value, seen):
 def test_refusals(unchecked):
     for arguments, error, message in (
         ({"shape": (16, 16)}, ValueError, r"shape must be \(channels, height, width\), got \(16, 16\)"),
-        ({"dtype": torch.complex64}, TypeError, "dtype must be that of real numbers"),
+        ({"dtype": torch.complex64}, TypeError, "dtype must be a floating-point type"),
         ({"sigma": 0.0}, ValueError, "above 0"),
         ({"sigma": True}, TypeError, "sigma must be a number, got bool"),
     ):
