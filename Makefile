@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := gahb_theory tests experiments benchmarks docs
 
-.PHONY: demo test lint docs bench format clean
+.PHONY: demo test coverage lint docs bench format clean
 
 demo: .venv/installed
 	$(BIN)/gahb
@@ -11,6 +11,10 @@ demo: .venv/installed
 test: .venv/installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules gahb_theory tests \
 		--jaxtyping-packages=gahb_theory,beartype.beartype
+
+coverage: .venv/installed-test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --doctest-modules gahb_theory tests \
+		--cov=gahb_theory --cov-branch --cov-report=term-missing:skip-covered
 
 lint: .venv/installed-test
 	$(BIN)/ruff check $(SOURCES)
