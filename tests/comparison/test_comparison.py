@@ -285,7 +285,7 @@ def test_the_result_is_written_and_drawn(full: Comparison, tmp_path) -> None:
     ax = full.plot()
     assert ax.get_ylabel() == "overlap of the spans"
     assert full.plot(ax) is ax
-    assert runs.read_json(tmp_path / "comparison.json") == json.loads(json.dumps(full.to_dict()))
+    np.testing.assert_equal(runs.read_json(tmp_path / "comparison.json"), json.loads(json.dumps(full.to_dict())))
     assert full.to_dict()["first"]["oracle_mse"] == full.first.oracle_mse
 
 
