@@ -120,8 +120,7 @@ def compare(
     kept = None if above is None else v[above]
     response = response_of_chance = None
     if isinstance(a, Jacobian) and above is not None and not bool(above.all()):
-        response = _response(a.matvec(v[~above].mT.to(a.device, a.dtype)))
-        response_of_chance = _response(a.matrix())
+        response, response_of_chance = _responses(a, v, above)
     fits = min(len(u), len(v))
     if rank is None:
         rank = max(1, min(fits, target[0] * target[1] * target[2] // 8 if kept is None else len(kept)))
@@ -237,9 +236,15 @@ def _above(x: Tensor, sigma: float, rows: Tensor) -> Tensor:
     return above
 
 
-def _response(columns: Tensor) -> float:
-    """Root mean square of the norms of columns."""
-    return float(columns.square().sum(dim=0).mean().sqrt())
+def _responses(J: Jacobian, v: Tensor, above: Tensor) -> tuple[float, float]:
+    """Root mean square of ||J v_k|| over the atoms that are not `above` the noise, and over all unit vectors."""
+    d = v.shape[1]
+    whole = float(J.matrix().double().square().sum())
+    if len(v) < d:  # the atoms span a part only
+        below = float(J.matvec(v[~above].mT.to(J.device, J.dtype)).double().square().sum())
+    else:  # all atoms together have the norm of J, and few are above
+        below = max(0.0, whole - float(J.matvec(v[above].mT.to(J.device, J.dtype)).double().square().sum()))
+    return (below / int((~above).sum())) ** 0.5, (whole / d) ** 0.5
 
 
 def _with_denoiser(side: Side, J: Jacobian, x: Tensor | None) -> Side:
