@@ -6,6 +6,7 @@ Each function returns what it converts; `gahb_theory.validate` offers them with 
 import math
 import numbers
 import operator
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,19 @@ def seed(value: Any, name: str = "seed", high: int = LARGEST_SEED) -> int:
     return integer(value, name, 0, high)
 
 
+def path(value: Any, name: str) -> Path:
+    """Return a path of the file system with "~" expanded to the home directory."""
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str):
+        raise TypeError(f"{name} must be a string or a pathlib.Path, got {kind_of(value)}")
+    if not text or "\0" in text:
+        raise ValueError(f"{name} must be a path without null characters, got {text[:60]!r}")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # no such user
+        raise ValueError(f"{name} must be a path, got {text!r}: {error}") from None
+
+
 def one_of(value: Any, name: str, allowed: Iterable[str]) -> Any:
     """Return `value` if it is one of the allowed words."""
     allowed = tuple(allowed)
@@ -195,13 +209,6 @@ def function(value: Any, name: str, example: str) -> Any:
     if not callable(value):
         raise TypeError(f"{name} must be callable, got {kind_of(value)}; it is called as {example}")
     return value
-
-
-def path(value: Any, name: str) -> Path:
-    """Return the name of a file or folder as a path."""
-    if not isinstance(value, str | Path):
-        raise TypeError(f"{name} must be a string or a pathlib.Path, got {kind_of(value)}")
-    return Path(value)
 
 
 def real_array(value: Any, name: str, ndim: int | tuple[int, ...] | None = None) -> np.ndarray:

@@ -23,7 +23,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from tqdm import tqdm
 
-from gahb_theory import runs
+from gahb_theory import runs, validate
 from gahb_theory.identity.content import function_identity, identity
 from gahb_theory.identity.hashing import digest
 
@@ -93,7 +93,7 @@ class Piece:
 
 
 def sweep(
-    configs: Sequence[Any],
+    configs: Iterable[Any],
     run: Callable[[Any, Path], Mapping[str, Any]],
     executor: Executor | None = None,
     *,
@@ -145,7 +145,8 @@ def sweep(
     [{'y': 9}, {'y': 16}]
     """
     _refuse_fork(executor)
-    folder = Path(folder).resolve()  # the workers may stand elsewhere
+    folder = validate.path(folder, "folder").resolve()  # the workers may stand elsewhere
+    configs = list(configs)  # of a generator, too
     inputs = [_inputs(run, config) for config in configs]
     directories = [folder / _key(entry) for entry in inputs]
     jobs = {

@@ -230,6 +230,29 @@ def test_of_a_large_dataset_items_at_equal_distances_and_all_numbers_count():
     assert fingerprint(Own(0.1, 3000)) != fingerprint(Own(0.1, 3001))
 
 
+class Files(Dataset):
+    def __init__(self, files):
+        self.files = [(str(file), 0) for file in files]
+
+    def __len__(self):
+        return 3000
+
+    def __getitem__(self, index):
+        return torch.zeros(1, 2, 2)
+
+
+def test_of_a_large_dataset_of_files_their_names_and_sizes_count_and_not_their_places(tmp_path):
+    found = set()
+    for place, names, length in (("a", "xy", 3), ("b", "xy", 3), ("c", "xz", 3), ("d", "xy", 4)):
+        (tmp_path / place).mkdir()
+        for name in names:
+            (tmp_path / place / name).write_bytes(b"0" * length)
+        found.add(fingerprint(Files(tmp_path / place / name for name in names)))
+        if place == "b":
+            assert len(found) == 1
+    assert len(found) == 3
+
+
 def test_items_that_change_from_call_to_call_are_refused():
     class Augmented(Own):
         def __getitem__(self, index):

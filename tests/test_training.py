@@ -421,13 +421,11 @@ def test_arguments_that_are_refused(small, tmp_path, unchecked):
     f, X = small
     with pytest.raises(TypeError, match=r"a Recipe has no 'epochs'; its fields are images_seen, batch_size"):
         train(f, X, epochs=3)
-    with pytest.raises(TypeError, match="images_seen must say how many images the training sees"):
-        train(f, X)
     with pytest.raises(ValueError, match="images_seen must be between 1 and 1000000000, got 2147483648"):
         train(f, X, images_seen=2**31)
     with pytest.raises(ValueError, match="batch_size must be between 1 and 1048576"):
         train(f, X, images_seen=16, batch_size=2**31)
-    with pytest.raises(TypeError, match="run must be the path"):
+    with pytest.raises(TypeError, match="run must be a string or"):
         train(f, X, images_seen=16, run=3)
     with pytest.raises(TypeError, match=r"all be float32, or all float64.*float16"):
         train(gt.UNet(4, 1).half(), X, images_seen=16)

@@ -10,7 +10,7 @@ A network may see intensities u = low + (high - low) y, whose noise has the leve
 `gahb_theory.denoisers.diffusion` has the networks that see the time of a diffusion.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -180,10 +180,15 @@ def class_name(net: object) -> str:
 
 
 def returned_images(returned: Any, u: Tensor) -> Tensor:
-    """Return the images in what a network returns: itself, the field `sample`, or the first of a tuple.
+    """Return the images in what a network returns: itself, the field or entry `sample`, or the first of a tuple.
 
     They must have the shape and device of its input `u`; they come back in its precision.
     """
+    if isinstance(returned, Mapping):
+        if not isinstance(returned.get("sample"), Tensor):
+            keys = ", ".join(str(key)[:20] for key in list(returned)[:4])
+            raise TypeError(f"the network must return a tensor, or one named sample, got a mapping of {keys}; wrap it")
+        returned = returned["sample"]
     if hasattr(returned, "sample") and isinstance(returned.sample, Tensor):
         returned = returned.sample
     while isinstance(returned, tuple | list) and returned:
@@ -196,6 +201,8 @@ def returned_images(returned: Any, u: Tensor) -> Tensor:
         hint, c = "", u.shape[1]
         if returned.shape == (len(u), 2 * c, *u.shape[2:]):
             hint = f"; twice the channels are a mean and a learned variance, wrap it to return out[:, :{c}]"
+        elif returned.shape == (len(u), *u.shape[2:], c):
+            hint = "; its channels are last, wrap it to return out.permute(0, 3, 1, 2)"
         raise ValueError(
             f"the network must return batch, channels, height and width of its input, {tuple(u.shape)}, got "
             f"{tuple(returned.shape)}{hint}"

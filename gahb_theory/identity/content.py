@@ -10,7 +10,8 @@ ask here.
     paths                the names below the path, sizes and bytes of the files, not the place where they lie
     image classes        of this library: the fields. Others: public attributes, and four images of a fixed seed, seen
                          through 32 projections rounded to 1e-3, so that another processor finds the same
-    datasets             all items up to 2,048, else 1,024 at equal distances, the length, and numbers and arrays kept in it
+    datasets             all items up to 2,048, else 1,024 at equal distances, the length, and the numbers, arrays, words, and
+                         names and sizes of files kept in it
     modules              class, structure, settings, parameters and buffers
     other objects        fields, attributes and slots; what a class of the same name does otherwise is not seen, unless the
                          class is local or interactive: then its methods count as functions do
@@ -318,7 +319,7 @@ def _is_dataset(thing: Any) -> bool:
 
 
 def _dataset(thing: Any, name: str, seen: Seen) -> dict[str, Any]:
-    """Items, length, and the numbers and arrays among the attributes."""
+    """Items, length, and the numbers, arrays, words and names of files among the attributes."""
     try:
         n = len(thing)
     except TypeError:
@@ -335,17 +336,29 @@ def _dataset(thing: Any, name: str, seen: Seen) -> dict[str, Any]:
             "index, for example by a generator that the index seeds"
         )
     kept = {
-        label: _describe(value, f"{name}.{label}", seen)
+        label: _describe(_without_places(value), f"{name}.{label}", seen)
         for label, value in sorted(getattr(thing, "__dict__", {}).items())
-        if n > FEW_ITEMS and _of_numbers(value)
+        if n > FEW_ITEMS and _is_plain(value)
     }
     return {"class": class_name(type(thing)), "items": n, "sha256": found.hexdigest()} | kept
 
 
-def _of_numbers(value: Any) -> bool:
+def _is_plain(value: Any) -> bool:
     if isinstance(value, list | tuple):
-        return all(_of_numbers(part) for part in value)
-    return isinstance(value, bool | int | float | np.generic | np.ndarray | Tensor | range | Dataset)
+        return all(_is_plain(part) for part in value)
+    return isinstance(value, bool | int | float | str | PurePath | np.generic | np.ndarray | Tensor | range | Dataset)
+
+
+def _without_places(value: Any) -> Any:
+    """Names of files as their last part and their size, wherever they lie: of so many the bytes are not read."""
+    if isinstance(value, list | tuple):
+        return [_without_places(part) for part in value]
+    if not isinstance(value, str | PurePath):
+        return value
+    with suppress(OSError, ValueError):  # a text that cannot be a name
+        if (place := Path(value)).exists():
+            return [place.name, place.stat().st_size] if place.is_file() else place.name
+    return str(value)
 
 
 def _setting(value: Any, name: str, seen: Seen) -> Any:

@@ -53,7 +53,7 @@ class ImageDataset(Dataset[Tensor]):
     last: int | None = None
 
     def __post_init__(self) -> None:
-        keep(self, "path", _npy(self.path))
+        keep(self, "path", _npy(self.path).absolute())
         keep(self, "first", validate.integer(self.first, "first", 0))
         if self.last is not None:
             keep(self, "last", validate.integer(self.last, "last", self.first + 1))
@@ -331,9 +331,7 @@ def _recorded_anew(
 
 def _npy(path: str | Path) -> Path:
     """The path of an array, with a name that leaves room for those of the files beside it."""
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path must be the name of a .npy file, got {type(path).__name__}")
-    path = Path(path)
+    path = validate.path(path, "path")
     if path.suffix != ".npy":
         raise ValueError(f"path must name a .npy file, got {path}; np.save writes one")
     if len(os.fsencode(path.name)) > LONGEST_NAME:

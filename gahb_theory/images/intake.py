@@ -18,7 +18,7 @@ and of Matlab's rgb2gray, which made the usual sets of grey test images. (scikit
 BT.709.) Colour profiles are not applied.
 """
 
-import os
+import math
 import warnings
 from functools import lru_cache
 from pathlib import Path
@@ -53,13 +53,12 @@ def read_file(
     """Read an image file as float32 intensities in [0, 1]; see `read_image` for the parameters."""
     from PIL import Image
 
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"path must name an image file, got {type(path).__name__}")
-    if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
+    path = validate.path(path, "path")
+    if path.exists() and not path.is_file():  # a pipe would be waited for
         raise ValueError(f"{path} cannot be read as an image (it is no regular file); remove it or convert it to PNG")
     try:
         # from an open file: given a name, Pillow maps turned TIFF files into memory and reads their rows as columns
-        with Path(path).open("rb") as file, Image.open(file, formats=FORMATS) as image:
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
             levels, white = _levels(image, frame, scale)
             _check_levels(levels, white, given=scale is not None)
     except FileNotFoundError:
@@ -76,7 +75,7 @@ class _Refused(Exception):
 
 
 def _levels(image: Any, frame: int | None, scale: float | None) -> tuple[np.ndarray, float]:
-    """Levels as float32, of shape (h, w) or (h, w, 3), and the level of white."""
+    """Levels, of shape (h, w) or (h, w, 3), and the level of white."""
     from PIL import ImageOps
 
     _choose_frame(image, frame)
@@ -99,9 +98,14 @@ def _levels(image: Any, frame: int | None, scale: float | None) -> tuple[np.ndar
     image = ImageOps.exif_transpose(image)
     if not one_deep:
         image = _opaque(image)
-        levels = np.asarray(image if image.mode == "L" else image.convert("RGB"), dtype=np.float32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a transparent colour that no pixel has
+            levels = np.asarray(image if image.mode == "L" else image.convert("RGB"), dtype=np.float32)
         return levels, 255.0 if scale is None else scale
-    levels = np.asarray(image).astype(np.float32)
+    stored = np.asarray(image)
+    if image.mode == "I" and bits == 32 and set(np.atleast_1d(tags.get(SAMPLE_FORMAT, 1))) == {1}:
+        stored = stored.view(np.uint32)  # Pillow reads these as signed
+    levels = stored.astype(np.float64 if stored.dtype.itemsize == 4 and image.mode == "I" else np.float32)
     if scale is not None:
         return levels, scale
     if image.mode == "F":
@@ -109,7 +113,7 @@ def _levels(image: Any, frame: int | None, scale: float | None) -> tuple[np.ndar
     if image.mode == "I" and from_tiff:
         raise _Refused(
             f"holds integers from {levels.min():g} to {levels.max():g} and does not say what white is; say it, as in "
-            "read_image(path, scale=4095)"
+            f"read_image(path, scale={_likely_white(float(levels.max()))})"
         )
     return levels, 4095.0 if bits == 12 else 65535.0
 
@@ -172,11 +176,14 @@ def _check_levels(levels: np.ndarray, white: float, given: bool) -> None:
         raise _Refused(
             f"holds values from {low:g} to {high:g}, and intensities lie in [0, 1]; save it with 0 black and 1 white"
         )
-    likely = next((w for w in (255, 4095, 65535) if high <= w), high)
     raise _Refused(
         f"holds values from {low:g} to {high:g}, and intensities lie in [0, 1]; say what white is, as in "
-        f"read_image(path, scale={likely:g}), or save it with 1 white"
+        f"read_image(path, scale={_likely_white(high)}), or save it with 1 white"
     )
+
+
+def _likely_white(highest: float) -> int:
+    return next((white for white in (255, 4095, 65535) if highest <= white), math.ceil(highest))
 
 
 def as_planes(levels: np.ndarray, channels: int, white: float = 255) -> Float[np.ndarray, "c h w"]:

@@ -8,7 +8,6 @@ Intensities lie in [0, 1].
 """
 
 import hashlib
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -75,8 +74,8 @@ class Photographs:
     split: Literal["all", "train", "test"] = "all"
 
     def __post_init__(self) -> None:
-        if self.folder is not None and not isinstance(self.folder, str | os.PathLike):
-            raise TypeError(f"folder must be the name of a directory of images, got {type(self.folder).__name__}")
+        if self.folder is not None:
+            keep(self, "folder", validate.path(self.folder, "folder").absolute())  # whoever draws may stand elsewhere
         keep(self, "size", validate.integer(self.size, "size", 4, 4096))
         keep(self, "channels", _one_or_three(self.channels))
         validate.one_of(self.split, "split", ("all", "train", "test"))
@@ -168,9 +167,9 @@ class _Files:
         return [(name, read_file(self.root / name, channels)) for name in self.names]
 
 
-def _files(folder: str | Path) -> _Files:
-    """Look at a folder: links and relative paths are resolved, and a file is hashed again when it has been written to."""
-    root = Path(folder).resolve()
+def _files(folder: Path) -> _Files:
+    """Look at a folder: links are resolved, and a file is hashed again when it has been written to."""
+    root = folder.resolve()
     if not root.is_dir():
         raise ValueError(f"folder must be a directory of images, got {folder}, which does not exist or is a file")
     files = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
@@ -197,9 +196,9 @@ def _hash(path: Path, inode: int, size: int, modified: int, changed: int) -> str
         raise ValueError(f"{path} cannot be read as an image ({error.strerror}); remove it") from error
 
 
-def _pyramid(folder: str | Path | None, size: int, channels: int, split: str) -> _Planes:
+def _pyramid(folder: Path | str | None, size: int, channels: int, split: str) -> _Planes:
     """The photographs as they are now; those of files that have not changed are kept."""
-    return _planes(None if folder is None else _files(folder), size, channels, split)
+    return _planes(None if folder is None else _files(Path(folder)), size, channels, split)
 
 
 @lru_cache(maxsize=8)

@@ -17,7 +17,6 @@ f(y) itself would depend on how loud the other images of the batch are; on y / s
 
 import copy
 import json
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -106,8 +105,7 @@ def train(
     False
     """
     recipe = _recipe(recipe, images_seen, changes)
-    if run is not None and not isinstance(run, str | os.PathLike):
-        raise TypeError(f"run must be the path of a directory, or None, got {type(run).__name__}")
+    place = None if run is None else validate.path(run, "run").absolute()
     device, dtype = _checked(f)
     with ExitStack() as stack:
         stack.enter_context(_neutral(device))
@@ -131,9 +129,9 @@ def train(
         typical = torch.zeros((), device=device, dtype=dtype)
         state = _named_state(model, average, optimisers) | {"gradient_norm": typical}
         first, folder, configuration = 0, None, {}
-        if run is not None and rank == 0:  # nothing is written before all has been tried
+        if place is not None and rank == 0:  # nothing is written before all has been tried
             configuration = _configuration(f, data, recipe, world)
-            folder = stack.enter_context(open_training(Path(run), configuration))
+            folder = stack.enter_context(open_training(place, configuration))
             first = load_state(folder / STATE, state)
         if world > 1:
             first = share(first, state, device)
@@ -186,8 +184,6 @@ def _recipe(recipe: Recipe | None, images_seen: int | None, changes: dict[str, A
     unknown = sorted(changes.keys() - set(known))
     if unknown:
         raise TypeError(f"a Recipe has no {unknown[0]!r}; its fields are {', '.join(known)}")
-    if recipe is None and images_seen is None:
-        raise TypeError("images_seen must say how many images the training sees, for example 100_000, got None")
     if images_seen is not None:
         changes = changes | {"images_seen": images_seen}
     return replace(recipe or Recipe(), **changes)
@@ -341,7 +337,7 @@ def _save(
 
 def _save_denoiser(average: DenoiserModule, run: Path, card: dict[str, Any]) -> None:
     try:
-        save_denoiser(average, run / "denoiser", card)  # type: ignore[arg-type]
+        save_denoiser(average, run / "denoiser", card)
     except TypeError as error:
         from safetensors.torch import save
 

@@ -123,7 +123,7 @@ def load_state(file: Path, state: Mapping[str, Tensor]) -> int:
         wrong = [n for n in state if (tensors[n].shape, tensors[n].dtype) != (state[n].shape, state[n].dtype)]
         if wrong:
             raise ValueError(f"{wrong[0]} has another shape or type")
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         kept = runs.set_aside(file)
         raise ValueError(
             f"{file} is damaged ({error}); it is now {kept.name}, and the same call begins anew. Give it its name again if "

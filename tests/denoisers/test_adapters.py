@@ -72,10 +72,16 @@ def test_blind_and_noise_map_networks():
 
 def test_what_networks_return():
     y = images()
-    for wrap in (lambda x: (x,), lambda x: SimpleNamespace(sample=x), lambda x: [x, None]):
+    for wrap in (lambda x: (x,), lambda x: SimpleNamespace(sample=x), lambda x: [x, None], lambda x: {"sample": x}):
         assert torch.equal(adapt(lambda u, wrap=wrap: wrap(u))(y, 0.1), y)
-    with pytest.raises(TypeError, match="must return a tensor, or something that holds one, got dict"):
-        adapt(lambda u: {})(y, 0.1)
+    with pytest.raises(
+        TypeError, match="must return a tensor, or one named sample, got a mapping of out, loss; wrap it"
+    ):
+        adapt(lambda u: {"out": u, "loss": 0})(y, 0.1)
+    with pytest.raises(TypeError, match="must return a tensor, or something that holds one, got float"):
+        adapt(lambda u: 0.5)(y, 0.1)
+    with pytest.raises(ValueError, match=r"its channels are last, wrap it to return out.permute\(0, 3, 1, 2\)"):
+        adapt(lambda u: u.permute(0, 2, 3, 1))(y, 0.1)
 
 
 @pytest.mark.parametrize("prediction", ["clean", "noise", "velocity"])

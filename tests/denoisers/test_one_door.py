@@ -357,3 +357,30 @@ def test_reading_does_not_keep_the_file(tmp_path):
     with (tmp_path / "m.pt").open("r+b") as opened:
         opened.write(bytes((tmp_path / "m.pt").stat().st_size))
     assert torch.equal(f(picture(), 0.1), F(picture(), 0.1))
+
+
+def test_counters_of_ema_pytorch_are_no_weights(tmp_path):
+    state = {f"ema_model.{name}": t for name, t in OWN.items()}
+    state |= {"initted": torch.tensor(True), "step": torch.tensor(5)}
+    torch.save(state, tmp_path / "a.pt")
+    y = gt.Disks(size=16).sample(1)
+    assert torch.equal(gt.load_denoiser(tmp_path / "a.pt")(y, 0.1), F(y, 0.1))
+    torch.save(state | {f"online_model.{name}": 2 * t for name, t in OWN.items()}, tmp_path / "b.pt")
+    with pytest.raises(ValueError, match=r"entry='ema_model' or entry='online_model'"):
+        gt.load_denoiser(tmp_path / "b.pt")
+    assert torch.equal(gt.load_denoiser(tmp_path / "b.pt", entry="ema_model")(y, 0.1), F(y, 0.1))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_torchscript_is_named(tmp_path):
+    traced = torch.jit.trace(torch.nn.ReLU(), torch.zeros(1, 1, 8, 8))
+    torch.jit.save(traced, str(tmp_path / "traced.pt"))
+    with pytest.raises(ValueError, match=r"is a TorchScript archive, which is code; load it with torch.jit.load"):
+        gt.load_denoiser(tmp_path / "traced.pt")
+
+
+def test_the_refusal_of_a_whole_pickle_is_in_our_words(tmp_path):
+    torch.save(F, tmp_path / "whole.pt")
+    with pytest.raises(ValueError, match="holds objects beside tensors") as refusal:
+        gt.load_denoiser(tmp_path / "whole.pt")
+    assert "\x1b" not in str(refusal.value) and "Weights only" not in str(refusal.value)

@@ -44,7 +44,7 @@ from gahb_theory.denoisers.checkpoints.tensor_files import (
     short,
     widened,
 )
-from gahb_theory.denoisers.checkpoints.unwrapping import chosen, unwrapped
+from gahb_theory.denoisers.checkpoints.unwrapping import chosen, unwrapped, without_counters
 from gahb_theory.denoisers.networks.conservative import MARK, Conservative
 from gahb_theory.denoisers.networks.mohan import DilatedUNet, DnCNN, RecursiveCNN
 from gahb_theory.denoisers.networks.transformer import DiT
@@ -55,18 +55,21 @@ __all__ = ["load_denoiser", "save_denoiser"]
 SAVED: tuple[type[DenoiserModule], ...] = (*NETWORKS, Conservative, Adapted)
 """What `save_denoiser` takes."""
 
+WRAPPERS = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+"""What torch puts around a network, and the attribute that holds it."""
+
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
 
-def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, Any] | None = None) -> Path | str:
+def save_denoiser(f: nn.Module, folder: str | Path, card: Mapping[str, Any] | None = None) -> Path | str:
     """Save a network as a folder of model.safetensors, config.json and README.md, each written whole or not at all.
 
     Parameters
     ----------
     f
-        A network of this library, or one that `adapt` has wrapped. Of a wrapped network the convention is saved, too; if it
-        is made of layers of torch or is of this library, it loads by itself, otherwise `load_denoiser` is given one that
-        was made in the same way, as `network`.
+        A network of this library, or one that `adapt` has wrapped; within torch.compile or DataParallel, the network
+        inside. Of a wrapped network the convention is saved, too; if it is made of layers of torch or is of this library,
+        it loads by itself, otherwise `load_denoiser` is given one that was made in the same way, as `network`.
     folder
         Created where it does not exist. A name that ends in .safetensors is a file, which holds all but the card in
         words. "hf://owner/name" uploads the folder to the Hugging Face hub, where
@@ -94,11 +97,13 @@ def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, A
     ...     load_denoiser(folder).channels
     4
     """
+    while type(f).__name__ in WRAPPERS and isinstance(inside := getattr(f, WRAPPERS[type(f).__name__]), nn.Module):
+        f = inside  # the network is saved, not how it is run
     if not isinstance(f, SAVED) or (isinstance(f, Conservative) and not isinstance(f.network, NETWORKS)):
-        inside = f" of {type(f.network).__name__}" if isinstance(f, Conservative) else ""
+        within = f" of {type(f.network).__name__}" if isinstance(f, Conservative) else ""
         raise TypeError(
             f"f must be one of {', '.join(n.__name__ for n in NETWORKS[:3])}, or another network of this library, or one "
-            f"wrapped by gt.adapt, got {type(f).__name__}{inside}"
+            f"wrapped by gt.adapt, got {type(f).__name__}{within}"
         )
     if isinstance(f, Adapted) and not isinstance(f.net, nn.Module):
         raise TypeError(
@@ -106,17 +111,16 @@ def save_denoiser(f: Network | Adapted, folder: str | Path, card: Mapping[str, A
         )
     if card is not None and not isinstance(card, Mapping):
         raise TypeError(f"card must be a dict of JSON values, got {type(card).__name__}")
-    validate.path(folder, "folder")
     if isinstance(folder, str) and folder.startswith(PREFIX):
         if not is_hub_id(folder):
             raise ValueError(f"a hub id has the form {PREFIX}owner/name, got {folder!r}")
         with TemporaryDirectory() as local:
             upload(_write(f, Path(local), card), folder)
         return folder
-    return _write(f, Path(folder), card)
+    return _write(f, validate.path(folder, "folder"), card)
 
 
-def _write(f: Network | Adapted, folder: Path, card: Mapping[str, Any] | None) -> Path:
+def _write(f: Any, folder: Path, card: Mapping[str, Any] | None) -> Path:
     from safetensors.torch import save
 
     file = folder if folder.suffix == ".safetensors" else folder / WEIGHTS
@@ -209,21 +213,21 @@ def load_denoiser(
         be read.
     """
     choices = _choices(first, output, stages, epsilon, noise_map)
-    validate.path(path, "path")
     if entry is not None and not isinstance(entry, str):
         raise TypeError(f"entry must be the key of a set of tensors, a string, got {type(entry).__name__}")
     if network is not None and not isinstance(network, SAVED):
         raise TypeError(
             f"network must be one of this library, or one wrapped by gt.adapt, got {type(network).__name__}"
         )
+    given = validate.path(path, "path")
     if is_hub_id(path):
         try:
-            path = download(str(path))
+            given = download(str(path))
         except ImportError as error:
             if not str(path).startswith(PREFIX):
                 raise FileNotFoundError(f"no checkpoint at {path}, and {error}") from error
             raise
-    file = find_weights(Path(path))
+    file = find_weights(given)
     source = str(file)
     arguments: Mapping[str, Any] = {}
     size = file.stat().st_size
@@ -236,7 +240,7 @@ def load_denoiser(
         config = _configuration(file, metadata)
         if entry is not None:
             tensors, _ = chosen(tensors, entry, source)
-    tensors = widened(checked(tensors, source, size))
+    tensors = widened(checked(without_counters(tensors), source, size))
     try:
         with torch.device("cpu"):  # whatever the default device
             f = _network(tensors, config, arguments, source, choices, network)

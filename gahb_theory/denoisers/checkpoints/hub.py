@@ -21,7 +21,7 @@ def is_hub_id(path: str | Path) -> bool:
     if isinstance(path, Path):
         return False
     parts = text.removeprefix(PREFIX).split("/")
-    plain = len(parts) == 2 and all(part and not part.startswith(".") for part in parts)
+    plain = len(parts) == 2 and all(part and not part.startswith((".", "~")) for part in parts)
     return plain and (text.startswith(PREFIX) or not Path(text).exists())
 
 

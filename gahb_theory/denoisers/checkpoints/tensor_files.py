@@ -84,8 +84,8 @@ def read_torch(file: Path) -> Any:
             return torch.load(os.fspath(file), map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"{file} cannot be read without running code from it, which this library never does ({short(error)}); "
-            "load it in the code that made it and save net.state_dict()"
+            f"{file} holds objects beside tensors, and cannot be read without running code from it, which this library "
+            "never does; load it in the code that made it and save net.state_dict()"
         ) from error
     except MemoryError as error:
         raise ValueError(f"{file} is damaged or not a torch file (it asks for more memory than there is)") from error
@@ -218,15 +218,15 @@ def _check_archive(file: Path) -> None:
             members = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise ValueError(f"{file} is damaged or not a torch file ({short(error)})") from error
-    stored = sum(member.file_size for member in members)
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members) or stored > file.stat().st_size:
-        raise ValueError(
-            f"{file} is damaged or not a torch file (a compressed archive, which torch.save does not write)"
-        )
     if any(member.filename.endswith("/constants.pkl") for member in members):
         raise ValueError(
             f"{file} is a TorchScript archive, which is code; load it with torch.jit.load and wrap it with gt.adapt, or "
             "save net.state_dict()"
+        )
+    stored = sum(member.file_size for member in members)
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members) or stored > file.stat().st_size:
+        raise ValueError(
+            f"{file} is damaged or not a torch file (a compressed archive, which torch.save does not write)"
         )
     if not any(member.filename.endswith("data.pkl") for member in members):
         raise ValueError(f"{file} is damaged or not a torch file (an archive of other things)")

@@ -17,10 +17,11 @@ from torch import Tensor
 
 from gahb_theory.denoisers.checkpoints.tensor_files import Tensors, short
 
-__all__ = ["chosen", "count", "listed", "one_axis", "unwrapped"]
+__all__ = ["chosen", "count", "listed", "one_axis", "unwrapped", "without_counters"]
 
 DEEPEST = 6
 OPTIMISER_NAMES = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "step", "square_avg", "sum"}
+COUNTERS = {"initted", "step"}
 
 Found = TypeVar("Found")
 
@@ -104,6 +105,13 @@ def unwrapped(tensors: Tensors, recognise: Callable[[Tensors], Found | None], so
         f"{source} fits no published dialect this library knows, nor a network of its own; it has {len(given)} tensors: "
         f"{listed(given)}. Wrap the network that made it with gt.adapt, or give load_denoiser(..., network=...)"
     )
+
+
+def without_counters(tensors: Tensors) -> Tensors:
+    """Without the two numbers that the package ema-pytorch keeps beside the weights."""
+    if not tensors.keys() >= COUNTERS or any("." not in name for name in tensors.keys() - COUNTERS):
+        return tensors
+    return {name: tensor for name, tensor in tensors.items() if name not in COUNTERS}
 
 
 def listed(names: Iterable[str]) -> str:
