@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 import gahb_theory as gt
-from gahb_theory import runs
+from gahb_theory import runs, stored_results
 from gahb_theory.denoisers.checkpoints.files import save_denoiser
 from gahb_theory.identity.hashing import digest, hash_files
 from gahb_theory.sweeps import KEY_LENGTH, Executor, Serial, key
@@ -227,7 +227,7 @@ class Laboratory:
         with self._executor() as executor:
             pieces = gt.sweep(configs, partial(_measured, function), executor, folder=self.folder / "measures")
         found = {piece.config.name: piece for piece in pieces}
-        stored = {name: runs.read_arrays(piece.directory / ARRAYS) for name, piece in found.items()}
+        stored = {name: stored_results.read_arrays(piece.directory / ARRAYS) for name, piece in found.items()}
         arrays = {f"{name}/{label}": a for name, group in stored.items() for label, a in group.items()}
         return {name: piece.result for name, piece in found.items()}, arrays
 
@@ -239,7 +239,7 @@ class Laboratory:
             name: a.astype(np.float16 if a.ndim > 2 else np.float32) if a.dtype.kind == "f" else a
             for name, a in arrays.items()
         }
-        runs.write_arrays(folder / ARRAYS, small)
+        stored_results.write_arrays(folder / ARRAYS, small)
         versions = runs.versions()
         runs.write_json(folder / "results.json", {"scale": self.scale, "versions": versions, **results})
 
@@ -299,7 +299,7 @@ def read_results(folder: Path, experiment: str) -> tuple[dict[str, Any], dict[st
     file = folder / experiment / "results.json"
     if not file.exists():
         raise FileNotFoundError(f"no results at {file}; run python experiments/{experiment}.py first")
-    arrays = runs.read_arrays(folder / experiment / ARRAYS)
+    arrays = stored_results.read_arrays(folder / experiment / ARRAYS)
     return runs.read_json(file), {
         name: a.astype(np.float32) if a.dtype == np.float16 else a for name, a in arrays.items()
     }

@@ -39,7 +39,7 @@ from laboratory import (
 )
 
 import gahb_theory as gt
-from gahb_theory import runs
+from gahb_theory import runs, stored_results
 from gahb_theory.comparison.measures import principal_angles
 from gahb_theory.metrics.intervals import mean_estimate
 
@@ -140,7 +140,7 @@ def measure_manifold(config: Mapping[str, Any], directory: Path) -> dict[str, An
         result["exact_excess"] = estimate(mean_estimate(best.mse_per_image / (k * np.array(SIGMAS)[:, None] ** 2)))
         posterior = exact.jacobian_matrix(gt.add_noise(scene.images[:1], s.sigma, seed=NOISE_SEED), s.sigma)
         result["exact_eigenvalues"] = torch.linalg.eigvalsh(posterior.double()).flip(0)[:KEPT].numpy().round(4).tolist()
-    runs.write_arrays(directory / ARRAYS, arrays)
+    stored_results.write_arrays(directory / ARRAYS, arrays)
     return result
 
 

@@ -37,7 +37,7 @@ from laboratory import (
 )
 
 import gahb_theory as gt
-from gahb_theory import runs
+from gahb_theory import runs, stored_results
 from gahb_theory.metrics.intervals import mean_estimate
 
 NAME = "memorisation"
@@ -132,7 +132,7 @@ def measure_pair(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     rows = torch.stack([closest[0], drawn[0].images[chosen], drawn[1].images[chosen], closest[1]])
     arrays = {"train": gap.train.psnr, "test": gap.test.psnr, "grid": rows, "pairs": pairs.pairs}
     arrays["closest"] = np.concatenate([c.similarity for c in copied])
-    runs.write_arrays(directory / ARRAYS, arrays)
+    stored_results.write_arrays(directory / ARRAYS, arrays)
     return {
         "n": n,
         "hashes": [runs.fingerprint(x) for x in own],

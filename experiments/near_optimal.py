@@ -40,7 +40,7 @@ from laboratory import (
 )
 
 import gahb_theory as gt
-from gahb_theory import runs
+from gahb_theory import runs, stored_results
 from gahb_theory.metrics.intervals import mean_estimate
 
 NAME = "near_optimal"
@@ -141,7 +141,7 @@ def measure_class(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
         bases["given contour"] = exact = gt.jacobian(knowing, y, s.sigma).eigenbasis()
         arrays["given_contour_atoms"] = exact.atom_images(list(range(16))).numpy()
     compared = {name: _numbers(gt.compare(E, basis, clean.to(device), s.sigma)) for name, basis in bases.items()}
-    runs.write_arrays(directory / ARRAYS, arrays)
+    stored_results.write_arrays(directory / ARRAYS, arrays)
     return {
         "alpha": law.alpha,
         "convention": law.convention,

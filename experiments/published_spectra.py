@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 import gahb_theory as gt
-from gahb_theory import runs
+from gahb_theory import runs, stored_results
 from gahb_theory.report import figures as plots
 
 NETWORKS = {
@@ -108,7 +108,7 @@ def measure(weights: Path, photographs: Path, size: int) -> None:
     runs.write_csv(RESULTS / "spectra.csv", spectra)
     runs.write_bytes(RESULTS / "table.md", table(rows).encode())
     kept = {key: a.astype("float16") for key, a in arrays.items() if not key.endswith(("eigenvalues", "singular"))}
-    runs.write_arrays(RESULTS / "pictures.npz", {"clean": x[0, 0].numpy().astype("float16"), **kept})
+    stored_results.write_arrays(RESULTS / "pictures.npz", {"clean": x[0, 0].numpy().astype("float16"), **kept})
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -134,7 +134,7 @@ def draw() -> None:
 
     with (RESULTS / "spectra.csv").open() as file:
         spectra = list(csv.DictReader(file))
-    pictures = {key: a.astype("float32") for key, a in runs.read_arrays(RESULTS / "pictures.npz").items()}
+    pictures = {key: a.astype("float32") for key, a in stored_results.read_arrays(RESULTS / "pictures.npz").items()}
     eigenvalues = {(row["network"], int(row["sigma"])): [] for row in spectra}
     singular = {key: [] for key in eigenvalues}
     ranks = sorted({int(row["rank"]) for row in spectra})

@@ -20,7 +20,7 @@ from laboratory import ARRAYS, NOISE_SEED, TEST_SEED, Claim, Job, Laboratory, es
 from torch import Tensor
 
 import gahb_theory as gt
-from gahb_theory import runs
+from gahb_theory import runs, stored_results
 from gahb_theory.comparison import ImageAnalysis, analyse_image, basis_label, reference_bases
 from gahb_theory.metrics.intervals import mean_estimate
 from gahb_theory.pretrained import shipped_class, shipped_denoiser
@@ -76,8 +76,9 @@ def measure_network(config: Mapping[str, Any], directory: Path) -> dict[str, Any
         key: getattr(first, key)
         for key in ("clean", "noisy", "denoised", "eigenvalues", "coefficients", "atom_indices")
     }
-    runs.write_arrays(
-        directory / ARRAYS, runs.to_arrays(kept | {"atoms": first.eigenvectors, "errors": curves[0]}, "reading")
+    stored_results.write_arrays(
+        directory / ARRAYS,
+        stored_results.to_arrays(kept | {"atoms": first.eigenvectors, "errors": curves[0]}, "reading"),
     )
 
     def mean(key: str) -> dict[str, Any]:

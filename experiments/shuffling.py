@@ -33,7 +33,7 @@ from laboratory import (
 )
 
 import gahb_theory as gt
-from gahb_theory import runs
+from gahb_theory import runs, stored_results
 from gahb_theory.metrics.intervals import mean_estimate
 
 NAME = "shuffling"
@@ -109,7 +109,7 @@ def measure_both(config: Mapping[str, Any], directory: Path) -> dict[str, Any]:
         arrays[f"{name}/atoms"] = (atoms if name == "plain" else shuffled.unshuffle(atoms)).numpy()
         arrays[f"{name}/eigenvalues"] = E.eigenvalues.cpu().numpy()
         spectra[name] = {"trace": J.trace(), "asymmetry": J.asymmetry()}
-    runs.write_arrays(directory / ARRAYS, arrays)
+    stored_results.write_arrays(directory / ARRAYS, arrays)
     return {"gap": estimate(gap), "shuffled_over_linear": estimate(own), "spectra": spectra}
 
 

@@ -19,7 +19,7 @@ import tyro
 from torch import Tensor
 from tyro.conf import Positional
 
-from gahb_theory import runs, signals, validate
+from gahb_theory import runs, signals, stored_results, validate
 from gahb_theory.comparison import analyse_image, reference_bases
 from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.checkpoints.files import load_denoiser
@@ -178,7 +178,7 @@ class Analyze:
         }
         run = runs.open_run(self.run or Path("runs") / f"analyze-{_short(self.image.stem)}", config)
         analysis = analyse_image(f, x, sigma, reference_bases(self._samples(channels)), seed=self.seed)
-        runs.write_arrays(run / "arrays.npz", runs.to_arrays(analysis, f"{CASE}/analysis"))
+        stored_results.write_arrays(run / "arrays.npz", stored_results.to_arrays(analysis, f"{CASE}/analysis"))
         runs.write_csv(run / "metrics.csv", analysis.rows())
         return tour_report(run)
 

@@ -17,14 +17,11 @@ import platform
 import secrets
 import threading
 import time
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,19 +36,15 @@ __all__ = [
     "describe",
     "fingerprint",
     "fingerprint_parameters",
-    "from_arrays",
     "from_json",
     "locked",
     "make_directory",
     "open_run",
-    "read_arrays",
     "read_json",
     "remove_stale",
     "set_aside",
-    "to_arrays",
     "to_json",
     "versions",
-    "write_arrays",
     "write_bytes",
     "write_csv",
     "write_json",
@@ -60,8 +53,6 @@ __all__ = [
 
 SECONDS_OF_A_DAY = 86400
 SECONDS_BETWEEN_TRIES = 0.2
-
-Result = TypeVar("Result")
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
@@ -244,14 +235,6 @@ def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     return write_bytes(path, text.getvalue().encode())
 
 
-def write_arrays(path: str | Path, arrays: Mapping[str, Any]) -> Path:
-    """Write named arrays or tensors as a compressed .npz file, atomically."""
-    buffer = io.BytesIO()
-    plain = {name: a.detach().cpu().numpy() if isinstance(a, Tensor) else np.asarray(a) for name, a in arrays.items()}
-    np.savez_compressed(buffer, allow_pickle=False, **plain)
-    return write_bytes(path, buffer.getvalue())
-
-
 def make_directory(path: str | Path) -> Path:
     """Create a run directory, if there is none, and see that it can be written."""
     path = Path(path)
@@ -319,68 +302,6 @@ def describe(thing: Any) -> Any:
     if isinstance(thing, str | int | float | bool | None):
         return thing
     return {"class": type(thing).__name__} | ({"length": len(thing)} if hasattr(thing, "__len__") else {})
-
-
-def to_arrays(result: Any, prefix: str) -> dict[str, np.ndarray]:
-    """The fields of a result as named arrays prefix/field, those of results and mappings inside it as prefix/field/entry.
-
-    What is None has no array.
-    """
-    if is_dataclass(result):
-        parts = {field.name: getattr(result, field.name) for field in fields(result)}
-    elif isinstance(result, Mapping):
-        parts = {str(name).replace("%", "%25").replace("/", "%2F"): entry for name, entry in result.items()}
-    else:
-        return {} if result is None else {prefix: np.asarray(result)}
-    arrays: dict[str, np.ndarray] = {}
-    for name, part in parts.items():
-        arrays |= to_arrays(part, f"{prefix}/{name}")
-    return arrays
-
-
-def from_arrays(cls: type[Result], arrays: Mapping[str, np.ndarray], prefix: str) -> Result:
-    """The result dataclass that `to_arrays` stored.
-
-    Raises
-    ------
-    ValueError
-        If a field is missing.
-    """
-    values = {f.name: _stored(f.type, arrays, f"{prefix}/{f.name}") for f in fields(cls)}  # type: ignore[arg-type]
-    return cls(**values)
-
-
-def _stored(kind: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
-    """The value of a field of the given type."""
-    if name in arrays:
-        stored = arrays[name]
-        return stored.item() if stored.ndim == 0 else tuple(stored.tolist()) if get_origin(kind) is tuple else stored
-    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
-    inside = [key.removeprefix(name + "/") for key in arrays if key.startswith(name + "/")]
-    for one in kinds:
-        if is_dataclass(one) and inside:
-            return from_arrays(one, arrays, name)  # type: ignore[arg-type]
-        if one is dict or get_origin(one) is dict:
-            entry = get_args(one)[1] if get_args(one) else Any
-            names = dict.fromkeys(key.split("/")[0] for key in inside)
-            return {
-                key.replace("%2F", "/").replace("%25", "%"): _stored(entry, arrays, f"{name}/{key}") for key in names
-            }
-    if type(None) in kinds:
-        return None
-    raise ValueError(f"the arrays hold no {name}: they were written by another version; run the command again")
-
-
-def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a .npz file; empty where there is none."""
-    path = Path(path)
-    if not path.exists():
-        return {}
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            return dict(stored)
-    except (ValueError, TypeError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is damaged ({error}); remove it and run the same command again") from error
 
 
 def fingerprint(x: Tensor | np.ndarray) -> str:

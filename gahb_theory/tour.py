@@ -12,7 +12,7 @@ from typing import Any, get_args
 import numpy as np
 from tqdm import tqdm
 
-from gahb_theory import runs, validate
+from gahb_theory import runs, stored_results, validate
 from gahb_theory.comparison import (
     ImageAnalysis,
     Performance,
@@ -75,11 +75,11 @@ def run_tour(tour: Tour) -> Path:
         "versions": runs.versions(),
     }
     run = runs.open_run(tour.run or _default_directory(settings), config)
-    arrays = runs.read_arrays(run / "arrays.npz")
+    arrays = stored_results.read_arrays(run / "arrays.npz")
 
     def keep(new: dict[str, np.ndarray]) -> None:
         arrays.update(new)
-        runs.write_arrays(run / "arrays.npz", arrays)
+        stored_results.write_arrays(run / "arrays.npz", arrays)
 
     with tqdm(total=3 * len(names), desc="tour", unit=" parts", disable=None) as bar:
         for name in names:
@@ -91,14 +91,14 @@ def run_tour(tour: Tour) -> Path:
                     if part == "analysis":
                         shown = SHOWN[name] % tour.test_images
                         analysis = analyse_image(f, x[shown : shown + 1], tour.sigma, bases, seed=tour.seed)
-                        keep(runs.to_arrays(analysis, f"{name}/analysis"))
+                        keep(stored_results.to_arrays(analysis, f"{name}/analysis"))
                     elif part == "performance":
                         measured = compare_performance(f, x, SIGMAS, bases, window=WINDOW, seed=tour.seed)
-                        keep(runs.to_arrays(measured, f"{name}/performance"))
+                        keep(stored_results.to_arrays(measured, f"{name}/performance"))
                     elif tour.retrain:
                         anew = train_shipped(name, run / "retrained" / name, tour.retrain_images)
                         measured = compare_performance(anew, x, SIGMAS, bases, window=WINDOW, seed=tour.seed)
-                        keep(runs.to_arrays(measured, f"{name}/retrained"))
+                        keep(stored_results.to_arrays(measured, f"{name}/retrained"))
                 bar.update()
     if not any(key.startswith("classes/") for key in arrays):
         keep({f"classes/{title}": law.sample(8, seed=tour.seed).numpy() for title, law in _shown_classes().items()})
@@ -128,12 +128,12 @@ def _metrics(arrays: dict[str, np.ndarray], names: tuple[Shipped, ...]) -> list[
     """Every number of the report as a row of a tidy table."""
     rows: list[dict[str, Any]] = []
     for name in names:
-        analysis = runs.from_arrays(ImageAnalysis, arrays, f"{name}/analysis")
+        analysis = stored_results.from_arrays(ImageAnalysis, arrays, f"{name}/analysis")
         rows += [{"case": name, "sigma": ""} | row for row in analysis.rows()]
         for part in ("performance", "retrained"):
             if f"{name}/{part}/sigmas" not in arrays:
                 continue
-            p = runs.from_arrays(Performance, arrays, f"{name}/{part}")
+            p = stored_results.from_arrays(Performance, arrays, f"{name}/{part}")
             suffix = "_retrained" if part == "retrained" else ""
             for row in p.rows():
                 common = {"case": name, "method": row["method"] + suffix, "sigma": row["sigma"]}

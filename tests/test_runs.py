@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from gahb_theory import runs
+from gahb_theory import runs, stored_results
 from gahb_theory.bases import DCT, Wavelet
 from gahb_theory.comparison import Method, Performance, compare
 from gahb_theory.images import CAlpha, Disks, Photographs, Shuffled
@@ -39,7 +39,7 @@ WRITERS = {
     "bytes": lambda path: runs.write_bytes(path, b"new"),
     "json": lambda path: runs.write_json(path, {"new": 1}),
     "csv": lambda path: runs.write_csv(path, [{"new": 1}]),
-    "arrays": lambda path: runs.write_arrays(path, {"new": np.zeros(3)}),
+    "arrays": lambda path: stored_results.write_arrays(path, {"new": np.zeros(3)}),
 }
 WRITES = pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS.keys())
 
@@ -258,10 +258,12 @@ RESULTS = {
 @pytest.mark.parametrize("make", RESULTS.values(), ids=RESULTS.keys())
 def test_results_come_back_as_they_were(make, tmp_path):
     result = make()
-    stored = runs.to_arrays(result, "photographs/reading") | runs.to_arrays(result, "photographs/reading2")
-    stored = runs.read_arrays(runs.write_arrays(tmp_path / "arrays.npz", stored))
+    stored = stored_results.to_arrays(result, "photographs/reading") | stored_results.to_arrays(
+        result, "photographs/reading2"
+    )
+    stored = stored_results.read_arrays(stored_results.write_arrays(tmp_path / "arrays.npz", stored))
     for prefix in ("photographs/reading", "photographs/reading2"):
-        back = runs.from_arrays(type(result), stored, prefix)
+        back = stored_results.from_arrays(type(result), stored, prefix)
         for field in fields(result):
             a, b = getattr(result, field.name), getattr(back, field.name)
             if isinstance(a, dict) and any(isinstance(v, float) for v in a.values()):
@@ -273,22 +275,22 @@ def test_results_come_back_as_they_were(make, tmp_path):
 
 def test_tensors_and_lists_are_stored_as_arrays(tmp_path):
     given = {"a": torch.ones(2, requires_grad=True), "b": [1, 2], "c": 3.5}
-    back = runs.read_arrays(runs.write_arrays(tmp_path / "x.npz", given))
+    back = stored_results.read_arrays(stored_results.write_arrays(tmp_path / "x.npz", given))
     assert back["a"].tolist() == [1, 1] and back["b"].tolist() == [1, 2] and back["c"] == 3.5
     with pytest.raises(ValueError, match="pickle"):  # nothing is ever pickled
-        runs.write_arrays(tmp_path / "y.npz", {"a": np.array([None])})
+        stored_results.write_arrays(tmp_path / "y.npz", {"a": np.array([None])})
     assert names(tmp_path) == ["x.npz"]
 
 
 def test_no_arrays_where_there_is_no_file(tmp_path):
-    assert runs.read_arrays(tmp_path / "none.npz") == {}
+    assert stored_results.read_arrays(tmp_path / "none.npz") == {}
 
 
 def test_damaged_arrays_are_named(tmp_path):
     """Cut anywhere, or with any bytes changed: the values, or a message that names the file; never other values."""
     path = tmp_path / "arrays.npz"
     arrays = {"x/y": np.random.default_rng(0).random(40), "z": np.array(3)}
-    good = runs.write_arrays(path, arrays).read_bytes()
+    good = stored_results.write_arrays(path, arrays).read_bytes()
     draw, refused = random.Random(0), 0
     damaged = [good[:cut] for cut in range(0, len(good), 15)] + [b"text", b"\x93NUMPY"]
     for _ in range(250):
@@ -300,7 +302,7 @@ def test_damaged_arrays_are_named(tmp_path):
     for content in damaged:
         path.write_bytes(content)
         try:
-            found = runs.read_arrays(path)
+            found = stored_results.read_arrays(path)
         except ValueError as error:
             assert "arrays.npz is damaged" in str(error) and "remove it and run the same command again" in str(error)
             refused += 1

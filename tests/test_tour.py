@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import gahb_theory as gt
-from gahb_theory import runs, tour
+from gahb_theory import runs, stored_results, tour
 from gahb_theory.comparison import ImageAnalysis, Performance
 from gahb_theory.report.tour_page import tour_report
 
@@ -39,8 +39,8 @@ def test_the_tour_writes_a_run_and_a_report(small_tour):
     assert set(config["versions"]) >= {"gahb_theory", "torch", "numpy", "python"}
     assert re.fullmatch("[0-9a-f]{64}", config["data"]["c_alpha"])
 
-    arrays = runs.read_arrays(run / "arrays.npz")
-    analysis = runs.from_arrays(ImageAnalysis, arrays, "c_alpha/analysis")
+    arrays = stored_results.read_arrays(run / "arrays.npz")
+    analysis = stored_results.from_arrays(ImageAnalysis, arrays, "c_alpha/analysis")
     assert analysis.eigenvalues.shape == (256,)
     assert (np.diff(analysis.eigenvalues) <= 0).all()
     # the coefficients are those of the clean image in an orthonormal basis: Parseval
@@ -48,7 +48,7 @@ def test_the_tour_writes_a_run_and_a_report(small_tour):
     assert list(analysis.sides) == ["eigenbasis", "wavelet", "dct", "pca"]
     for name, side in analysis.sides.items():
         assert (np.diff(side.best_energy) >= -1e-6).all(), f"{name}: more terms never leave more"
-    measured = runs.from_arrays(Performance, arrays, "c_alpha/performance")
+    measured = stored_results.from_arrays(Performance, arrays, "c_alpha/performance")
     law, f = gt.CAlpha(size=16), gt.UNet(channels=4, blocks=2, seed=3).eval()
     again = gt.psnr_curve(f, law.sample(8, seed=small_tour.seed), [0.1], seed=small_tour.seed)
     index = list(measured.sigmas).index(0.1)
@@ -98,6 +98,6 @@ def test_refused_directories(tmp_path):
 
 def test_a_run_in_an_older_format_is_refused(tmp_path):
     runs.write_json(tmp_path / "config.json", {"command": "tour", "settings": {}, "versions": {}})
-    runs.write_arrays(tmp_path / "arrays.npz", {"c_alpha/reading/clean": np.zeros((1, 4, 4))})
+    stored_results.write_arrays(tmp_path / "arrays.npz", {"c_alpha/reading/clean": np.zeros((1, 4, 4))})
     with pytest.raises(ValueError, match=r"in format 1, and this one draws format 2; run gahb tour again in another"):
         tour_report(tmp_path)

@@ -55,7 +55,7 @@ def overlap_curve(
     """
     counts = torch.as_tensor(ranks, dtype=torch.long, device="cpu")
     # sums over blocks between two ranks first: far fewer than all partial sums
-    edges, place = counts.unique(return_inverse=True)
+    edges, place = torch.unique(counts, return_inverse=True)
     first = int(edges[-1])
     block = torch.bucketize(torch.arange(1, first + 1), edges).to(u.device)
     rows = u.new_zeros(len(edges), first).index_add_(0, block, (u[:first] @ v[:first].mT).square())

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gahb_theory import runs
+from gahb_theory import stored_results
 from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["RitzPairs", "top_eigenpairs"]
@@ -182,7 +182,7 @@ def top_eigenpairs(
 def _begin(apply: Apply, dimension: int, start: Tensor | None, block: int, checkpoint: str | Path | None) -> _Basis:
     empty = torch.empty(dimension, 0, dtype=torch.float64, device="cpu")
     basis = _Basis(apply, empty, empty)
-    stored = runs.read_arrays(checkpoint) if checkpoint is not None else {}
+    stored = stored_results.read_arrays(checkpoint) if checkpoint is not None else {}
     if stored:
         vectors, images = (torch.from_numpy(stored[name]) for name in ("vectors", "images"))
         if vectors.shape[0] != dimension or not _same(apply(vectors[:, :1]), images[:, :1]):
@@ -232,7 +232,7 @@ def _missed(basis: _Basis, smallest: float, tol: float, scale: float) -> bool:
 
 
 def _save(checkpoint: str | Path, basis: _Basis) -> None:
-    runs.write_arrays(
+    stored_results.write_arrays(
         checkpoint,
         {
             "vectors": basis.vectors.numpy(),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from gahb_theory import runs
+from gahb_theory import stored_results
 from gahb_theory.comparison import Comparison, ImageAnalysis, Performance, basis_label
 from gahb_theory.comparison.quantities import BASES, QUANTITIES, format_value, table_rows
 from gahb_theory.report.draw_analysis import draw_energy_left_out, draw_shrinkage, eigenvector_panels, image_panels
@@ -37,7 +37,7 @@ def tour_report(run: Path) -> Path:
     file = run / "config.json"
     if not file.is_file():
         raise FileNotFoundError(f"{run} is not a run directory: it holds no config.json")
-    arrays = runs.read_arrays(run / "arrays.npz")
+    arrays = stored_results.read_arrays(run / "arrays.npz")
     if not arrays:
         raise FileNotFoundError(f"{run} holds no arrays.npz: the run has not got that far; run its command again")
     config = _config(file)
@@ -88,7 +88,7 @@ def _classes(arrays: Arrays) -> Section:
 
 
 def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
-    a = runs.from_arrays(ImageAnalysis, arrays, f"{case}/analysis")
+    a = stored_results.from_arrays(ImageAnalysis, arrays, f"{case}/analysis")
     d = a.clean.size
     best = {name: 1 - side.best_energy for name, side in a.sides.items() if side.best_energy is not None}
     ordered = 1 - next(side.energy for side in a.sides.values() if side.energy is not None)
@@ -143,7 +143,9 @@ def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
     )
     sections = [Section(title, words, parts)]
     if f"{case}/performance/sigmas" in arrays:
-        sections.append(_performance(case, title, runs.from_arrays(Performance, arrays, f"{case}/performance")))
+        sections.append(
+            _performance(case, title, stored_results.from_arrays(Performance, arrays, f"{case}/performance"))
+        )
     return sections
 
 
@@ -236,8 +238,8 @@ def _retrained(cases: list[str], arrays: Arrays, budget: int) -> Section:
     rows = []
     sigmas: np.ndarray = np.empty(0)
     for case in cases:
-        shipped = runs.from_arrays(Performance, arrays, f"{case}/performance")
-        anew = runs.from_arrays(Performance, arrays, f"{case}/retrained")
+        shipped = stored_results.from_arrays(Performance, arrays, f"{case}/performance")
+        anew = stored_results.from_arrays(Performance, arrays, f"{case}/retrained")
         sigmas = shipped.sigmas
         rows.append(
             (TITLES[case], *(f"{v:+.2f}" for v in np.asarray(anew.denoiser.psnr.value) - shipped.denoiser.psnr.value))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from gahb_theory import runs
+from gahb_theory import runs, stored_results
 from gahb_theory.bases import DCT, Wavelet
 from gahb_theory.comparison import (
     QUANTITIES,
@@ -128,8 +128,10 @@ def test_results_are_plain_numbers_and_come_back(name: str, request: pytest.Fixt
     plain = result.to_dict()
     stored = runs.read_json(result.save(tmp_path / "result.json"))
     assert list(stored) == list(plain)
-    arrays = runs.read_arrays(runs.write_arrays(tmp_path / "a.npz", runs.to_arrays(result, "r")))
-    np.testing.assert_equal(runs.from_arrays(type(result), arrays, "r").to_dict(), plain)
+    arrays = stored_results.read_arrays(
+        stored_results.write_arrays(tmp_path / "a.npz", stored_results.to_arrays(result, "r"))
+    )
+    np.testing.assert_equal(stored_results.from_arrays(type(result), arrays, "r").to_dict(), plain)
 
 
 def test_every_number_has_a_label() -> None:
