@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -207,14 +206,14 @@ def test_a_limit_of_the_system_names_its_file_and_is_no_obstacle_later(tmp_path)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
-    opened = Path.open
+    opened = os.open
 
-    def read_only(path, *arguments, **options):
-        if path.name.endswith(".lock"):
+    def read_only(path, *arguments):
+        if str(path).endswith(".lock"):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return opened(path, *arguments, **options)
+        return opened(path, *arguments)
 
-    monkeypatch.setattr(Path, "open", read_only)
+    monkeypatch.setattr(os, "open", read_only)
     with pytest.raises(PermissionError, match=f"cannot write into {tmp_path}: Permission denied; choose another place"):
         write_dataset(tmp_path / "x.npy", LAW, 2)
     assert files(tmp_path) == []
