@@ -109,10 +109,10 @@ def _left_out(a: ImageAnalysis, x: Tensor, bases: Mapping[str, gt.Basis]) -> dic
     """||x - x_M||^2 / ||x||^2 of the image with its mean, M = 0 .. d - 1, in the eigenbasis and in each basis."""
     d, energy = x.numel(), float(x.double().square().sum())
     coefficients = torch.from_numpy(a.coefficients).reshape(x.shape).double()
-    curves = {"eigenvectors, best M": approximation_error(gt.Pixels(), coefficients, range(d))[:, 0] / energy}
+    curves = {"eigenvectors, best M": approximation_error(gt.Pixels(), coefficients, range(d))[0] / energy}
     curves["eigenvectors, first M"] = coefficients.flatten().square().flip(0).cumsum(0).flip(0) / energy
     wide = x.double()
-    curves |= {basis_label(name): approximation_error(b, wide, range(d))[:, 0] / energy for name, b in bases.items()}
+    curves |= {basis_label(name): approximation_error(b, wide, range(d))[0] / energy for name, b in bases.items()}
     return {name: curve.cpu().numpy() for name, curve in curves.items()}
 
 

@@ -550,6 +550,7 @@ SPECIAL_KINDS = {
     "generate.mean": "any", "generate.step": "any", "generate.shape": "shape", "compare.a": "object", "compare.b": "object",
     "compare.x": "images", "compare.contour": "any", "CAlpha.contour": "word", "CAlpha.convention": "word",
     "GaussianField.spectrum": "word", "SineCone.frequency": "any", "DiskBayes.samples": "integer",
+    "ImageDataset.first": "integer",
     "StationaryGaussianDenoiser.spectrum": "tensor", "DeadLeaves.distance": "tensor", "estimate_regularity.x": "tensor",
     "fit_slope.window": "any", "Disks.edge": "any", "Bandlet.wavelet": "word", "Bandlet.penalty": "limit",
     "Wedgelets.penalty": "limit", "ConditionalKLT.given_contour.means": "tensor",
@@ -634,6 +635,8 @@ def _fits(target: Target) -> dict[str, Any]:
         for key in ("x", "y"):
             if key in good and not isinstance(instance, gt.DiskBayes):
                 good[key] = x[:1] if target.name.endswith(("jacobian_matrix", "weights")) else x
+        if target.name == "DiskBayes.jacobian_matrix":
+            good["y"] = good["y"][:1]
         if "shape" in good and not inspect.isclass(instance):
             good["shape"] = own
     if isinstance(instance, gt.Basis) and "c" in good:

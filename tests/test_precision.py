@@ -82,10 +82,11 @@ def test_bases_are_the_same_with_other_defaults(name: str) -> None:
 
 def test_measures_are_the_same_with_other_defaults() -> None:
     gaussian = gt.ConditionalKLT.from_covariance(torch.diag(torch.arange(1.0, 17.0)), (1, 4, 4))
+    blocks = torch.arange(256) // 16
     calls = (
         lambda: gt.oracle_mse(gt.Bandlet(), X, 0.1),
         lambda: gt.oracle_risks(gt.Wavelet(), X, 0.1).empirical,
-        lambda: gt.stein_risk(gt.BlockJamesStein(torch.arange(256) // 16), X.flatten(1), 0.1),
+        lambda: gt.stein_risk(gt.BlockJamesStein(blocks), X.flatten(1), 0.1),
         lambda: gaussian_mse(gaussian.variances, 0.1),
         lambda: gt.ConditionalKLT.from_covariance(torch.diag(gaussian.variances), (1, 4, 4)).atoms,
         lambda: gt.Wedgelets().at(X, 0.1).project(X),

@@ -213,7 +213,7 @@ def performance():
 
     def method(kind, basis):
         estimate = Estimate(rng.random(2), rng.random(2), rng.random(2), np.array([np.nan, 0.1]), 0.95, "bootstrap")
-        return Method(kind, basis, estimate, SlopeFit(0.6, 0.5, 0.7, 1.0, (0.05, 0.5), 2, "bootstrap"))
+        return Method(kind, basis, estimate, SlopeFit(0.6, 0.5, 0.7, 0.05, 0.95, "bootstrap", 1.0, (0.05, 0.5), 2))
 
     return Performance(
         sigmas=np.array([0.1, 0.2]),
@@ -335,7 +335,7 @@ def test_descriptions_of_nested_dataclasses():
         "image_class": {"class": "CAlpha"} | vars(CAlpha(1.5, size=16)),
         "seed": 2,
     }
-    assert runs.describe(Photographs(folder=Path("a/b")))["folder"] == "a/b"
+    assert runs.describe(Photographs(folder=Path("a/b")))["folder"] == str(Path("a/b").resolve())
     x = torch.zeros(2, 3)
     described = runs.describe({"x": [x, (1, "a")], 5: None, "size": torch.Size([3])})
     assert described == {"x": [{"tensor": [2, 3], "sha256": runs.fingerprint(x)}, [1, "a"]], "5": None, "size": [3]}

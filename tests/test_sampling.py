@@ -283,7 +283,7 @@ def test_each_sample_has_its_status():
 
 
 def test_a_shipped_denoiser_draws_images():
-    f = gt.shipped_denoiser("c_alpha")
+    f = gt.shipped_denoiser("c_alpha").requires_grad_(True)
     samples = generate(f, (2, 1, 32, 32), step=growing_step(0.02))
     assert bool(samples.converged.all())
     assert 30 < int(samples.steps.max()) < 200

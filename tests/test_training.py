@@ -437,7 +437,7 @@ def test_arguments_that_are_refused(small, tmp_path, unchecked):
         train(f, X, images_seen=16, batch_size=16, sigma_max=25.0)
 
 
-def test_a_network_that_returns_another_shape_is_refused(tmp_path):
+def test_a_network_that_returns_another_shape_is_refused(tmp_path, unchecked):
     """The loss would broadcast (n, 1, h, w) against (n, h, w) without a word."""
 
     class Flat(torch.nn.Module):
@@ -652,7 +652,7 @@ def test_temporary_files_of_dead_processes_are_removed(small, tmp_path):
     assert not other.exists()
 
 
-def test_tied_parameters_are_averaged_once_and_saved(tmp_path):
+def test_tied_parameters_are_averaged_once_and_saved(tmp_path, unchecked):
     class Tied(torch.nn.Module):
         def __init__(self):
             super().__init__()

@@ -9,6 +9,7 @@ the window of the input that its receptive field reaches where an engine knows o
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -204,7 +205,9 @@ class LinearOperator:
         return scipy_operator(self.matvec, self.rmatvec, self.shape, self._y)
 
     def _indices(self, indices: Sequence[int] | Tensor, name: str, count: int) -> Tensor:
-        listed = indices.tolist() if isinstance(indices, Tensor) else indices
+        listed = indices.tolist() if isinstance(indices, Tensor | np.ndarray) else indices
+        if not isinstance(listed, Sequence) or isinstance(listed, str | bytes):
+            raise TypeError(f"indices must be a sequence of integers, got {type(indices).__name__}")
         chosen = torch.as_tensor([validate.integer(i, f"{name} index", 0, count - 1) for i in listed], device="cpu")
         if chosen.numel() == 0:
             raise ValueError(f"indices must name at least one {name}, each in [0, {count}), got none")
