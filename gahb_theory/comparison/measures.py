@@ -57,7 +57,7 @@ def overlap_curve(
     # sums over blocks between two ranks first: far fewer than all partial sums
     edges, place = torch.unique(counts, return_inverse=True)
     first = int(edges[-1])
-    block = torch.bucketize(torch.arange(1, first + 1), edges).to(u.device)
+    block = torch.bucketize(torch.arange(1, first + 1, device="cpu"), edges).to(u.device)
     rows = u.new_zeros(len(edges), first).index_add_(0, block, (u[:first] @ v[:first].mT).square())
     sums = u.new_zeros(len(edges), len(edges)).index_add_(1, block, rows)
     return sums.cumsum(0).cumsum(1).diagonal()[place.to(u.device)] / counts.to(u)
