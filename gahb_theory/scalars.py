@@ -91,11 +91,11 @@ def real(value: Any, name: str) -> float:
     """A real number of any library as a float."""
     if isinstance(value, Tensor) and ((why := opaque(value)) or hidden(value)):
         raise TypeError(f"{name} must be a number, got a {why or 'vmapped'} tensor")
-    if isinstance(value, Tensor | np.ndarray):
+    if isinstance(value, (Tensor, np.ndarray)):
         if math.prod(value.shape) != 1:
             raise ValueError(f"{name} must be one number here, got shape {tuple(value.shape)}")
         value = value.detach().item() if isinstance(value, Tensor) else value.reshape(())[()]
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {kind_of(value)}")
     try:
         return float(value)
@@ -106,7 +106,7 @@ def real(value: Any, name: str) -> float:
 def kind_of(value: Any) -> str:
     """The type of a value, and the value itself where it is short."""
     name = type(value).__name__
-    if isinstance(value, Tensor | np.ndarray):
+    if isinstance(value, (Tensor, np.ndarray)):
         return f"{name} of shape {tuple(value.shape)} and dtype {value.dtype}"
     if isinstance(value, str | bytes | bool | int | float | complex | np.generic):
         text = repr(value) if isinstance(value, str | bytes) else str(value) if not _huge(value) else "of many digits"

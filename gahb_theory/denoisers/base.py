@@ -93,7 +93,9 @@ class Network(DenoiserModule):
 
 def same_kind(network: nn.Module, y: Tensor) -> None:
     """Refuse images of another dtype or device than the first weight of a network."""
-    weight = next(network.parameters(), None)
+    weight = None
+    for weight in network.parameters():  # noqa: B007  # torch 2.6 does not compile next()
+        break
     if weight is None or not isinstance(y, Tensor) or not y.is_floating_point() or y.is_meta:
         return
     if weight.dtype != y.dtype and not torch.is_autocast_enabled(y.device.type):
