@@ -191,7 +191,7 @@ def returned_images(returned: Any, u: Tensor) -> Tensor:
         returned = returned["sample"]
     if hasattr(returned, "sample") and isinstance(returned.sample, Tensor):
         returned = returned.sample
-    while isinstance(returned, tuple | list) and returned:
+    while isinstance(returned, (tuple, list)) and returned:
         returned = returned[0]
     if not isinstance(returned, Tensor):
         raise TypeError(f"the network must return a tensor, or something that holds one, got {type(returned).__name__}")
