@@ -53,7 +53,7 @@ __all__ = ["fingerprint", "function_identity", "identity"]
 
 LIBRARY = __name__.partition(".")[0]
 FEW_ITEMS, SAMPLED_ITEMS = 2048, 1024
-SAMPLE, SAMPLE_SEED, PROJECTIONS, ROUNDING = 4, 2**40 + 1, 8, 1e-3
+SAMPLE, SAMPLE_SEED, PROJECTIONS, ROUNDING = 4, 2**31 - 3, 8, 1e-3  # a seed that generators of 32 bits take, too
 LONG = 64
 PLACES = ("folder", "path", "root", "directory", "dir", "file", "filename")
 TAGS = {"class", "float", "tensor", "array", "sha256", "set", "pairs", "items"}
@@ -311,7 +311,7 @@ def _sampled(thing: Any, name: str) -> str:
     bits = np.frombuffer(stream.bytes(-(-PROJECTIONS * x.shape[1] // 8)), np.uint8)
     signs = np.unpackbits(bits)[: PROJECTIONS * x.shape[1]].reshape(PROJECTIONS, -1) * 2.0 - 1
     numbers = (x @ signs.T) / math.sqrt(x.shape[1]) / ROUNDING + 1 / math.pi  # no tie on the way of round numbers
-    return digest([list(x.shape), np.floor(numbers).astype(int).tolist()])
+    return digest([list(x.shape), np.floor(numbers).clip(-(2.0**62), 2.0**62).astype(int).tolist()])
 
 
 def _is_dataset(thing: Any) -> bool:

@@ -22,6 +22,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from gahb_theory import runs, validate
+from gahb_theory.identity import identity
 from gahb_theory.images.base import ImageClass, checked_class, keep
 from gahb_theory.images.intake import LARGEST_INTENSITY, check_array, open_array
 from gahb_theory.images.unfinished import BLOCK, hashes, locked, read_record, set_aside, sha256, writing
@@ -354,7 +355,7 @@ def _checked(image_class: Any, n: Any, seed: Any, start: Any, dtype: Any, worker
 def _plan(image_class: ImageClass, n: int, seed: int, start: int, dtype: str, shape: Any) -> dict[str, Any]:
     """What a file holds; two equal plans are the same images."""
     plan = {
-        "class": runs.describe(image_class),
+        "class": identity(image_class, "image_class"),
         "n": n,
         "seed": seed,
         "start": start,

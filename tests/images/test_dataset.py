@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import gahb_theory as gt
 from gahb_theory import runs
 from gahb_theory.images import CAlpha, Disks, Photographs, write_dataset
 from gahb_theory.images.dataset import BLOCK
@@ -109,14 +110,46 @@ def test_an_error_keeps_the_finished_blocks(tmp_path, monkeypatch):
     drawn = []
 
     def sample(self, n, seed=0, start=0):
-        drawn.append((start, n))
-        return torch.ones(n, 1, 2, 2)
+        if seed == 0:  # other seeds are looks at what the class is
+            drawn.append((start, n))
+        return torch.full((n, 1, 2, 2), float(start >= BLOCK))
 
     monkeypatch.setattr(Fragile, "sample", sample)  # mended
     write_dataset(path, Fragile(), 2 * BLOCK)
     assert drawn == [(0, 1), (BLOCK, BLOCK)]
     assert np.load(path).sum(axis=(1, 2, 3)).tolist() == [0] * BLOCK + [4] * BLOCK
     assert files(tmp_path) == ["x.json", "x.npy"]
+
+
+class Grey:
+    def __init__(self, value):
+        self.value = value
+
+    def sample(self, n, *, seed=0, start=0):
+        return torch.full((n, 1, 4, 4), self.value)
+
+
+@pytest.mark.parametrize("wrap", [lambda law: law, gt.Shuffled], ids=["bare", "shuffled"])
+def test_own_classes_of_one_name_are_not_each_other(wrap, tmp_path):
+    path = tmp_path / "x.npy"
+    assert float(gt.dataset(path, wrap(Grey(0.25)), 3).images().mean()) == 0.25
+    with pytest.raises(FileExistsError, match=r"holds other images \(class"):
+        gt.dataset(path, wrap(Grey(0.75)), 3)
+    assert float(gt.dataset(path, wrap(Grey(0.25)), 3).images().mean()) == 0.25
+
+
+def test_photographs_of_a_changed_folder_are_other_images(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "photographs").mkdir()
+    for value in (51, 204):
+        Image.fromarray(np.full((32, 32), value, dtype=np.uint8)).save(tmp_path / "photographs" / "a.png")
+        images = gt.Photographs(tmp_path / "photographs", size=16)
+        if value == 51:
+            assert float(gt.dataset(tmp_path / "x.npy", images, 3).images().mean()) == pytest.approx(0.2)
+        else:
+            with pytest.raises(FileExistsError, match=r"holds other images \(class"):
+                gt.dataset(tmp_path / "x.npy", images, 3)
 
 
 def test_a_failing_write_leaves_no_file(tmp_path, monkeypatch):
