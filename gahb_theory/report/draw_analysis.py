@@ -44,7 +44,7 @@ def draw_shrinkage(eigenvalues: np.ndarray, coefficients: np.ndarray, sigma: flo
     ax.annotate("$\\sigma$", (1, sigma), color=GREY, va="bottom", xytext=(2, 1), textcoords="offset points")
     ax.set(xscale="log", yscale="log", xlabel="rank k of the eigenvalue of S = (J + J$^T$)/2")
     ax.set_ylim(bottom=max(1e-5, float(np.quantile(np.abs(coefficients), 0.01))))
-    ax.set_ylabel("coefficient |<x, e$_k$>| of the clean image", color=BLUE)
+    ax.set_ylabel("|<x, e$_k$>|, x the clean image", color=BLUE)
     right.plot(rank, eigenvalues, color=VERMILION)
     right.set_ylabel("shrinkage factor $\\lambda_k$", color=VERMILION)
     right.grid(visible=False)
@@ -73,7 +73,7 @@ def draw_energy_left_out(
         ax.plot(np.arange(1, len(left) + 1), left, color=COLOURS.get(name, GREY), label=label)
     ax.plot(np.arange(1, len(ordered) + 1), ordered, "--", color=VERMILION, label="eigenbasis, first M")
     floor = max(1e-9, min(float(left[len(left) // 2]) for left in best.values()))
-    ax.set(xscale="log", yscale="log", xlabel="number of terms M", ylabel="$||x - x_M||^2 / ||x||^2$")
+    ax.set(xscale="log", yscale="log", xlabel="number of terms M", ylabel="energy left out, without the mean")
     ax.set_ylim(floor, 1.2)
     ax.legend(loc="lower left")
     return ax
