@@ -15,7 +15,6 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.images.base import Manifold, keep, two_intensities
 from gahb_theory.images.raster import area_inside, own_pixels, polygon_pieces, subdivided
-from gahb_theory.randomness import Component, uniforms
 
 __all__ = ["Polygons"]
 
@@ -57,9 +56,14 @@ class Polygons(Manifold):
         """Dimension of the manifold: two coordinates for each corner, and two intensities."""
         return 2 * self.corners + 2
 
-    def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n p"]:
+    @property
+    def uniform_count(self) -> int:  # type: ignore[override]
+        """Uniform numbers that one image is made of."""
+        return 5 * self.corners + 6
+
+    def placed(self, u: Float[Tensor, "n u"]) -> Float[Tensor, "n p"]:
+        """Parameters as a function of independent uniform numbers."""
         k = self.corners
-        u = uniforms(n, 5 * k + 6, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
         numbers, place = u[:, : 5 * k].reshape(n, 5, k), u[:, 5 * k :]
         down, right = _steps(numbers[:, 0], numbers[:, 1]), _steps(numbers[:, 2], numbers[:, 3])
         right = right.gather(1, numbers[:, 4].argsort(dim=1))
