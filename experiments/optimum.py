@@ -9,6 +9,7 @@ gahb_theory/theory/optimum/standard.json, the centres of the posteriors to stand
 
 import argparse
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ SIGMAS = (0.03, 0.1, 0.3, 1.0, 0.05, 0.2, 0.5)
 FOLDER = Path(gahb_theory.__file__).parent / "theory" / "optimum"
 
 
-def standard_set():
+def standard_set() -> Iterator[tuple[CAlpha | Disks | Ellipses, float]]:
     """Classes and noise levels, the most wanted first."""
     small = [*(CAlpha(alpha=a, size=16) for a in (2.0, 1.0, 3.0)), Disks(size=16), Ellipses(size=16)]
     large = [Disks(size=32), *(CAlpha(alpha=a, size=32) for a in (2.0, 3.0, 1.0))]
@@ -34,7 +35,7 @@ def standard_set():
             yield from ((X, sigma) for X in classes for sigma in levels)
 
 
-def main():
+def main() -> None:
     """Make the entries that are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=None, help="begin no entry after so long")
@@ -53,9 +54,7 @@ def main():
         number = len(entries)
         entries.append(
             {"name": name, "number": number, "width_dB": b.width, "converged": b.converged, "work": b.work}
-            | {
-                key: [float(f"{v:.8g}") for v in getattr(b.images, key).tolist()] for key in ("lower", "upper", "trace")
-            }
+            | {key: [float(f"{v:.8g}") for v in getattr(b.images, key).tolist()] for key in ("lower", "upper", "trace")}
             | {"versions": runs.versions()}
         )
         rounded = np.round(b.images.centre.numpy() / UNIT).astype(np.int16)

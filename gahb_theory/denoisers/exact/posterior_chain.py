@@ -25,7 +25,7 @@ from torch import Tensor
 from gahb_theory.denoisers.exact.given_regions import Moments
 from gahb_theory.randomness import Component, step_generator
 
-__all__ = ["BLOCK", "Kernel", "Search", "States", "Target", "block", "begin", "search"]
+__all__ = ["BLOCK", "Kernel", "Search", "States", "Target", "begin", "block", "search"]
 
 BLOCK = 25
 """Steps between two looks at the exact likelihood."""
@@ -107,7 +107,7 @@ def block(
 def search(target: Target, n: int, settings: Search, *, seed: int = 0) -> tuple[Kernel, Float[Tensor, "n K D"]]:
     """The kernel and the places of the blind chains; a function of the target, which sees y alone, and of the seed."""
     generator = step_generator("cpu", Component.POSTERIOR, seed)
-    chains, d = settings.chains, target.dimension
+    d = target.dimension
     z, rough = _best_draws(target, n, settings, generator)
     scale = target.scales().expand(n, -1)
     basis = torch.eye(d, dtype=z.dtype).expand(n, -1, -1)
