@@ -27,7 +27,7 @@ from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["BLOCK", "Kernel", "Search", "States", "Target", "begin", "block", "search"]
 
-BLOCK = 25
+BLOCK = 50
 """Steps between two looks at the exact likelihood."""
 ACCEPTANCE, LOST = 0.25, 15.0
 SMALLEST_SCALE, SMALLEST_STEP, LARGEST_STEP = 1e-5, 0.01, 30.0
