@@ -1,7 +1,7 @@
 """What the theory predicts.
 
 Exponents and their fits (`exponents`, `rates`, `finite_grid`, `decay`), exact risks (`exact_risks`), the four oracles
-(`oracles`), Stein's estimate (`stein`), regularity (`regularity`), divergence (`divergence`).
+(`oracles`), Stein's estimate (`stein`), regularity (`regularity`), divergence (`divergence`), the optimum (`optimum`).
 """
 
 from gahb_theory.theory.decay import DecayFit, approximation_error, decay_exponent

@@ -34,29 +34,31 @@ def brute_force(target: ContourTarget, n: int, draws: int) -> torch.Tensor:
 
 
 def test_bounds_enclose_the_brute_force_value() -> None:
-    X, sigma, n = gt.CAlpha(alpha=2.0, size=8), 0.4, 12
-    b = gt.bayes_risk(X, sigma, n, steps=2000, search=QUICK)
+    X, sigma, n = gt.CAlpha(alpha=2.0, size=8), 0.4, 8
+    b = gt.bayes_risk(X, sigma, n, steps=1500, search=QUICK)
     target = ContourTarget(X, b.images.noisy.flatten(1), sigma)
-    exact = brute_force(target, n, 3000)
-    assert abs(float(b.images.lower.mean() / exact.mean()) - 1) < 0.03
-    assert abs(float(b.images.upper.mean() / exact.mean()) - 1) < 0.03
-    assert b.width < 0.15
+    exact = brute_force(target, n, 2000)
+    assert abs(float(b.images.lower.mean() / exact.mean()) - 1) < 0.05
+    assert abs(float(b.images.upper.mean() / exact.mean()) - 1) < 0.05
+    assert b.width < 0.3
     assert b.lower.value <= b.upper.value
 
 
 def test_chains_that_have_not_moved_give_a_wide_interval_not_a_wrong_one() -> None:
-    X, sigma = gt.CAlpha(alpha=2.0, size=8), 0.4
-    long = gt.bayes_risk(X, sigma, 12, steps=2000, search=QUICK)
-    poor = Search(chains=2, draws=1, rounds=1, steps=10)
-    short = gt.bayes_risk(X, sigma, 12, steps=25, search=poor)
+    X, sigma = gt.CAlpha(alpha=2.0, size=8), 0.05
+    long = gt.bayes_risk(X, sigma, 8, steps=1000, search=QUICK)
+    poor = Search(chains=2, draws=1, rounds=1, steps=1)
+    short = gt.bayes_risk(X, sigma, 8, steps=50, search=poor)
     assert not short.converged
-    assert short.width > 4 * max(long.width, 0.02)
+    assert short.width > max(2 * long.width, 0.3)
     assert short.lower.low < long.upper.value
     assert short.upper.high > long.lower.value
 
 
 def test_upper_is_not_below_lower_on_a_hundred_problems() -> None:
-    b = gt.bayes_risk(gt.CAlpha(alpha=1.0, size=8), 0.2, 100, steps=300, search=QUICK)
+    b = gt.bayes_risk(
+        gt.CAlpha(alpha=1.0, size=8), 0.2, 100, steps=100, search=Search(chains=2, draws=20, rounds=4, steps=30)
+    )
     difference = (b.images.upper - b.images.lower).numpy()
     assert difference.mean() > -3 * difference.std() / 10
     assert b.lower.value <= b.upper.value
@@ -151,7 +153,7 @@ def test_a_run_that_is_taken_up_again_is_the_uninterrupted_one(tmp_path) -> None
     X = gt.CAlpha(alpha=2.0, size=8)
     arguments = {"sigma": 0.3, "images": 4, "search": Search(chains=2, draws=20, rounds=4, steps=20)}
     whole = gt.bayes_risk(X, steps=500, directory=tmp_path / "whole", **arguments)
-    gt.bayes_risk(X, steps=175, directory=tmp_path / "parts", **arguments)
+    gt.bayes_risk(X, steps=200, directory=tmp_path / "parts", **arguments)
     parts = gt.bayes_risk(X, steps=500, directory=tmp_path / "parts", **arguments)
     assert parts.work["steps"] == 500
     for name in ("lower", "upper", "trace", "centre"):
@@ -184,7 +186,8 @@ def test_the_standard_table_is_looked_up() -> None:
     assert b.width < 0.15
     score = b.score(lambda y, sigma: b.images.centre.to(y))  # that of an optimal denoiser, which saw the truth
     assert float(score.mean()) < b.upper.value
-    wiener = StationaryGaussianDenoiser.fit(gt.CAlpha(alpha=2.0, size=16).sample(2000, seed=5))
+    x = gt.CAlpha(alpha=2.0, size=16).sample(4000, seed=5, dtype=torch.float64)
+    wiener = gt.GaussianDenoiser(x.mean(dim=0, keepdim=True), torch.cov(x.flatten(1).mT))
     assert 3 < 10 * math.log10(float(b.score(wiener).mean()) / b.upper.value) < 4.5
 
 
