@@ -1,18 +1,20 @@
 """Results whose precision does not depend on where they are asked for.
 
 Sums over pixels or coefficients are done in float32 or float64, as half precision has no room for them: its largest
-number is 65504. Inside `torch.autocast` products of matrices would be rounded to half precision; the transforms of bases
-and the risks are computed outside it.
+number is 65504. `torch.autocast` would turn products of matrices into half precision: bases, risks and Jacobians are
+computed outside it. The fused kernels of attention have a gradient but no gradient of that gradient, which J v needs.
 """
 
-from collections.abc import Callable
-from functools import wraps
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
 from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-__all__ = ["wide", "without_autocast"]
+__all__ = ["full_precision", "plain_arithmetic", "plain_attention", "wide"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,16 +31,29 @@ def wide(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def without_autocast(function: Callable[P, R]) -> Callable[P, R]:
-    """Return `function`, computed in the types of its arguments also inside `torch.autocast`."""
-
-    @wraps(function)
-    def exact(*args: P.args, **kwargs: P.kwargs) -> R:
-        kinds = {part.device.type for part in (*args, *kwargs.values()) if isinstance(part, Tensor)}
-        for kind in kinds:
+@contextlib.contextmanager
+def plain_arithmetic() -> Iterator[None]:
+    """No autocast inside; f may still switch it on for itself."""
+    with contextlib.ExitStack() as stack:
+        for kind in ("cpu", "cuda", "mps"):
             if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
-                with torch.autocast(kind, enabled=False):
-                    return function(*args, **kwargs)
-        return function(*args, **kwargs)
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
 
-    return exact
+
+def full_precision(function: Callable[P, R]) -> Callable[P, R]:
+    """The function with `plain_arithmetic` around each call."""
+
+    @functools.wraps(function)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not any(torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda", "mps")):
+            return function(*args, **kwargs)
+        with plain_arithmetic():
+            return function(*args, **kwargs)
+
+    return inner
+
+
+def plain_attention() -> contextlib.AbstractContextManager[None]:
+    """Attention by matrix products and a softmax, as it is defined, which torch differentiates as often as asked."""
+    return sdpa_kernel(SDPBackend.MATH)

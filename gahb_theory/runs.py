@@ -41,6 +41,7 @@ __all__ = [
     "make_directory",
     "open_run",
     "read_json",
+    "read_object",
     "remove_stale",
     "set_aside",
     "to_json",
@@ -224,6 +225,19 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> Path:
 def read_json(path: Path) -> Any:
     """What a JSON file holds, NaN and infinity turned back."""
     return from_json(json.loads(path.read_text()))
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The object that a JSON file holds, as it stands there; ValueError says what is wrong with the file."""
+    if not file.is_file():
+        raise ValueError(f"{file} is missing or no regular file")
+    try:
+        found = json.loads(file.read_text())
+        if not isinstance(found, dict):
+            raise ValueError(f"a {type(found).__name__} in the place of an object")
+    except ValueError as error:  # not text, not JSON
+        raise ValueError(f"{file} is damaged ({error})") from error
+    return found
 
 
 def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> Path:

@@ -24,6 +24,7 @@ __all__ = [
     "integers",
     "kind_of",
     "number",
+    "odd",
     "one_of",
     "opaque",
     "path",
@@ -151,6 +152,14 @@ def integer(value: Any, name: str, low: int, high: int | None = None) -> int:
     if found < low or (high is not None and found > high):
         allowed = f"at least {low}" if high is None else f"between {low} and {high}"
         raise ValueError(f"{name} must be {allowed}, got {'one of many digits' if _huge(found) else found}")
+    return found
+
+
+def odd(value: Any, name: str) -> int:
+    """Return a side that has a middle: an odd integer, at least 1."""
+    found = integer(value, name, 1)
+    if found % 2 == 0:
+        raise ValueError(f"{name} must be odd, so that it has a middle, got {found}; take {found + 1}")
     return found
 
 

@@ -309,10 +309,7 @@ def _piece(run: Run, config: Any, directory: Path, inputs: Mapping[str, Any]) ->
 def _read(directory: Path) -> dict[str, Any]:
     file = directory / RESULT
     try:
-        found = runs.read_json(file)
-        if not isinstance(found, dict):
-            raise ValueError(f"a {type(found).__name__} in the place of an object")
+        return dict(runs.from_json(runs.read_object(file)))
     except ValueError as error:
         kept = runs.set_aside(file)
-        raise ValueError(f"{file} is damaged ({error}); it is now {kept.name}. Call the sweep again") from error
-    return found
+        raise ValueError(f"{error}; it is now {kept.name}. Call the sweep again") from error

@@ -23,6 +23,7 @@ from gahb_theory.scalars import (
     integers,
     kind_of,
     number,
+    odd,
     one_of,
     opaque,
     path,
@@ -50,6 +51,7 @@ __all__ = [
     "integers",
     "levels",
     "number",
+    "odd",
     "one_image",
     "one_of",
     "path",
@@ -76,8 +78,8 @@ Function = Callable[[Tensor, Any], Tensor]
 # images and coefficients
 
 
-def images(x: Tensor, name: str = "images") -> Tensor:
-    """Return `x` if it is a finite floating-point batch of shape (batch, channels, height, width)."""
+def images(x: Tensor, name: str = "images", least: int = 1) -> Tensor:
+    """Return `x` if it is a finite floating-point batch of at least `least` images (batch, channels, height, width)."""
     _dense(x, name, "(batch, channels, height, width)")
     if x.dtype not in _FLOATS:
         hint = "take the real part" if x.is_complex() else "for 8-bit images use x.float() / 255"
@@ -90,6 +92,8 @@ def images(x: Tensor, name: str = "images") -> Tensor:
         raise ValueError(f"{name} must have shape (batch, channels, height, width), got {tuple(x.shape)}; {hint}")
     if x.numel() == 0:
         raise ValueError(f"{name} must hold at least one pixel, got shape {tuple(x.shape)}")
+    if len(x) < least:
+        raise ValueError(f"{name} must hold at least {least} images, got {len(x)}; add images along the first axis")
     return finite(x, name)
 
 

@@ -24,9 +24,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.bases.base import Basis, check_orthonormal
+from gahb_theory.bases.base import MatrixBasis, check_orthonormal
 from gahb_theory.bases.eigen import canonical_sign
-from gahb_theory.precision import without_autocast
+from gahb_theory.precision import full_precision
 from gahb_theory.randomness import Component, normals
 
 __all__ = ["ConditionalKLT", "DenseBasis", "RandomBasis", "Tangent", "check_variances"]
@@ -35,7 +35,7 @@ LARGEST_MATRIX = 2**30
 
 
 @dataclass(frozen=True, eq=False)
-class DenseBasis(Basis):
+class DenseBasis(MatrixBasis):
     """Any orthonormal set of images, given as a matrix.
 
     Parameters
@@ -57,26 +57,8 @@ class DenseBasis(Basis):
     image_shape: tuple[int, int, int]
 
     def __post_init__(self) -> None:
-        validate.coefficients(self.atoms, name="atoms")
-        shape = validate.square_shape(self.atoms.shape[1], validate.sizes(self.image_shape, 3, "image_shape"))
-        object.__setattr__(self, "image_shape", shape)
-        without_autocast(check_orthonormal)(self.atoms)
-
-    def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        """Coefficients <x, e_k> of each image, shape (batch, k)."""
-        validate.images(x, "x")
-        if tuple(x.shape[1:]) != tuple(self.image_shape):
-            raise ValueError(
-                f"the atoms of this basis are images of shape {tuple(self.image_shape)}, "
-                f"got images of shape {tuple(x.shape[1:])}"
-            )
-        return x.flatten(1) @ self.atoms.to(x).mT
-
-    def synthesis(self, c: Float[Tensor, "n k"], shape: Sequence[int] | None = None) -> Float[Tensor, "n c h w"]:
-        """Images sum_k c_k e_k; `shape` = (channels, height, width) is that of the atoms if None."""
-        validate.coefficients(c, self.atoms.shape[0])
-        target = validate.square_shape(self.atoms.shape[1], self.image_shape if shape is None else shape)
-        return (c @ self.atoms.to(c)).reshape(-1, *target)
+        self._check_shape()
+        full_precision(check_orthonormal)(self.atoms)
 
 
 @dataclass(frozen=True, eq=False)

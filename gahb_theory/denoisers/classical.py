@@ -22,7 +22,6 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.exact.finite_sums import single
-from gahb_theory.denoisers.exact.patches import odd_side
 
 __all__ = ["AdaptedArrays", "NonLocalMeans", "adapt_arrays"]
 
@@ -115,7 +114,7 @@ class NonLocalMeans(DenoiserModule):
 
     def __init__(self, patch: int = 7, window: int = 6, strength: float = 1.0) -> None:
         super().__init__()
-        self.patch = odd_side(patch)
+        self.patch = validate.odd(patch, "patch")
         self.window = validate.integer(window, "window", 1)
         self.strength = validate.positive(strength, "strength")
         self._each = AdaptedArrays(self._one)

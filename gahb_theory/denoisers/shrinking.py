@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.bases.base import Basis
+from gahb_theory.bases.base import Basis, check_basis
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.shrinkage import Shrinkage
 
@@ -56,8 +56,7 @@ class ShrinkageDenoiser(DenoiserModule):
 
     def __init__(self, basis: Basis, shrinkage: Shrinkage) -> None:
         super().__init__()
-        if not isinstance(basis, Basis):
-            raise TypeError(f"basis must be a Basis such as Wavelet('db4'), got {type(basis).__name__}")
+        check_basis(basis)
         self.basis = basis
         self.shrinkage = validate.function(shrinkage, "shrinkage", "(coefficients, sigma) -> gains such as Hard(3.0)")
         self.eval()

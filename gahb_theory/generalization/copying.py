@@ -21,7 +21,7 @@ from gahb_theory.metrics.intervals import (
     share_estimate,
 )
 from gahb_theory.metrics.similarity import Vectors, centred_unit_vectors, check_pair, closest, vectors_of
-from gahb_theory.precision import without_autocast
+from gahb_theory.precision import full_precision
 
 __all__ = ["Copies", "PairedSimilarity", "copies", "paired_similarity"]
 
@@ -49,7 +49,7 @@ class PairedSimilarity:
     excess: Estimate
 
 
-@without_autocast
+@full_precision
 def paired_similarity(
     a: Float[Tensor, "n c h w"],
     b: Float[Tensor, "n c h w"],
@@ -76,10 +76,8 @@ def paired_similarity(
     >>> round(result.mean.value, 3), bool(abs(result.null_mean.value) < 0.2)
     (1.0, True)
     """
-    check_pair(a, b)
+    check_pair(validate.images(a, "a", least=2), b)
     n, confidence = len(a), check_confidence(confidence)
-    if n < 2:
-        raise ValueError(f"a and b must hold at least 2 images, got {n}")
     matrix = (vectors_of(vectors, a) @ vectors_of(vectors, b).mT).cpu().double().numpy()
     counts = draw_counts(n)
     pairs = matrix.diagonal().copy()
@@ -153,14 +151,10 @@ def copies(
     >>> print(copies(x[:10], x).share)
     1 [0.7225, 1] (95 % interval, Wilson, 10 of 10)
     """
-    threshold = validate.number(threshold, "threshold")
-    if not -1 < threshold < 1:
-        raise ValueError(f"threshold must lie in (-1, 1), got {threshold:g}; 0.95 is usual")
+    threshold = validate.number(threshold, "threshold", above=-1, below=1)
     confidence = check_confidence(confidence)
-    validate.images(samples, "samples")
+    validate.images(samples, "samples", least=2)
     validate.images(train, "train")
-    if len(samples) < 2:
-        raise ValueError(f"samples must hold at least 2 images, got {len(samples)}")
     check_pair(samples[:1], train[:1], "train", "samples")
     nearest = closest(samples, train, 1, vectors)
     similarity = nearest.similarity[:, 0].cpu().double().numpy()

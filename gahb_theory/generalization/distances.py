@@ -108,8 +108,7 @@ def psnr_gap(
     """
     confidence = check_confidence(confidence)
     for x, name in ((train, "train"), (test, "test")):
-        if len(validate.images(x, name)) < 2:
-            raise ValueError(f"{name} must hold at least 2 images, got {len(x)}")
+        validate.images(x, name, least=2)
     curves = [psnr_curve(f, x, sigmas, seed=seed, batch_size=batch_size) for x in (train, test)]
     draws = [
         bootstrap_means(curve.psnr_per_image, draw_counts(curve.psnr_per_image.shape[1], seed=part))
@@ -254,9 +253,7 @@ def _distance(
     confidence: float,
 ) -> Distance:
     """Squared norms over noisy images of the two `differences`, of shapes (n, ...) and (m, n, ...), and their ratio."""
-    validate.images(x, "x")
-    if len(x) < 2:
-        raise ValueError(f"x must hold at least 2 images, got {len(x)}")
+    validate.images(x, "x", least=2)
     batch_size, seed = validate.integer(batch_size, "batch_size", 1), validate.seed(seed)
     levels, confidence = validate.levels(sigmas), check_confidence(confidence)
     rows = []

@@ -19,8 +19,8 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.images import Photographs
 from gahb_theory.jacobians import Jacobian, jacobian
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.difference_check import refuse_memory
+from gahb_theory.precision import full_precision
 from gahb_theory.randomness import Component, add_noise, step_generator
 
 __all__ = ["Behaviour", "measure_behaviour"]

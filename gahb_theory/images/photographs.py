@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import keep
+from gahb_theory.images.base import Drawn, keep
 from gahb_theory.images.batches import block_length, draw_images, draw_scene
 from gahb_theory.images.intake import as_planes, read_file
 from gahb_theory.randomness import Component, uniforms
@@ -45,7 +45,7 @@ class PhotographsScene:
 
 
 @dataclass(frozen=True)
-class Photographs:
+class Photographs(Drawn[PhotographsScene]):
     """Patches of photographs.
 
     Parameters
@@ -81,16 +81,6 @@ class Photographs:
         validate.one_of(self.split, "split", ("all", "train", "test"))
 
     @property
-    def dimension(self) -> None:
-        """Not a manifold of known dimension."""
-        return None
-
-    @property
-    def optimal_slope(self) -> None:
-        """Unknown."""
-        return None
-
-    @property
     def names(self) -> tuple[str, ...]:
         """Names of the photographs that patches are drawn from."""
         return self._planes().names
@@ -105,7 +95,7 @@ class Photographs:
         shape, planes = (self.channels, self.size, self.size), self._planes()
 
         def draw(count: int, first: int) -> Tensor:
-            return self._draw(planes, count, seed, first, dtype).images
+            return self._patches(planes, count, seed, first, dtype).images
 
         return draw_images(draw, n, start, block_length(self.size**2, 2 * self.channels), shape, dtype)
 
@@ -114,14 +104,14 @@ class Photographs:
         shape, planes = (self.channels, self.size, self.size), self._planes()
 
         def draw(count: int, first: int) -> PhotographsScene:
-            return self._draw(planes, count, seed, first, dtype)
+            return self._patches(planes, count, seed, first, dtype)
 
         return draw_scene(draw, n, start, block_length(self.size**2, 2 * self.channels), shape, dtype)
 
     def _planes(self) -> "_Planes":
         return _pyramid(self.folder, self.size, self.channels, self.split)
 
-    def _draw(self, planes: "_Planes", n: int, seed: int, start: int, dtype: torch.dtype) -> PhotographsScene:
+    def _patches(self, planes: "_Planes", n: int, seed: int, start: int, dtype: torch.dtype) -> PhotographsScene:
         u = uniforms(n, 4, seed=seed, start=start, component=Component.PARAMETERS, dtype=torch.float64)
         plane = torch.searchsorted(planes.cumulative, u[:, 0].contiguous(), right=True).clamp(
             max=len(planes.height) - 1

@@ -19,7 +19,7 @@ import numpy as np
 
 from gahb_theory import runs
 
-__all__ = ["BLOCK", "Unfinished", "beside", "hashes", "locked", "read_record", "set_aside", "sha256", "writing"]
+__all__ = ["BLOCK", "Unfinished", "beside", "hashes", "locked", "set_aside", "sha256", "writing"]
 
 BLOCK = 512
 
@@ -115,10 +115,10 @@ class Unfinished:
 
     def _collect(self) -> None:
         """Remove what killed processes left of the files that this one has written."""
-        names = tuple(f".{file.name}." for file in (self.record, self.about))
+        names = (f".{self.record.name}.", f".{self.about.name}.", f"{self.record.name}.damaged")
         with suppress(OSError):
             for file in self.path.parent.iterdir():
-                if file.name.startswith(names) and file.name.endswith((".partial", ".damaged")):
+                if file.name.startswith(names) and (".damaged" in file.name or file.name.endswith(".partial")):
                     file.unlink(missing_ok=True)
 
 
@@ -151,31 +151,10 @@ def sha256(images: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def read_record(file: Path) -> dict[str, Any]:
-    """What the .json file of a dataset says.
-
-    Raises
-    ------
-    ValueError
-        If it is damaged or missing.
-    """
-    if not file.is_file():
-        raise ValueError(f"{file} is missing or no regular file")
-    try:
-        found = json.loads(file.read_text())
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged ({error})") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{file} is damaged (a {type(found).__name__} in the place of an object)")
-    return found
-
-
-def set_aside(file: Path, error: Exception, what: str) -> Path:
+def set_aside(file: Path, error: Exception, what: str) -> None:
     """Give a damaged file another name, and say so."""
-    target = beside(file, "damaged")
-    file.replace(target)
-    warnings.warn(f"{file} is damaged ({error}); it is now {target.name}, and {what}", stacklevel=3)
-    return target
+    kept = runs.set_aside(file)
+    warnings.warn(f"{file} is damaged ({error}); it is now {kept.name}, and {what}", stacklevel=3)
 
 
 def locked(path: Path) -> AbstractContextManager[None]:

@@ -16,8 +16,8 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.linear_operator import LinearOperator, check_operator
+from gahb_theory.precision import full_precision
 
 __all__ = ["Polar", "Schur", "Spectrum", "eig", "polar", "schur"]
 

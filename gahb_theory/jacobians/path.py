@@ -17,9 +17,9 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.construction import jacobian
 from gahb_theory.jacobians.spectra import eigenbasis
+from gahb_theory.precision import full_precision
 from gahb_theory.randomness import add_noise
 
 __all__ = ["EigenbasisPath", "eigenbasis_path"]

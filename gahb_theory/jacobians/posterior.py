@@ -20,9 +20,9 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.linear_operator import check_operator
 from gahb_theory.jacobians.operator import Jacobian
+from gahb_theory.precision import full_precision
 
 __all__ = [
     "PosteriorComponents",

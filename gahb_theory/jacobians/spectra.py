@@ -22,9 +22,9 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis, canonical_sign
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.lanczos import RitzPairs, top_eigenpairs
 from gahb_theory.jacobians.linear_operator import LinearOperator, check_operator
+from gahb_theory.precision import full_precision
 from gahb_theory.scalars import kind_of
 
 __all__ = ["SVD", "eigenbasis", "svd"]

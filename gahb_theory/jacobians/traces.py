@@ -19,10 +19,10 @@ from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.jacobians.arithmetic import full_precision, plain_attention
 from gahb_theory.jacobians.construction import jacobian
 from gahb_theory.jacobians.difference_check import UNCHECKED
 from gahb_theory.jacobians.engines.autograd import NOT_FINITE, default_chunk
+from gahb_theory.precision import full_precision, plain_attention
 from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["Hutchinson", "Trace", "TraceEstimate", "exact_trace"]

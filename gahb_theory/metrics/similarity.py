@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.precision import wide, without_autocast
+from gahb_theory.precision import full_precision, wide
 
 __all__ = [
     "Closest",
@@ -70,7 +70,7 @@ def _normalised(v: Tensor) -> Tensor:
     return v / torch.where(norm > 0, norm, 1.0)
 
 
-@without_autocast
+@full_precision
 def cosine_similarity(
     a: Float[Tensor, "n c h w"], b: Float[Tensor, "n c h w"], vectors: Vectors = centred_unit_vectors
 ) -> Float[Tensor, " n"]:
@@ -114,7 +114,7 @@ class Closest:
     similarity: Float[Tensor, "n k"]
 
 
-@without_autocast
+@full_precision
 def closest(
     x: Float[Tensor, "n c h w"],
     reference: Float[Tensor, "m c h w"],

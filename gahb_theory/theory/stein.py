@@ -27,10 +27,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.traces import Trace, exact_trace
 from gahb_theory.metrics.errors import mse
 from gahb_theory.metrics.intervals import Estimate, mean_estimate
+from gahb_theory.precision import full_precision
 from gahb_theory.randomness import add_noise
 from gahb_theory.scalars import kind_of
 

@@ -9,7 +9,6 @@ A damaged file is set aside as NAME.damaged. Without log.jsonl or config.json th
 named, and the next call begins anew.
 """
 
-import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -61,9 +60,7 @@ def _check_configuration(run: Path, configuration: Mapping[str, Any]) -> None:
     file = run / CONFIG
     if file.exists():
         try:
-            found = json.loads(file.read_text())
-            if not isinstance(found, dict):
-                raise ValueError("no object")
+            found = runs.read_object(file)
         except ValueError:
             kept = runs.set_aside(file)
             warnings.warn(f"{file} was damaged; it is now {kept.name}, and written anew", stacklevel=4)
