@@ -1,6 +1,6 @@
 """Results whose precision does not depend on where they are asked for.
 
-Sums over pixels or coefficients are done in float32 or float64, as half precision has no room for them: its largest
+Sums over pixels or coefficients are done in float32 or float64, which half precision cannot hold: its largest
 number is 65504. `torch.autocast` would turn products of matrices into half precision: bases, risks and Jacobians are
 computed outside it. The fused kernels of attention have a gradient but no gradient of that gradient, which J v needs.
 """

@@ -75,7 +75,7 @@ class ImageAnalysis(Result):
 
     @property
     def sides(self) -> dict[str, Side]:
-        """What is known of each basis on its own: the eigenbasis, then the others, by name."""
+        """Each basis by itself: the eigenbasis, then the others, by name."""
         first = next(iter(self.comparisons.values())).first
         return {"eigenbasis": first} | {name: c.second for name, c in self.comparisons.items()}
 

@@ -175,7 +175,7 @@ def _side(
     coverage: Tensor | None,
     contour: Tensor | None,
 ) -> Side:
-    """What is known of one basis on its own; `rows` are its atoms in the order that is compared."""
+    """One basis by itself; `rows` are its atoms in the order that is compared."""
     found: dict[str, Any] = dict.fromkeys(
         ("energy", "best_energy", "energy_area", "terms", "decay", "oracle_mse", "gains", "dimensions")
     ) | dict.fromkeys(("band_energy", "alignment", "frequency", "asymmetry", "homogeneity_error", "error", "excess"))

@@ -3,7 +3,7 @@
     f_i(y) = sum_j w_ij y_j ,        w_ij ~ exp( -max( |y_P(i) - y_P(j)|^2 - 2 sigma^2, 0 ) / h^2 ),
 
 |.|^2 a mean over the patch, weighted by a Gaussian, and j in a window around i: what looks alike is averaged (Buades,
-Coll and Morel 2005). The weights are read off the noisy image itself; the local machines of `equivariant` have the same
+Coll and Morel 2005). The weights come from the noisy image itself; the local machines of `equivariant` have the same
 form, with the patches of a training set instead. torch cannot differentiate functions of other packages:
 `gahb_theory.difference_jacobian` computes their Jacobians.
 

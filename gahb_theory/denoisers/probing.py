@@ -39,7 +39,7 @@ TIE_DB, SURE_GAIN_DB, SURE_MARGIN_DB = 0.5, 1.0, 2.0
 
 @dataclass(frozen=True)
 class Probe:
-    """What was found about a network.
+    """The convention of a network, and how sure the answer is.
 
     Parameters
     ----------

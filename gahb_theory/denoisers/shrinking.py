@@ -22,8 +22,8 @@ class ShrinkageDenoiser(DenoiserModule):
     """Shrink the coefficients of the noisy image in a basis.
 
     The basis is used as it is given. For an adaptive one give ``basis.at(x)``, adapted to the images that will be
-    denoised. What lies outside the span of a partial basis is set to 0. There is nothing to train, so the denoiser is
-    born in eval mode.
+    denoised. What lies outside the span of a partial basis is set to 0. There is nothing to train, so the denoiser is in
+    eval mode from the start.
 
     Parameters
     ----------

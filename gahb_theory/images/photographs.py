@@ -270,7 +270,7 @@ def read_image(
     Raises
     ------
     ValueError
-        If the file is no image, or one of which it cannot be told what its pixels mean: levels outside of [0, 1] or NaN,
+        If the file is no image, or one whose pixels are ambiguous: levels outside of [0, 1] or NaN,
         integers of 32 bits, colour of 16 bits, transparent pixels, several frames.
 
     Examples

@@ -14,7 +14,7 @@ The dialects of this field, recognised by the names of their tensors once the pr
 | conv1, ..., conv9 | `DilatedUNet` | Mohan et al. 2020 |
 | cnn.first_layer, ...; cnn_list.i.first_layer, ... | `RecursiveCNN`, `StagedCNN` | Mohan et al. 2020 |
 
-Width, depth, kernels, channels and biases are read off the shapes. Two facts are not in them: whether a ReLU
+Width, depth, kernels, channels and biases follow from the shapes. Two facts are not in them: whether a ReLU
 follows the first convolution of a network in the second dialect, and how often a recursive network is applied. The
 latter stands in the arguments saved beside the weights. The former, and the output of a `DilatedUNet` saved without its
 arguments, are measured: the network is built both ways, and the one that denoises is taken; where neither or both do,

@@ -28,7 +28,7 @@ class GaussianDenoiser(DenoiserModule):
     """The posterior mean of a Gaussian distribution: its best denoiser, and the best linear one of any distribution.
 
     The covariance is decomposed once, in double precision; images of other dtypes than the covariance are welcome.
-    There is nothing to train, so it is born in eval mode.
+    There is nothing to train: it is in eval mode from the start.
 
     Parameters
     ----------

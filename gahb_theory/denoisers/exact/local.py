@@ -65,7 +65,7 @@ class PatchBayes(PatchMachine):
 
 
 class WienerPatchBayes(DenoiserModule):
-    """The local denoiser whose neighbourhoods are read off the covariance of the data.
+    """The local denoiser whose neighbourhoods come from the covariance of the data.
 
     Pixel i compares the noisy image with the training images on the pixels j where row i of the Wiener filter at sigma is
     at least `threshold` of its largest entry in absolute value.
