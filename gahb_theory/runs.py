@@ -232,12 +232,12 @@ def read_object(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise ValueError(f"{file} is missing or no regular file")
     try:
-        found = json.loads(file.read_text())
-        if not isinstance(found, dict):
-            raise ValueError(f"a {type(found).__name__} in the place of an object")
+        content = json.loads(file.read_text())
+        if not isinstance(content, dict):
+            raise ValueError(f"a {type(content).__name__} in the place of an object")
     except ValueError as error:  # not text, not JSON
         raise ValueError(f"{file} is damaged ({error})") from error
-    return found
+    return content
 
 
 def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> Path:
@@ -278,13 +278,13 @@ def open_run(path: str | Path, config: Mapping[str, Any]) -> Path:
     file = path / "config.json"
     if file.exists():
         try:
-            found = json.loads(file.read_text())
-            if not isinstance(found, dict):
-                raise ValueError(f"a {type(found).__name__} in the place of an object")
+            content = json.loads(file.read_text())
+            if not isinstance(content, dict):
+                raise ValueError(f"a {type(content).__name__} in the place of an object")
         except ValueError as error:  # not text, not JSON, or not a configuration
             raise ValueError(f"{file} is not valid JSON ({error}); remove the directory or choose another") from error
         ignored = {"versions": None}
-        differing = differences(found | ignored, wanted | ignored)
+        differing = differences(content | ignored, wanted | ignored)
         if differing:
             raise FileExistsError(
                 errno.EEXIST,

@@ -154,9 +154,9 @@ def sweep(
     }
     outcomes: Outcomes = {}
     with tqdm(total=len(jobs), desc="sweep", unit="run", delay=2, leave=False, disable=None) as bar:
-        for found in _outcomes(list(jobs.values()), run, executor or Serial()):
-            outcomes |= found
-            bar.update(len(found))
+        for group in _outcomes(list(jobs.values()), run, executor or Serial()):
+            outcomes |= group
+            bar.update(len(group))
     _raise_if_failed(jobs, outcomes)
     return [Piece(c, d, _read(d)) for c, d in zip(configs, directories, strict=True)]
 
@@ -311,5 +311,5 @@ def _read(directory: Path) -> dict[str, Any]:
     try:
         return dict(runs.from_json(runs.read_object(file)))
     except ValueError as error:
-        kept = runs.set_aside(file)
-        raise ValueError(f"{error}; it is now {kept.name}. Call the sweep again") from error
+        place = runs.set_aside(file)
+        raise ValueError(f"{error}; it is now {place.name}. Call the sweep again") from error

@@ -91,22 +91,22 @@ class ImageAnalysis(Result):
 
     def rows(self) -> list[dict[str, Any]]:
         """One row for each number, of the denoiser or of a basis, for a table or a data frame."""
-        found: list[tuple[str, str, Any]] = [
+        rows: list[tuple[str, str, Any]] = [
             ("denoiser", field.name, getattr(self, field.name)) for field in fields(self) if field.name in QUANTITIES
         ]
-        found += [(name, "oracle_psnr", value) for name, value in self.oracle_psnr.items()]
+        rows += [(name, "oracle_psnr", value) for name, value in self.oracle_psnr.items()]
         for name, side in self.sides.items():
-            found += [(name, "terms", side.terms), (name, "energy_area", side.energy_area)]
-            found += [(name, "exponent", None if side.decay is None else side.decay.exponent)]
+            rows += [(name, "terms", side.terms), (name, "energy_area", side.energy_area)]
+            rows += [(name, "exponent", None if side.decay is None else side.decay.exponent)]
         for name, c in self.comparisons.items():
             at = c.index_of_rank
-            found += [
+            rows += [
                 (name, "overlap", float(c.overlap[at])),
                 (name, "overlap_of_chance", float(c.overlap_of_chance[at])),
             ]
-            found += [(name, key, getattr(c, key)) for key in ("weighted_overlap", "weighted_overlap_of_chance")]
-            found += [(name, key, getattr(c, key)) for key in ("response", "response_of_chance", "coherence")]
-        return [{"method": m, "quantity": quantity, "value": v} for m, quantity, v in found if v is not None]
+            rows += [(name, key, getattr(c, key)) for key in ("weighted_overlap", "weighted_overlap_of_chance")]
+            rows += [(name, key, getattr(c, key)) for key in ("response", "response_of_chance", "coherence")]
+        return [{"method": m, "quantity": quantity, "value": v} for m, quantity, v in rows if v is not None]
 
     def __repr__(self) -> str:
         oracles = [f"  {f'oracle PSNR, {basis_label(name)}':46}{v:.4g} dB" for name, v in self.oracle_psnr.items()]

@@ -195,14 +195,14 @@ def near_duplicates(
     x = _reduced(images, block)
     vectors = centred_unit_vectors
     sketches, everything = _sketches(x, vectors), torch.arange(len(x), device=x.device)
-    found = []
+    blocks = []
     for rows in tqdm(
         torch.split(everything, block), desc="comparing", unit=" blocks", delay=2, disable=None, leave=False
     ):
         for columns in torch.split(everything[int(rows[0]) :], block):
             i, j = _similar_pairs(x, sketches, rows, columns, threshold, vectors)
-            found.append(torch.stack([rows[i], columns[j]], dim=1))
-    pairs = torch.cat(found)
+            blocks.append(torch.stack([rows[i], columns[j]], dim=1))
+    pairs = torch.cat(blocks)
     pairs = pairs[pairs[:, 0] < pairs[:, 1]]
     pairs = pairs[torch.argsort(pairs[:, 0] * len(x) + pairs[:, 1])]
     parts = torch.split(pairs, block)
@@ -236,8 +236,8 @@ def _sketches(images: Tensor, vectors: Vectors) -> Tensor:
         u = vectors_of(vectors, part)
         with torch.autocast(u.device.type, enabled=False):
             projected = u @ directions.to(u)
-        rest = (u.square().sum(dim=1) - projected.square().sum(dim=1)).clamp(min=0).sqrt()
-        parts.append(torch.cat([projected, rest[:, None]], dim=1))
+        remainder = (u.square().sum(dim=1) - projected.square().sum(dim=1)).clamp(min=0).sqrt()
+        parts.append(torch.cat([projected, remainder[:, None]], dim=1))
     return torch.cat(parts)
 
 

@@ -154,8 +154,8 @@ def closest(
         where = torch.empty(len(part), 0, dtype=torch.long, device=u.device)
         for first in range(0, len(reference), REFERENCES):
             block = u @ vectors_of(vectors, reference[first : first + REFERENCES]).mT
-            found, position = block.topk(min(k, block.shape[1]), dim=1)
-            best, where = torch.cat([best, found], dim=1), torch.cat([where, position + first], dim=1)
+            value, position = block.topk(min(k, block.shape[1]), dim=1)
+            best, where = torch.cat([best, value], dim=1), torch.cat([where, position + first], dim=1)
             best, order = best.topk(min(k, best.shape[1]), dim=1)
             where = where.gather(1, order)
         indices.append(where)

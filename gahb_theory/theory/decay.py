@@ -63,8 +63,8 @@ def approximation_error(
         raise ValueError("M must hold at least one number of terms, got none")
     energies = c.square().sort(dim=1).values  # ascending, so that small numbers are added first
     tails = torch.cat([torch.zeros_like(energies[:, :1]), energies.cumsum(dim=1)], dim=1)
-    kept = torch.tensor(numbers, dtype=torch.int64, device=c.device)
-    errors = tails[:, c.shape[1] - kept] + (outside[:, None] if isinstance(outside, Tensor) else outside)
+    counts = torch.tensor(numbers, dtype=torch.int64, device=c.device)
+    errors = tails[:, c.shape[1] - counts] + (outside[:, None] if isinstance(outside, Tensor) else outside)
     return errors if many else errors[:, 0]
 
 

@@ -143,8 +143,8 @@ def oracle_risks(
     errors: dict[Oracle, Tensor] = {}
     for oracle in ("geometry", "empirical"):
         noisy = [add_noise(x, sigma, seed=seed + draw) for draw in range(draws)]
-        found = [mse(x, oracle_denoise(basis, x, y, sigma, oracle, threshold)) for y in noisy]
-        errors[oracle] = torch.stack(found).mean(dim=0)
+        parts = [mse(x, oracle_denoise(basis, x, y, sigma, oracle, threshold)) for y in noisy]
+        errors[oracle] = torch.stack(parts).mean(dim=0)
     return OracleRisks(
         attenuation=oracle_mse(basis, x, sigma),
         projection=projection_mse(basis, x, sigma),

@@ -55,11 +55,11 @@ FIRST_LAYERS = {
 
 def dialect(tensors: Tensors) -> str | None:
     """The dialect that the names belong to; None if it is unknown."""
-    for name, found in FIRST_LAYERS.items():
-        if name in tensors and (found != "dilated" or "conv9.weight" in tensors):
-            if found == "recursive" and tensors[name].ndim == 4 and tensors[name].shape[1] == 1:
+    for name, kind in FIRST_LAYERS.items():
+        if name in tensors and (kind != "dilated" or "conv9.weight" in tensors):
+            if kind == "recursive" and tensors[name].ndim == 4 and tensors[name].shape[1] == 1:
                 return None  # a DnCNN in an attribute called cnn
-            return found
+            return kind
     return "sequence" if is_sequence(tensors) else None
 
 
