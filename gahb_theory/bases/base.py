@@ -82,6 +82,9 @@ class MatrixBasis(Basis):
     atoms: Float[Tensor, "k d"]
     image_shape: tuple[int, int, int]
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} of {len(self.atoms)} atoms of shape {tuple(self.image_shape)}"
+
     def _check_shape(self) -> None:
         validate.coefficients(self.atoms, name="atoms")
         shape = validate.square_shape(self.atoms.shape[1], validate.sizes(self.image_shape, 3, "image_shape"))

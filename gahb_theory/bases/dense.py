@@ -34,7 +34,7 @@ __all__ = ["ConditionalKLT", "DenseBasis", "RandomBasis", "Tangent", "check_vari
 LARGEST_MATRIX = 2**30
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DenseBasis(MatrixBasis):
     """Any orthonormal set of images, given as a matrix.
 
@@ -61,7 +61,7 @@ class DenseBasis(MatrixBasis):
         full_precision(check_orthonormal)(self.atoms)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RandomBasis(DenseBasis):
     """A basis drawn uniformly from all orthonormal bases; build it with `RandomBasis.draw`."""
 
@@ -88,7 +88,7 @@ class RandomBasis(DenseBasis):
         return cls(atoms.contiguous().float(), validate.square_shape(dimension, shape))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tangent(DenseBasis):
     """Tangent directions of a manifold of images at one image, completed to a basis; build it with `Tangent.complete`.
 
@@ -138,7 +138,7 @@ class Tangent(DenseBasis):
         return cls(atoms, validate.square_shape(tangent.shape[1], shape), count)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ConditionalKLT(DenseBasis):
     """Eigenvectors of a covariance that is known, such as that of images given their contour.
 

@@ -21,7 +21,7 @@ from gahb_theory.bases.base import MatrixBasis
 __all__ = ["Eigenbasis", "canonical_sign"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Eigenbasis(MatrixBasis):
     """The k largest eigenvalues of the symmetric part of a Jacobian, and their eigenvectors as a basis.
 

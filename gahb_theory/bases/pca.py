@@ -24,7 +24,7 @@ __all__ = ["PCA"]
 CHUNK = 1024
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class PCA(MatrixBasis):
     """The principal components of a set of images; build it with `PCA.fit`.
 

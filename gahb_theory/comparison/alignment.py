@@ -22,12 +22,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.stored_results import Result
 
 __all__ = ["ContourAlignment", "align", "contour_band"]
 
 
-@dataclass(frozen=True, eq=False)
-class ContourAlignment:
+@dataclass(frozen=True, eq=False, repr=False)
+class ContourAlignment(Result):
     """How each atom, in order, lies to a contour."""
 
     band_energy: Float[Tensor, " k"]

@@ -5,6 +5,7 @@ images draw one of theirs each (Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 20
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -22,12 +23,16 @@ from gahb_theory.metrics.intervals import (
 )
 from gahb_theory.metrics.similarity import Vectors, centred_unit_vectors, check_pair, closest, vectors_of
 from gahb_theory.precision import full_precision
+from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Copies", "PairedSimilarity", "copies", "paired_similarity"]
 
 
-@dataclass(frozen=True, eq=False)
-class PairedSimilarity:
+@dataclass(frozen=True, eq=False, repr=False)
+class PairedSimilarity(Result):
     """Similarity of n pairs of images, and of images that are no pairs.
 
     Parameters
@@ -47,6 +52,13 @@ class PairedSimilarity:
     mean: Estimate
     null_mean: Estimate
     excess: Estimate
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the similarities of pairs beside those of other images, and return the axes."""
+        from gahb_theory.report.draw_results import draw_histograms
+        from gahb_theory.report.figures import axes_or_new
+
+        return draw_histograms({"pairs": self.pairs, "others": self.null}, axes_or_new(ax), "similarity")
 
 
 @full_precision
@@ -96,8 +108,8 @@ def paired_similarity(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Copies:
+@dataclass(frozen=True, eq=False, repr=False)
+class Copies(Result):
     """The closest training image of each of n samples.
 
     Parameters
@@ -119,6 +131,13 @@ class Copies:
     share: Estimate
     mean: Estimate
     threshold: float
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the similarities to the closest training images, and return the axes."""
+        from gahb_theory.report.draw_results import draw_histograms
+        from gahb_theory.report.figures import axes_or_new
+
+        return draw_histograms({"samples": self.similarity}, axes_or_new(ax), "similarity")
 
 
 def copies(

@@ -17,6 +17,7 @@ images.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -36,6 +37,10 @@ from gahb_theory.metrics.intervals import (
 )
 from gahb_theory.precision import wide
 from gahb_theory.randomness import add_noise
+from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "Distance",
@@ -46,8 +51,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
-class PSNRGap:
+@dataclass(frozen=True, eq=False, repr=False)
+class PSNRGap(Result):
     """PSNR on training images and on others, at s noise levels, in decibels.
 
     Parameters
@@ -67,6 +72,13 @@ class PSNRGap:
     test: PSNRCurve
     gap: Estimate
     mean_gap: Estimate
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the gap over the noise level, and return the axes."""
+        from gahb_theory.report.draw_results import draw_over_noise
+        from gahb_theory.report.figures import axes_or_new
+
+        return draw_over_noise(self.sigmas, {"gap": self.gap}, axes_or_new(ax), "PSNR gap (dB)")
 
 
 def psnr_gap(
@@ -122,8 +134,8 @@ def psnr_gap(
     return PSNRGap(curves[0].sigmas, curves[0], curves[1], gap, mean_gap)
 
 
-@dataclass(frozen=True, eq=False)
-class Distance:
+@dataclass(frozen=True, eq=False, repr=False)
+class Distance(Result):
     """Mean squared distance of two functions over noisy images, at s noise levels, with what it is measured by.
 
     Parameters
@@ -145,6 +157,13 @@ class Distance:
     reference: Estimate
     ratio: Estimate
     per_image: Float[np.ndarray, "s n"]
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw distance / reference over the noise level, and return the axes."""
+        from gahb_theory.report.draw_results import draw_over_noise
+        from gahb_theory.report.figures import axes_or_new
+
+        return draw_over_noise(self.sigmas, {"ratio": self.ratio}, axes_or_new(ax), "relative distance")
 
 
 def function_distance(

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gahb_theory.images.batches import admit, block_length, draw_images, draw_scene
 from gahb_theory.scalars import kind_of
+from gahb_theory.stored_results import Result
 
 __all__ = [
     "Drawn",
@@ -101,8 +102,8 @@ class Drawn(Generic[AnyScene]):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
-class ManifoldScene:
+@dataclass(frozen=True, repr=False)
+class ManifoldScene(Result):
     """Images of a manifold, their p parameters, and the tangent space at each, of dimension k."""
 
     images: Float[Tensor, "n c h w"]

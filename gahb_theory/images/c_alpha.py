@@ -26,6 +26,7 @@ from gahb_theory.images.fields import evaluate_series, gaussian_fields, lattice,
 from gahb_theory.images.published_c_alpha import paper_images, paper_sample
 from gahb_theory.images.raster import area_below, area_inside, blurred
 from gahb_theory.randomness import Component, uniforms
+from gahb_theory.stored_results import Result
 
 __all__ = ["CAlpha", "CAlphaScene"]
 
@@ -35,8 +36,8 @@ RADIUS_STD = 0.2
 BACKGROUND_STD = 0.1
 
 
-@dataclass(frozen=True)
-class CAlphaScene:
+@dataclass(frozen=True, repr=False)
+class CAlphaScene(Result):
     """C^alpha images and their truth, c contours in each.
 
     For one contour images = coverage * backgrounds[:, :1] + (1 - coverage) * backgrounds[:, 1:]; for any number they are

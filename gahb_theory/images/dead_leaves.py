@@ -22,6 +22,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.images.base import Drawn, keep
 from gahb_theory.randomness import Component, uniforms
+from gahb_theory.stored_results import Result
 
 __all__ = ["DeadLeaves", "DeadLeavesScene"]
 
@@ -29,8 +30,8 @@ COVER = 7.0  # mean number of leaves over a point: exp(-7) of the points see the
 SAMPLES = 3  # per pixel and direction
 
 
-@dataclass(frozen=True)
-class DeadLeavesScene:
+@dataclass(frozen=True, repr=False)
+class DeadLeavesScene(Result):
     """Images of dead leaves, and the leaves."""
 
     images: Float[Tensor, "n 1 size size"]

@@ -27,12 +27,13 @@ from gahb_theory.images.base import keep
 from gahb_theory.images.batches import block_length, draw_images
 from gahb_theory.images.covariance import StationaryCovariance
 from gahb_theory.images.fields import Amplitude, complex_fields, lattice, power_law
+from gahb_theory.stored_results import Result
 
 __all__ = ["GaussianField", "GaussianFieldScene", "Texture"]
 
 
-@dataclass(frozen=True)
-class GaussianFieldScene:
+@dataclass(frozen=True, repr=False)
+class GaussianFieldScene(Result):
     """Images of a Gaussian distribution, and its covariance, which is that of every image."""
 
     images: Float[Tensor, "n 1 size size"]

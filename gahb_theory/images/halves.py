@@ -23,6 +23,7 @@ from tqdm import tqdm
 from gahb_theory import runs, validate
 from gahb_theory.images.stream import as_images, items, stacked
 from gahb_theory.metrics.similarity import Vectors, centred_unit_vectors, vectors_of
+from gahb_theory.stored_results import Result
 
 __all__ = ["Duplicates", "Split", "distinct", "near_duplicates", "split"]
 
@@ -39,8 +40,8 @@ REDUCED_SIDE = 20
 """Largest side of the images that `near_duplicates` compares."""
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
+@dataclass(frozen=True, eq=False, repr=False)
+class Split(Result):
     """Two disjoint sets of n distinct images.
 
     Parameters

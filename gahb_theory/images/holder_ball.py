@@ -24,12 +24,13 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.images.base import Drawn, keep
 from gahb_theory.randomness import Component, uniforms
+from gahb_theory.stored_results import Result
 
 __all__ = ["HolderBall", "HolderBallScene"]
 
 
-@dataclass(frozen=True)
-class HolderBallScene:
+@dataclass(frozen=True, repr=False)
+class HolderBallScene(Result):
     """Images of the ball and their wavelet coefficients."""
 
     images: Float[Tensor, "n 1 size size"]

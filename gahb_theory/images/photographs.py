@@ -25,6 +25,7 @@ from gahb_theory.images.base import Drawn, keep
 from gahb_theory.images.batches import block_length, draw_images, draw_scene
 from gahb_theory.images.intake import as_planes, read_file
 from gahb_theory.randomness import Component, uniforms
+from gahb_theory.stored_results import Result
 
 __all__ = ["Photographs", "PhotographsScene", "centre_crop", "read_image"]
 
@@ -33,8 +34,8 @@ SCALES = (1.0, 0.71, 0.5, 0.35, 0.25)
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 
 
-@dataclass(frozen=True)
-class PhotographsScene:
+@dataclass(frozen=True, repr=False)
+class PhotographsScene(Result):
     """Patches, and where each comes from."""
 
     images: Float[Tensor, "n c size size"]

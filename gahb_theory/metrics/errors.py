@@ -10,6 +10,7 @@ section 3).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,6 +20,10 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.precision import wide
 from gahb_theory.randomness import add_noise
+from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["PSNRCurve", "Repeat", "mse", "psnr", "psnr_curve", "psnr_per_image"]
 
@@ -129,8 +134,8 @@ class Repeat:
             )
 
 
-@dataclass(frozen=True, eq=False)
-class PSNRCurve:
+@dataclass(frozen=True, eq=False, repr=False)
+class PSNRCurve(Result):
     """Error of a denoiser at each noise level, as numpy arrays for s levels and n images.
 
     Parameters
@@ -157,6 +162,13 @@ class PSNRCurve:
     def input_psnr(self) -> Float[np.ndarray, " s"]:
         """PSNR of the noisy images, -20 log10 sigma, in decibels, shape (s,)."""
         return -20 * np.log10(self.sigmas)
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the PSNR over the noise level, and return the axes."""
+        from gahb_theory.report.draw_results import draw_over_noise
+        from gahb_theory.report.figures import axes_or_new
+
+        return draw_over_noise(self.sigmas, {"PSNR": self.psnr}, axes_or_new(ax), "PSNR (dB)")
 
 
 def psnr_curve(

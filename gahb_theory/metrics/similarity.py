@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.precision import full_precision, wide
+from gahb_theory.stored_results import Result
 
 __all__ = [
     "Closest",
@@ -98,8 +99,8 @@ def cosine_similarity(
     return (vectors_of(vectors, a) * vectors_of(vectors, b)).sum(dim=1)
 
 
-@dataclass(frozen=True, eq=False)
-class Closest:
+@dataclass(frozen=True, eq=False, repr=False)
+class Closest(Result):
     """The k most similar reference images of each of n images.
 
     Parameters

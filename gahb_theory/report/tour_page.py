@@ -9,11 +9,12 @@ import numpy as np
 
 from gahb_theory import stored_results
 from gahb_theory.comparison import Comparison, ImageAnalysis, Performance, basis_label
-from gahb_theory.comparison.quantities import BASES, QUANTITIES, format_value, table_rows
+from gahb_theory.comparison.quantities import BASES, QUANTITIES, table_rows
 from gahb_theory.report.draw_analysis import draw_energy_left_out, draw_shrinkage, eigenvector_panels, image_panels
 from gahb_theory.report.draw_performance import draw_performance
 from gahb_theory.report.figures import gallery, panels, style
 from gahb_theory.report.page import Picture, Section, Table, write_page
+from gahb_theory.stored_results import format_value
 from gahb_theory.theory import optimal_slope
 
 __all__ = ["CASE", "FORMAT", "tour_report"]

@@ -15,7 +15,7 @@ the basis that begins with x / ||x|| would denoise perfectly (Kadkhodaie, Guth, 
 """
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import torch
 from jaxtyping import Float
@@ -26,7 +26,11 @@ from gahb_theory.bases.base import Basis
 from gahb_theory.metrics.errors import mse
 from gahb_theory.randomness import add_noise
 from gahb_theory.shrinkage import Hard, Shrinkage, oracle_gains, projection_gains
+from gahb_theory.stored_results import Result
 from gahb_theory.theory.exact_risks import adapted, oracle_mse, projection_mse, refuse_frames
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Oracle", "OracleRisks", "oracle_denoise", "oracle_risks"]
 
@@ -96,8 +100,8 @@ def oracle_denoise(
     return chosen.synthesis(gains * noisy, tuple(y.shape[1:]))
 
 
-@dataclass(frozen=True, eq=False)
-class OracleRisks:
+@dataclass(frozen=True, eq=False, repr=False)
+class OracleRisks(Result):
     """Squared errors of the four oracles, summed over pixels, one number for each image, shape (n,)."""
 
     attenuation: Float[Tensor, " n"]
@@ -108,6 +112,13 @@ class OracleRisks:
     """Mean over draws of the noise."""
     empirical: Float[Tensor, " n"]
     """Mean over the same draws."""
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the risks of the images by the four oracles, and return the axes."""
+        from gahb_theory.report.draw_results import draw_histograms
+        from gahb_theory.report.figures import axes_or_new
+
+        return draw_histograms(self.to_dict(), axes_or_new(ax), "squared error")
 
 
 def oracle_risks(

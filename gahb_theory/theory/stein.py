@@ -33,6 +33,7 @@ from gahb_theory.metrics.intervals import Estimate, mean_estimate
 from gahb_theory.precision import full_precision
 from gahb_theory.randomness import add_noise
 from gahb_theory.scalars import kind_of
+from gahb_theory.stored_results import Result
 
 __all__ = ["TraceIdentity", "sure", "sure_risk", "trace_identity"]
 
@@ -102,8 +103,8 @@ def sure_risk(
     return mean_estimate(_numpy(sure(f, y, sigma, trace)), confidence)
 
 
-@dataclass(frozen=True, eq=False)
-class TraceIdentity:
+@dataclass(frozen=True, eq=False, repr=False)
+class TraceIdentity(Result):
     """The two sides of MSE = sigma^2 E tr J, which are equal for the posterior mean, and for some other denoisers.
 
     Parameters
