@@ -9,7 +9,7 @@ come with the library.
 
 # %%
 # A distribution we know
-# -------------
+# -----------------------
 #
 # Images of two pixels, a mixture of two Gaussians. Its posterior mean is a formula: each Gaussian has its Wiener filter,
 # weighted by how likely it is given :math:`y`.

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.precision import full_precision, wide
+from gahb_theory.precision import as_tensor, full_precision, takes_arrays, wide
 
 __all__ = ["Basis", "MatrixBasis", "check_basis"]
 
@@ -37,7 +37,7 @@ class Basis(ABC):
         super().__init_subclass__(**kwargs)
         for name in ("analysis", "synthesis", "at"):  # the dtype of the input, also inside torch.autocast
             if name in vars(cls):
-                setattr(cls, name, full_precision(vars(cls)[name]))
+                setattr(cls, name, takes_arrays(full_precision(vars(cls)[name])))
 
     @abstractmethod
     def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
@@ -86,6 +86,7 @@ class MatrixBasis(Basis):
         return f"{type(self).__name__} of {len(self.atoms)} atoms of shape {tuple(self.image_shape)}"
 
     def _check_shape(self) -> None:
+        object.__setattr__(self, "atoms", as_tensor(self.atoms))
         validate.coefficients(self.atoms, name="atoms")
         shape = validate.square_shape(self.atoms.shape[1], validate.sizes(self.image_shape, 3, "image_shape"))
         object.__setattr__(self, "image_shape", shape)

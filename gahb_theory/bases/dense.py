@@ -26,7 +26,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.base import MatrixBasis, check_orthonormal
 from gahb_theory.bases.eigen import canonical_sign
-from gahb_theory.precision import full_precision
+from gahb_theory.precision import full_precision, takes_arrays
 from gahb_theory.randomness import Component, normals
 
 __all__ = ["ConditionalKLT", "DenseBasis", "RandomBasis", "Tangent", "check_variances"]
@@ -107,6 +107,7 @@ class Tangent(DenseBasis):
         object.__setattr__(self, "dimension", validate.integer(self.dimension, "dimension", 1, len(self.atoms)))
 
     @classmethod
+    @takes_arrays
     def complete(cls, tangent: Float[Tensor, "k d"], shape: Sequence[int]) -> "Tangent":
         """Complete k linearly independent directions to a basis.
 
@@ -160,6 +161,7 @@ class ConditionalKLT(DenseBasis):
         check_variances(self.variances, len(self.atoms))
 
     @classmethod
+    @takes_arrays
     def from_covariance(
         cls,
         covariance: Float[Tensor, "d d"] | Callable[[Float[Tensor, "m d"]], Float[Tensor, "m d"]],
@@ -215,6 +217,7 @@ class ConditionalKLT(DenseBasis):
         return cls(atoms, validate.square_shape(dimension, shape), variances)
 
     @classmethod
+    @takes_arrays
     def given_contour(
         cls,
         coverage: Float[Tensor, "1 1 h w"],

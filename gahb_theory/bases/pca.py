@@ -17,7 +17,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.base import MatrixBasis, check_orthonormal
 from gahb_theory.bases.dense import check_variances
-from gahb_theory.precision import full_precision
+from gahb_theory.precision import full_precision, takes_arrays
 
 __all__ = ["PCA"]
 
@@ -61,6 +61,7 @@ class PCA(MatrixBasis):
         object.__setattr__(self, "image_shape", tuple(self.mean.shape[1:]))
 
     @classmethod
+    @takes_arrays
     def fit(cls, images: Float[Tensor, "n c h w"], components: int | None = None) -> "PCA":
         """Principal components of `images`.
 

@@ -19,7 +19,7 @@ from gahb_theory.bases.dense import check_variances
 from gahb_theory.bases.eigen import canonical_sign
 from gahb_theory.bases.fourier import DCT
 from gahb_theory.bases.squares import cut, paste
-from gahb_theory.precision import full_precision
+from gahb_theory.precision import full_precision, takes_arrays
 
 __all__ = ["BlockDCT", "PatchPCA"]
 
@@ -95,6 +95,7 @@ class PatchPCA(Basis):
         check_variances(self.variances, len(self.atoms))
 
     @classmethod
+    @takes_arrays
     def fit(cls, images: Float[Tensor, "n c h w"], size: int = 8) -> "PatchPCA":
         """Principal components of the s x s squares of all images and channels; s divides both sides.
 

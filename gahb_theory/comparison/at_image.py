@@ -24,6 +24,7 @@ from gahb_theory.comparison.quantities import QUANTITIES, Result, basis_label
 from gahb_theory.comparison.result import Comparison, Side
 from gahb_theory.jacobians import eigenbasis, jacobian
 from gahb_theory.metrics.errors import psnr
+from gahb_theory.precision import takes_arrays
 from gahb_theory.randomness import add_noise
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class ImageAnalysis(Result):
         return draw_shrinkage(self.eigenvalues, self.coefficients, self.sigma, axes_or_new(ax))
 
 
+@takes_arrays
 def reference_bases(samples: Float[Tensor, "n c h w"]) -> dict[str, Basis]:
     """The fixed bases to compare with: sym4 wavelets, cosines, and the principal components of some sample images."""
     return {"wavelet": Wavelet("sym4"), "dct": DCT(), "pca": PCA.fit(samples)}
@@ -142,6 +144,7 @@ def check_bases(bases: Mapping[str, Basis]) -> dict[str, Basis]:
     return dict(bases)
 
 
+@takes_arrays
 def analyse_image(
     f: Callable[[Tensor, float | Tensor], Tensor],
     x: Float[Tensor, "1 c h w"],

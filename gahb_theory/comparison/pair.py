@@ -14,7 +14,7 @@ from gahb_theory.comparison import measures
 from gahb_theory.comparison.alignment import align
 from gahb_theory.comparison.result import Comparison, Side
 from gahb_theory.jacobians import Jacobian, subspace_dimension
-from gahb_theory.precision import full_precision, wide
+from gahb_theory.precision import full_precision, takes_arrays, wide
 from gahb_theory.shrinkage import oracle_gains
 from gahb_theory.theory import decay_exponent, oracle_mse
 
@@ -25,6 +25,7 @@ SHOWN = 32
 
 
 @full_precision
+@takes_arrays
 def compare(
     a: Basis | Jacobian,
     b: Basis | Jacobian,

@@ -22,7 +22,7 @@ from gahb_theory.metrics.intervals import (
     share_estimate,
 )
 from gahb_theory.metrics.similarity import Vectors, centred_unit_vectors, check_pair, closest, vectors_of
-from gahb_theory.precision import full_precision
+from gahb_theory.precision import full_precision, takes_arrays
 from gahb_theory.stored_results import Result
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class PairedSimilarity(Result):
 
 
 @full_precision
+@takes_arrays
 def paired_similarity(
     a: Float[Tensor, "n c h w"],
     b: Float[Tensor, "n c h w"],
@@ -140,6 +141,7 @@ class Copies(Result):
         return draw_histograms({"samples": self.similarity}, axes_or_new(ax), "similarity")
 
 
+@takes_arrays
 def copies(
     samples: Float[Tensor, "n c h w"],
     train: Float[Tensor, "m c h w"],

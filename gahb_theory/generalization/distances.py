@@ -35,7 +35,7 @@ from gahb_theory.metrics.intervals import (
     mean_estimate,
     percentiles,
 )
-from gahb_theory.precision import wide
+from gahb_theory.precision import takes_arrays, wide
 from gahb_theory.randomness import add_noise
 from gahb_theory.stored_results import Result
 
@@ -81,6 +81,7 @@ class PSNRGap(Result):
         return draw_over_noise(self.sigmas, {"gap": self.gap}, axes_or_new(ax), "PSNR gap (dB)")
 
 
+@takes_arrays
 def psnr_gap(
     f: Denoiser,
     train: Float[Tensor, "n c h w"],
@@ -166,6 +167,7 @@ class Distance(Result):
         return draw_over_noise(self.sigmas, {"ratio": self.ratio}, axes_or_new(ax), "relative distance")
 
 
+@takes_arrays
 def function_distance(
     f_a: Denoiser,
     f_b: Denoiser,
@@ -213,6 +215,7 @@ def function_distance(
     return _distance(distances, (f, g), x, sigmas, seed, batch_size, confidence)
 
 
+@takes_arrays
 def memoriser_distance(
     f: Denoiser,
     memoriser: Denoiser,

@@ -23,6 +23,7 @@ from tqdm import tqdm
 from gahb_theory import runs, validate
 from gahb_theory.images.stream import as_images, items, stacked
 from gahb_theory.metrics.similarity import Vectors, centred_unit_vectors, vectors_of
+from gahb_theory.precision import takes_arrays
 from gahb_theory.stored_results import Result
 
 __all__ = ["Duplicates", "Split", "distinct", "near_duplicates", "split"]
@@ -67,6 +68,7 @@ class Split(Result):
     hashes: tuple[str, str]
 
 
+@takes_arrays
 def split(
     images: Float[Tensor, "m c h w"] | Dataset[Any],
     n: int | None = None,
@@ -118,6 +120,7 @@ def split(
     return Split(first, second, *places, (~keep).nonzero()[:, 0], threshold, hashes)
 
 
+@takes_arrays
 def distinct(
     images: Float[Tensor, "m c h w"] | Dataset[Any],
     threshold: float = 0.95,
@@ -168,6 +171,7 @@ class Duplicates(NamedTuple):
     """Indices of the images that are left if of each pair the later one is removed."""
 
 
+@takes_arrays
 def near_duplicates(
     images: Float[Tensor, "n c h w"] | Dataset[Any], threshold: float = 0.95, block: int = 2048
 ) -> Duplicates:

@@ -20,7 +20,7 @@ from gahb_theory.bases.eigen import Eigenbasis
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.jacobians.construction import jacobian
 from gahb_theory.jacobians.spectra import eigenbasis
-from gahb_theory.precision import full_precision
+from gahb_theory.precision import full_precision, takes_arrays
 from gahb_theory.randomness import add_noise
 from gahb_theory.stored_results import Result
 
@@ -76,6 +76,7 @@ class EigenbasisPath(Result):
 
 
 @full_precision
+@takes_arrays
 def eigenbasis_path(
     f: Denoiser,
     x: Float[Tensor, "1 c h w"],

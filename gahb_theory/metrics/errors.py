@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.precision import wide
+from gahb_theory.precision import takes_arrays, wide
 from gahb_theory.randomness import add_noise
 from gahb_theory.stored_results import Result
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["PSNRCurve", "Repeat", "mse", "psnr", "psnr_curve", "psnr_per_image"]
 
 
+@takes_arrays
 def mse(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
     """Squared error ||x_hat - x||^2 of each image, summed over channels and pixels.
 
@@ -57,6 +58,7 @@ def mse(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[T
     return (wide(x_hat) - wide(x)).square().sum(dim=(1, 2, 3))
 
 
+@takes_arrays
 def psnr_per_image(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
     """Peak signal-to-noise ratio -10 log10(||x_hat - x||^2 / d) of each image, for a peak intensity of 1.
 
@@ -78,6 +80,7 @@ def psnr_per_image(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"])
     return -10 * torch.log10(mse(x, x_hat) / x[0].numel())
 
 
+@takes_arrays
 def psnr(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
     """Mean over images of `psnr_per_image`, in decibels; infinite as soon as one estimate is perfect.
 
@@ -171,6 +174,7 @@ class PSNRCurve(Result):
         return draw_over_noise(self.sigmas, {"PSNR": self.psnr}, axes_or_new(ax), "PSNR (dB)")
 
 
+@takes_arrays
 def psnr_curve(
     f: Callable[[Tensor, float], Tensor],
     x: Float[Tensor, "n c h w"],

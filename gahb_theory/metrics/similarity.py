@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.precision import full_precision, wide
+from gahb_theory.precision import full_precision, takes_arrays, wide
 from gahb_theory.stored_results import Result
 
 __all__ = [
@@ -72,6 +72,7 @@ def _normalised(v: Tensor) -> Tensor:
 
 
 @full_precision
+@takes_arrays
 def cosine_similarity(
     a: Float[Tensor, "n c h w"], b: Float[Tensor, "n c h w"], vectors: Vectors = centred_unit_vectors
 ) -> Float[Tensor, " n"]:
@@ -116,6 +117,7 @@ class Closest(Result):
 
 
 @full_precision
+@takes_arrays
 def closest(
     x: Float[Tensor, "n c h w"],
     reference: Float[Tensor, "m c h w"],

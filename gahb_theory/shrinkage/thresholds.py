@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.precision import takes_arrays
 
 __all__ = ["Firm", "Garrote", "Hard", "Soft", "Universal", "universal_threshold"]
 
@@ -33,6 +34,7 @@ class _Threshold:
     def __post_init__(self) -> None:
         object.__setattr__(self, "threshold", validate.positive(self.threshold, "threshold"))
 
+    @takes_arrays
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
         level = self.threshold * validate.batch_sigma(sigma, validate.coefficients(c))
@@ -202,6 +204,7 @@ class Universal:
         if not callable(self.rule):
             raise TypeError(f"rule must be Soft, Hard, Garrote or a class of that kind, got {type(self.rule).__name__}")
 
+    @takes_arrays
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
         count = validate.coefficients(c).shape[1]

@@ -20,6 +20,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.base import Basis
 from gahb_theory.metrics.intervals import Estimate, check_confidence
+from gahb_theory.precision import takes_arrays
 from gahb_theory.theory.exact_risks import coefficients
 from gahb_theory.theory.rates import decay_to_slope, fit_slope
 
@@ -28,6 +29,7 @@ __all__ = ["DecayFit", "approximation_error", "decay_exponent"]
 POINTS = 48
 
 
+@takes_arrays
 def approximation_error(
     basis: Basis, x: Float[Tensor, "n c h w"], M: int | Sequence[int] | Int[Tensor, " m"]
 ) -> Float[Tensor, "..."]:
@@ -94,6 +96,7 @@ class DecayFit(Estimate):
         )
 
 
+@takes_arrays
 def decay_exponent(
     basis: Basis,
     x: Float[Tensor, "n c h w"],

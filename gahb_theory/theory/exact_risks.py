@@ -21,7 +21,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.base import Basis, check_basis
 from gahb_theory.bases.dense import check_variances
-from gahb_theory.precision import wide
+from gahb_theory.precision import takes_arrays, wide
 from gahb_theory.shrinkage import FixedGains, oracle_gains
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 
+@takes_arrays
 def oracle_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
     """Risk sum_k c_k^2 sigma^2 / (c_k^2 + sigma^2) of the oracle in a basis: no gains in this basis do better.
 
@@ -72,6 +73,7 @@ def oracle_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Tensor)
     return (level.square() * oracle_gains(c, sigma)).sum(dim=1) + outside
 
 
+@takes_arrays
 def projection_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
     """Risk sum_k min(c_k^2, sigma^2) of the best projection on atoms of a basis.
 
@@ -95,6 +97,7 @@ def projection_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Ten
     return torch.minimum(c.square(), validate.batch_sigma(sigma, c).square()).sum(dim=1) + outside
 
 
+@takes_arrays
 def shrinkage_mse(gains: Float[Tensor, "*n k"], c: Float[Tensor, "m k"], sigma: float | Tensor) -> Float[Tensor, " m"]:
     """Risk sum_k (1 - lambda_k)^2 c_k^2 + lambda_k^2 sigma^2 of fixed gains, the part inside the span of the basis.
 

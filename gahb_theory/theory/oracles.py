@@ -24,6 +24,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.base import Basis
 from gahb_theory.metrics.errors import mse
+from gahb_theory.precision import takes_arrays
 from gahb_theory.randomness import add_noise
 from gahb_theory.shrinkage import Hard, Shrinkage, oracle_gains, projection_gains
 from gahb_theory.stored_results import Result
@@ -39,6 +40,7 @@ Oracle: TypeAlias = Literal["attenuation", "projection", "geometry", "empirical"
 LARGEST_DRAWS = 10**6
 
 
+@takes_arrays
 def oracle_denoise(
     basis: Basis,
     x: Float[Tensor, "n c h w"],
@@ -121,6 +123,7 @@ class OracleRisks(Result):
         return draw_histograms(self.to_dict(), axes_or_new(ax), "squared error")
 
 
+@takes_arrays
 def oracle_risks(
     basis: Basis,
     x: Float[Tensor, "n c h w"],

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.metrics.intervals import LARGEST_RESAMPLES, Estimate, check_confidence
+from gahb_theory.precision import takes_arrays
 from gahb_theory.randomness import Component, array_generator
 
 __all__ = ["Regularity", "estimate_regularity"]
@@ -68,6 +69,7 @@ class Regularity(Estimate):
         return float(self.value)
 
 
+@takes_arrays
 def estimate_regularity(
     x: Float[Tensor, "n points"] | Float[Tensor, "n c h w"],
     *,

@@ -37,6 +37,7 @@ from gahb_theory.identity import content as identity
 from gahb_theory.images.base import ImageClass
 from gahb_theory.images.intake import check_range
 from gahb_theory.images.stream import Data, image_stream
+from gahb_theory.precision import takes_arrays
 from gahb_theory.processes import interrupts_deferred, processes
 from gahb_theory.randomness import Component, step_generator
 from gahb_theory.training.log import VALIDATION_SEED, TrainingLog
@@ -51,6 +52,7 @@ SECONDS_BETWEEN_CHECKPOINTS = 45.0
 Network = TypeVar("Network", bound=DenoiserModule)
 
 
+@takes_arrays
 def train(
     f: Network,
     data: Data,

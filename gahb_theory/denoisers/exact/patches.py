@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.shapes import fitting
+from gahb_theory.precision import takes_arrays
 
 __all__ = ["BUDGET", "Boundary", "PatchMachine", "PatchSchedule", "calibrate_patches"]
 
@@ -59,6 +60,7 @@ class PatchMachine(DenoiserModule):
 
     images: Tensor
 
+    @takes_arrays
     def __init__(
         self,
         images: Float[Tensor, "N c h w"],
