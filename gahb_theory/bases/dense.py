@@ -273,7 +273,10 @@ def check_variances(variances: Float[Tensor, " k"], count: int) -> None:
         )
     validate.coefficients(variances[None], name="variances")
     if bool((variances < 0).any()):
-        raise ValueError("variances must not be below 0; small negative eigenvalues are rounding, use clamp(min=0)")
+        raise ValueError(
+            f"variances must not be below 0, got {float(variances.detach().min()):g}; small negative eigenvalues are "
+            "rounding, use variances.clamp(min=0)"
+        )
 
 
 def _volume(shape: Sequence[int]) -> int:
