@@ -150,7 +150,9 @@ def gaussian_mse(variances: Float[Tensor, " k"], sigma: float | Float[Tensor, " 
     >>> gaussian_mse(torch.tensor([1.0, 1.0]), sigma=1.0)
     tensor(1.)
     """
-    check_variances(variances, variances.numel() if isinstance(variances, Tensor) else 1)
+    if isinstance(variances, Tensor) and variances.ndim != 1:
+        raise ValueError(f"variances must have shape (k,), got {tuple(variances.shape)}")
+    check_variances(variances, len(variances) if isinstance(variances, Tensor) else 1)
     variances = wide(variances)
     shape = sigma.shape if isinstance(sigma, Tensor) else ()
     rows = variances.expand(math.prod(shape), -1)
