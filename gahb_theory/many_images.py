@@ -26,6 +26,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gahb_theory import validate
+from gahb_theory.identity.code import is_function
 from gahb_theory.identity.content import function_identity, identity
 from gahb_theory.identity.hashing import digest, hash_array
 from gahb_theory.runs import set_aside
@@ -320,12 +321,15 @@ def _files(measure: Any, f: Any, pieces: list[Any], folder: str | Path | None) -
         return {}
     folder = validate.path(folder, "folder").resolve()  # workers may stand elsewhere
     folder.mkdir(parents=True, exist_ok=True)
-    common = digest({"measure": function_identity(measure, "measure"), "f": identity(f, "f")})
-    return {i: folder / f"{digest([common, _content(piece)])[:KEY_LENGTH]}.npz" for i, piece in enumerate(pieces)}
+    common = digest({"measure": function_identity(measure, "measure"), "f": _content(f, "f")})
+    contents = [_content(piece, f"pieces[{i}]") for i, piece in enumerate(pieces)]
+    return {i: folder / f"{digest([common, content])[:KEY_LENGTH]}.npz" for i, content in enumerate(contents)}
 
 
-def _content(piece: Any) -> Any:
-    return hash_array(piece) if isinstance(piece, Tensor) else identity(piece, "piece")
+def _content(thing: Any, name: str) -> Any:
+    if isinstance(thing, Tensor):
+        return hash_array(thing, name)
+    return function_identity(thing, name) if is_function(thing) else identity(thing, name)
 
 
 def _stored(file: Path) -> Result | None:
