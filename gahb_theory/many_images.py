@@ -146,8 +146,9 @@ def map_images(
     >>> map_images(brightness, lambda y, sigma: y / 2, torch.ones(3, 1, 4, 4)).stack("mean")
     array([0.5, 0.5, 0.5])
     """
-    chosen = list(images) if isinstance(images, Sequence) else list(validate.images(images, "images").split(1))
-    chosen = [validate.one_image(image, f"images[{i}]") for i, image in enumerate(chosen)]
+    if not isinstance(images, Sequence):
+        images = torch.split(validate.images(torch.as_tensor(images), "images"), 1)
+    chosen = [validate.one_image(image, f"images[{i}]") for i, image in enumerate(images)]
     return map_pieces(measure, f, chosen, executor, folder=folder, unit="image")
 
 
