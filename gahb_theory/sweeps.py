@@ -154,9 +154,9 @@ def sweep(
     }
     outcomes: Outcomes = {}
     with tqdm(total=len(jobs), desc="sweep", unit="run", delay=2, leave=False, disable=None) as bar:
-        for found in _outcomes(list(jobs.values()), run, executor or Serial()):
-            outcomes |= found
-            bar.update(len(found))
+        for group in _outcomes(list(jobs.values()), run, executor or Serial()):
+            outcomes |= group
+            bar.update(len(group))
     _raise_if_failed(jobs, outcomes)
     return [Piece(c, d, _read(d)) for c, d in zip(configs, directories, strict=True)]
 
@@ -326,10 +326,7 @@ def _piece(run: Run, config: Any, directory: Path, inputs: Mapping[str, Any]) ->
 def _read(directory: Path) -> dict[str, Any]:
     file = directory / RESULT
     try:
-        found = runs.read_json(file)
-        if not isinstance(found, dict):
-            raise ValueError(f"a {type(found).__name__} in the place of an object")
+        return dict(runs.from_json(runs.read_object(file)))
     except ValueError as error:
-        kept = runs.set_aside(file)
-        raise ValueError(f"{file} is damaged ({error}); it is now {kept.name}. Call the sweep again") from error
-    return found
+        place = runs.set_aside(file)
+        raise ValueError(f"{error}; it is now {place.name}. Call the sweep again") from error
