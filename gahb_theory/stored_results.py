@@ -93,7 +93,8 @@ def to_arrays(result: Any, prefix: str) -> dict[str, np.ndarray]:
     elif isinstance(result, Mapping):
         parts = {str(name).replace("%", "%25").replace("/", "%2F"): entry for name, entry in result.items()}
     else:
-        return {} if result is None else {prefix: np.asarray(result)}
+        plain = result.detach().cpu() if isinstance(result, Tensor) else result
+        return {} if result is None else {prefix: np.asarray(plain)}
     arrays: dict[str, np.ndarray] = {}
     for name, part in parts.items():
         arrays |= to_arrays(part, f"{prefix}/{name}")
