@@ -32,7 +32,7 @@ from gahb_theory.identity.hashing import digest, hash_array
 from gahb_theory.runs import set_aside
 from gahb_theory.stored_results import read_arrays, to_arrays, write_arrays
 from gahb_theory.sweeps import Executor, Serial, completed, refuse_fork
-from gahb_theory.workers import check_workers, pool
+from gahb_theory.workers import MOST_WORKERS, check_workers, pool
 
 __all__ = ["ImageResults", "map_images", "map_pieces"]
 
@@ -146,8 +146,12 @@ def map_images(
     >>> map_images(brightness, lambda y, sigma: y / 2, torch.ones(3, 1, 4, 4)).stack("mean")
     array([0.5, 0.5, 0.5])
     """
-    if not isinstance(images, Sequence):
-        images = torch.split(validate.images(torch.as_tensor(images), "images"), 1)
+    if not callable(measure):
+        raise TypeError(f"measure must be a function of a denoiser and an image, got {type(measure).__name__}")
+    if not isinstance(images, list | tuple):
+        images = torch.split(validate.images(images), 1)
+    if not images:
+        raise ValueError("images must hold at least one image, got an empty sequence")
     chosen = [validate.one_image(image, f"images[{i}]") for i, image in enumerate(images)]
     return map_pieces(measure, f, chosen, executor, folder=folder, unit="image")
 
@@ -224,8 +228,9 @@ def _outcomes(task: _Task, chunks: list[list[int]], executor: Executor | int | N
         for chunk in chunks:
             for i in chunk:
                 yield _compute(*task.arguments([i]))
-    elif isinstance(executor, int | np.integer):
-        yield from _in_workers(task, chunks, validate.integer(executor, "executor", 1))
+    elif not callable(getattr(executor, "submit", None)):
+        workers = validate.integer(executor, "executor", 1, MOST_WORKERS)
+        yield from _in_workers(task, chunks, workers)
     else:
         refuse_fork(executor)
         yield from _submitted(task, chunks, executor)
