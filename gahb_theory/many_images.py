@@ -148,11 +148,12 @@ def map_images(
     """
     if not callable(measure):
         raise TypeError(f"measure must be a function of a denoiser and an image, got {type(measure).__name__}")
-    if not isinstance(images, list | tuple):
-        images = torch.split(validate.images(images), 1)
-    if not images:
+    given: Any = images  # an array is taken as a tensor is
+    if not isinstance(given, list | tuple):
+        given = torch.split(validate.images(given), 1)
+    if not given:
         raise ValueError("images must hold at least one image, got an empty sequence")
-    chosen = [validate.one_image(image, f"images[{i}]") for i, image in enumerate(images)]
+    chosen = [validate.one_image(image, f"images[{i}]") for i, image in enumerate(given)]
     return map_pieces(measure, f, chosen, executor, folder=folder, unit="image")
 
 
@@ -228,12 +229,11 @@ def _outcomes(task: _Task, chunks: list[list[int]], executor: Executor | int | N
         for chunk in chunks:
             for i in chunk:
                 yield _compute(*task.arguments([i]))
-    elif not callable(getattr(executor, "submit", None)):
-        workers = validate.integer(executor, "executor", 1, MOST_WORKERS)
-        yield from _in_workers(task, chunks, workers)
-    else:
+    elif isinstance(executor, Executor):
         refuse_fork(executor)
         yield from _submitted(task, chunks, executor)
+    else:
+        yield from _in_workers(task, chunks, validate.integer(executor, "executor", 1, MOST_WORKERS))
 
 
 def _in_workers(task: _Task, chunks: list[list[int]], workers: int) -> Iterator[Outcomes]:
