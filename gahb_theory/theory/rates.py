@@ -6,8 +6,10 @@ Simoncelli, Mallat, ICLR 2024, section 3 and appendix D; Donoho and Johnstone 19
     ||x - x_M||^2 ~ M^-alpha        M(sigma) ~ sigma^(-2 / (alpha + 1))        MSE ~ (sigma^2)^(alpha / (alpha + 1)) ,
 
 so that log MSE against log sigma^2, or output PSNR against input PSNR, has slope alpha / (alpha + 1). It is also the
-best slope for C^alpha images whose contours are C^alpha (Korostelev and Tsybakov 1993). A family with m parameters
-has slope 1.
+minimax slope for C^alpha images whose contours are C^alpha (Korostelev and Tsybakov 1993): no estimator does better on the
+worst image of the class. The average over a random class, which is what a denoiser is trained for, can only be smaller: its
+slope is at least that one as sigma tends to 0, and on a finite grid it is another number. A family with m parameters has
+slope 1.
 
 The power law is asymptotic and a pixel grid is finite: look at `local_slopes` before trusting `fit_slope`, and fit inside
 the window where they are flat.
@@ -42,7 +44,11 @@ Values: TypeAlias = Sequence[float | int] | Float[np.ndarray, "..."] | Float[Ten
 
 
 def optimal_slope(alpha: float) -> float:
-    """Slope alpha / (alpha + 1) of the optimal risk of C^alpha images in log MSE against log sigma^2.
+    """Slope alpha / (alpha + 1) of the minimax risk of C^alpha images in log MSE against log sigma^2.
+
+    It is that of the worst image as sigma tends to 0. The optimal denoiser of a random class has this slope where that is
+    shown, as for the Gaussian fields of amplitudes |k|^-(alpha + 1); in general its slope is at least this one, and on a
+    finite grid it is another: with the contour of C^alpha images known, .552, .729 and .808 instead of .5, .667 and .75.
 
     Parameters
     ----------
