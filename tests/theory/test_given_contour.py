@@ -31,12 +31,12 @@ def risks_given_contour(sigma: float, draws: int = 40) -> tuple[np.ndarray, np.n
 
 
 def test_the_best_linear_denoiser_given_the_contour_is_no_bound() -> None:
-    """The region means are not Gaussian: who integrates them loses a tenth less at sigma = 1 (2.1 against 2.4)."""
+    """The region means are not Gaussian: who integrates them loses 8 % less at sigma = 1 (2.24 against 2.44)."""
     errors, distances = risks_given_contour(1.0)
     excess = gt.metrics.mean_estimate(distances)  # E ||f - f*||^2 = risk(f) - risk(f*)
-    assert errors.mean() == pytest.approx(2.39, abs=0.25)
-    assert excess.low > 0.1
-    assert excess.value == pytest.approx(0.29, abs=0.06)
+    assert errors.mean() == pytest.approx(2.44, abs=0.3)  # 2.44 and .200 with 300 images
+    assert excess.low > 0.05
+    assert excess.value == pytest.approx(0.20, abs=0.06)
 
 
 @pytest.mark.parametrize(("alpha", "slope"), [(1.0, 0.552), (2.0, 0.729), (3.0, 0.808)])
