@@ -32,7 +32,7 @@ from gahb_theory.identity.hashing import digest, hash_array
 from gahb_theory.runs import set_aside
 from gahb_theory.stored_results import read_arrays, to_arrays, write_arrays
 from gahb_theory.sweeps import Executor, Serial, completed, refuse_fork
-from gahb_theory.workers import MOST_WORKERS, check_workers, pool
+from gahb_theory.workers import MOST_WORKERS, WorkersNotPossible, check_workers, pool
 
 __all__ = ["ImageResults", "map_images", "map_pieces"]
 
@@ -238,7 +238,10 @@ def _outcomes(task: _Task, chunks: list[list[int]], executor: Executor | int | N
 
 def _in_workers(task: _Task, chunks: list[list[int]], workers: int) -> Iterator[Outcomes]:
     """All chunks in worker processes; those that a killed worker was at are computed again, an image at a time."""
-    check_workers(workers, task.measure, task.f)
+    try:
+        check_workers(workers, task.measure, task.f)
+    except WorkersNotPossible as error:
+        raise WorkersNotPossible(str(error).replace("workers=", "executor=")) from error
     waiting = deque(chunks)
     while waiting:
         suspects: list[list[int]] = []
