@@ -64,6 +64,7 @@ from gahb_theory.theory import (
     verify,
     verify_theory,
 )
+from gahb_theory.theory.optimum import bayes_risk, optimality
 from gahb_theory.training import Recipe, train
 from gahb_theory.version import __version__
 
@@ -122,11 +123,13 @@ __all__ = [
     "train",
     # errors, slopes and theory
     "Estimate",
+    "bayes_risk",
     "excess_risk",
     "fit_slope",
     "kl_bound",
     "local_slopes",
     "mse",
+    "optimality",
     "oracle_mse",
     "psnr",
     "psnr_curve",

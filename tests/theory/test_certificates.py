@@ -92,7 +92,9 @@ def test_a_certificate_is_a_pure_function_of_the_seed() -> None:
 def test_the_shipped_network_is_certified_suboptimal_on_photographs() -> None:
     x = gt.Photographs(size=16).sample(64, seed=3)
     f = gt.shipped_denoiser("photographs")
-    found = excess_risk(f, x, 0.7, [gt.GaussianDenoiser(*moments(gt.Photographs(size=16).sample(2000, seed=4)))], correctors=())
+    found = excess_risk(
+        f, x, 0.7, [gt.GaussianDenoiser(*moments(gt.Photographs(size=16).sample(2000, seed=4)))], correctors=()
+    )
     assert found.low > 0
 
 
@@ -114,7 +116,9 @@ def test_refusals(unchecked: None) -> None:
     x = field(64, 0)
     with pytest.raises(ValueError, match="images must hold at least 16 images"):
         excess_risk(half, x[:15], 0.2)
-    with pytest.raises(TypeError, match=r"rivals must be a sequence of denoisers, got function; for one give \[rival\]"):
+    with pytest.raises(
+        TypeError, match=r"rivals must be a sequence of denoisers, got function; for one give \[rival\]"
+    ):
         excess_risk(half, x, 0.2, half)
     with pytest.raises(ValueError, match="must not both be empty"):
         excess_risk(half, x, 0.2, correctors=())
