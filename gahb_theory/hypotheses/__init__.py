@@ -4,7 +4,7 @@ hypothesis    Hypothesis, Criterion, Plan
 subjects      what it is about: one denoiser, several, or networks trained anew for each seed
 nulls         models that do not have the property
 gates         what must hold before the numbers count
-two_level     intervals over seeds and images
+crossed       intervals over seeds and images
 verdicts      the five verdicts, and the power
 assessment    assess, which runs all of it
 """
@@ -27,7 +27,7 @@ from gahb_theory.hypotheses.nulls import (
     Wiener,
 )
 from gahb_theory.hypotheses.subjects import Given, PerSeed, Setting, Subject, Trained
-from gahb_theory.hypotheses.two_level import Spread, two_level
+from gahb_theory.hypotheses.crossed import Spread, two_level
 from gahb_theory.hypotheses.verdicts import NullResult, Power, Verdict, decide, power
 
 __all__ = [

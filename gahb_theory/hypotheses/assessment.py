@@ -22,7 +22,7 @@ from gahb_theory.hypotheses.gates import GateResult, Measured
 from gahb_theory.hypotheses.hypothesis import Hypothesis, checked_values
 from gahb_theory.hypotheses.nulls import NotApplicable, Null, as_null
 from gahb_theory.hypotheses.subjects import Setting, Subject, Trained, as_subject
-from gahb_theory.hypotheses.two_level import LEAST_IMAGES, LEAST_SEEDS, two_level
+from gahb_theory.hypotheses.crossed import LEAST_IMAGES, LEAST_SEEDS, two_level
 from gahb_theory.hypotheses.verdicts import NullResult, Power, Verdict, decide, power
 from gahb_theory.metrics.intervals import Estimate
 from gahb_theory.precision import wide
@@ -164,7 +164,7 @@ def assess(
     >>> def error(f, images, sigma, seed):
     ...     return gt.mse(images, f(gt.add_noise(images, sigma, seed=seed), sigma)).sqrt() / sigma
     >>> h = gt.Hypothesis("It removes a tenth of the noise.", error, Criterion(14.4, "<"), nulls=[Identity()])
-    >>> result = gt.assess(h, lambda y, sigma: 0.5 * y + 0.25, images=gt.Disks(size=16))
+    >>> result = gt.assess(h, lambda y, sigma: y.mean((2, 3), keepdim=True) / 2 + y / 2, images=gt.Disks(size=16))
     >>> result.verdict, result.nulls[0].passes
     ('supported', 'no')
     """

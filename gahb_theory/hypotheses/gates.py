@@ -15,7 +15,7 @@ from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.hypotheses.hypothesis import Hypothesis, checked_values
 from gahb_theory.hypotheses.nulls import ConstantMean, Identity, Wiener
 from gahb_theory.hypotheses.subjects import Setting, Trained
-from gahb_theory.hypotheses.two_level import two_level
+from gahb_theory.hypotheses.crossed import two_level
 from gahb_theory.metrics.errors import mse
 from gahb_theory.metrics.intervals import Estimate
 from gahb_theory.randomness import add_noise

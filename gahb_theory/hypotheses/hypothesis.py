@@ -19,7 +19,7 @@ import numpy as np
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.hypotheses.two_level import LEAST_IMAGES, LEAST_SEEDS
+from gahb_theory.hypotheses.crossed import LEAST_IMAGES, LEAST_SEEDS
 from gahb_theory.metrics.intervals import Estimate
 
 __all__ = ["Criterion", "Hypothesis", "Measure", "Plan", "name_of"]

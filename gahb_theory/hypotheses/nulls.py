@@ -105,9 +105,9 @@ def wiener_filter(images: Tensor) -> GaussianDenoiser:
     Examples
     --------
     >>> from gahb_theory.images.disks import Disks
-    >>> f = wiener_filter(Disks(size=8).sample(100))
+    >>> f = wiener_filter(Disks(size=16).sample(100))
     >>> f.variances.shape
-    torch.Size([64])
+    torch.Size([256])
     """
     x = images.flatten(1).double()
     centred = x - x.mean(dim=0)

@@ -19,7 +19,7 @@ from torch import Tensor
 from gahb_theory import runs, validate
 from gahb_theory.denoisers.base import Denoiser, DenoiserModule
 from gahb_theory.denoisers.checkpoints.files import load_denoiser
-from gahb_theory.hypotheses.two_level import LEAST_SEEDS
+from gahb_theory.hypotheses.crossed import LEAST_SEEDS
 from gahb_theory.identity import content as identity
 from gahb_theory.identity.hashing import digest
 from gahb_theory.images.base import ImageClass
