@@ -48,6 +48,7 @@ from gahb_theory.images import (
 )
 from gahb_theory.images.dataset import dataset
 from gahb_theory.jacobians import Jacobian, difference_jacobian, jacobian
+from gahb_theory.many_images import map_images
 from gahb_theory.metrics import Estimate, mse, psnr, psnr_curve
 from gahb_theory.pretrained import shipped_denoiser
 from gahb_theory.randomness import add_noise
@@ -131,6 +132,7 @@ __all__ = [
     "Hypothesis",
     "assess",
     # many runs, and checks of your own classes
+    "map_images",
     "sweep",
     "testing",
     # which version this is

@@ -153,7 +153,7 @@ REFUSED: dict[str, set[str]] = {
     "integer": NEVER_A_NUMBER | {"0.5", "-0.5", "np.float32", "0-d tensor", "1e-46", "-1"},
     "seed": NEVER_A_NUMBER | {"0.5", "-0.5", "np.float32", "0-d tensor", "1e-46", "-1", "2**128"},
     "sigma": NEVER_A_NUMBER | {"-1", "-0.5"},
-    "images": NO_TENSORS | WRONG_TENSORS | {"array", "int tensor", "vector", "3 axes", "5 axes", "0-d tensor"},
+    "images": NO_TENSORS | WRONG_TENSORS | {"int tensor", "vector", "3 axes", "5 axes", "0-d tensor"},
     "tensor": NO_TENSORS | WRONG_TENSORS | {"array"},
     "tensor or none": (NO_TENSORS | WRONG_TENSORS | {"array"}) - {"empty tensor"},
     "levels": set(VALUES) - {"vector"},

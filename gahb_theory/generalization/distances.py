@@ -17,6 +17,7 @@ images.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -34,8 +35,12 @@ from gahb_theory.metrics.intervals import (
     mean_estimate,
     percentiles,
 )
-from gahb_theory.precision import wide
+from gahb_theory.precision import takes_arrays, wide
 from gahb_theory.randomness import add_noise
+from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "Distance",
@@ -46,8 +51,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
-class PSNRGap:
+@dataclass(frozen=True, eq=False, repr=False)
+class PSNRGap(Result):
     """PSNR on training images and on others, at s noise levels, in decibels.
 
     Parameters
@@ -68,7 +73,15 @@ class PSNRGap:
     gap: Estimate
     mean_gap: Estimate
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the gap over the noise level, and return the axes."""
+        from gahb_theory.report.draw_results import draw_over_noise
+        from gahb_theory.report.figures import axes_or_new
 
+        return draw_over_noise(self.sigmas, {"gap": self.gap}, axes_or_new(ax), "PSNR gap (dB)")
+
+
+@takes_arrays
 def psnr_gap(
     f: Denoiser,
     train: Float[Tensor, "n c h w"],
@@ -108,8 +121,7 @@ def psnr_gap(
     """
     confidence = check_confidence(confidence)
     for x, name in ((train, "train"), (test, "test")):
-        if len(validate.images(x, name)) < 2:
-            raise ValueError(f"{name} must hold at least 2 images, got {len(x)}")
+        validate.images(x, name, least=2)
     curves = [psnr_curve(f, x, sigmas, seed=seed, batch_size=batch_size) for x in (train, test)]
     draws = [
         bootstrap_means(curve.psnr_per_image, draw_counts(curve.psnr_per_image.shape[1], seed=part))
@@ -123,8 +135,8 @@ def psnr_gap(
     return PSNRGap(curves[0].sigmas, curves[0], curves[1], gap, mean_gap)
 
 
-@dataclass(frozen=True, eq=False)
-class Distance:
+@dataclass(frozen=True, eq=False, repr=False)
+class Distance(Result):
     """Mean squared distance of two functions over noisy images, at s noise levels, with what it is measured by.
 
     Parameters
@@ -147,7 +159,15 @@ class Distance:
     ratio: Estimate
     per_image: Float[np.ndarray, "s n"]
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw distance / reference over the noise level, and return the axes."""
+        from gahb_theory.report.draw_results import draw_over_noise
+        from gahb_theory.report.figures import axes_or_new
 
+        return draw_over_noise(self.sigmas, {"ratio": self.ratio}, axes_or_new(ax), "relative distance")
+
+
+@takes_arrays
 def function_distance(
     f_a: Denoiser,
     f_b: Denoiser,
@@ -195,6 +215,7 @@ def function_distance(
     return _distance(distances, (f, g), x, sigmas, seed, batch_size, confidence)
 
 
+@takes_arrays
 def memoriser_distance(
     f: Denoiser,
     memoriser: Denoiser,
@@ -254,9 +275,7 @@ def _distance(
     confidence: float,
 ) -> Distance:
     """Squared norms over noisy images of the two `differences`, of shapes (n, ...) and (m, n, ...), and their ratio."""
-    validate.images(x, "x")
-    if len(x) < 2:
-        raise ValueError(f"x must hold at least 2 images, got {len(x)}")
+    validate.images(x, "x", least=2)
     batch_size, seed = validate.integer(batch_size, "batch_size", 1), validate.seed(seed)
     levels, confidence = validate.levels(sigmas), check_confidence(confidence)
     rows = []
