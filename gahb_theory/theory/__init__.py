@@ -1,9 +1,10 @@
 """What the theory predicts.
 
 Exponents and their fits (`exponents`, `rates`, `finite_grid`, `decay`), exact risks (`exact_risks`), the four oracles
-(`oracles`), Stein's estimate (`stein`), regularity (`regularity`), divergence (`divergence`).
+(`oracles`), certificates of suboptimality (`certificates`), Stein's estimate (`stein`), regularity (`regularity`), divergence (`divergence`).
 """
 
+from gahb_theory.theory.certificates import excess_risk
 from gahb_theory.theory.decay import DecayFit, approximation_error, decay_exponent
 from gahb_theory.theory.divergence import kl_bound, kl_bound_estimate
 from gahb_theory.theory.exact_risks import gaussian_mse, oracle_mse, projection_mse, shrinkage_mse
@@ -34,6 +35,7 @@ __all__ = [
     "decay_to_slope",
     "effective_terms",
     "estimate_regularity",
+    "excess_risk",
     "exponent_table",
     "fit_slope",
     "fit_slope_in_window",
