@@ -56,7 +56,9 @@ def differences(trials: int = TRIALS) -> dict[str, dict[int, float]]:
     """Coverage of `difference_estimate` for n and 2 n images."""
     return {
         name: {
-            n: _share(difference_estimate(draw(_generator(n), (trials, n)), draw(_generator(n + 1), (trials, 2 * n))), 0)
+            n: _share(
+                difference_estimate(draw(_generator(n), (trials, n)), draw(_generator(n + 1), (trials, 2 * n))), 0
+            )
             for n in NUMBERS
         }
         for name, (draw, _) in ERRORS.items()

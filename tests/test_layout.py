@@ -22,7 +22,7 @@ FLOORS = (
     {"hypotheses"},
     {"pretrained", "testing"},
     {"report"},
-    {"tour", "cli", "__main__", "__init__"},
+    {"tour", "judging", "cli", "__main__", "__init__"},
 )
 LONGEST = 400
 

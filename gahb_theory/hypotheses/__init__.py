@@ -10,6 +10,7 @@ assessment    assess, which runs all of it
 """
 
 from gahb_theory.hypotheses.assessment import Assessment, assess
+from gahb_theory.hypotheses.crossed import Spread, two_level
 from gahb_theory.hypotheses.gates import BeatsSimple, BudgetDoubled, Gate, GateResult
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis, Measure, Plan
 from gahb_theory.hypotheses.nulls import (
@@ -27,7 +28,6 @@ from gahb_theory.hypotheses.nulls import (
     Wiener,
 )
 from gahb_theory.hypotheses.subjects import Given, PerSeed, Setting, Subject, Trained
-from gahb_theory.hypotheses.crossed import Spread, two_level
 from gahb_theory.hypotheses.verdicts import NullResult, Power, Verdict, decide, power
 
 __all__ = [

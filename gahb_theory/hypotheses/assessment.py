@@ -18,11 +18,11 @@ from tqdm import tqdm
 
 from gahb_theory import runs, validate
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.hypotheses.crossed import LEAST_IMAGES, LEAST_SEEDS, two_level
 from gahb_theory.hypotheses.gates import GateResult, Measured
 from gahb_theory.hypotheses.hypothesis import Hypothesis, checked_values
 from gahb_theory.hypotheses.nulls import NotApplicable, Null, as_null
 from gahb_theory.hypotheses.subjects import Setting, Subject, Trained, as_subject
-from gahb_theory.hypotheses.crossed import LEAST_IMAGES, LEAST_SEEDS, two_level
 from gahb_theory.hypotheses.verdicts import NullResult, Power, Verdict, decide, power
 from gahb_theory.metrics.intervals import Estimate
 from gahb_theory.precision import wide
@@ -81,7 +81,8 @@ class Assessment:
     def to_dict(self) -> dict[str, Any]:
         """All fields as numbers, lists, strings and dictionaries of these."""
         plain: dict[str, Any] = {
-            name: getattr(self, name) for name in ("statement", "source", "unit", "verdict", "reason", "about", "criterion")
+            name: getattr(self, name)
+            for name in ("statement", "source", "unit", "verdict", "reason", "about", "criterion")
         }
         return plain | {
             "estimate": self.estimate.to_dict(),
@@ -103,7 +104,9 @@ class Assessment:
     def __repr__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
         rows = [("subject", self.estimate, "criterion " + self.criterion)]
-        rows += [(n.name, n.estimate, f"passes: {n.passes}" + (f" ({n.detail})" if n.detail else "")) for n in self.nulls]
+        rows += [
+            (n.name, n.estimate, f"passes: {n.passes}" + (f" ({n.detail})" if n.detail else "")) for n in self.nulls
+        ]
         width = max(len(name) for name, _, _ in rows) + 2
         lines = [self.statement, f"{self.verdict.upper()}: {self.reason}", f"about {self.about}"]
         for name, e, said in rows:
@@ -309,7 +312,9 @@ def _refuse_subject(model: Denoiser, setting: Setting, name: str, sigma: float) 
     """Refuse a null that gives the same images as the subject."""
     y = add_noise(setting.images[:LEAST_IMAGES], sigma, seed=setting.seed)
     with torch.no_grad():
-        a, b = (wide(validate.denoised(f, y.clone(), sigma, what)) for f, what in ((model, name), (setting.f, "subject")))
+        a, b = (
+            wide(validate.denoised(f, y.clone(), sigma, what)) for f, what in ((model, name), (setting.f, "subject"))
+        )
     if float((a - b).abs().max()) <= 1e-6 * float(b.abs().max().clamp(min=1e-30)):
         raise ValueError(
             f"the null {name!r} is the subject: both return the same images; a null must be a model without the property, "

@@ -99,7 +99,9 @@ class Audit:
                 if c.decibels > 0
                 else f"At sigma = {c.sigma:g} no distance from the optimum is certified; it may still be there."
             )
-        return found + [f"{a.statement} {a.verdict.capitalize()}." for n, a in self.assessments.items() if n != "memorises"]
+        return found + [
+            f"{a.statement} {a.verdict.capitalize()}." for n, a in self.assessments.items() if n != "memorises"
+        ]
 
     def _memory(self) -> str:
         """Whether it memorises."""
@@ -204,7 +206,9 @@ def audit(
             except ValueError as error:  # as where a null is the subject
                 left_out[claim] = f"{error}."
     similarity, pairs = _recalled(f, images, train)
-    return Audit(name, assessments, left_out, tuple(_certified(f, images, others, s) for s in SIGMAS), similarity, pairs)
+    return Audit(
+        name, assessments, left_out, tuple(_certified(f, images, others, s) for s in SIGMAS), similarity, pairs
+    )
 
 
 def _certified(f: Denoiser, images: Tensor, others: Tensor, sigma: float) -> Certified:

@@ -166,7 +166,9 @@ class TangentFirst:
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image, between 0 and 1."""
         pairs = zip(_tangents(self.law, images), _bases(f, images, sigma, seed), strict=True)
-        return torch.stack([(tangent @ basis[:, : len(tangent)]).square().sum() / len(tangent) for tangent, basis in pairs])
+        return torch.stack(
+            [(tangent @ basis[:, : len(tangent)]).square().sum() / len(tangent) for tangent, basis in pairs]
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -113,11 +113,11 @@ def adaptive(plan: Plan = MORE_IMAGES) -> Hypothesis:
     )
 
 
-def sparse(train: Tensor, plan: Plan = MORE_IMAGES) -> Hypothesis:
+def sparse(others: Tensor, plan: Plan = MORE_IMAGES) -> Hypothesis:
     """The eigenbasis holds 1 % more of the energy of an image than the best of the fixed bases."""
     return Hypothesis(
         "Images are sparser in the eigenbasis of the denoiser than in fixed bases.",
-        Sparsity(train),
+        Sparsity(others),
         Criterion(0.01, ">"),
         nulls=[Wiener(), FixedBasisOracle(), Untrained()],
         gates=[BeatsSimple()],
@@ -188,11 +188,11 @@ def memorises(train: Tensor, others: Tensor, plan: Plan = MANY_IMAGES) -> Hypoth
     )
 
 
-def agrees_with_twin(twin: Denoiser, reference: Tensor, plan: Plan = MORE_IMAGES) -> Hypothesis:
+def agrees_with_twin(twin: Denoiser, others: Tensor, plan: Plan = MORE_IMAGES) -> Hypothesis:
     """What denoiser and twin do beyond a Wiener filter has a cosine above 0.5."""
     return Hypothesis(
         "Denoisers trained on disjoint sets agree beyond what a Wiener filter explains.",
-        TwinAgreement(twin, reference),
+        TwinAgreement(twin, others),
         Criterion(0.5, ">"),
         nulls=[Wiener(), Memoriser(), Untrained()],
         plan=plan,

@@ -1,9 +1,9 @@
 """Null models that are built to lack one property: locality and equivariance, a symmetric Jacobian, a knowledge of the noise.
 
-    Permuted     Pi^T f(Pi y), Pi a permutation of the pixels: as good a denoiser of permuted images, but neither local nor
-                 equivariant to shifts
-    Displaced    the Wiener filter moved by one pixel: its Jacobian is not symmetric
-    FixedLevel   the Wiener filter of one noise level, whatever the noise
+Permuted     Pi^T f(Pi y), Pi a permutation of the pixels: as good a denoiser of permuted images, but neither local nor
+             equivariant to shifts
+Displaced    the Wiener filter moved by one pixel: its Jacobian is not symmetric
+FixedLevel   the Wiener filter of one noise level, whatever the noise
 """
 
 from dataclasses import dataclass

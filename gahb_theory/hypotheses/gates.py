@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.hypotheses.crossed import two_level
 from gahb_theory.hypotheses.hypothesis import Hypothesis, checked_values
 from gahb_theory.hypotheses.nulls import ConstantMean, Identity, Wiener
 from gahb_theory.hypotheses.subjects import Setting, Trained
-from gahb_theory.hypotheses.crossed import two_level
 from gahb_theory.metrics.errors import mse
 from gahb_theory.metrics.intervals import Estimate
 from gahb_theory.randomness import add_noise
@@ -132,7 +132,9 @@ class BudgetDoubled:
         longer = means[0] - (means[1] if run.rivals else 0)
         change = longer - float(run.values.mean())
         room = float(run.estimate.high - run.estimate.low) / 2
-        return GateResult(self.name, abs(change) < room, f"changes the measure by {change:+.3g}, the interval is +-{room:.3g}")
+        return GateResult(
+            self.name, abs(change) < room, f"changes the measure by {change:+.3g}, the interval is +-{room:.3g}"
+        )
 
     def _longer(self, h: Hypothesis, settings: tuple[Setting, ...]) -> float:
         """Mean of the measure after twice the budget."""

@@ -84,7 +84,9 @@ class Null(Protocol):
 def training_images(setting: Setting) -> Tensor:
     """The training images of a setting, refused if there are none."""
     if setting.train is None:
-        raise ValueError("this null model is made of training images, and none were given; give train=images, or a class")
+        raise ValueError(
+            "this null model is made of training images, and none were given; give train=images, or a class"
+        )
     return setting.train[:MOST_IMAGES]
 
 
@@ -237,7 +239,9 @@ def _redrawn(f: torch.nn.Module, seed: int) -> Denoiser:
 
 def _trained(setting: Setting) -> Trained:
     if not isinstance(setting.subject, Trained):
-        raise NotApplicable("the subject cannot be trained anew: give a Trained, or checkpoints of such networks as a null")
+        raise NotApplicable(
+            "the subject cannot be trained anew: give a Trained, or checkpoints of such networks as a null"
+        )
     return setting.subject
 
 
@@ -278,9 +282,7 @@ class AnotherSeed:
         if isinstance(subject, Given):
             raise NotApplicable("one denoiser has no other seed: give several checkpoints, or a Trained")
         other = setting.seed + SEED_OF_OTHERS
-        return (
-            subject.train(other, data_seed=setting.seed) if isinstance(subject, Trained) else subject.denoiser(other)
-        )
+        return subject.train(other, data_seed=setting.seed) if isinstance(subject, Trained) else subject.denoiser(other)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Measures of what a denoiser returns, one number for each image.
 
-    inhomogeneity    ||f(2 y, 2 sigma) / 2 - f(y, sigma)|| / ||f(y, sigma)||
-    shift_error      ||f(T y) - T f(y)|| / ||f(y) - y|| on the inner half, T a shift by two rows and columns
-    knows_noise      decibels that f would lose by acting as at half, or twice, the noise level
-    Memory           PSNR on training images less PSNR on test images, less the same for a Wiener filter of others
-    TwinAgreement    <a, b> / (||a|| ||b||), a = f(y) - W(y), b = g(y) - W(y), g the twin and W a Wiener filter
-    RiskRatio        ||f(y) - x||^2 over the Bayes risk
+inhomogeneity    ||f(2 y, 2 sigma) / 2 - f(y, sigma)|| / ||f(y, sigma)||
+shift_error      ||f(T y) - T f(y)|| / ||f(y) - y|| on the inner half, T a shift by two rows and columns
+knows_noise      decibels that f would lose by acting as at half, or twice, the noise level
+Memory           PSNR on training images less PSNR on test images, less the same for a Wiener filter of others
+TwinAgreement    <a, b> / (||a|| ||b||), a = f(y) - W(y), b = g(y) - W(y), g the twin and W a Wiener filter
+RiskRatio        ||f(y) - x||^2 over the Bayes risk
 """
 
 from dataclasses import dataclass

@@ -91,7 +91,9 @@ class Given:
             )
         for i, f in enumerate(loaded):
             if any(_same(f, other) for other in loaded[:i]):
-                raise ValueError(f"denoiser {i} of the subject is the same as one before; repetitions must be independent")
+                raise ValueError(
+                    f"denoiser {i} of the subject is the same as one before; repetitions must be independent"
+                )
         object.__setattr__(self, "denoisers", loaded)
 
     @property
@@ -190,7 +192,9 @@ class Trained:
         """The network of a seed, trained with the whole budget."""
         return self.train(seed)
 
-    def train(self, seed: int, *, budget: float = 1.0, data_seed: int | None = None, data: Any = None) -> DenoiserModule:
+    def train(
+        self, seed: int, *, budget: float = 1.0, data_seed: int | None = None, data: Any = None
+    ) -> DenoiserModule:
         """The network of a seed, trained with a multiple of the budget, on the images of another seed, or on other images.
 
         Parameters

@@ -121,7 +121,9 @@ def mean_estimate(values: Float[np.ndarray, "*s n"], confidence: float = 0.95) -
     """
     found = _numbers(values)
     infinite, most = np.isposinf(found), _largest_finite(found)
-    estimate = linear_estimate(np.where(infinite, most, found).mean(axis=-1), [np.where(infinite, most, found)], confidence)
+    estimate = linear_estimate(
+        np.where(infinite, most, found).mean(axis=-1), [np.where(infinite, most, found)], confidence
+    )
     if not infinite.any():
         return estimate
     some, every = infinite.any(axis=-1), infinite.all(axis=-1)

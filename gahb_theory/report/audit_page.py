@@ -23,7 +23,9 @@ def audit_page(result: Audit, path: Path) -> Path:
         with style():
             figure, axes = panels(6.0, 0.6 + 0.4 * (1 + len(a.nulls)))
             draw_assessment(a, axes[0])
-        caption = f"{a.reason}. Smallest effect decided in 4 of 5 cases: {a.power.smallest_effect:.3g} {a.unit}. {a.about}."
+        caption = (
+            f"{a.reason}. Smallest effect decided in 4 of 5 cases: {a.power.smallest_effect:.3g} {a.unit}. {a.about}."
+        )
         gates = [f"{gate.name}: {gate.detail}" for gate in a.gates]
         sections.append(Section(a.statement, gates, [Picture(name, figure, caption)]))
     if result.left_out:
@@ -46,7 +48,12 @@ def _table(result: Audit) -> Section:
     header = ("claim", "verdict", "measure", "criterion", "nulls that do not fail")
     caption = "Each interval is at 95 %, over images: the verdicts are about this one denoiser."
     certified = [
-        (f"{c.sigma:g}", f"{c.risk:.3g}", f"{c.excess.value:.3g} [{c.excess.low:.3g}, {c.excess.high:.3g}]", f"{c.decibels:.2f}")
+        (
+            f"{c.sigma:g}",
+            f"{c.risk:.3g}",
+            f"{c.excess.value:.3g} [{c.excess.low:.3g}, {c.excess.high:.3g}]",
+            f"{c.decibels:.2f}",
+        )
         for c in result.certified
     ]
     optimum = Table(

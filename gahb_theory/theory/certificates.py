@@ -24,10 +24,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.precision import full_precision
 from gahb_theory.metrics.errors import Repeat
 from gahb_theory.metrics.intervals import Estimate, check_confidence, mean_estimate
-from gahb_theory.precision import wide
+from gahb_theory.precision import full_precision, wide
 from gahb_theory.randomness import add_noise
 from gahb_theory.theory.correctors import Corrector, LinearCorrector, NetworkCorrector, Pairs
 
@@ -91,7 +90,9 @@ def excess_risk(
     """
     x, level = wide(validate.images(images)), validate.sigma_level(sigma)
     if len(x) < FEWEST:
-        raise ValueError(f"images must hold at least {FEWEST} images, half to choose g and half to evaluate it, got {len(x)}")
+        raise ValueError(
+            f"images must hold at least {FEWEST} images, half to choose g and half to evaluate it, got {len(x)}"
+        )
     draws, seed = validate.integer(draws, "draws", 1, 10**6), validate.seed(seed)
     confidence = check_confidence(confidence)
     if not isinstance(rivals, Sequence):

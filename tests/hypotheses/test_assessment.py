@@ -50,7 +50,13 @@ def shrink(factor):
 
 
 def claim(**changes):
-    given = {"statement": "It gains.", "measure": gain, "criterion": Criterion(1.0), "nulls": [Identity()], "plan": PLAN}
+    given = {
+        "statement": "It gains.",
+        "measure": gain,
+        "criterion": Criterion(1.0),
+        "nulls": [Identity()],
+        "plan": PLAN,
+    }
     return gt.Hypothesis(**(given | changes))
 
 
@@ -86,7 +92,9 @@ class TestVerdicts:
 
     def test_a_gate_that_is_not_passed_is_named(self):
         worse = PerSeed(lambda seed: shrink(0.9 + 0.01 * seed))
-        result = gt.assess(claim(criterion=Criterion(-9.0, ">"), nulls=[shrink(9.0)], gates=[BeatsSimple()]), worse, images=X)
+        result = gt.assess(
+            claim(criterion=Criterion(-9.0, ">"), nulls=[shrink(9.0)], gates=[BeatsSimple()]), worse, images=X
+        )
         assert result.verdict == "not converged"
         assert "Wiener" in result.reason
 
@@ -186,12 +194,16 @@ class TestNulls:
         y = gt.add_noise(self.x, 0.2)
         torch.testing.assert_close(g(2 * y, 0.2), 2 * g(y, 0.2))
         other = gt.add_noise(X.sample(1, seed=5), 0.2, seed=0)
-        torch.testing.assert_close(g(y[:1], 0.2).flatten(), f.jacobian_matrix(other, 0.2) @ y[0].flatten(), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(
+            g(y[:1], 0.2).flatten(), f.jacobian_matrix(other, 0.2) @ y[0].flatten(), rtol=1e-3, atol=1e-4
+        )
 
     def test_variants_of_a_trained_network(self):
         s = self.setting(self.subject)
         y = gt.add_noise(self.x, 0.2)
-        outputs = {null.name: null.model(s)(y, 0.2) for null in (Untrained(), LessTrained(), AnotherSeed(), ShuffledClass())}
+        outputs = {
+            null.name: null.model(s)(y, 0.2) for null in (Untrained(), LessTrained(), AnotherSeed(), ShuffledClass())
+        }
         outputs["itself"] = s.f(y, 0.2)
         names = list(outputs)
         for i, a in enumerate(names):
@@ -271,7 +283,9 @@ class TestRefused:
 
     def test_a_measure_that_draws(self):
         generator = np.random.default_rng(0)
-        with pytest.raises(ValueError, match="differs by .* between two calls with the same seed; draw its random numbers"):
+        with pytest.raises(
+            ValueError, match="differs by .* between two calls with the same seed; draw its random numbers"
+        ):
             gt.assess(claim(measure=lambda f, x, sigma, seed: generator.random(len(x))), shrink(0.9), images=X)
 
     def test_nulls_none_of_which_can_be_run(self):
@@ -290,4 +304,6 @@ class TestRefused:
 
     def test_given_denoisers_go_by_number(self):
         given = Given([shrink(0.9), shrink(0.8), shrink(0.7)])
-        assert [float(given.denoiser(k)(torch.ones(1, 1, 1, 1), 1.0)) for k in range(3)] == pytest.approx([0.9, 0.8, 0.7])
+        assert [float(given.denoiser(k)(torch.ones(1, 1, 1, 1), 1.0)) for k in range(3)] == pytest.approx(
+            [0.9, 0.8, 0.7]
+        )

@@ -23,10 +23,10 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.jacobians import jacobian
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.traces import Trace, exact_trace
 from gahb_theory.metrics.errors import mse
 from gahb_theory.metrics.intervals import Estimate, mean_estimate
+from gahb_theory.precision import full_precision
 from gahb_theory.randomness import add_noise
 
 __all__ = ["Card", "verify"]
@@ -84,9 +84,15 @@ class Card:
         lines = []
         for row in self.rows():
             value = row["value"]
-            shown = f"{value.value:.4g} [{value.low:.4g}, {value.high:.4g}]" if isinstance(value, Estimate) else f"{value:.4g}"
+            shown = (
+                f"{value.value:.4g} [{value.low:.4g}, {value.high:.4g}]"
+                if isinstance(value, Estimate)
+                else f"{value:.4g}"
+            )
             verdict = "holds" if row["holds"] else "does not hold"
-            lines.append(f"({row['equation']}) {row['property']:24}{shown:34} expected {row['expected']:<8.4g} {verdict}")
+            lines.append(
+                f"({row['equation']}) {row['property']:24}{shown:34} expected {row['expected']:<8.4g} {verdict}"
+            )
         return "\n".join(lines)
 
 
