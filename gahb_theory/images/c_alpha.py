@@ -18,14 +18,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import keep
-from gahb_theory.images.batches import block_length, draw_images, draw_scene
+from gahb_theory.images.base import Drawn, keep
+from gahb_theory.images.batches import block_length, draw_images
 from gahb_theory.images.contours import ClosedContours, GraphContours
 from gahb_theory.images.covariance import RegionCovariance, StationaryCovariance
 from gahb_theory.images.fields import evaluate_series, gaussian_fields, lattice, power_law, series_coefficients
 from gahb_theory.images.published_c_alpha import paper_images, paper_sample
 from gahb_theory.images.raster import area_below, area_inside, blurred
 from gahb_theory.randomness import Component, uniforms
+from gahb_theory.stored_results import Result
 
 __all__ = ["CAlpha", "CAlphaScene", "background_covariance"]
 
@@ -35,8 +36,8 @@ RADIUS_STD = 0.2
 BACKGROUND_STD = 0.1
 
 
-@dataclass(frozen=True)
-class CAlphaScene:
+@dataclass(frozen=True, repr=False)
+class CAlphaScene(Result):
     """C^alpha images and their truth, c contours in each.
 
     For one contour images = coverage * backgrounds[:, :1] + (1 - coverage) * backgrounds[:, 1:]; for any number they are
@@ -63,7 +64,7 @@ class CAlphaScene:
 
 
 @dataclass(frozen=True)
-class CAlpha:
+class CAlpha(Drawn[CAlphaScene]):
     """Images of regularity alpha along and away from contours that cross the image, or close in it.
 
     Parameters
@@ -145,14 +146,11 @@ class CAlpha:
         return self.alpha if self.beta is None else self.beta
 
     @property
-    def dimension(self) -> None:
-        """The class is not a manifold of finite dimension."""
-        return None
-
-    @property
     def optimal_slope(self) -> float | None:
-        """Asymptotic PSNR slope a / (a + 1) of the optimal denoiser, a the smaller of the regularities the images have.
+        """Asymptotic PSNR slope a / (a + 1) of the minimax denoiser, a the smaller of the regularities the images have.
 
+        It bounds the worst image of that regularity. The optimal denoiser of the images as they are drawn has a slope that
+        is not less, and that a finite grid does not show.
         These are alpha and beta for "holder", alpha - 1/2 and beta - 1 for "paper"; None if that is not above 0.
         """
         lost = (0.5, 1.0) if self.convention == "paper" else (0.0, 0.0)
@@ -178,22 +176,19 @@ class CAlpha:
                 threads=torch.get_num_threads(),
             )
         return draw_images(
-            lambda count, first: self._draw(count, seed, first, dtype)[0], n, start, self._block, shape, dtype
-        )
-
-    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> CAlphaScene:
-        """Images with their contours, coverage, backgrounds and covariance."""
-        shape = (3 + 2 * self.contours, self.size, self.size)
-        return draw_scene(
-            lambda count, first: self._scene(count, seed, first, dtype), n, start, self._block, shape, dtype
+            lambda count, first: self._parts(count, seed, first, dtype)[0], n, start, self._block, shape, dtype
         )
 
     @property
     def _block(self) -> int:
         return block_length(self.size**2, self.contours)
 
-    def _scene(self, n: int, seed: int, start: int, dtype: torch.dtype) -> CAlphaScene:
-        images, contour, coverage, backgrounds, contours = self._draw(n, seed, start, dtype)
+    @property
+    def _scene_shape(self) -> tuple[int, ...]:
+        return (3 + 2 * self.contours, self.size, self.size)
+
+    def _draw(self, n: int, seed: int, start: int, dtype: torch.dtype) -> CAlphaScene:
+        images, contour, coverage, backgrounds, contours = self._parts(n, seed, start, dtype)
         covariance = None
         if self.convention == "holder":
             means = _means_covariance(self.contours, self.jump).to(dtype).expand(n, -1, -1)
@@ -201,7 +196,7 @@ class CAlpha:
             covariance = RegionCovariance(_weights(coverage), field, means)
         return CAlphaScene(images, contour, coverage, backgrounds, contours, covariance)
 
-    def _draw(
+    def _parts(
         self, n: int, seed: int, start: int, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, GraphContours | ClosedContours | None]:
         """Images, contour, coverage, backgrounds, contours."""

@@ -116,8 +116,8 @@ class Disks(Manifold):
             or parameters.shape[1] != 5
             or not len(parameters)
         ):
-            found = tuple(parameters.shape) if isinstance(parameters, Tensor) else type(parameters).__name__
-            raise ValueError(f"parameters must be a tensor of shape (n, 5), such as those of a scene, got {found}")
+            shown = tuple(parameters.shape) if isinstance(parameters, Tensor) else type(parameters).__name__
+            raise ValueError(f"parameters must be a tensor of shape (n, 5), such as those of a scene, got {shown}")
         rows = validate.finite(parameters, "parameters").detach().cpu().double()
         return torch.cat([self._radius(row) for row in rows]).to(parameters)
 

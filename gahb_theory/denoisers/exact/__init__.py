@@ -32,7 +32,6 @@ from gahb_theory.denoisers.exact.patches import (
     PatchMachine,
     PatchSchedule,
     calibrate_patches,
-    odd_side,
 )
 from gahb_theory.denoisers.exact.stationary import StationaryGaussianDenoiser
 from gahb_theory.denoisers.exact.tangent import TangentDenoiser
@@ -61,6 +60,5 @@ __all__ = [
     "WienerPatchBayes",
     "calibrate_patches",
     "mixture_of_gaussians",
-    "odd_side",
     "union_of_subspaces",
 ]
