@@ -17,7 +17,7 @@ from torch import Tensor
 
 import gahb_theory as gt
 from gahb_theory.denoisers import DiskBayes, mixture_of_gaussians
-from gahb_theory.images.holder_ball import _gains, _synthesis
+from gahb_theory.images.holder_ball import _gains, synthesis
 from gahb_theory.theory import excess_risk
 
 SIZE, IMAGES, TRIALS = 16, 64, 15
@@ -61,7 +61,7 @@ def holder_ball() -> tuple[Function, Function]:
     """Draws of the wavelet series of `HolderBall` before its random shift, and their posterior mean, coefficient by coefficient."""
     ball = gt.HolderBall(alpha=1.5, size=SIZE)
     bounds, _ = _gains(ball.alpha, SIZE, ball.wavelet)
-    atoms = torch.from_numpy(_synthesis(np.eye(SIZE**2).reshape(-1, SIZE, SIZE), ball.wavelet)).flatten(1)
+    atoms = torch.from_numpy(synthesis(np.eye(SIZE**2).reshape(-1, SIZE, SIZE), ball.wavelet)).flatten(1)
 
     def draw(n: int, seed: int) -> Tensor:
         c = ball.scene(n, seed=seed, dtype=torch.float64).coefficients.flatten(1)

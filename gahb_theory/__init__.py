@@ -56,16 +56,17 @@ from gahb_theory.sampling import generate
 from gahb_theory.shrinkage import Hard, Soft, oracle_gains
 from gahb_theory.sweeps import sweep
 from gahb_theory.theory import (
+    bayes_risk,
     excess_risk,
     fit_slope,
     kl_bound,
     local_slopes,
+    optimality,
     oracle_mse,
     sure,
     verify,
     verify_theory,
 )
-from gahb_theory.theory.optimum import bayes_risk, optimality
 from gahb_theory.training import Recipe, train
 from gahb_theory.version import __version__
 

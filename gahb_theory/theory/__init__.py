@@ -12,6 +12,7 @@ from gahb_theory.theory.exact_risks import gaussian_mse, oracle_mse, projection_
 from gahb_theory.theory.exponents import EXPONENTS, Exponent, exponent_table
 from gahb_theory.theory.finite_grid import effective_terms, fit_slope_in_window, slope_window, terms_above
 from gahb_theory.theory.identities import verify, verify_theory
+from gahb_theory.theory.optimum import BayesRisk, Optimality, bayes_risk, optimality
 from gahb_theory.theory.oracles import OracleRisks, oracle_denoise, oracle_risks
 from gahb_theory.theory.rates import (
     SlopeFit,
@@ -26,13 +27,16 @@ from gahb_theory.theory.stein import TraceIdentity, sure, sure_risk, trace_ident
 
 __all__ = [
     "EXPONENTS",
+    "BayesRisk",
     "DecayFit",
     "Exponent",
+    "Optimality",
     "OracleRisks",
     "Regularity",
     "SlopeFit",
     "TraceIdentity",
     "approximation_error",
+    "bayes_risk",
     "decay_exponent",
     "decay_to_slope",
     "effective_terms",
@@ -46,6 +50,7 @@ __all__ = [
     "kl_bound_estimate",
     "local_slopes",
     "optimal_slope",
+    "optimality",
     "oracle_denoise",
     "oracle_mse",
     "oracle_risks",
