@@ -2,7 +2,7 @@
 
 Exponents and their fits (`exponents`, `rates`, `finite_grid`, `decay`), exact risks (`exact_risks`), the four oracles
 (`oracles`), certificates of suboptimality (`certificates`), Stein's estimate (`stein`), regularity (`regularity`), divergence (`divergence`),
-every equation of the paper as a test (`identities`).
+the linear null of finite data (`finite_data`), every equation of the paper as a test (`identities`).
 """
 
 from gahb_theory.theory.certificates import excess_risk
@@ -10,6 +10,7 @@ from gahb_theory.theory.decay import DecayFit, approximation_error, decay_expone
 from gahb_theory.theory.divergence import kl_bound, kl_bound_estimate
 from gahb_theory.theory.exact_risks import gaussian_mse, oracle_mse, projection_mse, shrinkage_mse
 from gahb_theory.theory.exponents import EXPONENTS, Exponent, exponent_table
+from gahb_theory.theory.finite_data import FiniteDataWiener, finite_data_wiener
 from gahb_theory.theory.finite_grid import effective_terms, fit_slope_in_window, slope_window, terms_above
 from gahb_theory.theory.identities import verify, verify_theory
 from gahb_theory.theory.oracles import OracleRisks, oracle_denoise, oracle_risks
@@ -28,6 +29,7 @@ __all__ = [
     "EXPONENTS",
     "DecayFit",
     "Exponent",
+    "FiniteDataWiener",
     "OracleRisks",
     "Regularity",
     "SlopeFit",
@@ -39,6 +41,7 @@ __all__ = [
     "estimate_regularity",
     "excess_risk",
     "exponent_table",
+    "finite_data_wiener",
     "fit_slope",
     "fit_slope_in_window",
     "gaussian_mse",
