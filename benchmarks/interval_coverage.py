@@ -2,8 +2,8 @@
 
     python benchmarks/interval_coverage.py
 
-Every number is counted over simulated samples whose truth is known. Writes interval_coverage.json beside this file, in a few minutes
-of one core. The old intervals, percentiles of the bootstrap, are counted beside the new ones.
+Every number is counted over simulated samples whose truth is known. Writes interval_coverage.json beside this file, in a few
+minutes of one core. The old intervals, percentiles of the bootstrap, are counted beside the new ones.
 """
 
 import json
@@ -56,7 +56,9 @@ def differences(trials: int = TRIALS) -> dict[str, dict[int, float]]:
     """Coverage of `difference_estimate` for n and 2 n images."""
     return {
         name: {
-            n: _share(difference_estimate(draw(_generator(n), (trials, n)), draw(_generator(n + 1), (trials, 2 * n))), 0)
+            n: _share(
+                difference_estimate(draw(_generator(n), (trials, n)), draw(_generator(n + 1), (trials, 2 * n))), 0
+            )
             for n in NUMBERS
         }
         for name, (draw, _) in ERRORS.items()

@@ -121,7 +121,9 @@ def mean_estimate(values: Float[np.ndarray, "*s n"], confidence: float = 0.95) -
     """
     found = _numbers(values)
     infinite, most = np.isposinf(found), _largest_finite(found)
-    estimate = linear_estimate(np.where(infinite, most, found).mean(axis=-1), [np.where(infinite, most, found)], confidence)
+    estimate = linear_estimate(
+        np.where(infinite, most, found).mean(axis=-1), [np.where(infinite, most, found)], confidence
+    )
     if not infinite.any():
         return estimate
     some, every = infinite.any(axis=-1), infinite.all(axis=-1)
@@ -172,8 +174,8 @@ def difference_estimate(
         low = np.where(every, np.inf, estimate.low) - np.where(other, np.inf, 0.0)
         high = np.where(some, np.inf, estimate.high) - np.where(others, np.inf, 0.0)
     error = np.where(some | other, np.nan, estimate.standard_error)
-    ends = (float(part) if np.ndim(value) == 0 else part for part in (value, low, high, error))
-    return Estimate(*ends, estimate.confidence, estimate.method)
+    ends: list[Any] = [float(part) if np.ndim(value) == 0 else part for part in (value, low, high, error)]
+    return Estimate(ends[0], ends[1], ends[2], ends[3], estimate.confidence, estimate.method)
 
 
 def linear_estimate(
@@ -239,7 +241,7 @@ def _largest_finite(values: Float[np.ndarray, "*s n"]) -> Float[np.ndarray, "*s 
     return np.where(np.isneginf(most), 0.0, most)
 
 
-def _unless(where: np.ndarray, value: float, others: Any) -> Any:
+def _unless(where: Any, value: float, others: Any) -> Any:
     found = np.where(where, value, others)
     return float(found) if found.ndim == 0 else found
 

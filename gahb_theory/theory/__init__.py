@@ -1,8 +1,9 @@
 """What the theory predicts.
 
 Exponents and their fits (`exponents`, `rates`, `finite_grid`, `decay`), exact risks (`exact_risks`), the four oracles
-(`oracles`), certificates of suboptimality (`certificates`), Stein's estimate (`stein`), regularity (`regularity`), divergence (`divergence`),
-the linear null of finite data (`finite_data`), every equation of the paper as a test (`identities`).
+(`oracles`), certificates of suboptimality (`certificates`), the linear null of finite data (`finite_data`), Stein's
+estimate (`stein`), regularity (`regularity`), divergence (`divergence`), every equation of the paper as a test
+(`identities`).
 """
 
 from gahb_theory.theory.certificates import excess_risk

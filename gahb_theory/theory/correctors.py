@@ -5,9 +5,9 @@ to the posterior mean f*. Here are two regressions, a linear one and one by a sm
 on some pairs and chosen (its penalty, its number of steps) on others.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
-from collections.abc import Callable
 
 import torch
 from jaxtyping import Float

@@ -89,7 +89,8 @@ class DecayFit(Estimate):
 
     def __str__(self) -> str:
         return (
-            f"exponent {self.exponent:.3f}{interval_in_words(self)} ({self.method}; {self.points} ranks in [{self.window[0]}, {self.window[1]}])"
+            f"exponent {self.exponent:.3f}{interval_in_words(self)} ({self.method}; {self.points} "
+            f"ranks in [{self.window[0]}, {self.window[1]}])"
         )
 
 

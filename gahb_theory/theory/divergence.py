@@ -60,9 +60,7 @@ def kl_bound(sigmas: Values, mse: Values, mse_optimal: Values | float) -> float:
     return float(_weights(levels) @ excess.mean(axis=1))
 
 
-def kl_bound_estimate(
-    sigmas: Values, mse: Values, mse_optimal: Values | float, confidence: float = 0.95
-) -> Estimate:
+def kl_bound_estimate(sigmas: Values, mse: Values, mse_optimal: Values | float, confidence: float = 0.95) -> Estimate:
     """The bound of `kl_bound` with its interval over images.
 
     Parameters

@@ -1,15 +1,15 @@
 """What finite data alone does to the best linear denoiser, the null model of every claim on generalisation.
 
-The empirical Wiener filter of N images, S (S + sigma^2)^-1 with S their second moments about a known mean, behaves on average as
-the true one at a larger noise level,
+The empirical Wiener filter of N images, S (S + sigma^2)^-1 with S their second moments about a known mean, behaves on
+average as the true one at a larger noise level,
 
-    S (S + sigma^2)^-1  ~  Sigma (Sigma + kappa)^-1,      sigma^2 = kappa (1 - d_1 / N),      d_j = tr [Sigma (Sigma + kappa)^-1]^j
+    S (S + sigma^2)^-1  ~  Sigma (Sigma + kappa)^-1,    sigma^2 = kappa (1 - d_1 / N),    d_j = tr [Sigma (Sigma + kappa)^-1]^j
 
-(Wang, Zavatone-Veth and Pehlevan 2026; the fixed point is that of ridge regression, Bach 2024). With the amplification
-a = 1 / (1 - d_2 / N), all for N and the spectrum alone, summed over pixels:
+(Wang, Zavatone-Veth and Pehlevan 2026; the fixed point is that of ridge regression, Bach 2024). With a = 1 / (1 - d_2 / N),
+from N and the spectrum alone, summed over pixels:
 
     training images   sigma^2 d_1
-    other images      a kappa (d_1 - d_2) + sigma^2 v,       v = tr [S (S + sigma^2)^-1]^2 = d_1 - a (sigma^2 / kappa) (d_1 - d_2)
+    other images      a kappa (d_1 - d_2) + sigma^2 v,    v = tr [S (S + sigma^2)^-1]^2 = d_1 - a (sigma^2 / kappa) (d_1 - d_2)
     gap               a (d_1 - d_2) (kappa - sigma^4 / kappa)
     two such filters  E ||f_A - f_B||^2 = 2 (a - 1) kappa (d_1 - d_2) + 2 sigma^2 (v - d_2)
 
@@ -19,7 +19,6 @@ A network must differ from this before that it has a gap, or that two of them ag
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -84,9 +83,13 @@ def finite_data_wiener(variances: Float[Tensor, " d"], images: int, sigma: float
     >>> round(few.gap, 1), round(few.ratio, 2), round(many.gap, 3), round(many.kappa, 3)
     (18.6, 0.63, 0.001, 0.25)
     """
-    spectrum = validate.coefficients(variances[None] if variances.ndim == 1 else variances, name="variances")[0].double()
+    spectrum = validate.coefficients(variances[None] if variances.ndim == 1 else variances, name="variances")[
+        0
+    ].double()
     if variances.ndim != 1 or bool((spectrum < 0).any()) or not bool((spectrum > 0).any()):
-        raise ValueError("variances must have shape (d,), hold no value below 0 and one above; use variances.clamp(min=0)")
+        raise ValueError(
+            "variances must have shape (d,), hold no value below 0 and one above; use variances.clamp(min=0)"
+        )
     n, level = validate.integer(images, "images", 1), validate.sigma_level(sigma) ** 2
     low, high = level, level + float(spectrum.sum()) / n
     for _ in range(200):  # kappa (1 - d_1 / N) grows with kappa

@@ -91,7 +91,9 @@ def test_a_certificate_is_a_pure_function_of_the_seed() -> None:
 def test_the_shipped_network_is_certified_suboptimal_on_photographs() -> None:
     x = gt.Photographs(size=16).sample(64, seed=3)
     f = gt.shipped_denoiser("photographs")
-    found = excess_risk(f, x, 0.7, [gt.GaussianDenoiser(*moments(gt.Photographs(size=16).sample(2000, seed=4)))], correctors=())
+    found = excess_risk(
+        f, x, 0.7, [gt.GaussianDenoiser(*moments(gt.Photographs(size=16).sample(2000, seed=4)))], correctors=()
+    )
     assert found.low > 0
 
 
@@ -102,7 +104,7 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.data
 def test_a_published_network_is_certified_suboptimal(optional_data) -> None:
-    """The UNet of Mohan et al. 2020, trained for levels up to 100/255, far outside of them: Wiener shows by how much at least."""
+    """The UNet of Mohan et al. 2020, trained up to 100/255, far outside: Wiener shows by how much at least."""
     f = gt.load_denoiser(optional_data / "weights" / "bfdenoising_unet_biasfree_0-100.pt")
     x = gt.Photographs(size=32).sample(32, seed=3)
     wiener = gt.GaussianDenoiser(*moments(gt.Photographs(size=32).sample(2000, seed=4)))
@@ -115,7 +117,9 @@ def test_refusals(unchecked: None) -> None:
     x = field(64, 0)
     with pytest.raises(ValueError, match="images must hold at least 16 images"):
         excess_risk(half, x[:15], 0.2)
-    with pytest.raises(TypeError, match=r"rivals must be a sequence of denoisers, got function; for one give \[rival\]"):
+    with pytest.raises(
+        TypeError, match=r"rivals must be a sequence of denoisers, got function; for one give \[rival\]"
+    ):
         excess_risk(half, x, 0.2, half)
     with pytest.raises(ValueError, match="must not both be empty"):
         excess_risk(half, x, 0.2, correctors=())

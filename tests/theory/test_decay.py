@@ -81,7 +81,7 @@ def test_the_interval_holds_the_exponent_of_the_class_for_few_images() -> None:
     x = gaussian_fields(60 * 6, 16, 1.0, seed=1, start=0, dtype=torch.float64)[:, :1]
     truth = decay_exponent(basis, gaussian_fields(4000, 16, 1.0, seed=2, start=0, dtype=x.dtype)[:, :1]).exponent
     fits = [decay_exponent(basis, x[6 * i : 6 * i + 6], resamples=300) for i in range(60)]
-    assert 50 <= sum(fit.low <= truth <= fit.high for fit in fits)  # 55 are expected, with a deviation of 2.1
+    assert sum(fit.low <= truth <= fit.high for fit in fits) >= 50  # 55 are expected, with a deviation of 2.1
 
 
 @pytest.mark.parametrize("alpha", [1.0, 2.0])

@@ -49,7 +49,11 @@ def test_the_true_filter_in_their_place_would_predict_no_gap() -> None:
 def test_many_images_are_all_images() -> None:
     found = finite_data_wiener(VARIANCES, 10**8, 0.3)
     assert found.kappa == pytest.approx(0.09, rel=1e-5)
-    assert found.test == pytest.approx(found.optimum, rel=1e-4) == pytest.approx(float(gaussian_mse(VARIANCES, 0.3)), rel=1e-4)
+    assert (
+        found.test
+        == pytest.approx(found.optimum, rel=1e-4)
+        == pytest.approx(float(gaussian_mse(VARIANCES, 0.3)), rel=1e-4)
+    )
     assert 0 < found.ratio < 1e-4
 
 

@@ -11,6 +11,7 @@
 A denoiser may pass all of it and not be optimal, see `trace_identity`; where one fails it is not the posterior mean.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -54,7 +55,7 @@ class Card:
     trace_gap: Estimate
     """MSE - sigma^2 E tr J; 0 for the posterior mean, and for some others."""
     implied_sigma: Estimate
-    """Root mean of ||y - f||^2 / (d - tr J); sigma for the posterior mean, of whose score it is the scale; NaN if f keeps all noise."""
+    """Root of E ||y - f||^2 / E (d - tr J); sigma for the posterior mean; NaN if f keeps all noise."""
     circulation: float
     """Work of y - f(y) around a square, relative to that of the absolute values; 0 if an energy exists."""
 
@@ -84,9 +85,15 @@ class Card:
         lines = []
         for row in self.rows():
             value = row["value"]
-            shown = f"{value.value:.4g} [{value.low:.4g}, {value.high:.4g}]" if isinstance(value, Estimate) else f"{value:.4g}"
+            shown = (
+                f"{value.value:.4g} [{value.low:.4g}, {value.high:.4g}]"
+                if isinstance(value, Estimate)
+                else f"{value:.4g}"
+            )
             verdict = "holds" if row["holds"] else "does not hold"
-            lines.append(f"({row['equation']}) {row['property']:24}{shown:34} expected {row['expected']:<8.4g} {verdict}")
+            lines.append(
+                f"({row['equation']}) {row['property']:24}{shown:34} expected {row['expected']:<8.4g} {verdict}"
+            )
         return "\n".join(lines)
 
 
@@ -153,7 +160,7 @@ def verify(
 def _implied_level(residuals: np.ndarray, free: np.ndarray, confidence: float) -> Estimate:
     """The root of the mean residual over the mean of d - tr J; NaN where f keeps all of the noise, as the identity does."""
     if free.mean() <= 1e-9 or residuals.mean() <= 0:
-        return Estimate(*[math.nan] * 4, confidence, "the residual implies no noise level")
+        return Estimate(math.nan, math.nan, math.nan, math.nan, confidence, "the residual implies no noise level")
     square = residuals.mean() / free.mean()
     found = linear_estimate(square, [(residuals - square * free) / free.mean()], confidence)
     low, high = (math.sqrt(max(float(end), 0.0)) for end in (found.low, found.high))
@@ -167,7 +174,7 @@ def _circulation(f: Callable[[Tensor, float | Tensor], Tensor], y: Tensor, sigma
     nodes, weights = np.polynomial.legendre.leggauss(STEPS)
     work, size = 0.0, 0.0
     with torch.no_grad():
-        for start, end in zip(corners, corners[1:], strict=False):
+        for start, end in itertools.pairwise(corners):
             where = torch.as_tensor((nodes + 1) / 2).to(y)[:, None, None, None]
             points = start + where * (end - start)
             along = ((f(points, sigma) - points) * (end - start)).flatten(1).sum(dim=1)

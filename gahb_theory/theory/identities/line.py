@@ -31,9 +31,7 @@ class Line:
         self.weights, self.means, self.variances = weights, means, variances
         self.x = np.linspace(-3, 3, 1501)
         self.step = self.x[1] - self.x[0]
-        self.prior = sum(
-            w * _normal(self.x - m, v) for w, m, v in zip(weights, means, variances, strict=True)
-        )
+        self.prior = sum(w * _normal(self.x - m, v) for w, m, v in zip(weights, means, variances, strict=True))
 
     def denoiser(self) -> GaussianMixture:
         """The posterior mean of the library, for images of one pixel."""
@@ -71,7 +69,9 @@ class Line:
 
 def at(f: Function, y: np.ndarray, sigma: float = SIGMA) -> np.ndarray:
     """A denoiser at numbers."""
-    out: np.ndarray = f(torch.from_numpy(np.ascontiguousarray(y)).reshape(-1, 1, 1, 1), sigma).detach().numpy().reshape(y.shape)
+    out: np.ndarray = (
+        f(torch.from_numpy(np.ascontiguousarray(y)).reshape(-1, 1, 1, 1), sigma).detach().numpy().reshape(y.shape)
+    )
     return out
 
 

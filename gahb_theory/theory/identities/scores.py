@@ -5,6 +5,7 @@ equation (8), in their order.
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -185,7 +186,7 @@ def _divergence(p: Line, q: Line) -> float:
 
 
 def _slope_of_noise(x: float) -> float:
-    normal = torch.distributions.Normal(torch.tensor(x, dtype=torch.float64), SIGMA)
+    normal: Any = torch.distributions.Normal(torch.tensor(x, dtype=torch.float64), SIGMA)
     return float(slope(lambda y: normal.log_prob(y), Y) @ np.linspace(1, 2, len(Y)))
 
 

@@ -103,7 +103,10 @@ class TheoryTable:
 
     def to_markdown(self) -> str:
         """The table as Markdown, for the page of the documentation."""
-        lines = ["| equation | statement | tried on | value | expected | tolerance | verdict | mutant |", "|" + "---|" * 8]
+        lines = [
+            "| equation | statement | tried on | value | expected | tolerance | verdict | mutant |",
+            "|" + "---|" * 8,
+        ]
         for row in self.rows:
             caught = "caught" if row.caught else "**passes**"
             lines.append(
