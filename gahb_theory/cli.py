@@ -39,6 +39,7 @@ from gahb_theory.images import (
 )
 from gahb_theory.images.dataset import ImageDataset, dataset, write_dataset
 from gahb_theory.images.photographs import centre_crop
+from gahb_theory.judging import AuditCommand, TestCommand
 from gahb_theory.pretrained import Shipped, shipped_class, shipped_denoiser
 from gahb_theory.randomness import add_noise
 from gahb_theory.report.tour_page import CASE, FORMAT, tour_report
@@ -185,9 +186,9 @@ class Analyze:
 
     def _samples(self, channels: int) -> Tensor:
         """Images whose principal components are compared with: those the shipped denoiser was trained on, or photographs."""
-        law = shipped_class("c_alpha") if self.denoiser == "c_alpha" else Photographs(channels=channels)  # type: ignore[arg-type]
-        law = type(law)(**(vars(law) | {"size": self.size}))
-        return law.sample(PCA_SAMPLES, seed=PCA_SEED)
+        image_class = shipped_class("c_alpha") if self.denoiser == "c_alpha" else Photographs(channels=channels)  # type: ignore[arg-type]
+        image_class = type(image_class)(**(vars(image_class) | {"size": self.size}))
+        return image_class.sample(PCA_SAMPLES, seed=PCA_SEED)
 
 
 @dataclass(frozen=True)
@@ -275,6 +276,8 @@ KEPT = {
     Generate: "the finished blocks are kept, and the same command goes on from here",
     Train: "the last checkpoint is kept, and the same command goes on from it",
     Analyze: "no file is half written, and the same command begins again",
+    TestCommand: "no file is half written, and the same command begins again",
+    AuditCommand: "no file is half written, and the same command begins again",
     Report: "no file is half written, and the same command begins again",
     Verify: "nothing is written, and the same command begins again",
     Reproduce: "what is trained and measured is kept, and the same command goes on from here",
@@ -296,6 +299,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "generate": Generate,
                 "train": Train,
                 "analyze": Analyze,
+                "test": TestCommand,
+                "audit": AuditCommand,
                 "verify": Verify,
                 "report": Report,
                 "reproduce": Reproduce,
@@ -316,13 +321,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except (ValueError, TypeError, RuntimeError, OSError, ArithmeticError, MemoryError) as error:
             if os.environ.get("GAHB_TRACEBACK"):
                 raise
-            print(f"gahb: {_told(error)}\n(GAHB_TRACEBACK=1 shows where)", file=sys.stderr)
+            print(f"gahb: {_one_line(error)}\n(GAHB_TRACEBACK=1 shows where)", file=sys.stderr)
             raise SystemExit(2) from None
         if int(os.environ.get("RANK", "0")) == 0:
             print(result)
 
 
-def _told(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """What an error says, with the file that it is about and the notes beside it."""
     message = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:

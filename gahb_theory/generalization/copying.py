@@ -5,6 +5,7 @@ images draw one of theirs each (Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 20
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,13 +20,17 @@ from gahb_theory.metrics.intervals import (
     share_estimate,
 )
 from gahb_theory.metrics.similarity import Vectors, centred_unit_vectors, check_pair, closest, vectors_of
-from gahb_theory.precision import without_autocast
+from gahb_theory.precision import full_precision, takes_arrays
+from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Copies", "PairedSimilarity", "copies", "paired_similarity"]
 
 
-@dataclass(frozen=True, eq=False)
-class PairedSimilarity:
+@dataclass(frozen=True, eq=False, repr=False)
+class PairedSimilarity(Result):
     """Similarity of n pairs of images, and of images that are no pairs.
 
     Parameters
@@ -46,8 +51,16 @@ class PairedSimilarity:
     null_mean: Estimate
     excess: Estimate
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the similarities of pairs beside those of other images, and return the axes."""
+        from gahb_theory.report.draw_results import draw_histograms
+        from gahb_theory.report.figures import axes_or_new
 
-@without_autocast
+        return draw_histograms({"pairs": self.pairs, "others": self.null}, axes_or_new(ax), "similarity")
+
+
+@full_precision
+@takes_arrays
 def paired_similarity(
     a: Float[Tensor, "n c h w"],
     b: Float[Tensor, "n c h w"],
@@ -74,10 +87,8 @@ def paired_similarity(
     >>> round(result.mean.value, 3), bool(abs(result.null_mean.value) < 0.2)
     (1.0, True)
     """
-    check_pair(a, b)
+    check_pair(validate.images(a, "a", least=2), b)
     n, confidence = len(a), check_confidence(confidence)
-    if n < 2:
-        raise ValueError(f"a and b must hold at least 2 images, got {n}")
     matrix = (vectors_of(vectors, a) @ vectors_of(vectors, b).mT).cpu().double().numpy()
     pairs = matrix.diagonal().copy()
     null = matrix[~np.eye(n, dtype=bool)]
@@ -92,8 +103,8 @@ def paired_similarity(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Copies:
+@dataclass(frozen=True, eq=False, repr=False)
+class Copies(Result):
     """The closest training image of each of n samples.
 
     Parameters
@@ -116,7 +127,15 @@ class Copies:
     mean: Estimate
     threshold: float
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the similarities to the closest training images, and return the axes."""
+        from gahb_theory.report.draw_results import draw_histograms
+        from gahb_theory.report.figures import axes_or_new
 
+        return draw_histograms({"samples": self.similarity}, axes_or_new(ax), "similarity")
+
+
+@takes_arrays
 def copies(
     samples: Float[Tensor, "n c h w"],
     train: Float[Tensor, "m c h w"],
@@ -147,14 +166,10 @@ def copies(
     >>> print(copies(x[:10], x).share)
     1 [0.7225, 1] (95 % interval, Wilson, 10 of 10)
     """
-    threshold = validate.number(threshold, "threshold")
-    if not -1 < threshold < 1:
-        raise ValueError(f"threshold must lie in (-1, 1), got {threshold:g}; 0.95 is usual")
+    threshold = validate.number(threshold, "threshold", above=-1, below=1)
     confidence = check_confidence(confidence)
-    validate.images(samples, "samples")
+    validate.images(samples, "samples", least=2)
     validate.images(train, "train")
-    if len(samples) < 2:
-        raise ValueError(f"samples must hold at least 2 images, got {len(samples)}")
     check_pair(samples[:1], train[:1], "train", "samples")
     nearest = closest(samples, train, 1, vectors)
     similarity = nearest.similarity[:, 0].cpu().double().numpy()

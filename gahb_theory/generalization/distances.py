@@ -17,6 +17,7 @@ images.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -33,8 +34,12 @@ from gahb_theory.metrics.intervals import (
     linear_estimate,
     mean_estimate,
 )
-from gahb_theory.precision import wide
+from gahb_theory.precision import takes_arrays, wide
 from gahb_theory.randomness import add_noise
+from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "Distance",
@@ -45,8 +50,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
-class PSNRGap:
+@dataclass(frozen=True, eq=False, repr=False)
+class PSNRGap(Result):
     """PSNR on training images and on others, at s noise levels, in decibels.
 
     Parameters
@@ -67,7 +72,15 @@ class PSNRGap:
     gap: Estimate
     mean_gap: Estimate
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the gap over the noise level, and return the axes."""
+        from gahb_theory.report.draw_results import draw_over_noise
+        from gahb_theory.report.figures import axes_or_new
 
+        return draw_over_noise(self.sigmas, {"gap": self.gap}, axes_or_new(ax), "PSNR gap (dB)")
+
+
+@takes_arrays
 def psnr_gap(
     f: Denoiser,
     train: Float[Tensor, "n c h w"],
@@ -107,8 +120,7 @@ def psnr_gap(
     """
     confidence = check_confidence(confidence)
     for x, name in ((train, "train"), (test, "test")):
-        if len(validate.images(x, name)) < 2:
-            raise ValueError(f"{name} must hold at least 2 images, got {len(x)}")
+        validate.images(x, name, least=2)
     curves = [psnr_curve(f, x, sigmas, seed=seed, batch_size=batch_size) for x in (train, test)]
     seen, fresh = (curve.psnr_per_image for curve in curves)
     gap = difference_estimate(seen, fresh, confidence)
@@ -116,8 +128,8 @@ def psnr_gap(
     return PSNRGap(curves[0].sigmas, curves[0], curves[1], gap, mean_gap)
 
 
-@dataclass(frozen=True, eq=False)
-class Distance:
+@dataclass(frozen=True, eq=False, repr=False)
+class Distance(Result):
     """Mean squared distance of two functions over noisy images, at s noise levels, with what it is measured by.
 
     Parameters
@@ -140,7 +152,15 @@ class Distance:
     ratio: Estimate
     per_image: Float[np.ndarray, "s n"]
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw distance / reference over the noise level, and return the axes."""
+        from gahb_theory.report.draw_results import draw_over_noise
+        from gahb_theory.report.figures import axes_or_new
 
+        return draw_over_noise(self.sigmas, {"ratio": self.ratio}, axes_or_new(ax), "relative distance")
+
+
+@takes_arrays
 def function_distance(
     f_a: Denoiser,
     f_b: Denoiser,
@@ -188,6 +208,7 @@ def function_distance(
     return _distance(distances, (f, g), x, sigmas, seed, batch_size, confidence)
 
 
+@takes_arrays
 def memoriser_distance(
     f: Denoiser,
     memoriser: Denoiser,
@@ -247,9 +268,7 @@ def _distance(
     confidence: float,
 ) -> Distance:
     """Squared norms over noisy images of the two `differences`, of shapes (n, ...) and (m, n, ...), and their ratio."""
-    validate.images(x, "x")
-    if len(x) < 2:
-        raise ValueError(f"x must hold at least 2 images, got {len(x)}")
+    validate.images(x, "x", least=2)
     batch_size, seed = validate.integer(batch_size, "batch_size", 1), validate.seed(seed)
     levels, confidence = validate.levels(sigmas), check_confidence(confidence)
     rows = []

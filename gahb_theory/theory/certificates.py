@@ -24,10 +24,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.metrics.errors import Repeat
 from gahb_theory.metrics.intervals import Estimate, check_confidence, mean_estimate
-from gahb_theory.precision import wide
+from gahb_theory.precision import full_precision, wide
 from gahb_theory.randomness import add_noise
 from gahb_theory.theory.correctors import Corrector, LinearCorrector, NetworkCorrector, Pairs
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.base import Basis
 from gahb_theory.metrics.intervals import Estimate, check_confidence
+from gahb_theory.precision import takes_arrays
 from gahb_theory.theory.exact_risks import coefficients
 from gahb_theory.theory.rates import decay_to_slope, fit_slope, interval_in_words
 
@@ -28,6 +29,7 @@ __all__ = ["DecayFit", "approximation_error", "decay_exponent"]
 POINTS = 48
 
 
+@takes_arrays
 def approximation_error(
     basis: Basis, x: Float[Tensor, "n c h w"], M: int | Sequence[int] | Int[Tensor, " m"]
 ) -> Float[Tensor, "..."]:
@@ -63,8 +65,8 @@ def approximation_error(
         raise ValueError("M must hold at least one number of terms, got none")
     energies = c.square().sort(dim=1).values  # ascending, so that small numbers are added first
     tails = torch.cat([torch.zeros_like(energies[:, :1]), energies.cumsum(dim=1)], dim=1)
-    kept = torch.tensor(numbers, dtype=torch.int64, device=c.device)
-    errors = tails[:, c.shape[1] - kept] + (outside[:, None] if isinstance(outside, Tensor) else outside)
+    counts = torch.tensor(numbers, dtype=torch.int64, device=c.device)
+    errors = tails[:, c.shape[1] - counts] + (outside[:, None] if isinstance(outside, Tensor) else outside)
     return errors if many else errors[:, 0]
 
 
@@ -94,6 +96,7 @@ class DecayFit(Estimate):
         )
 
 
+@takes_arrays
 def decay_exponent(
     basis: Basis,
     x: Float[Tensor, "n c h w"],

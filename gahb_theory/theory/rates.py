@@ -64,8 +64,8 @@ def optimal_slope(alpha: float) -> float:
     >>> optimal_slope(1.0)
     0.5
     """
-    found = validate.positive(alpha, "alpha")
-    return found / (found + 1)
+    exponent = validate.positive(alpha, "alpha")
+    return exponent / (exponent + 1)
 
 
 def decay_to_slope(s: float) -> float:

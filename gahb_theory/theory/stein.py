@@ -27,12 +27,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.traces import Trace, exact_trace
 from gahb_theory.metrics.errors import mse
 from gahb_theory.metrics.intervals import Estimate, mean_estimate
+from gahb_theory.precision import full_precision, takes_arrays
 from gahb_theory.randomness import add_noise
 from gahb_theory.scalars import kind_of
+from gahb_theory.stored_results import Result
 
 __all__ = ["TraceIdentity", "sure", "sure_risk", "trace_identity"]
 
@@ -41,6 +42,7 @@ BATCH = 64
 
 
 @full_precision
+@takes_arrays
 def sure(
     f: Function, y: Float[Tensor, "n c h w"], sigma: float | Tensor, trace: Trace = exact_trace
 ) -> Float[Tensor, " n"]:
@@ -82,6 +84,7 @@ def sure(
     return 2 * variance * _traces(trace, f, y, sigma) + residual - variance * y[0].numel()
 
 
+@takes_arrays
 def sure_risk(
     f: Function,
     y: Float[Tensor, "n c h w"],
@@ -102,8 +105,8 @@ def sure_risk(
     return mean_estimate(_numpy(sure(f, y, sigma, trace)), confidence)
 
 
-@dataclass(frozen=True, eq=False)
-class TraceIdentity:
+@dataclass(frozen=True, eq=False, repr=False)
+class TraceIdentity(Result):
     """The two sides of MSE = sigma^2 E tr J, which are equal for the posterior mean, and for some other denoisers.
 
     Parameters
@@ -123,6 +126,7 @@ class TraceIdentity:
 
 
 @full_precision
+@takes_arrays
 def trace_identity(
     f: Function,
     x: Float[Tensor, "n c h w"],

@@ -24,10 +24,10 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.jacobians import jacobian
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.traces import Trace, exact_trace
 from gahb_theory.metrics.errors import mse
 from gahb_theory.metrics.intervals import Estimate, linear_estimate, mean_estimate
+from gahb_theory.precision import full_precision
 from gahb_theory.randomness import add_noise
 
 __all__ = ["Card", "verify"]
