@@ -157,8 +157,10 @@ def optimality(
     if len(levels) > 1 and all(b.lower.value > 0 for b in bayes):
         value = _slope(levels, scores.mean(axis=1)) - _slope(levels, _middle(bayes, None))
         drawn = _slope(levels, means) - _slope(levels, _middle(bayes, counts))
-        slope = percentiles(float(value), drawn, 0.95, f"bootstrap over {scores.shape[1]} images")
-    return Optimality(np.array(levels), mean_estimate(scores, seed=seed), bayes, Gap(*ends), slope, scores)
+        slope = percentiles(
+            float(value), drawn, 0.95, f"bootstrap over {scores.shape[1]} images", images=scores.shape[1]
+        )
+    return Optimality(np.array(levels), mean_estimate(scores), bayes, Gap(*ends), slope, scores)
 
 
 def _end(
@@ -171,7 +173,7 @@ def _end(
         values.append(_decibels(score.mean() / bound.value) if bound.value > 0 else np.inf)
         drawn.append(_decibels(mean / _drawn(b, which, counts)) if bound.value > 0 else np.full(len(mean), np.inf))
     method = f"bootstrap over {scores.shape[1]} images"
-    return percentiles(np.array(values), np.stack(drawn), 0.95, method)
+    return percentiles(np.array(values), np.stack(drawn), 0.95, method, images=scores.shape[1])
 
 
 def _drawn(b: BayesRisk, which: str, counts: np.ndarray | None) -> Any:
