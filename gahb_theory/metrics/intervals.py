@@ -229,7 +229,7 @@ def linear_estimate(
     return Estimate(np.asarray(value), low, high, error, confidence, method)
 
 
-def _straightened(t: np.ndarray, skewness: np.ndarray) -> np.ndarray:
+def _straightened(t: Any, skewness: Any) -> Any:
     """Hall's transformation 3 / b [ (1 + b (t - b / 6))^(1/3) - 1 ], the identity at b = 0."""
     b = np.where(np.abs(skewness) < 1e-8, 1e-8, skewness)
     return 3 / b * (np.cbrt(1 + b * (t - b / 6)) - 1)
