@@ -179,7 +179,7 @@ def difference_estimate(
 
 
 def linear_estimate(
-    value: float | Float[np.ndarray, "..."], parts: Sequence[Float[np.ndarray, "... n"]], confidence: float = 0.95
+    value: float | Float[np.ndarray, "..."], parts: Sequence[np.ndarray], confidence: float = 0.95
 ) -> Estimate:
     """A number that is a smooth function of means over images, with the interval of its linear part.
 
