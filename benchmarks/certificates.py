@@ -3,7 +3,8 @@
     python benchmarks/certificates.py
 
 For each class, noise level and denoiser, `excess_risk` is computed on many independent sets of 64 images of 16 pixels and
-compared with the exact E||f - f*||^2. Writes certificates.json beside this file, in a quarter of an hour of one core; what stands there is not computed again.
+compared with the exact E||f - f*||^2. Writes certificates.json beside this file, in a quarter of
+an hour of one core; what stands there is not computed again.
 """
 
 import json
@@ -58,7 +59,7 @@ def disks() -> tuple[Function, Function]:
 
 
 def holder_ball() -> tuple[Function, Function]:
-    """Draws of the wavelet series of `HolderBall` before its random shift, and their posterior mean, coefficient by coefficient."""
+    """Draws of the series of `HolderBall` before its random shift, and their posterior mean, coefficient by coefficient."""
     ball = gt.HolderBall(alpha=1.5, size=SIZE)
     bounds, _ = _gains(ball.alpha, SIZE, ball.wavelet)
     atoms = torch.from_numpy(synthesis(np.eye(SIZE**2).reshape(-1, SIZE, SIZE), ball.wavelet)).flatten(1)

@@ -2,8 +2,8 @@
 
     python benchmarks/interval_coverage.py
 
-Every number is counted over simulated samples whose truth is known. Writes interval_coverage.json beside this file, in a few minutes
-of one core. The old intervals, percentiles of the bootstrap, are counted beside the new ones.
+Every number is counted over simulated samples whose truth is known. Writes interval_coverage.json beside this file, in a few
+minutes of one core. The old intervals, percentiles of the bootstrap, are counted beside the new ones.
 """
 
 import json

@@ -262,3 +262,10 @@ def test_reproduce_ends_as_its_program_does(monkeypatch, tmp_path):
     with pytest.raises(SystemExit) as stop:
         run("reproduce", "report")
     assert stop.value.code == 3
+
+
+def test_verify_prints_every_equation_and_the_card_of_a_denoiser(capsys):
+    cli.main(["verify"])
+    assert "35 of 35 statements hold, 35 of 35 mutants are caught" in capsys.readouterr().out
+    cli.main(["verify", "--denoiser", "photographs", "--n", "4", "images:disks", "--images.size", "16"])
+    assert "SURE less MSE" in capsys.readouterr().out

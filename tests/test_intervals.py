@@ -20,7 +20,7 @@ from gahb_theory.metrics.intervals import (
 def test_the_interval_of_a_mean_covers_as_often_as_it_says():
     rng = np.random.default_rng(0)
     below = above = 0
-    for trial in range(600):
+    for _trial in range(600):
         estimate = mean_estimate(rng.normal(size=50), confidence=0.9)
         below += estimate.high < 0
         above += estimate.low > 0

@@ -1,8 +1,9 @@
 """What the theory predicts.
 
 Exponents and their fits (`exponents`, `rates`, `finite_grid`, `decay`), exact risks (`exact_risks`), the four oracles
-(`oracles`), certificates of suboptimality (`certificates`), Stein's estimate (`stein`), regularity (`regularity`),
-divergence (`divergence`), the optimum (`optimum`), every equation of the paper as a test (`identities`).
+(`oracles`), certificates of suboptimality (`certificates`), the linear null of finite data (`finite_data`), Stein's
+estimate (`stein`), regularity (`regularity`), divergence (`divergence`), the optimum (`optimum`), every equation of the
+paper as a test (`identities`).
 """
 
 from gahb_theory.theory.certificates import excess_risk
@@ -10,6 +11,7 @@ from gahb_theory.theory.decay import DecayFit, approximation_error, decay_expone
 from gahb_theory.theory.divergence import kl_bound, kl_bound_estimate
 from gahb_theory.theory.exact_risks import gaussian_mse, oracle_mse, projection_mse, shrinkage_mse
 from gahb_theory.theory.exponents import EXPONENTS, Exponent, exponent_table
+from gahb_theory.theory.finite_data import FiniteDataWiener, finite_data_wiener
 from gahb_theory.theory.finite_grid import effective_terms, fit_slope_in_window, slope_window, terms_above
 from gahb_theory.theory.identities import verify, verify_theory
 from gahb_theory.theory.optimum import BayesRisk, Optimality, bayes_risk, optimality
@@ -30,6 +32,7 @@ __all__ = [
     "BayesRisk",
     "DecayFit",
     "Exponent",
+    "FiniteDataWiener",
     "Optimality",
     "OracleRisks",
     "Regularity",
@@ -43,6 +46,7 @@ __all__ = [
     "estimate_regularity",
     "excess_risk",
     "exponent_table",
+    "finite_data_wiener",
     "fit_slope",
     "fit_slope_in_window",
     "gaussian_mse",

@@ -102,7 +102,7 @@ def excess_risk(
     denoisers = [Repeat(f), *(Repeat(rival, f"rivals[{k}]") for k, rival in enumerate(rivals))]
     noisy = torch.cat([add_noise(x, level, seed=seed, start=k * len(x)) for k in range(draws)])
     with torch.no_grad():
-        estimates = [torch.cat([wide(g(part, level)) for part in noisy.split(BATCH)]) for g in denoisers]
+        estimates = [torch.cat([wide(g(part, level)) for part in torch.split(noisy, BATCH)]) for g in denoisers]
         for g in denoisers:
             g.check()
         pairs = Pairs(noisy, estimates[0], estimates[0] - x.repeat(draws, 1, 1, 1))
@@ -113,9 +113,9 @@ def excess_risk(
         for fit, evaluate in ((order[:, :half], order[:, half:]), (order[:, half:], order[:, :half])):
             values[evaluate.flatten()] = _certify(pairs, differences, fit, evaluate.flatten(), correctors, seed)
     found = mean_estimate(values.reshape(draws, -1).mean(dim=0).cpu().numpy(), confidence)
-    ends = (max(0.0, float(end)) for end in (found.value, found.low, found.high))
+    value, low, high = (max(0.0, float(end)) for end in (found.value, found.low, found.high))
     parts = f"{len(rivals)} rivals and {len(correctors)} regressions, cross-fitted; {found.method}"
-    return Estimate(*ends, float(np.asarray(found.standard_error)), confidence, f"certificate of {parts}")
+    return Estimate(value, low, high, float(np.asarray(found.standard_error)), confidence, f"certificate of {parts}")
 
 
 def _certify(

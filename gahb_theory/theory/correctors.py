@@ -7,7 +7,7 @@ on some pairs and chosen (its penalty, its number of steps) on others.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -38,6 +38,7 @@ Correction: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(y, f(y)) -> g, images of the same shape."""
 
 
+@runtime_checkable
 class Corrector(Protocol):
     """A regression of the residual on the noisy and the denoised image."""
 

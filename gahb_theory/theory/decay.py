@@ -90,7 +90,10 @@ class DecayFit(Estimate):
         return decay_to_slope(self.exponent + 1) if self.exponent > 0 else 0.0
 
     def __str__(self) -> str:
-        return f"exponent {self.exponent:.3f}{interval_in_words(self)} ({self.method}; {self.points} ranks in [{self.window[0]}, {self.window[1]}])"
+        return (
+            f"exponent {self.exponent:.3f}{interval_in_words(self)} ({self.method}; {self.points} "
+            f"ranks in [{self.window[0]}, {self.window[1]}])"
+        )
 
 
 @takes_arrays

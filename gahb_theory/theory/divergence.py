@@ -75,7 +75,7 @@ def kl_bound_estimate(sigmas: Values, mse: Values, mse_optimal: Values | float, 
     >>> import numpy as np
     >>> excess = np.random.default_rng(0).uniform(0.5, 1.5, 100) * np.full((9, 1), 0.01)
     >>> print(kl_bound_estimate(np.geomspace(0.1, 1, 9), excess, 0.0))
-    0.5332 [0.5026, 0.5638] (95 % interval, t and skewness of 100 images)
+    0.5332 [0.5019, 0.5639] (95 % interval, t and skewness of 100 images)
     """
     levels, excess = _excess(sigmas, mse, mse_optimal)
     each = _weights(levels) @ excess  # the bound is linear in the errors

@@ -183,7 +183,7 @@ class SlopeFit(Estimate):
 
 
 def interval_in_words(fit: Estimate) -> str:
-    """ ", 95 % interval [low, high]", and nothing for a fit without one."""
+    """Words such as ", 95 % interval [0.5, 0.6]"; none for a fit without an interval."""
     if np.isnan(fit.low):
         return ""
     return f", {100 * fit.confidence:g} % interval [{fit.low:.3f}, {fit.high:.3f}]"

@@ -69,7 +69,7 @@ def test_a_rival_that_is_worse_helps_where_it_differs_in_the_right_direction() -
 
 def test_the_network_learns_what_is_not_linear() -> None:
     """Points +-1/2 under noise: the best linear denoiser loses to tanh, which no linear regression of y shows."""
-    signs = torch.rand(300, 1, 6, 6, generator=torch.Generator().manual_seed(0)).round() - 0.5
+    signs = torch.rand(2000, 1, 6, 6, generator=torch.Generator().manual_seed(0)).round() - 0.5
     sigma = 0.4
 
     def wiener(y: Tensor, level: float) -> Tensor:
@@ -77,11 +77,10 @@ def test_the_network_learns_what_is_not_linear() -> None:
 
     y = gt.add_noise(signs, sigma, seed=5)
     exact = float((wiener(y, sigma) - torch.tanh(y / (2 * sigma**2)) / 2).square().sum((1, 2, 3)).mean())
-    linear = excess_risk(wiener, signs, sigma, correctors=LINEAR)
-    network = excess_risk(wiener, signs, sigma, correctors=(NetworkCorrector(channels=8, steps=120),))
+    linear = excess_risk(wiener, signs, sigma, correctors=LINEAR, draws=1)
+    network = excess_risk(wiener, signs, sigma, draws=1, correctors=(NetworkCorrector(steps=480, rate=0.01),))
     assert linear.low == 0
-    assert 0.4 * exact < network.value < 1.1 * exact
-    assert network.low > 0
+    assert 0.1 * exact < network.low < exact
 
 
 def test_a_certificate_is_a_pure_function_of_the_seed() -> None:
@@ -105,11 +104,14 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.data
 def test_a_published_network_is_certified(optional_data) -> None:
-    files = sorted((optional_data / "weights").rglob("*dncnn*25*")) if (optional_data / "weights").is_dir() else []
-    if not files:
-        pytest.skip("no DnCNN among the weights")
-    found = excess_risk(gt.load_denoiser(files[0]), gt.Photographs(size=32).sample(32), 25 / 255)
-    assert 0 <= found.low <= found.value < 32 * 32 * (25 / 255) ** 2
+    """The UNet of Mohan et al. 2020: what is certified is a part of its error; nine tenths of it are certified worse."""
+    f = gt.load_denoiser(optional_data / "weights" / "bfdenoising_unet_biasfree_0-100.pt")
+    x, sigma = gt.Photographs(size=32).sample(32, seed=3), 0.2
+    wiener = gt.GaussianDenoiser(*moments(gt.Photographs(size=32).sample(2000, seed=4)))
+    found = excess_risk(f, x, sigma, [wiener], correctors=(), draws=1)
+    assert 0 <= found.low <= found.value < float(gt.mse(x, f(gt.add_noise(x, sigma), sigma)).mean())
+    worse = excess_risk(lambda y, s: 0.9 * f(y, s), x, sigma, [f], correctors=(), draws=1)
+    assert worse.low > found.value
 
 
 def test_refusals(unchecked: None) -> None:
@@ -122,5 +124,6 @@ def test_refusals(unchecked: None) -> None:
         excess_risk(half, x, 0.2, half)
     with pytest.raises(ValueError, match="must not both be empty"):
         excess_risk(half, x, 0.2, correctors=())
+    calls = iter(range(100))
     with pytest.raises(RuntimeError, match=r"rivals\[0\] gives another result"):
-        excess_risk(half, x, 0.2, [lambda y, s: y + torch.rand(1)])
+        excess_risk(half, x, 0.2, [lambda y, s: y + next(calls)])

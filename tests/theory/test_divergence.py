@@ -93,7 +93,7 @@ def test_the_interval_covers_as_often_as_it_says():
     rng = np.random.default_rng(0)
     sigmas = np.geomspace(0.1, 1, 7)
     misses = 0
-    for trial in range(300):
+    for _trial in range(300):
         excess = sigmas[:, None] ** 3 * rng.uniform(0, 2, (1, 40)) * rng.uniform(0.5, 1.5, (7, 40))
         estimate = kl_bound_estimate(sigmas, excess + 1, np.ones_like(excess), confidence=0.9)
         assert estimate.value == pytest.approx(kl_bound(sigmas, excess + 1, 1.0))

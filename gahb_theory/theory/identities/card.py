@@ -11,6 +11,7 @@
 A denoiser may pass all of it and not be optimal, see `trace_identity`; where one fails it is not the posterior mean.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -25,7 +26,7 @@ from gahb_theory import validate
 from gahb_theory.jacobians import jacobian
 from gahb_theory.jacobians.traces import Trace, exact_trace
 from gahb_theory.metrics.errors import mse
-from gahb_theory.metrics.intervals import Estimate, mean_estimate
+from gahb_theory.metrics.intervals import Estimate, linear_estimate, mean_estimate
 from gahb_theory.precision import full_precision
 from gahb_theory.randomness import add_noise
 
@@ -54,7 +55,7 @@ class Card:
     trace_gap: Estimate
     """MSE - sigma^2 E tr J; 0 for the posterior mean, and for some others."""
     implied_sigma: Estimate
-    """Root mean of ||y - f||^2 / (d - tr J); sigma for the posterior mean, of whose score it is the scale."""
+    """Root of E ||y - f||^2 / E (d - tr J); sigma for the posterior mean; NaN if f keeps all noise."""
     circulation: float
     """Work of y - f(y) around a square, relative to that of the absolute values; 0 if an energy exists."""
 
@@ -143,11 +144,6 @@ def verify(
     traces = _numbers(trace(f, y, level))
     J = jacobian(f, y[:1], level)
     stein = 2 * level**2 * traces + residuals - level**2 * d
-    free = d - traces.mean()
-    implied = math.sqrt(max(residuals.mean() / free, 0.0)) if free > 0 else math.nan
-    # ||y - f||^2 - sigma'^2 (d - tr J) has the mean 0 at the implied level sigma', which gives the interval of its square
-    square = mean_estimate((residuals - implied**2 * (d - traces)) / free + implied**2, confidence)
-    ends = (math.sqrt(max(float(end), 0.0)) for end in (square.low, square.high))
     return Card(
         sigma=level,
         asymmetry=J.asymmetry(),
@@ -156,11 +152,20 @@ def verify(
         mse=mean_estimate(errors, confidence),
         sure_gap=mean_estimate(stein - errors, confidence),
         trace_gap=mean_estimate(errors - level**2 * traces, confidence),
-        implied_sigma=Estimate(
-            implied, *ends, float(square.standard_error) / (2 * implied or math.nan), confidence, square.method
-        ),
+        implied_sigma=_implied_level(residuals, d - traces, confidence),
         circulation=_circulation(f, y, level),
     )
+
+
+def _implied_level(residuals: np.ndarray, free: np.ndarray, confidence: float) -> Estimate:
+    """The root of the mean residual over the mean of d - tr J; NaN where f keeps all of the noise, as the identity does."""
+    if free.mean() <= 1e-9 or residuals.mean() <= 0:
+        return Estimate(math.nan, math.nan, math.nan, math.nan, confidence, "the residual implies no noise level")
+    square = residuals.mean() / free.mean()
+    found = linear_estimate(square, [(residuals - square * free) / free.mean()], confidence)
+    low, high = (math.sqrt(max(float(end), 0.0)) for end in (found.low, found.high))
+    level = math.sqrt(square)
+    return Estimate(level, low, high, float(found.standard_error) / (2 * level), confidence, found.method)
 
 
 def _circulation(f: Callable[[Tensor, float | Tensor], Tensor], y: Tensor, sigma: float) -> float:
@@ -169,7 +174,7 @@ def _circulation(f: Callable[[Tensor, float | Tensor], Tensor], y: Tensor, sigma
     nodes, weights = np.polynomial.legendre.leggauss(STEPS)
     work, size = 0.0, 0.0
     with torch.no_grad():
-        for start, end in zip(corners, corners[1:], strict=False):
+        for start, end in itertools.pairwise(corners):
             where = torch.as_tensor((nodes + 1) / 2).to(y)[:, None, None, None]
             points = start + where * (end - start)
             along = ((f(points, sigma) - points) * (end - start)).flatten(1).sum(dim=1)

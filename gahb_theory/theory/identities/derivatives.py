@@ -4,6 +4,8 @@
 their order.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -206,7 +208,7 @@ def _pixel(y: float) -> Tensor:
 
 
 def _curvature_of_noise() -> float:
-    normal = torch.distributions.Normal(torch.tensor(0.2, dtype=torch.float64), SIGMA)
+    normal: Any = torch.distributions.Normal(torch.tensor(0.2, dtype=torch.float64), SIGMA)
     return float(slope(lambda y: normal.log_prob(y), Y, order=2) @ WEIGHTS)
 
 
@@ -225,7 +227,7 @@ def _image() -> Tensor:
 def _homogeneity(bias: bool) -> float:
     net = _network(bias)
     f = net if not bias else lambda y, sigma: net(y)
-    return jacobian(f, _image(), SIGMA).homogeneity_error()  # type: ignore[arg-type]
+    return jacobian(f, _image(), SIGMA).homogeneity_error()
 
 
 def _spectral_error(conservative: bool) -> float:

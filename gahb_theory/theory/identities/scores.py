@@ -5,6 +5,7 @@ equation (8), in their order.
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,9 +84,9 @@ def identities() -> list[Identity]:
             "KL(p, p_theta) = int E (score - s_theta)^2 sigma d sigma for the score of a density, a bound for others",
             "two mixtures on a line",
             3e-3,
-            lambda: divergence(-3),
+            lambda: divergence(-3.0),
             "without the factor sigma",
-            lambda: divergence(-4),
+            lambda: divergence(-4.0),
         ),
         Identity(
             "3",
@@ -112,7 +113,7 @@ def identities() -> list[Identity]:
             3e-3,
             bound,
             "sigma^-2 in place of sigma^-3",
-            lambda: divergence(-2),
+            lambda: divergence(-2.0),
         ),
         Identity(
             "8",
@@ -164,9 +165,9 @@ def identities() -> list[Identity]:
             "E (score of p - score of q)^2 = sigma^-4 E (f_p - f_q)^2",
             "two mixtures on a line",
             1e-9,
-            lambda: distance(-4),
+            lambda: distance(-4.0),
             "sigma^-2",
-            lambda: distance(-2),
+            lambda: distance(-2.0),
         ),
         Identity(
             "24",
@@ -185,7 +186,7 @@ def _divergence(p: Line, q: Line) -> float:
 
 
 def _slope_of_noise(x: float) -> float:
-    normal = torch.distributions.Normal(torch.tensor(x, dtype=torch.float64), SIGMA)
+    normal: Any = torch.distributions.Normal(torch.tensor(x, dtype=torch.float64), SIGMA)
     return float(slope(lambda y: normal.log_prob(y), Y) @ np.linspace(1, 2, len(Y)))
 
 

@@ -53,9 +53,9 @@ def identities() -> list[Identity]:
         return float(tried[risks.argmin()]), closed
 
     def library_gain() -> tuple[float, float]:
-        _, closed = best_gain(2)
+        _, closed = best_gain(2.0)
         found = float(oracle_gains(torch.tensor([[0.37]], dtype=torch.float64), SIGMA))
-        return abs(best_gain(2)[0] - closed) + found, closed
+        return abs(best_gain(2.0)[0] - closed) + found, closed
 
     def terms_and_rest(level: float) -> tuple[float, float]:
         count = int(terms_above(basis, x, [level])[0, 0])
@@ -128,7 +128,7 @@ def identities() -> list[Identity]:
             2e-5,
             library_gain,
             "|c_k| / (|c_k| + sigma)",
-            lambda: best_gain(1),
+            lambda: best_gain(1.0),
         ),
         Identity(
             "30",
