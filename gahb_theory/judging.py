@@ -59,6 +59,7 @@ class TestCommand:
         f = None if self.denoiser is None else _denoiser(self.denoiser)
         result = _own(self.name, f) if self.name.endswith(".py") else self._of_catalogue(f)
         if self.output is not None:
+            self.output.parent.mkdir(parents=True, exist_ok=True)
             result.save(self.output)
         return result
 
@@ -86,7 +87,7 @@ class TestCommand:
 
 @dataclass(frozen=True)
 class AuditCommand:
-    """Audit a denoiser: does it memorise or generalise, how far from optimal is it at least, what of the theory does it obey?
+    """Audit a denoiser: memory, distance from the optimum, basis, and what of the theory it obeys.
 
     Writes one self-contained page, verdicts first, and the numbers beside it.
     """

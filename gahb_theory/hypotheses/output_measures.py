@@ -118,19 +118,23 @@ class TwinAgreement:
     ----------
     twin
         A denoiser trained on other images of the same distribution, with other weights and noise.
-    reference
-        Images of the same distribution, from which the Wiener filter is made.
+    others
+        Images of the same distribution. The filters of f and of the twin are made of disjoint thirds of them: with one
+        filter for both, its errors would be common to a and b, and two linear filters would agree.
     """
 
     twin: Denoiser
-    reference: Tensor
+    others: Tensor
     name: str = "agreement with the twin beyond a Wiener filter"
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image, between -1 and 1; 0 where one does nothing beyond the filter."""
         y = add_noise(images, sigma, seed=seed)
-        linear = _denoise(wiener_filter(self.reference), y, sigma)
-        a, b = (_denoise(g, y, sigma) - linear for g in (f, self.twin))
+        filters = (wiener_filter(self.others[part::3].to(images)) for part in (0, 1))
+        a, b = (
+            _denoise(g, y, sigma) - _denoise(linear, y, sigma)
+            for g, linear in zip((f, self.twin), filters, strict=True)
+        )
         least = 1e-4 * _norms(y)  # what is smaller is rounding
         return (a * b).flatten(1).double().sum(dim=1) / ((_norms(a) + least) * (_norms(b) + least))
 

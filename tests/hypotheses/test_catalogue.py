@@ -82,8 +82,8 @@ class Test:
         assert abs(adaptivity(wiener_filter(OTHERS), x, 0.2, 0)).max() < 1e-9
 
     def test_sparse(self):
-        h = catalogue.sparse(OTHERS, Plan(images=16, sigmas=(0.2,)))
-        assert verdict(h, ray(scene(16).images)) == "supported"
+        h = catalogue.sparse(OTHERS, Plan(images=32, sigmas=(0.2,)))
+        assert verdict(h, ray(scene(32).images)) == "supported"
 
     def test_tangent_first(self):
         s = scene()
