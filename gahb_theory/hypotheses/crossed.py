@@ -13,7 +13,7 @@ interval is mean +- h with
 t the quantile of Student with m - 1 degrees of freedom. The parts are added as in the modified large-sample intervals of
 Graybill and Wang (1980). The second term of q is the expansion of Johnson (1978) for a mean of skewness g, allowed for on both
 sides because the skewness of three seeds cannot be estimated. `benchmarks/verdicts.py` measures how often the truth is missed:
-on either side in at most 5 % of all cases if seeds, images and errors are exponential (skewness 2), and in at most 2 % if
+on either side in at most 5.4 % of all cases if seeds, images and errors are exponential (skewness 2), and in at most 2 % if
 they are normal.
 """
 

@@ -32,7 +32,7 @@ TINY = 1e-12
 def _denoise(f: Denoiser, y: Tensor, sigma: float) -> Tensor:
     """f(y, sigma) in parts, without gradients."""
     with torch.no_grad():
-        return wide(torch.cat([validate.denoised(f, part, sigma) for part in y.split(BATCH)]))
+        return wide(torch.cat([validate.denoised(f, part, sigma) for part in torch.split(y, BATCH)]))
 
 
 def _norms(x: Tensor) -> Tensor:
