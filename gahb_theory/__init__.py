@@ -55,7 +55,17 @@ from gahb_theory.randomness import add_noise
 from gahb_theory.sampling import generate
 from gahb_theory.shrinkage import Hard, Soft, oracle_gains
 from gahb_theory.sweeps import sweep
-from gahb_theory.theory import fit_slope, kl_bound, local_slopes, oracle_mse, sure
+from gahb_theory.theory import (
+    excess_risk,
+    fit_slope,
+    kl_bound,
+    local_slopes,
+    oracle_mse,
+    sure,
+    verify,
+    verify_theory,
+)
+from gahb_theory.theory.optimum import bayes_risk, optimality
 from gahb_theory.training import Recipe, train
 from gahb_theory.version import __version__
 
@@ -114,14 +124,19 @@ __all__ = [
     "train",
     # errors, slopes and theory
     "Estimate",
+    "bayes_risk",
+    "excess_risk",
     "fit_slope",
     "kl_bound",
     "local_slopes",
     "mse",
+    "optimality",
     "oracle_mse",
     "psnr",
     "psnr_curve",
     "sure",
+    "verify",
+    "verify_theory",
     # side by side
     "compare",
     "copies",

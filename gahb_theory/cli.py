@@ -43,12 +43,13 @@ from gahb_theory.judging import AuditCommand, TestCommand
 from gahb_theory.pretrained import Shipped, shipped_class, shipped_denoiser
 from gahb_theory.randomness import add_noise
 from gahb_theory.report.tour_page import CASE, FORMAT, tour_report
+from gahb_theory.theory.identities import Card, TheoryTable, verify, verify_theory
 from gahb_theory.tour import PCA_SAMPLES, PCA_SEED, Tour, run_tour
 from gahb_theory.training.loop import train
 from gahb_theory.training.recipes import Recipe
 from gahb_theory.workers import MOST_WORKERS
 
-__all__ = ["Analyze", "Generate", "Report", "Reproduce", "Train", "main"]
+__all__ = ["Analyze", "Generate", "Report", "Reproduce", "Train", "Verify", "main"]
 
 LONGEST_NAME = 100  # bytes
 
@@ -191,6 +192,38 @@ class Analyze:
 
 
 @dataclass(frozen=True)
+class Verify:
+    """Compute every equation of the paper in two ways, each beside a mistake that must be caught; or test one denoiser.
+
+    Without a denoiser: a line for each equation, with value, expected value, tolerance and verdict; status 1 if one fails.
+    With one: what theory says of the optimal denoiser, measured on it.
+    """
+
+    denoiser: str | None = None
+    """A shipped denoiser (c_alpha, photographs), or the path of a checkpoint."""
+    sigma: float = 0.1
+    """Noise level, for a denoiser."""
+    n: int = 32
+    """Number of images, for a denoiser."""
+    seed: int = 0
+    """Names images and noise, for a denoiser."""
+    images: Images = field(default_factory=lambda: Photographs(size=32))
+    """The image class, for a denoiser."""
+
+    def execute(self) -> TheoryTable | Card:
+        """Return the table, or the card of the denoiser."""
+        if self.denoiser is None:
+            table = verify_theory()
+            if not table.holds:
+                print(table)
+                raise SystemExit(1)
+            return table
+        named = self.denoiser in get_args(Shipped)
+        f = shipped_denoiser(self.denoiser) if named else load_denoiser(self.denoiser)  # type: ignore[arg-type]
+        return verify(f, self.images.sample(self.n, seed=self.seed), self.sigma, seed=self.seed)
+
+
+@dataclass(frozen=True)
 class Report:
     """Draw the report and the figures of a run directory again, from its numbers."""
 
@@ -246,6 +279,7 @@ KEPT = {
     TestCommand: "no file is half written, and the same command begins again",
     AuditCommand: "no file is half written, and the same command begins again",
     Report: "no file is half written, and the same command begins again",
+    Verify: "nothing is written, and the same command begins again",
     Reproduce: "what is trained and measured is kept, and the same command goes on from here",
 }
 """What a command that is stopped says."""
@@ -267,6 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "analyze": Analyze,
                 "test": TestCommand,
                 "audit": AuditCommand,
+                "verify": Verify,
                 "report": Report,
                 "reproduce": Reproduce,
             }
