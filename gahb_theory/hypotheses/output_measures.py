@@ -157,7 +157,7 @@ class RiskRatio:
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image."""
-        from gahb_theory.theory import bayes_risk
+        from gahb_theory.theory.optimum import bayes_risk
 
         best = float(bayes_risk(self.law, sigma, images=self.images, seed=0).lower.value)
         return mse(images, _denoise(f, add_noise(images, sigma, seed=seed), sigma).to(images)).double() / best

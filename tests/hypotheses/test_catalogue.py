@@ -85,6 +85,16 @@ class Test:
         h = catalogue.sparse(OTHERS, Plan(images=32, sigmas=(0.2,)))
         assert verdict(h, ray(scene(32).images)) == "supported"
 
+    def test_near_optimal(self):
+        law = gt.GaussianField(size=16)
+        h = catalogue.near_optimal(law, Plan(images=64, sigmas=(0.1,)))
+        best = wiener_filter(law.sample(20_000, seed=1))
+        result = gt.assess(h, best, images=law)
+        assert result.estimate.value == pytest.approx(1, abs=0.05)
+        assert result.verdict == "supported"
+        assert result.nulls[0].passes == result.nulls[1].passes == "no"
+        assert gt.assess(h, blur, images=law).verdict == "refuted"
+
     def test_tangent_first(self):
         s = scene()
         h = catalogue.tangent_first(X, PLAN)
