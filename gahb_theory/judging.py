@@ -21,7 +21,7 @@ from gahb_theory.images.photographs import SUFFIXES, centre_crop
 from gahb_theory.pretrained import Shipped, shipped_denoiser
 from gahb_theory.report.audit_page import audit_page
 
-__all__ = ["AuditCommand", "TestCommand"]
+__all__ = ["AuditCommand", "ClaimCommand"]
 
 OTHERS, TRAINING = 2048, 256
 TEST_IMAGES = 64
@@ -29,7 +29,7 @@ LAWS: dict[str, type] = {"disks": Disks, "c_alpha": CAlpha}
 
 
 @dataclass(frozen=True)
-class TestCommand:
+class ClaimCommand:
     """Decide a hypothesis: one of the catalogue on a denoiser, or one of your own.
 
     The names of the catalogue: symmetric, homogeneous, adaptive, sparse, near_optimal, tangent_first, no_extra_directions,
