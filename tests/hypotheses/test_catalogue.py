@@ -83,12 +83,11 @@ class Test:
         assert abs(adaptivity(wiener_filter(OTHERS), x, 0.2, 0)).max() < 1e-9
 
     def test_sparse(self):
-        """Rough fields, which no fixed basis holds in few atoms."""
-        law = gt.GaussianField(size=16)
-        x, others = law.sample(8, seed=4), law.sample(400, seed=5)
+        """Images of noise, which no fixed basis holds in few atoms."""
+        x, others = torch.rand(408, 1, 16, 16, generator=torch.Generator().manual_seed(0)).split([8, 400])
         result = gt.assess(catalogue.sparse(others, PLAN), ray(x), images=x, train=others)
         assert {n.passes for n in result.nulls} <= {"no", "not run"}, repr(result)
-        assert result.estimate.low > 0.01
+        assert result.verdict == "supported"
 
     def test_near_optimal(self):
         law = gt.GaussianField(size=16)
