@@ -40,9 +40,8 @@ def rates(kind, seeds, n, sizes, generator):
 def main():
     """Simulate, print, and write."""
     rows = []
-    print(
-        f"{'errors':12}{'seeds':>6}{'images':>8}{'supported, false':>18}{'refuted, true':>16}{'both':>8}   in %, the worst of {len(SIZES)}"
-    )
+    print(f"in %, the worst of {len(SIZES)} sizes of the effects")
+    print(f"{'errors':12}{'seeds':>6}{'images':>8}{'supported, false':>18}{'refuted, true':>16}{'both':>8}")
     for kind in ("normal", "exponential"):
         for seeds in SEEDS:
             for n in IMAGES:

@@ -1,7 +1,7 @@
-"""Is attention less geometry-adaptive than convolution at equal size? A hypothesis, whole: `gahb test experiments/attention.py`.
+"""Is attention less geometry-adaptive than convolution at equal size? `gahb test experiments/attention.py` decides.
 
-Two kinds of networks of about 28,000 parameters are trained on the same images of C^2 contours, three seeds each. The measure is
-how much more of an image its eigenbasis holds than the eigenbases of other images do. The nulls are convolutions, which cannot
+Two kinds of networks of about 28,000 parameters are trained on images of C^2 contours, three seeds each. The measure is how
+much more of an image its eigenbasis holds than the eigenbases of other images do. The nulls are convolutions, which cannot
 be less adaptive than convolutions: with another seed, and trained ten times less. Minutes on two cores.
 """
 

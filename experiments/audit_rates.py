@@ -1,4 +1,6 @@
-"""How often an audit calls memory what is none, and misses what is: `GAHB_PHOTOGRAPHS=FOLDER python experiments/audit_rates.py`.
+"""How often an audit calls memory what is none, and misses what is.
+
+    GAHB_PHOTOGRAPHS=FOLDER python experiments/audit_rates.py
 
 The score of an audit is its measured memory in decibels, `Memory` of `gahb_theory.hypotheses`. It is computed for
 
@@ -12,10 +14,13 @@ training has left any is what the score says, and it is printed beside. Results:
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from laboratory import Patches, TrainingSet
+from torch import Tensor
 
 import gahb_theory as gt
 from gahb_theory import runs
@@ -27,14 +32,14 @@ SIZE, IMAGES = 32, 64
 EXACT_SETS, EXACT_N = 6, (10, 100, 1000)
 
 
-def audited(f, train, test, others):
+def audited(f: gt.Denoiser, train: Tensor, test: Tensor, others: Tensor) -> dict[str, Any]:
     """Verdict, score and interval of the memory of f."""
     result = assess(catalogue.memorises(train, others, Plan(images=len(test))), f, images=test, train=others)
     e = result.estimate
     return {"verdict": result.verdict, "score": e.value, "low": e.low, "high": e.high, "null": result.nulls[0].passes}
 
 
-def cases():
+def cases() -> Iterator[tuple[str, gt.Denoiser, Tensor, bool]]:
     """Name, denoiser, list of training images, whether it was trained on them."""
     law = Patches.here(SIZE)
     pool = TrainingSet(law, 6000, "A").images()
@@ -58,7 +63,7 @@ def cases():
             yield f"network of {n}, other list", f, sets[other], False
 
 
-def main():
+def main() -> None:
     """Measure, print, and write the file."""
     if not os.environ.get("GAHB_PHOTOGRAPHS"):
         raise SystemExit(

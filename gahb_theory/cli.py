@@ -39,7 +39,7 @@ from gahb_theory.images import (
 )
 from gahb_theory.images.dataset import ImageDataset, dataset, write_dataset
 from gahb_theory.images.photographs import centre_crop
-from gahb_theory.judging import AuditCommand, TestCommand
+from gahb_theory.judging import AuditCommand, ClaimCommand
 from gahb_theory.pretrained import Shipped, shipped_class, shipped_denoiser
 from gahb_theory.randomness import add_noise
 from gahb_theory.report.tour_page import CASE, FORMAT, tour_report
@@ -276,7 +276,7 @@ KEPT = {
     Generate: "the finished blocks are kept, and the same command goes on from here",
     Train: "the last checkpoint is kept, and the same command goes on from it",
     Analyze: "no file is half written, and the same command begins again",
-    TestCommand: "no file is half written, and the same command begins again",
+    ClaimCommand: "no file is half written, and the same command begins again",
     AuditCommand: "no file is half written, and the same command begins again",
     Report: "no file is half written, and the same command begins again",
     Verify: "nothing is written, and the same command begins again",
@@ -299,7 +299,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "generate": Generate,
                 "train": Train,
                 "analyze": Analyze,
-                "test": TestCommand,
+                "test": ClaimCommand,
                 "audit": AuditCommand,
                 "verify": Verify,
                 "report": Report,

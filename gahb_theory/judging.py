@@ -21,7 +21,7 @@ from gahb_theory.images.photographs import SUFFIXES, centre_crop
 from gahb_theory.pretrained import Shipped, shipped_denoiser
 from gahb_theory.report.audit_page import audit_page
 
-__all__ = ["AuditCommand", "TestCommand"]
+__all__ = ["AuditCommand", "ClaimCommand"]
 
 OTHERS, TRAINING = 2048, 256
 TEST_IMAGES = 64
@@ -29,7 +29,7 @@ LAWS: dict[str, type] = {"disks": Disks, "c_alpha": CAlpha}
 
 
 @dataclass(frozen=True)
-class TestCommand:
+class ClaimCommand:
     """Decide a hypothesis: one of the catalogue on a denoiser, or one of your own.
 
     The names of the catalogue: symmetric, homogeneous, adaptive, sparse, near_optimal, tangent_first, no_extra_directions,
@@ -59,6 +59,7 @@ class TestCommand:
         f = None if self.denoiser is None else _denoiser(self.denoiser)
         result = _own(self.name, f) if self.name.endswith(".py") else self._of_catalogue(f)
         if self.output is not None:
+            self.output.parent.mkdir(parents=True, exist_ok=True)
             result.save(self.output)
         return result
 
@@ -86,7 +87,7 @@ class TestCommand:
 
 @dataclass(frozen=True)
 class AuditCommand:
-    """Audit a denoiser: does it memorise or generalise, how far from optimal is it at least, what of the theory does it obey?
+    """Audit a denoiser: memory, distance from the optimum, basis, and what of the theory it obeys.
 
     Writes one self-contained page, verdicts first, and the numbers beside it.
     """

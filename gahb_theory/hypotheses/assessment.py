@@ -2,8 +2,8 @@
 
     values[s, i] = mean over noise levels of measure(f_s, images, sigma, seed s)_i
 
-or, where the hypothesis compares the subject with a rival, the same less that of the rival, seed by seed and image by image; the
-nulls are then variants of the rival. Everything is measured on the same images.
+or, where the hypothesis compares the subject with a rival, the same less that of the rival, by seed and by image; the nulls
+are then variants of the rival. Everything is measured on the same images.
 """
 
 from dataclasses import asdict, dataclass

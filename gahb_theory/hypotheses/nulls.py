@@ -234,7 +234,7 @@ def _redrawn(f: torch.nn.Module, seed: int) -> Denoiser:
         for part, p in enumerate(p for p in g.parameters() if p.ndim > 1):
             drawn = normals(1, p.numel(), seed=seed, component=Component.WEIGHTS, part=part).reshape(p.shape)
             p.copy_(drawn * (2 / max(1, p[0].numel())) ** 0.5)
-    return g  # type: ignore[return-value]
+    return g
 
 
 def _trained(setting: Setting) -> Trained:

@@ -32,7 +32,7 @@ TINY = 1e-12
 def _denoise(f: Denoiser, y: Tensor, sigma: float) -> Tensor:
     """f(y, sigma) in parts, without gradients."""
     with torch.no_grad():
-        return wide(torch.cat([validate.denoised(f, part, sigma) for part in y.split(BATCH)]))
+        return wide(torch.cat([validate.denoised(f, part, sigma) for part in torch.split(y, BATCH)]))
 
 
 def _norms(x: Tensor) -> Tensor:
@@ -118,19 +118,23 @@ class TwinAgreement:
     ----------
     twin
         A denoiser trained on other images of the same distribution, with other weights and noise.
-    reference
-        Images of the same distribution, from which the Wiener filter is made.
+    others
+        Images of the same distribution. The filters of f and of the twin are made of disjoint thirds of them: with one
+        filter for both, its errors would be common to a and b, and two linear filters would agree.
     """
 
     twin: Denoiser
-    reference: Tensor
+    others: Tensor
     name: str = "agreement with the twin beyond a Wiener filter"
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image, between -1 and 1; 0 where one does nothing beyond the filter."""
         y = add_noise(images, sigma, seed=seed)
-        linear = _denoise(wiener_filter(self.reference), y, sigma)
-        a, b = (_denoise(g, y, sigma) - linear for g in (f, self.twin))
+        filters = (wiener_filter(self.others[part::3].to(images)) for part in (0, 1))
+        a, b = (
+            _denoise(g, y, sigma) - _denoise(linear, y, sigma)
+            for g, linear in zip((f, self.twin), filters, strict=True)
+        )
         least = 1e-4 * _norms(y)  # what is smaller is rounding
         return (a * b).flatten(1).double().sum(dim=1) / ((_norms(a) + least) * (_norms(b) + least))
 
@@ -153,7 +157,7 @@ class RiskRatio:
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image."""
-        from gahb_theory.theory import bayes_risk
+        from gahb_theory.theory.optimum import bayes_risk
 
         best = float(bayes_risk(self.law, sigma, images=self.images, seed=0).lower.value)
         return mse(images, _denoise(f, add_noise(images, sigma, seed=seed), sigma).to(images)).double() / best

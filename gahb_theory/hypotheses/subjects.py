@@ -79,7 +79,7 @@ class Given:
         What to call them.
     """
 
-    denoisers: Sequence[Any]
+    denoisers: Any
     name: str = "given denoiser"
 
     def __post_init__(self) -> None:
@@ -103,7 +103,7 @@ class Given:
 
     def denoiser(self, seed: int) -> Denoiser:
         """Denoiser number `seed`; a single one for every seed."""
-        return self.denoisers[seed % len(self.denoisers)]  # type: ignore[no-any-return]
+        return self.denoisers[seed % len(self.denoisers)]
 
 
 def _loaded(f: Any) -> Any:
@@ -143,7 +143,7 @@ class PerSeed:
 
     def denoiser(self, seed: int) -> Denoiser:
         """make(seed), in eval mode."""
-        return _loaded(validate.denoiser(self.make(seed), "what the function of PerSeed returned"))  # type: ignore[no-any-return]
+        return _loaded(validate.denoiser(self.make(seed), "what the function of PerSeed returned"))
 
 
 @dataclass(frozen=True, eq=False)

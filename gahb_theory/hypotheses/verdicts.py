@@ -142,9 +142,7 @@ def power(estimate: Estimate, spread: Spread, criterion: Criterion, seeds: int, 
 
 def _grid(first: int, last: int) -> list[int]:
     """Whole numbers above `first`, each about a tenth more than the one before."""
-    return sorted(
-        {int(round(first * 1.1**k)) for k in range(1, 200) if first < round(first * 1.1**k) <= last} | {first + 1}
-    )
+    return sorted({round(first * 1.1**k) for k in range(1, 200) if first < round(first * 1.1**k) <= last} | {first + 1})
 
 
 def detectable(spread: Spread, seeds: int, images: int) -> float:

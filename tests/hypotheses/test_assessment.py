@@ -235,7 +235,7 @@ class TestNulls:
 
 class TestRefused:
     def test_a_hypothesis_without_nulls(self):
-        with pytest.raises(ValueError, match="at least one null model.*for example"):
+        with pytest.raises(ValueError, match=r"at least one null model.*for example"):
             claim(nulls=[])
 
     @pytest.mark.parametrize("criterion", [lambda r: r > 0, 0.5, ">"])
@@ -273,7 +273,7 @@ class TestRefused:
         def undefined(f, images, sigma, seed):
             return torch.tensor([float("nan")] + [0.0] * (len(images) - 1))
 
-        with pytest.raises(ValueError, match="returned nan for 1 of 8 images, the first is image 0; make it finite"):
+        with pytest.raises(ValueError, match=r"returned nan for 1 of 8 images, the first is image 0; make it finite"):
             gt.assess(claim(measure=undefined), shrink(0.9), images=X)
 
     @pytest.mark.parametrize("measure", [lambda f, x, sigma, seed: 1.0, lambda f, x, sigma, seed: [1.0, 2.0]])
@@ -284,12 +284,12 @@ class TestRefused:
     def test_a_measure_that_draws(self):
         generator = np.random.default_rng(0)
         with pytest.raises(
-            ValueError, match="differs by .* between two calls with the same seed; draw its random numbers"
+            ValueError, match=r"differs by .* between two calls with the same seed; draw its random numbers"
         ):
             gt.assess(claim(measure=lambda f, x, sigma, seed: generator.random(len(x))), shrink(0.9), images=X)
 
     def test_nulls_none_of_which_can_be_run(self):
-        with pytest.raises(ValueError, match="no null model could be run: .*give another null"):
+        with pytest.raises(ValueError, match=r"no null model could be run: .*give another null"):
             gt.assess(claim(nulls=[LessTrained(), Untrained()]), shrink(0.9), images=X)
 
     def test_no_images(self):

@@ -7,6 +7,7 @@ import gahb_theory as gt
 from gahb_theory.hypotheses import FixedBasisOracle, Plan, Setting, catalogue
 from gahb_theory.hypotheses.basis_measures import adaptivity
 from gahb_theory.hypotheses.nulls import wiener_filter
+from gahb_theory.hypotheses.subjects import as_subject
 
 X = gt.Disks(size=16)
 PLAN = Plan(images=8, sigmas=(0.2,))
@@ -77,13 +78,27 @@ class Test:
 
     def test_a_fixed_basis_has_no_adaptivity_whatever_its_gains(self):
         x = X.sample(6)
-        f = FixedBasisOracle().model(Setting(None, None, 0, x, None))
+        f = FixedBasisOracle().model(Setting(as_subject(blur), blur, 0, x, None))
         assert abs(adaptivity(f, x, 0.2, 0)).max() < 0.005
         assert abs(adaptivity(wiener_filter(OTHERS), x, 0.2, 0)).max() < 1e-9
 
     def test_sparse(self):
-        h = catalogue.sparse(OTHERS, Plan(images=16, sigmas=(0.2,)))
-        assert verdict(h, ray(scene(16).images)) == "supported"
+        """Images of noise, which no fixed basis holds in few atoms."""
+        x, others = torch.rand(408, 1, 16, 16, generator=torch.Generator().manual_seed(0)).split([8, 400])
+        result = gt.assess(catalogue.sparse(others, PLAN), ray(x), images=x, train=others)
+        assert {n.passes for n in result.nulls} <= {"no", "not run"}, repr(result)
+        assert result.verdict == "supported"
+
+    def test_near_optimal(self):
+        law = gt.GaussianField(size=16)
+        h = catalogue.near_optimal(law, Plan(images=64, sigmas=(0.1,)))
+        best = wiener_filter(law.sample(20_000, seed=1))
+        result = gt.assess(h, best, images=law)
+        assert result.estimate.value == pytest.approx(1, abs=0.05)
+        assert result.nulls[0].passes == result.nulls[1].passes == "no"
+        assert result.verdict == "not discriminating"  # of a Gaussian class the Wiener filter is the best denoiser
+        assert "Wiener" in result.reason
+        assert gt.assess(h, blur, images=law).estimate.value > 2
 
     def test_tangent_first(self):
         s = scene()
