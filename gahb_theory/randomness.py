@@ -96,6 +96,8 @@ class Component(IntEnum):
     """Initial weights of networks."""
     FINGERPRINT = 25
     """Signs through which an identity sees the images of a class."""
+    DISPLACEMENTS = 31
+    """Of the noisy image, of `SmoothedEmpiricalBayes`."""
 
 
 def uniforms(

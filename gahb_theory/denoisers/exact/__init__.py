@@ -4,14 +4,17 @@ gaussian      of a Gaussian distribution, any covariance
 stationary    of a stationary Gaussian distribution, by Fourier transforms
 mixtures      of mixtures of Gaussians and of unions of subspaces
 empirical     of a finite set of images, and of the rays through them
+smoothed      the same, averaged over displacements of the noisy image
 disks         of the class `Disks`, by importance sampling
 tangent       projection on the tangent space of a manifold: an oracle for small noise
 local         each pixel estimated from the patch around it
 equivariant   the same, with the patches of all places
-patches       what local and equivariant have in common; the side of a patch for each noise level
+composites    each patch estimated on its own, and averaged where patches overlap
+patches       what these three have in common; the side of a patch for each noise level
 finite_sums   posterior means over a finite set in bounded memory
 """
 
+from gahb_theory.denoisers.exact.composites import PatchComposite
 from gahb_theory.denoisers.exact.disk_posterior import DiskBayes, DiskPosterior
 from gahb_theory.denoisers.exact.empirical import EmpiricalBayes, EmpiricalRays
 from gahb_theory.denoisers.exact.equivariant import BoundaryBrokenPatchBayes, EquivariantPatchBayes
@@ -26,6 +29,7 @@ from gahb_theory.denoisers.exact.patches import (
     calibrate_patches,
     odd_side,
 )
+from gahb_theory.denoisers.exact.smoothed import SmoothedEmpiricalBayes
 from gahb_theory.denoisers.exact.stationary import StationaryGaussianDenoiser
 from gahb_theory.denoisers.exact.tangent import TangentDenoiser
 
@@ -41,8 +45,10 @@ __all__ = [
     "GaussianDenoiser",
     "GaussianMixture",
     "PatchBayes",
+    "PatchComposite",
     "PatchMachine",
     "PatchSchedule",
+    "SmoothedEmpiricalBayes",
     "StationaryGaussianDenoiser",
     "TangentDenoiser",
     "WienerPatchBayes",
