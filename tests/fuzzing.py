@@ -556,6 +556,7 @@ SPECIAL_KINDS = {
     "Wedgelets.penalty": "limit", "ConditionalKLT.given_contour.means": "tensor",
     "ConditionalKLT.from_covariance.covariance": "any", "jacobian.budget": "limit", "approximation_error.M": "any",
     "PatchBayes.patch": "any", "EquivariantPatchBayes.patch": "any", "BoundaryBrokenPatchBayes.patch": "any",
+    "PatchComposite.patch": "any",
     "trace_identity.sigma": "number", "sure.trace": "function", "calibrate_patches.y": "any", "generate.level": "any",
     "calibrate_patches.machine": "any", "Universal.rule": "any", "near_duplicates.images": "any", "split.n": "integer",
     "train.f": "object", "dataset.dtype": "word", "dataset.image_class": "object", "ImageDataset.path": "path",
