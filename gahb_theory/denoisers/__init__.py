@@ -37,6 +37,7 @@ from gahb_theory.denoisers.networks.ffdnet import FFDNet
 from gahb_theory.denoisers.networks.ircnn import IRCNN
 from gahb_theory.denoisers.networks.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
 from gahb_theory.denoisers.networks.receptive import WindowedCNN, kernels_for
+from gahb_theory.denoisers.networks.smooth import SmoothUNet
 from gahb_theory.denoisers.networks.transformer import DiT
 from gahb_theory.denoisers.probing import Probe, probe
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
@@ -79,6 +80,7 @@ __all__ = [
     "Probe",
     "RecursiveCNN",
     "ShrinkageDenoiser",
+    "SmoothUNet",
     "SmoothedEmpiricalBayes",
     "StagedCNN",
     "StationaryGaussianDenoiser",

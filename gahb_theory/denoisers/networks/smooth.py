@@ -33,6 +33,8 @@ __all__ = ["SmoothUNet"]
 
 GAIN = 0.4
 """Factor of the weights between features, which are larger by its inverse: the steps of the default recipe suit them."""
+SPREAD = 1.245
+"""Times a standard normal number, the exponential linear unit of it has the mean square 1."""
 LAST = 0.1
 """The prediction of the noise is small at first."""
 
@@ -122,12 +124,13 @@ class SmoothUNet(Network):
 
     @torch.no_grad()
     def _initialise(self) -> None:
-        """He initialisation (2015) of the products of GAIN and the weights."""
+        """Mean square 1 in all features of white noise (He et al. 2015), and LAST in what comes out."""
         for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.kaiming_normal_(module.weight)
-            if isinstance(module, _Convolution | _Upsampling):
-                module.weight.div_(GAIN)
+            if isinstance(module, _Upsampling):
+                nn.init.normal_(module.weight, 0, 1 / GAIN / module.in_channels**0.5)
+            elif isinstance(module, nn.Conv2d):
+                gain = GAIN if isinstance(module, _Convolution) else 1.0
+                nn.init.normal_(module.weight, 0, SPREAD / gain / (9 * module.in_channels) ** 0.5)
         self.exit.weight.mul_(LAST)
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
