@@ -169,7 +169,9 @@ def table() -> str:
         lines += ["", f"## {title}", *head]
         for label in shown:
             seeds = sum(key.startswith(label + "; ") for key in rows)
-            lines.append(f"| {label} | {seeds} | " + " | ".join(f"{v:.{digits}f}" for v in mean(label, name, rows)) + " |")
+            lines.append(
+                f"| {label} | {seeds} | " + " | ".join(f"{v:.{digits}f}" for v in mean(label, name, rows)) + " |"
+            )
     lines += ["", "## PSNR of the symmetric shrinkage S y minus that of f, dB, same images", *head]
     for label in shown:
         seeds = sum(key.startswith(label + "; ") for key in rows)

@@ -125,13 +125,13 @@ def test_refusals(arguments, message, tmp_path, monkeypatch, capsys, unchecked):
 
 def test_errors_of_the_system_name_their_file():
     error = OSError(36, "File name too long", "a" * 300 + ".png")
-    assert cli._told(error) == "a" * 300 + ".png: File name too long"
-    assert cli._told(OSError(30, "Read-only file system", b"/x/y")) == "/x/y: Read-only file system"
-    assert cli._told(OSError(18, "Invalid cross-device link", "a", None, "b")) == "a: b: Invalid cross-device link"
+    assert cli._one_line(error) == "a" * 300 + ".png: File name too long"
+    assert cli._one_line(OSError(30, "Read-only file system", b"/x/y")) == "/x/y: Read-only file system"
+    assert cli._one_line(OSError(18, "Invalid cross-device link", "a", None, "b")) == "a: b: Invalid cross-device link"
     error = OSError(28, "the disk is full: cannot write x")
     error.add_note("1 of 2 blocks are kept")
-    assert cli._told(error) == "the disk is full: cannot write x. 1 of 2 blocks are kept"
-    assert cli._told(MemoryError()) == "MemoryError"
+    assert cli._one_line(error) == "the disk is full: cannot write x. 1 of 2 blocks are kept"
+    assert cli._one_line(MemoryError()) == "MemoryError"
 
 
 NAMES = ["classes", "a" * 235, "é" * 100, "a'b\"c", "<b>&amp;", "{x}{{y}}%s", "two\nlines", "$a_{$", "x\udcff"]

@@ -13,15 +13,16 @@ ROOT = Path(gahb_theory.__file__).parent
 PROJECT = ROOT.parent
 FLOORS = (
     {"version", "scalars", "validate", "precision", "memory", "randomness", "identity"}
-    | {"runs", "stored_results", "sweeps", "processes", "workers", "signals"},
+    | {"runs", "stored_results", "sweeps", "many_images", "processes", "workers", "signals"},
     {"images", "bases", "shrinkage", "metrics"},
     {"denoisers", "jacobians"},
     {"theory"},
     {"training", "sampling"},
     {"comparison", "generalization"},
+    {"hypotheses"},
     {"pretrained", "testing"},
     {"report"},
-    {"tour", "cli", "__main__", "__init__"},
+    {"tour", "judging", "cli", "__main__", "__init__"},
 )
 LONGEST = 400
 

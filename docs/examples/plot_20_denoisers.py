@@ -2,17 +2,17 @@ r"""
 Denoisers side by side
 ======================
 
-Everything that can be called as ``f(y, sigma)``: a network, somebody else's network behind an adapter, exact denoisers of
-laws that are known, oracles, classical filters, and machines that know nothing but a training set. One noisy image goes
-through all of them, and the Jacobian of each says what it did.
+Everything that can be called as ``f(y, sigma)``: a network, somebody else's network behind an adapter, exact denoisers
+of distributions that are known, oracles, classical filters, and machines that know nothing but a training set. One
+noisy image goes through all of them, and the Jacobian of each says what it did.
 """
 
 # %%
 # One noisy image
 # ---------------
 #
-# A disk: its law has five parameters, so that more is known of it than of a photograph. The posterior mean, to which all
-# others are compared, is computed by importance sampling over the five.
+# A disk: its distribution has five parameters, so that more is known of it than of a photograph. The posterior mean, to
+# which all others are compared, is computed by importance sampling over the five.
 
 import matplotlib.pyplot as plt
 import torch
@@ -57,8 +57,8 @@ denoisers = {
     "network, adapted": gt.adapt(somebody_elses, found.convention),
     "non-local means": gt.denoisers.NonLocalMeans(patch=5, window=3),
     "wavelet thresholding": gt.ShrinkageDenoiser(gt.Wavelet("sym4", levels=3), gt.Hard(3.0)),
-    "Gaussian law": gt.GaussianDenoiser(train.mean(dim=0, keepdim=True), (covariance + covariance.mT) / 2),
-    "stationary Gaussian law": gt.denoisers.StationaryGaussianDenoiser.fit(train),
+    "Gaussian": gt.GaussianDenoiser(train.mean(dim=0, keepdim=True), (covariance + covariance.mT) / 2),
+    "stationary Gaussian": gt.denoisers.StationaryGaussianDenoiser.fit(train),
     "posterior of the disks": gt.denoisers.DiskBayes(disks, samples=1024),
     "tangent space (oracle)": gt.denoisers.TangentDenoiser(x, scene.tangent),
     "memoriser": gt.EmpiricalBayes(known),
@@ -112,7 +112,7 @@ for row, (name, f) in zip(axes[1:], denoisers.items(), strict=True):
 # Exact denoisers have symmetric Jacobians, as the covariance of a posterior must be. Those that see patches have not,
 # though each pixel of theirs is a posterior mean too: two pixels look at different patches.
 #
-# The posterior has five eigenvalues that count, the dimension of its law, and its first vectors are those of the
+# The posterior has five eigenvalues that count, the dimension of its class, and its first vectors are those of the
 # tangent space: they move the disk, change its radius and its intensities. The memoriser is in doubt between two
 # training images: one eigenvalue is far above 1, along their difference, and hardly anything else moves it. The
 # homogeneous one, the best that a network without additive constants can memorise, keeps the direction of the image
@@ -145,7 +145,7 @@ test = disks.sample(2, seed=2)
 sigmas = [0.05, 0.13, 0.4]
 lines = {
     "posterior of the disks": ("black", "-"),
-    "Gaussian law": (plots.GREEN, "-"),
+    "Gaussian": (plots.GREEN, "-"),
     "network, adapted": (plots.VERMILION, "-"),
     "non-local means": (plots.GREY, "-"),
     "memoriser": (plots.BLUE, ":"),

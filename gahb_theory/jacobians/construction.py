@@ -20,7 +20,6 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.denoisers.networks.conservative import Conservative
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.difference_check import compare_with_differences, direction, refuse_memory
 from gahb_theory.jacobians.engines.autograd import AutogradProducts, default_chunk
 from gahb_theory.jacobians.engines.differences import DifferenceProducts, Values
@@ -34,6 +33,7 @@ from gahb_theory.jacobians.symmetric import (
     SymmetricJacobian,
     SymmetricProducts,
 )
+from gahb_theory.precision import full_precision, takes_arrays
 from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["difference_jacobian", "jacobian"]
@@ -49,6 +49,7 @@ AGREEMENT = 10.0
 
 
 @full_precision
+@takes_arrays
 def jacobian(
     f: Denoiser, y: Float[Tensor, "1 c h w"], sigma: float | Tensor, *, chunk: int | None = None, budget: float = 1e9
 ) -> Jacobian:
@@ -144,6 +145,7 @@ def jacobian(
 
 
 @full_precision
+@takes_arrays
 def difference_jacobian(
     f: Denoiser,
     y: Float[Tensor, "1 c h w"],

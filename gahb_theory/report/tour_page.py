@@ -9,11 +9,12 @@ import numpy as np
 
 from gahb_theory import stored_results
 from gahb_theory.comparison import Comparison, ImageAnalysis, Performance, basis_label
-from gahb_theory.comparison.quantities import BASES, QUANTITIES, format_value, table_rows
+from gahb_theory.comparison.quantities import BASES, QUANTITIES, table_rows
 from gahb_theory.report.draw_analysis import draw_energy_left_out, draw_shrinkage, eigenvector_panels, image_panels
 from gahb_theory.report.draw_performance import draw_performance
 from gahb_theory.report.figures import gallery, panels, style
 from gahb_theory.report.page import Picture, Section, Table, write_page
+from gahb_theory.stored_results import format_value
 from gahb_theory.theory import optimal_slope
 
 __all__ = ["CASE", "FORMAT", "tour_report"]
@@ -64,15 +65,15 @@ def _config(file: Path) -> dict[str, Any]:
         command, versions = config["command"], config["versions"]
         if not (isinstance(command, str) and isinstance(versions, dict) and isinstance(config["settings"], dict)):
             raise ValueError("entries of other kinds")
-        found = config.get("format", 1)
+        number = config.get("format", 1)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f"{file} is damaged, or no configuration of the tour or of gahb analyze ({error}); run the command again in "
             "another directory"
         ) from error
-    if found != FORMAT:
+    if number != FORMAT:
         raise ValueError(
-            f"{file.parent} was written by another version of this library, in format {found}, and this one draws format "
+            f"{file.parent} was written by another version of this library, in format {number}, and this one draws format "
             f"{FORMAT}; run gahb {command} again in another directory"
         )
     return config
@@ -171,8 +172,8 @@ def _bases(a: ImageAnalysis) -> Table:
     def pair(name: str, value: Callable[[Comparison], tuple[float | None, float | None]]) -> tuple[str, ...]:
         cells = []
         for c in a.comparisons.values():
-            found, chance = value(c)
-            cells.append("" if found is None or chance is None else f"{found:.3f} ({chance:.3f})")
+            number, chance = value(c)
+            cells.append("" if number is None or chance is None else f"{number:.3f} ({chance:.3f})")
         return f"{QUANTITIES[name].label} (chance)", "", *cells
 
     rows = [

@@ -1,4 +1,4 @@
-"""The public checks over everything of the library, and over objects that break each promise."""
+"""The public checks over everything of the library, and over objects that violate each condition."""
 
 import inspect
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""torch.save(f.state_dict()) of the library's own networks: the arguments are read off the tensors."""
+"""torch.save(f.state_dict()) of the library's own networks: the arguments follow from the tensors."""
 
 import pytest
 import torch

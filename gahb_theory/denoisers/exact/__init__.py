@@ -11,14 +11,22 @@ local         each pixel estimated from the patch around it
 equivariant   the same, with the patches of all places
 composites    each patch estimated on its own, and averaged where patches overlap
 patches       what these three have in common; the side of a patch for each noise level
+holder_posterior  of the class `HolderBall`: a shrinkage for each wavelet coefficient
+cone_posterior    of the classes `Ray` and `SineCone`
+chain_posterior   of `CAlpha`, `Disks`, `Ellipses`, `Polygons`, by the chains of posterior_chain over contour_target or
+                  parameter_target; given_regions: images given their regions
+bounded_normal    a uniform number in Gaussian noise
 finite_sums   posterior means over a finite set in bounded memory
 """
 
+from gahb_theory.denoisers.exact.chain_posterior import CAlphaBayes, ChainPosterior, ManifoldBayes
 from gahb_theory.denoisers.exact.composites import PatchComposite
+from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
 from gahb_theory.denoisers.exact.disk_posterior import DiskBayes, DiskPosterior
 from gahb_theory.denoisers.exact.empirical import EmpiricalBayes, EmpiricalRays
 from gahb_theory.denoisers.exact.equivariant import BoundaryBrokenPatchBayes, EquivariantPatchBayes
 from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
+from gahb_theory.denoisers.exact.holder_posterior import HolderBallBayes
 from gahb_theory.denoisers.exact.local import PatchBayes, WienerPatchBayes
 from gahb_theory.denoisers.exact.mixtures import GaussianMixture, mixture_of_gaussians, union_of_subspaces
 from gahb_theory.denoisers.exact.patches import (
@@ -27,7 +35,6 @@ from gahb_theory.denoisers.exact.patches import (
     PatchMachine,
     PatchSchedule,
     calibrate_patches,
-    odd_side,
 )
 from gahb_theory.denoisers.exact.smoothed import SmoothedEmpiricalBayes
 from gahb_theory.denoisers.exact.stationary import StationaryGaussianDenoiser
@@ -37,6 +44,9 @@ __all__ = [
     "BUDGET",
     "Boundary",
     "BoundaryBrokenPatchBayes",
+    "CAlphaBayes",
+    "ChainPosterior",
+    "ConeBayes",
     "DiskBayes",
     "DiskPosterior",
     "EmpiricalBayes",
@@ -44,6 +54,8 @@ __all__ = [
     "EquivariantPatchBayes",
     "GaussianDenoiser",
     "GaussianMixture",
+    "HolderBallBayes",
+    "ManifoldBayes",
     "PatchBayes",
     "PatchComposite",
     "PatchMachine",
@@ -54,6 +66,5 @@ __all__ = [
     "WienerPatchBayes",
     "calibrate_patches",
     "mixture_of_gaussians",
-    "odd_side",
     "union_of_subspaces",
 ]

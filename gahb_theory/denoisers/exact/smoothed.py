@@ -59,15 +59,25 @@ class SmoothedEmpiricalBayes(DenoiserModule):
     displacements: Tensor
 
     def __init__(
-        self, images: Float[Tensor, "N c h w"], smoothing: float, draws: int = 32, budget: int = BUDGET, *, seed: int = 0
+        self,
+        images: Float[Tensor, "N c h w"],
+        smoothing: float,
+        draws: int = 32,
+        budget: int = BUDGET,
+        *,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.memoriser = EmpiricalBayes(images, budget=budget)
         self.smoothing = validate.number(smoothing, "smoothing", least=0)
         self.draws = validate.integer(draws, "draws", 2)
         if self.draws % 2:
-            raise ValueError(f"draws must be even, since displacements come in pairs, got {draws}; take {self.draws + 1}")
-        half = normals(self.draws // 2, images[0].numel(), seed=seed, component=Component.DISPLACEMENTS, dtype=torch.float64)
+            raise ValueError(
+                f"draws must be even, since displacements come in pairs, got {draws}; take {self.draws + 1}"
+            )
+        half = normals(
+            self.draws // 2, images[0].numel(), seed=seed, component=Component.DISPLACEMENTS, dtype=torch.float64
+        )
         self.register_buffer("displacements", self.smoothing * torch.cat([half, -half]).to(images))
         self.eval()
 
