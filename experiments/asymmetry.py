@@ -63,6 +63,12 @@ def calibrated(seed: int) -> gt.Network:
 Case = tuple[Callable[[int], Any], gt.Recipe]
 DEFAULT = gt.Recipe(images_seen=IMAGES)
 CASES: dict[str, Case] = {
+    "UNet, 60,000 images": (lambda s: gt.UNet(8, 2, seed=s), replace(DEFAULT, images_seen=LONG)),
+    "SmoothUNet, 60,000 images": (lambda s: SmoothUNet(8, 2, seed=s), replace(DEFAULT, images_seen=LONG)),
+    "Conservative(SmoothUNet), 60,000 images": (
+        lambda s: gt.Conservative(SmoothUNet(8, 2, seed=s)),
+        replace(DEFAULT, images_seen=LONG),
+    ),
     "UNet, default recipe": (lambda s: gt.UNet(8, 2, seed=s), DEFAULT),
     "SmoothUNet": (lambda s: SmoothUNet(8, 2, seed=s), DEFAULT),
     "Conservative(SmoothUNet)": (lambda s: gt.Conservative(SmoothUNet(8, 2, seed=s)), DEFAULT),
@@ -74,12 +80,6 @@ CASES: dict[str, Case] = {
     "BFCNN": (lambda s: gt.BFCNN(16, 8, seed=s), DEFAULT),
     "DnCNN": (lambda s: gt.DnCNN(16, 8, seed=s), DEFAULT),
     "DiT": (lambda s: gt.DiT(16, 2, 32, 2, 2, seed=s), DEFAULT),
-    "UNet, 60,000 images": (lambda s: gt.UNet(8, 2, seed=s), replace(DEFAULT, images_seen=LONG)),
-    "SmoothUNet, 60,000 images": (lambda s: SmoothUNet(8, 2, seed=s), replace(DEFAULT, images_seen=LONG)),
-    "Conservative(SmoothUNet), 60,000 images": (
-        lambda s: gt.Conservative(SmoothUNet(8, 2, seed=s)),
-        replace(DEFAULT, images_seen=LONG),
-    ),
 }
 
 

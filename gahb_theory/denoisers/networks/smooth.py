@@ -85,7 +85,8 @@ class SmoothUNet(Network):
     ----------
     D.-A. Clevert, T. Unterthiner, S. Hochreiter, Fast and accurate deep network learning by exponential linear units
     (ELUs), ICLR 2016. S. Herbreteau, E. Moebel, C. Kervrann, Normalization-equivariant neural networks with application to
-    image denoising, NeurIPS 2023. S. Hurault, A. Leclaire, N. Papadakis, Gradient step denoiser for convergent plug-and-play, ICLR 2022.
+    image denoising, NeurIPS 2023. S. Hurault, A. Leclaire, N. Papadakis, Gradient step denoiser for convergent
+    plug-and-play, ICLR 2022.
 
     Examples
     --------
