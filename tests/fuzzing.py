@@ -563,6 +563,7 @@ SPECIAL_KINDS = {
     "Wedgelets.penalty": "limit", "ConditionalKLT.given_contour.means": "tensor",
     "ConditionalKLT.from_covariance.covariance": "any", "jacobian.budget": "limit", "approximation_error.M": "any",
     "PatchBayes.patch": "any", "EquivariantPatchBayes.patch": "any", "BoundaryBrokenPatchBayes.patch": "any",
+    "PatchComposite.patch": "any",
     "trace_identity.sigma": "number", "sure.trace": "function", "calibrate_patches.y": "any", "generate.level": "any",
     "calibrate_patches.machine": "any", "Universal.rule": "any", "near_duplicates.images": "any", "split.n": "integer",
     "map_images.f": "any", "map_images.executor": "word",
