@@ -8,7 +8,7 @@ A subject gives one denoiser for each seed. `as_subject` makes one of
     Trained(network, data, recipe)                                   network(seed), trained on data drawn with this seed
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
