@@ -247,7 +247,9 @@ RESULTS = set(
 )
 """Made by the library, and only read by the user."""
 ABSTRACT = {"Basis", "Denoiser", "DenoiserModule", "ImageClass", "Network"}
-LONG = {"train_shipped", "sweep", "testing", "__version__"}
+JUDGED = {"Hypothesis", "assess", "bayes_risk", "excess_risk", "optimality", "verify", "verify_theory"}
+"""Minutes of chains and of measures; their refusals have tests of their own."""
+LONG = {"train_shipped", "sweep", "testing", "__version__"} | JUDGED
 """Hours of training; processes, which have tests of their own; no functions."""
 NOT_FINITE = (
     "Wedgelets",

@@ -169,7 +169,7 @@ def audit(
     >>> import gahb_theory as gt
     >>> X = gt.Disks(size=16)
     >>> train = X.sample(16, seed=3)
-    >>> result = audit(gt.EmpiricalBayes(train), X.sample(16), X.sample(64, seed=1), train=train)
+    >>> result = audit(gt.EmpiricalBayes(train), X.sample(32), X.sample(64, seed=1), train=train)
     >>> result.answers()[0][:13]
     'It memorises:'
     """

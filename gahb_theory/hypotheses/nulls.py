@@ -255,7 +255,7 @@ class LessTrained:
         How many times less.
     """
 
-    factor: float = 10.0
+    factor: float | int = 10.0
     name: str = "network trained ten times less"
 
     def __post_init__(self) -> None:

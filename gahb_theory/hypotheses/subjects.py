@@ -193,7 +193,7 @@ class Trained:
         return self.train(seed)
 
     def train(
-        self, seed: int, *, budget: float = 1.0, data_seed: int | None = None, data: Any = None
+        self, seed: int, *, budget: float | int = 1.0, data_seed: int | None = None, data: Any = None
     ) -> DenoiserModule:
         """The network of a seed, trained with a multiple of the budget, on the images of another seed, or on other images.
 

@@ -5,6 +5,7 @@ import torch
 
 import gahb_theory as gt
 from gahb_theory.denoisers import PatchBayes, PatchComposite, PatchSchedule, SmoothedEmpiricalBayes
+from gahb_theory.testing import check_denoiser
 
 
 def images(n, channels=1, height=5, width=6, seed=0):
@@ -150,3 +151,10 @@ def test_smoothed_refuses(unchecked):
         SmoothedEmpiricalBayes(images(3), -0.1)
     with pytest.raises(ValueError, match="knows images of shape"):
         SmoothedEmpiricalBayes(images(3), 0.1)(images(1, 1, 6, 5), 0.2)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda x: PatchComposite(x, 3), lambda x: SmoothedEmpiricalBayes(x, 0.1)], ids=["composite", "smoothed"]
+)
+def test_they_follow_the_interface(make):
+    check_denoiser(make(images(4).float()), (1, 5, 6))

@@ -239,11 +239,11 @@ class TestRefused:
             claim(nulls=[])
 
     @pytest.mark.parametrize("criterion", [lambda r: r > 0, 0.5, ">"])
-    def test_a_criterion_that_is_none(self, criterion):
+    def test_a_criterion_that_is_none(self, criterion, unchecked):
         with pytest.raises(TypeError, match="fixed beforehand"):
             claim(criterion=criterion)
 
-    def test_a_threshold_that_depends_on_results(self):
+    def test_a_threshold_that_depends_on_results(self, unchecked):
         estimate = gt.assess(claim(), shrink(0.9), images=X).estimate
         for threshold in (estimate, lambda: 0.1):
             with pytest.raises(TypeError, match="depends on results; write the number down"):

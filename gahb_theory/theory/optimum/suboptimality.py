@@ -144,7 +144,7 @@ def optimality(
     >>> from gahb_theory.images import GaussianField
     >>> o = optimality(lambda y, sigma: y, GaussianField(size=16), [0.1, 0.2], images=4)
     >>> o.gap.lower.value.round(1).tolist()
-    [8.0, 12.3]
+    [13.6, 15.3]
     """
     validate.denoiser(f)
     levels = validate.levels(sigmas)
