@@ -24,8 +24,8 @@ from torch import Tensor
 
 import gahb_theory as gt
 from gahb_theory import runs
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.hypotheses import Plan, assess, catalogue
-from gahb_theory.hypotheses.nulls import wiener_filter
 
 HERE = Path(__file__).parent
 SIZE, IMAGES = 32, 64
@@ -53,7 +53,7 @@ def cases() -> Iterator[tuple[str, gt.Denoiser, Tensor, bool]]:
                 listed = stranger.clone()
                 listed[::10] = mine[::10]
                 yield f"memoriser of {n}, a tenth of the list", f, listed, True
-        gaussian = wiener_filter(pool[2000:])
+        gaussian = GaussianDenoiser.fit(pool[2000:])
         yield "Gaussian", gaussian, pool[k * 100 : (k + 1) * 100], False
     for n in (1, 10, 100, 1000, 10_000):
         sets = {half: TrainingSet(law, min(n, 1000), half).images() for half in "AB"}

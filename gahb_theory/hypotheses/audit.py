@@ -22,10 +22,10 @@ from tqdm import tqdm
 
 from gahb_theory import runs, validate
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.hypotheses import catalogue
 from gahb_theory.hypotheses.assessment import Assessment, assess
 from gahb_theory.hypotheses.hypothesis import Hypothesis, Plan
-from gahb_theory.hypotheses.nulls import wiener_filter
 from gahb_theory.metrics.errors import mse
 from gahb_theory.metrics.intervals import Estimate
 from gahb_theory.metrics.similarity import closest
@@ -213,10 +213,10 @@ def audit(
 
 def _certified(f: Denoiser, images: Tensor, others: Tensor, sigma: float) -> Certified:
     """What is certified with the Wiener filter of other images as a rival."""
-    rival = wiener_filter(others)
+    rival = GaussianDenoiser.fit(others)
     excess = excess_risk(f, images, sigma, [rival])
     with torch.no_grad():
-        risk = float(mse(images, f(add_noise(images, sigma), sigma)).mean())
+        risk = float(mse(images, validate.denoised(f, add_noise(images, sigma), sigma)).mean())
     low = min(float(excess.low), 0.999 * risk)
     return Certified(sigma, excess, risk, float(10 * np.log10(risk / (risk - low))) if low > 0 else 0.0)
 
@@ -226,7 +226,7 @@ def _recalled(f: Denoiser, images: Tensor, train: Tensor | None) -> tuple[np.nda
     if train is None:
         return np.zeros(0), np.zeros((0, 2, *images.shape[1:]), dtype=np.float32)
     with torch.no_grad():
-        made = f(add_noise(images, STRONG_NOISE, seed=1), STRONG_NOISE)
+        made = validate.denoised(f, add_noise(images, STRONG_NOISE, seed=1), STRONG_NOISE)
     near = closest(made, train.to(made), 1)
     similarity = near.similarity[:, 0].double().cpu().numpy()
     best = np.argsort(-similarity)[:SHOWN].copy()

@@ -177,7 +177,7 @@ def _circulation(f: Callable[[Tensor, float | Tensor], Tensor], y: Tensor, sigma
         for start, end in itertools.pairwise(corners):
             where = torch.as_tensor((nodes + 1) / 2).to(y)[:, None, None, None]
             points = start + where * (end - start)
-            along = ((f(points, sigma) - points) * (end - start)).flatten(1).sum(dim=1)
+            along = ((validate.denoised(f, points, sigma) - points) * (end - start)).flatten(1).sum(dim=1)
             each = along.double().cpu().numpy() * weights / 2
             work, size = work + each.sum(), size + np.abs(each).sum()
     return float(abs(work) / size) if size > 0 else 0.0
