@@ -11,7 +11,6 @@ Error rates of the first answer are measured by `experiments/audit_rates.py`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from gahb_theory import runs, validate
+from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.hypotheses import catalogue
@@ -30,6 +29,7 @@ from gahb_theory.metrics.errors import mse
 from gahb_theory.metrics.intervals import Estimate
 from gahb_theory.metrics.similarity import closest
 from gahb_theory.randomness import add_noise
+from gahb_theory.stored_results import Result
 from gahb_theory.theory.certificates import excess_risk
 
 __all__ = ["Audit", "Certified", "audit"]
@@ -62,8 +62,8 @@ class Certified:
     decibels: float
 
 
-@dataclass(frozen=True, eq=False)
-class Audit:
+@dataclass(frozen=True, eq=False, repr=False)
+class Audit(Result):
     """The answers of an audit, with the numbers they follow from.
 
     Parameters
@@ -118,21 +118,9 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """All but the images as numbers, lists, strings and dictionaries of these."""
-        return {
-            "name": self.name,
-            "answers": self.answers(),
-            "assessments": {name: a.to_dict() for name, a in self.assessments.items()},
-            "left_out": dict(self.left_out),
-            "certified": [
-                {"sigma": c.sigma, "excess": c.excess.to_dict(), "risk": c.risk, "decibels": c.decibels}
-                for c in self.certified
-            ],
-            "closest_similarity": self.closest_similarity.tolist(),
-        }
-
-    def save(self, path: str | Path) -> Path:
-        """Write all but the images as a JSON file."""
-        return runs.write_json(validate.path(path, "path"), self.to_dict())
+        plain = super().to_dict()
+        del plain["pairs"]
+        return plain | {"answers": self.answers()}
 
     def __repr__(self) -> str:
         return "\n".join([f"audit of {self.name}", *(f"  {line}" for line in self.answers())])
