@@ -43,6 +43,7 @@ def cases() -> Iterator[tuple[str, gt.Denoiser, Tensor, bool]]:
     """Name, denoiser, list of training images, whether it was trained on them."""
     law = Patches.here(SIZE)
     pool = TrainingSet(law, 6000, "A").images()
+    gaussian = GaussianDenoiser.fit(pool[2000:])
     for k in range(EXACT_SETS):
         for n in EXACT_N:
             mine, stranger = pool[k * n : (k + 1) * n], TrainingSet(law, (k + 1) * n, "B").images()[k * n :]
@@ -53,7 +54,6 @@ def cases() -> Iterator[tuple[str, gt.Denoiser, Tensor, bool]]:
                 listed = stranger.clone()
                 listed[::10] = mine[::10]
                 yield f"memoriser of {n}, a tenth of the list", f, listed, True
-        gaussian = GaussianDenoiser.fit(pool[2000:])
         yield "Gaussian", gaussian, pool[k * 100 : (k + 1) * 100], False
     for n in (1, 10, 100, 1000, 10_000):
         sets = {half: TrainingSet(law, min(n, 1000), half).images() for half in "AB"}
