@@ -1,7 +1,9 @@
 """The small denoisers that come with the library, and the recipe that made them.
 
-Two bias-free UNets of 479,424 parameters, trained on 64x64 images by `experiments/shipped_denoisers.py`: one on
-C^alpha images (alpha = 2, "holder"), one on the embedded photographs without "camera", which is used for testing.
+Two conservative networks of 478,752 parameters, f = grad of 1/2 <y, N(y)>: their Jacobians are symmetric, and
+f(y) = sum_k lambda_k <y, e_k> e_k is an identity. They were trained on 64x64 images by `experiments/shipped_denoisers.py`:
+one on C^alpha images (alpha = 2, "holder"), one on the 400 training photographs of the Berkeley segmentation data set
+(Martin, Fowlkes, Tal and Malik 2001). These photographs do not come with the library; the embedded ones are for tests.
 Each folder holds the weights and a config.json with the recipe and the PSNR.
 """
 
@@ -12,7 +14,8 @@ import torch
 
 from gahb_theory import validate
 from gahb_theory.denoisers.checkpoints.files import load_denoiser
-from gahb_theory.denoisers.networks.bias_free import UNet
+from gahb_theory.denoisers.networks.conservative import Conservative
+from gahb_theory.denoisers.networks.smooth import SmoothUNet
 from gahb_theory.images import CAlpha, Photographs
 from gahb_theory.training.loop import train
 from gahb_theory.training.recipes import Recipe
@@ -22,13 +25,14 @@ __all__ = ["Shipped", "named_denoiser", "shipped_class", "shipped_denoiser", "sh
 Shipped = Literal["c_alpha", "photographs"]
 
 
-def shipped_denoiser(name: Shipped) -> UNet:
+def shipped_denoiser(name: Shipped) -> Conservative:
     """Load the denoiser "c_alpha" or "photographs", in eval mode.
 
     Examples
     --------
-    >>> shipped_denoiser("c_alpha").channels
-    16
+    >>> f = shipped_denoiser("c_alpha")
+    >>> sum(parameter.numel() for parameter in f.parameters())
+    478752
     """
     _check(name)
     with torch.device("cpu"):  # whatever the default device
@@ -41,38 +45,35 @@ def named_denoiser(name: str) -> torch.nn.Module:
     return (shipped_denoiser(name) if name in shipped else load_denoiser(name)).eval()  # type: ignore[arg-type]
 
 
-def shipped_class(name: Shipped, split: Literal["train", "test"] = "train") -> CAlpha | Photographs:
-    """The images a shipped denoiser was trained on; photographs for testing are others than those for training."""
+def shipped_class(
+    name: Shipped, split: Literal["train", "test"] = "train", folder: str | Path | None = None
+) -> CAlpha | Photographs:
+    """The images of a shipped denoiser; photographs are those of `folder`, or else the embedded ones of the split."""
     _check(name)
     validate.one_of(split, "split", ("train", "test"))
-    return CAlpha(alpha=2.0, size=64) if name == "c_alpha" else Photographs(size=64, split=split)
+    if name == "c_alpha":
+        return CAlpha(alpha=2.0, size=64)
+    return Photographs(size=64, split=split) if folder is None else Photographs(folder, size=64)
 
 
 def shipped_recipe(name: Shipped) -> Recipe:
-    """The recipe of a shipped denoiser: log-uniform noise levels, weighted by 1 / sigma."""
+    """The recipe of a shipped denoiser: the default one, up to sigma = 2, that sigma = 1 lies well inside."""
     _check(name)
-    budget = {"c_alpha": 140_000, "photographs": 220_000}[name]
-    return Recipe(
-        images_seen=budget,
-        batch_size=32,
-        optimiser="adam",
-        learning_rate=2e-3,
-        schedule="cosine",
-        sigma_law="log_uniform",
-        sigma_min=0.01,
-        sigma_max=1.0,
-        weight_power=1.0,
-        input_scale="unit",
-        frozen_part=0.0,
-        gradient_limit=None,
-        ema_half_life=4000.0,
-        seed=0,
-    )
+    return Recipe(images_seen={"c_alpha": 100_000, "photographs": 120_000}[name], sigma_min=0.007, sigma_max=2.0)
 
 
-def train_shipped(name: Shipped, run: str | Path | None = None, images_seen: int | None = None) -> UNet:
-    """Train a shipped denoiser anew, by the same recipe with a budget of `images_seen` images."""
-    return train(UNet(channels=16, blocks=3), shipped_class(name), images_seen, recipe=shipped_recipe(name), run=run)
+def train_shipped(
+    name: Shipped,
+    run: str | Path | None = None,
+    images_seen: int | None = None,
+    folder: str | Path | None = None,
+) -> Conservative:
+    """Train a shipped denoiser anew, by the same recipe with a budget of `images_seen` images.
+
+    The shipped one of photographs had the Berkeley photographs in `folder`; without a folder it is the embedded ones.
+    """
+    network = Conservative(SmoothUNet(channels=16, blocks=3))
+    return train(network, shipped_class(name, folder=folder), images_seen, recipe=shipped_recipe(name), run=run)
 
 
 def _check(name: str) -> None:
