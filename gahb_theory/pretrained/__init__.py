@@ -59,7 +59,7 @@ def shipped_class(
 def shipped_recipe(name: Shipped) -> Recipe:
     """The recipe of a shipped denoiser: the default one, up to sigma = 2, that sigma = 1 lies well inside."""
     _check(name)
-    return Recipe(images_seen={"c_alpha": 100_000, "photographs": 120_000}[name], sigma_min=0.007, sigma_max=2.0)
+    return Recipe(images_seen={"c_alpha": 100_000, "photographs": 90_000}[name], sigma_min=0.007, sigma_max=2.0)
 
 
 def train_shipped(
