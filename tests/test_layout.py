@@ -20,6 +20,7 @@ FLOORS = (
     {"training", "sampling"},
     {"comparison", "generalization"},
     {"pretrained", "testing"},
+    {"hypotheses"},
     {"report"},
     {"tour", "cli", "__main__", "__init__"},
 )
