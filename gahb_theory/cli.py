@@ -5,9 +5,7 @@ Every command is a frozen dataclass, which is its configuration and its help. Ba
 
 import hashlib
 import os
-import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -203,14 +201,16 @@ class Report:
 
 @dataclass(frozen=True)
 class Reproduce:
-    """Measure a claim of the paper, by a program.
+    """Measure claims of the paper: train the networks, measure them, and judge.
 
-    It is that of experiments/ in the current folder or in the source of this library; where there is neither, the programs
-    are copied to gahb_experiments/ in the current folder first. Networks are trained once and measurements made once;
-    killed at any moment, the same command goes on. `gahb reproduce report` draws what has been measured on one page.
+    Networks are trained once and measurements made once; killed at any moment, the same command goes on. In a clone of the
+    source the results of the scale laptop are those of experiments/; elsewhere all is in runs/paper/SCALE. `gahb reproduce
+    report` draws what has been measured on one page.
     """
 
-    name: Positional[Literal["memorisation", "shrinkage", "near_optimal", "manifolds", "shuffling", "report"]]
+    name: Positional[
+        Literal["memorisation", "memorisation_plane", "shrinkage", "near_optimal", "manifolds", "shuffling", "report"]
+    ]
     """The experiment."""
     scale: Literal["smoke", "laptop", "paper"] = "laptop"
     """smoke: a minute, to see that it runs; laptop: two cores, hours; paper: the published sizes, on a GPU."""
@@ -219,22 +219,27 @@ class Reproduce:
     workers: int | None = None
     """Processes; by default one for each core, or one for a GPU."""
     dry_run: bool = False
-    """Print the parameters, memory, operations and hours of a GPU that the networks take, and stop."""
+    """Print the parameters, operations, and hours of this machine and of a GPU that the networks take, and stop."""
 
-    def execute(self) -> Path:
-        """Run the program and return where its results are."""
+    def execute(self) -> Path | str:
+        """Run the experiment and return where its results are, or what it would take."""
+        from gahb_theory.hypotheses.paper import running
+        from gahb_theory.report.paper_page import paper_report
+
         if self.workers is not None:
             validate.integer(self.workers, "workers", 1, MOST_WORKERS)
-        file = _program(self.name)
-        options = []
-        if self.name != "report":
-            options += ["--scale", self.scale] + (["--dry-run"] if self.dry_run else [])
-            options += [] if self.photographs is None else ["--photographs", str(self.photographs)]
-            options += [] if self.workers is None else ["--workers", str(self.workers)]
-        code = _run_program([sys.executable, str(file), *options])
-        if code:
-            raise SystemExit(code)
-        return file.parent / "results"
+        where = running.place(self.scale)
+        if self.name == "report":
+            return paper_report(where.results)
+        experiment = running.EXPERIMENTS[self.name]
+        s = running.settings(experiment, self.scale, self.photographs)
+        if self.dry_run:
+            return running.plan(experiment, s, where, self.workers)
+        with running.laboratory(where, self.workers) as lab:
+            numbers = running.run(experiment, s, self.scale, where, lab)
+        for c in experiment.claims(numbers):
+            print(f"\n{c.claim}\n  ours     {c.ours}\n  paper    {c.paper}\n  verdict  {c.verdict}: {c.why}")
+        return where.results / self.name
 
 
 KEPT = {
@@ -303,39 +308,6 @@ def _short(name: str) -> str:
         return name
     digest = hashlib.sha256(written).hexdigest()[:8]
     return f"{written[: LONGEST_NAME - 9].decode(errors='ignore')}-{digest}"
-
-
-def _program(name: str) -> Path:
-    """The program of an experiment: here, in the source, or copied here from the installed library."""
-    for place in (Path("experiments"), Path(__file__).parents[1] / "experiments"):
-        if (place / f"{name}.py").exists():
-            return place / f"{name}.py"
-    packed, here = Path(__file__).parent / "programs", Path("gahb_experiments")
-    if not (packed / f"{name}.py").exists():
-        raise FileNotFoundError(
-            f"no experiments/{name}.py here, and this installation holds no copy of it; install the library anew"
-        )
-    here.mkdir(exist_ok=True)
-    for file in packed.glob("*.py"):
-        if not (here / file.name).exists():
-            shutil.copyfile(file, here / file.name)
-    return here / f"{name}.py"
-
-
-def _run_program(words: list[str]) -> int:
-    """Run a program that ends when this one does, and pass SIGTERM on to it; its exit status."""
-    program = subprocess.Popen(words, env=signals.ends_with_this_process(), process_group=_own_group())
-    try:
-        return program.wait()
-    except BaseException:
-        program.terminate()  # training ends its step and writes its checkpoint
-        program.wait()
-        raise
-
-
-def _own_group() -> int | None:
-    """A group of its own, where there are such, so that Ctrl-C reaches a program by this one alone."""
-    return 0 if os.name == "posix" else None
 
 
 def _device(name: str) -> torch.device:

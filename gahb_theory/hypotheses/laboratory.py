@@ -244,6 +244,12 @@ class Laboratory:
         return Serial() if self.executor is None else self.executor
 
 
+def in_one(found: Mapping[str, Result]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The numbers of several tasks by name, and their arrays, called NAME/ARRAY."""
+    arrays = {f"{name}/{label}": a for name, result in found.items() for label, a in result.arrays.items()}
+    return {name: result.numbers for name, result in found.items()}, arrays
+
+
 def measurements(
     measure: Measure, subjects: Mapping[str, Any], images: Tensor, sigmas: Sequence[float], *, seed: int
 ) -> list[Task]:

@@ -29,6 +29,8 @@ from gahb_theory.denoisers import GaussianDenoiser, UNet
 from gahb_theory.generalization import copies
 from gahb_theory.hypotheses.jobs import Bench, Task, Training
 from gahb_theory.hypotheses.laboratory import ARRAYS, Result
+from gahb_theory.hypotheses.paper.claims import Claim, interval, judge
+from gahb_theory.hypotheses.paper.plane_summary import GAP, exponent, mean_over_sigmas, student, times
 from gahb_theory.hypotheses.training_sets import DisjointPart
 from gahb_theory.images import CAlpha, Disks
 from gahb_theory.images.stream import image_stream
@@ -282,3 +284,86 @@ def _pairs(
             for r in complete
         ]
     return found
+
+
+def claims(results: Mapping[str, Any]) -> list[Claim]:
+    """What the numbers say; the conditions fail for two Wiener filters, or for networks that differ by their seeds alone."""
+    rows, snapshots = results["rows"], results["snapshots"]
+    first, last = rows[0], rows[-1]
+    gaps = {row["n"]: mean_over_sigmas(row, "gap") for row in rows}
+    return [
+        _gap_claim(gaps, snapshots),
+        _onset_claim(times(results, "gap"), times(results, "test")),
+        _distance_claim(last),
+        _cosine_claim(first, last),
+    ]
+
+
+def _gap_claim(gaps: Mapping[int, np.ndarray], snapshots: Sequence[int]) -> Claim:
+    counts = list(gaps)
+    small, large = (student(gaps[n][:, -1]) for n in (counts[0], counts[-1]))
+    at = (", ".join(f"{n:,}: {g[:, i].mean():.2f}" for n, g in gaps.items()) for i in range(len(snapshots)))
+    return Claim(
+        "Networks memorise small training sets and not large ones.",
+        f"gap {interval(small)} dB at N = {counts[0]}, {interval(large)} dB at N = {counts[-1]:,}, after "
+        f"{snapshots[-1]:,} images seen",
+        "train and test PSNR coincide at N = 10^5 (figure 1)",
+        judge([small["low"] > GAP, large["high"] < GAP]),
+        "Gap in dB by N: "
+        + "; ".join(f"after {t:,} images {line}" for t, line in zip(snapshots, at, strict=True))
+        + ". Intervals are Student's over the repetitions.",
+    )
+
+
+def _onset_claim(
+    memorised: Mapping[int, Sequence[float | None]], learned: Mapping[int, Sequence[float | None]]
+) -> Claim:
+    began, general = exponent(memorised), exponent(learned)
+    lines = (f"N = {n:,}: " + ", ".join("-" if t is None else f"{t:,.0f}" for t in v) for n, v in memorised.items())
+    return Claim(
+        "Memorisation begins later for more images, in proportion to their number.",
+        f"t_mem ~ N^{interval(began)}" if began is not None else "no two N at which it begins within the plane",
+        "not measured; N^1 in Bonnaire et al. (2025)",
+        judge([began is not None and began["low"] <= 1 <= began["high"], began is not None and began["low"] > 0]),
+        "Images seen when the gap exceeds 1 dB: "
+        + "; ".join(lines)
+        + ". Test PSNR comes within 1 dB of the best of the plane "
+        + ("for too few N to fit." if general is None else f"at times ~ N^{interval(general)}."),
+    )
+
+
+def _distance_claim(last: Mapping[str, Any]) -> Claim:
+    excess = _excess(last)
+    found = excess or {"value": np.nan, "low": np.nan, "high": np.nan}
+    return Claim(
+        "At the largest N, disjoint training sets add nothing to the distance of two networks.",
+        "one repetition" if excess is None else f"excess {interval(found, 3)} of the risk at N = {last['n']:,}",
+        "not measured as a function",
+        judge([found["low"] <= 0 <= found["high"], found["high"] < 0.1]),
+        "Distance of two networks on disjoint sets less that of two on the same set, over the risk, mean over noise levels; "
+        f"the Wiener filters of the two sets are {np.mean(last['linear']['distance']):.3f} of their risk apart.",
+    )
+
+
+def _cosine_claim(first: Mapping[str, Any], last: Mapping[str, Any]) -> Claim:
+    kinds = [kind for kind in ("disjoint", "same") if f"cosine_{kind}" in last]
+    cosines = {kind: student([v[-1] for v in last[f"cosine_{kind}"]]) for kind in kinds}
+    linear = last["linear"]["cosine"]
+    shares = [student([v[-1] for v in row["copies"]])["value"] for row in (first, last)]
+    return Claim(
+        "At the largest N, they draw the same samples from the same noise, as no linear filter does.",
+        ", ".join(f"cosine {interval(c)} ({kind} sets)" for kind, c in cosines.items())
+        + f", Wiener filters {linear:.2f}",
+        "nearly identical samples at N = 10^5 (figure 2)",
+        judge([cosines["disjoint"]["value"] > 0.8, cosines["disjoint"]["low"] > linear]),
+        f"Share of copies at N = {first['n']}: {shares[0]:.2f}, at N = {last['n']:,}: {shares[1]:.2f} (fresh images: "
+        f"{last['copies_of_chance']:.2f}).",
+    )
+
+
+def _excess(row: Mapping[str, Any]) -> dict[str, float] | None:
+    """Distance of disjoint sets less that of the same set, at the end, mean over noise levels."""
+    if "distance_same" not in row:
+        return None
+    disjoint, same = (mean_over_sigmas(row, f"distance_{kind}")[:, -1] for kind in ("disjoint", "same"))
+    return student(list(disjoint - same))

@@ -1,4 +1,4 @@
-"""The pictures of the report, drawn from the kept results alone."""
+"""The pictures of the experiments on the paper, drawn from their results alone."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
