@@ -141,7 +141,7 @@ def test_photographs_given_go_where_photographs_are():
 
 def test_where_results_are(tmp_path, monkeypatch):
     """The committed ones in a clone; without one, and at other scales, in the current folder."""
-    assert running.place("laptop").results == SOURCE / "results"
+    assert running.place("laptop").results.resolve() == SOURCE / "results"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(running, "__file__", str(tmp_path / "lib" / "a" / "b" / "c" / "running.py"))
     assert running.place("laptop") == running.Place(Path("runs/paper/laptop"), Path("runs/paper/laptop/results"), None)
