@@ -28,7 +28,7 @@ from gahb_theory.randomness import Component, normals, polar_normals, symmetric_
 
 
 def published_loop(n: int, size: int, alpha: float, generator: torch.Generator) -> Tensor:
-    """The published law of C^alpha images, one image and one column after the other, as it is published."""
+    """The published generator of C^alpha images, one image and one column after the other, as it is published."""
     axis = torch.fft.fftshift(torch.fft.fftfreq(size)) * size
     line = torch.where(axis == 0, 1.0, 1 / axis.abs())
     radius = (axis[:, None] ** 2 + axis[None, :] ** 2).sqrt()
@@ -60,7 +60,7 @@ def published_loop(n: int, size: int, alpha: float, generator: torch.Generator) 
 
 
 def lean_loop(n: int, size: int, alpha: float, generator: torch.Generator) -> Tensor:
-    """The published law of C^alpha images, one image and one column after the other."""
+    """The published generator of C^alpha images, one image and one column after the other."""
     k = torch.fft.fftfreq(size, 1 / size).abs()
     line = torch.where(k > 0, k, 1.0) ** -alpha
     radius = torch.hypot(k[:, None], k[None, :])
@@ -89,7 +89,7 @@ def lean_loop(n: int, size: int, alpha: float, generator: torch.Generator) -> Te
 
 
 def plain_disks(n: int, size: int, generator: torch.Generator) -> Tensor:
-    """The published law of disks, one image after the other."""
+    """The published generator of disks, one image after the other."""
     centre = torch.arange(size) + 0.5
     images = []
     for _ in range(n):
@@ -102,7 +102,7 @@ def plain_disks(n: int, size: int, generator: torch.Generator) -> Tensor:
 
 
 def array_disks(n: int, size: int, generator: torch.Generator) -> Tensor:
-    """The published law of disks as an array program: the squared distance at all pixels of all images at once."""
+    """The published generator of disks as an array program: the squared distance at all pixels of all images at once."""
     u = torch.rand(n, 5, generator=generator, dtype=torch.float64)
     radius = 3 + ((size - 3) // 2 - 3) * u[:, 0]
     centre = radius[:, None] + (size - 2 * radius[:, None]) * u[:, 1:3]
@@ -124,7 +124,7 @@ def lean_array_disks(n: int, size: int, generator: torch.Generator) -> Tensor:
 
 
 def own_floor(n: int, size: int, generator: torch.Generator) -> None:
-    """Random numbers and Fourier transforms of the "holder" law, by the functions it calls, and nothing else."""
+    """Random numbers and Fourier transforms of the "holder" convention, by the functions it calls, and nothing else."""
     side, count = 2 * size, (2 * size - 1) ** 2 - 1
     polar_normals(n, count, seed=0, component=Component.FIELDS)
     normals(n, 2 * (size - 1), seed=0, component=Component.CONTOUR)
@@ -140,7 +140,7 @@ def torch_floor(n: int, size: int, generator: torch.Generator) -> None:
 
 
 def paper_floor(n: int, size: int, generator: torch.Generator) -> None:
-    """Random numbers and Fourier transforms of the "paper" law."""
+    """Random numbers and Fourier transforms of the "paper" convention."""
     noise = symmetric_uniforms(n, 2 * size**2, seed=0, component=Component.FIELDS)
     filtered_pairs(noise.reshape(n, size, size, 2), torch.ones(size, 2 * size))
 
@@ -186,7 +186,7 @@ def c_alpha(size: int, repeats: int, generator: torch.Generator) -> None:
 def disks(size: int, repeats: int, generator: torch.Generator) -> None:
     """Print the times of disks with three edges at one size."""
     n = 2**22 // size**2
-    laws = {
+    classes = {
         "sampled": gt.Disks(size=size, edge="sampled"),
         "area": gt.Disks(size=size, edge="area"),
         "smooth": gt.Disks(size=size),
@@ -196,9 +196,9 @@ def disks(size: int, repeats: int, generator: torch.Generator) -> None:
             "loop": (lambda: plain_disks(64, size, generator), 64),
             "array": (lambda: array_disks(n, size, generator), n),
             "lean": (lambda: lean_array_disks(n, size, generator), n),
-            "sampled": (lambda: laws["sampled"].sample(n), n),
-            "area": (lambda: laws["area"].sample(n), n),
-            "smooth": (lambda: laws["smooth"].sample(n), n),
+            "sampled": (lambda: classes["sampled"].sample(n), n),
+            "area": (lambda: classes["area"].sample(n), n),
+            "smooth": (lambda: classes["smooth"].sample(n), n),
         },
         repeats,
     )
@@ -206,7 +206,7 @@ def disks(size: int, repeats: int, generator: torch.Generator) -> None:
         f"disks {size}x{size}: plain loop {t['loop']:.0f} us, array program {t['array']:.0f} us, lean {t['lean']:.0f} us"
         " per image"
     )
-    for kind in laws:
+    for kind in classes:
         print(
             f"  {kind:8s}{t[kind]:6.1f} us = {1e6 / t[kind]:,.0f} a second = loop / {t['loop'] / t[kind]:.1f}"
             f" = array program / {t['array'] / t[kind]:.1f} = lean / {t['lean'] / t[kind]:.1f}"

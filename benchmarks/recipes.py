@@ -8,9 +8,10 @@
 Killed at any moment, the same command goes on. What stands in experiments/results/recipes/psnr.csv is not run again: after a
 change of a recipe remove its rows.
 
-UNet(16, 3) on 32x32 images; PSNR in dB on 256 test images that no training sees. Both recipes have the same network, initial
-weights, images, batch and running average of weights. The published recipe, with its law of sigma, plain squared error and rate
-of 1e-3, is given the cosine schedule too, which suits a short training better than its halvings (see the ablation).
+UNet(16, 3) on 32x32 images; PSNR in dB on 256 test images that no training sees. Both recipes have the same network,
+initial weights, images, batch and running average of weights. The published recipe, with its distribution of sigma,
+plain squared error and rate of 1e-3, is given the cosine schedule too, which suits a short training better than its
+halvings (see the ablation).
 """
 
 import csv
@@ -44,12 +45,12 @@ ABLATED = {
     "default, input not scaled": replace(ours, input_scale="unit"),
     "default, nothing frozen": replace(ours, frozen_part=0.0),
     "default, p = 1": replace(ours, weight_power=1.0),
-    "default, published law and weight": replace(ours, sigma_law="square", sigma_min=0.0, weight_power=0.0),
+    "default, published sigmas and weight": replace(ours, sigma_law="square", sigma_min=0.0, weight_power=0.0),
     "default": ours,
 }
 
 
-def law(name: str, split: str) -> gt.CAlpha | gt.Photographs:
+def image_class(name: str, split: str) -> gt.CAlpha | gt.Photographs:
     """The images of a class; photographs for testing are others than those for training."""
     return gt.CAlpha(alpha=2.0, size=32) if name == "c_alpha" else gt.Photographs(size=32, split=split)
 
@@ -61,8 +62,8 @@ def measure(name: str, label: str, recipe: gt.Recipe, seed: int, images: int) ->
         return
     folder = RUNS / f"{name}-{label.replace(' ', '_')}-{images}-{seed}"
     recipe = replace(recipe, seed=seed, images_seen=images)
-    f = gt.train(gt.UNet(16, 3, seed=seed), law(name, "train"), recipe=recipe, run=folder)
-    curve = gt.psnr_curve(f, law(name, "test").sample(256, seed=TEST_SEED), SIGMAS, seed=5)
+    f = gt.train(gt.UNet(16, 3, seed=seed), image_class(name, "train"), recipe=recipe, run=folder)
+    curve = gt.psnr_curve(f, image_class(name, "test").sample(256, seed=TEST_SEED), SIGMAS, seed=5)
     found = zip(SIGMAS, curve.psnr, strict=True)
     RESULTS.mkdir(parents=True, exist_ok=True)
     own = [known | {"sigma": str(s), "psnr": str(round(float(p), 3))} for s, p in found]
@@ -84,7 +85,7 @@ def _place(row: dict[str, str]) -> tuple[str, bool, int, int]:
 
 def oracle(name: str) -> np.ndarray:
     """PSNR of the sym4 oracle on the same images."""
-    x = law(name, "test").sample(256, seed=TEST_SEED)
+    x = image_class(name, "test").sample(256, seed=TEST_SEED)
     basis = gt.Wavelet("sym4")
     return np.array([float((10 * torch.log10(x[0].numel() / gt.oracle_mse(basis, x, s))).mean()) for s in SIGMAS])
 

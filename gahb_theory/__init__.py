@@ -34,6 +34,7 @@ from gahb_theory.denoisers import (
     save_denoiser,
 )
 from gahb_theory.generalization import copies, function_distance, measure_behaviour, psnr_gap
+from gahb_theory.hypotheses import Hypothesis, assess
 from gahb_theory.images import (
     CAlpha,
     Disks,
@@ -47,13 +48,25 @@ from gahb_theory.images import (
 )
 from gahb_theory.images.dataset import dataset
 from gahb_theory.jacobians import Jacobian, difference_jacobian, jacobian
+from gahb_theory.many_images import map_images
 from gahb_theory.metrics import Estimate, mse, psnr, psnr_curve
 from gahb_theory.pretrained import shipped_denoiser
 from gahb_theory.randomness import add_noise
 from gahb_theory.sampling import generate
 from gahb_theory.shrinkage import Hard, Soft, oracle_gains
 from gahb_theory.sweeps import sweep
-from gahb_theory.theory import fit_slope, kl_bound, local_slopes, oracle_mse, sure
+from gahb_theory.theory import (
+    bayes_risk,
+    excess_risk,
+    fit_slope,
+    kl_bound,
+    local_slopes,
+    optimality,
+    oracle_mse,
+    sure,
+    verify,
+    verify_theory,
+)
 from gahb_theory.training import Recipe, train
 from gahb_theory.version import __version__
 
@@ -112,21 +125,30 @@ __all__ = [
     "train",
     # errors, slopes and theory
     "Estimate",
+    "bayes_risk",
+    "excess_risk",
     "fit_slope",
     "kl_bound",
     "local_slopes",
     "mse",
+    "optimality",
     "oracle_mse",
     "psnr",
     "psnr_curve",
     "sure",
+    "verify",
+    "verify_theory",
     # side by side
     "compare",
     "copies",
     "function_distance",
     "measure_behaviour",
     "psnr_gap",
+    # hypotheses and their verdicts
+    "Hypothesis",
+    "assess",
     # many runs, and checks of your own classes
+    "map_images",
     "sweep",
     "testing",
     # which version this is

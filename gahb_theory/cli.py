@@ -37,15 +37,17 @@ from gahb_theory.images import (
 )
 from gahb_theory.images.dataset import ImageDataset, dataset, write_dataset
 from gahb_theory.images.photographs import centre_crop
+from gahb_theory.judging import AuditCommand, ClaimCommand
 from gahb_theory.pretrained import Shipped, shipped_class, shipped_denoiser
 from gahb_theory.randomness import add_noise
 from gahb_theory.report.tour_page import CASE, FORMAT, tour_report
+from gahb_theory.theory.identities import Card, TheoryTable, verify, verify_theory
 from gahb_theory.tour import PCA_SAMPLES, PCA_SEED, Tour, run_tour
 from gahb_theory.training.loop import train
 from gahb_theory.training.recipes import Recipe
 from gahb_theory.workers import MOST_WORKERS
 
-__all__ = ["Analyze", "Generate", "Report", "Reproduce", "Train", "main"]
+__all__ = ["Analyze", "Generate", "Report", "Reproduce", "Train", "Verify", "main"]
 
 LONGEST_NAME = 100  # bytes
 
@@ -182,9 +184,41 @@ class Analyze:
 
     def _samples(self, channels: int) -> Tensor:
         """Images whose principal components are compared with: those the shipped denoiser was trained on, or photographs."""
-        law = shipped_class("c_alpha") if self.denoiser == "c_alpha" else Photographs(channels=channels)  # type: ignore[arg-type]
-        law = type(law)(**(vars(law) | {"size": self.size}))
-        return law.sample(PCA_SAMPLES, seed=PCA_SEED)
+        image_class = shipped_class("c_alpha") if self.denoiser == "c_alpha" else Photographs(channels=channels)  # type: ignore[arg-type]
+        image_class = type(image_class)(**(vars(image_class) | {"size": self.size}))
+        return image_class.sample(PCA_SAMPLES, seed=PCA_SEED)
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Compute every equation of the paper in two ways, each beside a mistake that must be caught; or test one denoiser.
+
+    Without a denoiser: a line for each equation, with value, expected value, tolerance and verdict; status 1 if one fails.
+    With one: what theory says of the optimal denoiser, measured on it.
+    """
+
+    denoiser: str | None = None
+    """A shipped denoiser (c_alpha, photographs), or the path of a checkpoint."""
+    sigma: float = 0.1
+    """Noise level, for a denoiser."""
+    n: int = 32
+    """Number of images, for a denoiser."""
+    seed: int = 0
+    """Names images and noise, for a denoiser."""
+    images: Images = field(default_factory=lambda: Photographs(size=32))
+    """The image class, for a denoiser."""
+
+    def execute(self) -> TheoryTable | Card:
+        """Return the table, or the card of the denoiser."""
+        if self.denoiser is None:
+            table = verify_theory()
+            if not table.holds:
+                print(table)
+                raise SystemExit(1)
+            return table
+        named = self.denoiser in get_args(Shipped)
+        f = shipped_denoiser(self.denoiser) if named else load_denoiser(self.denoiser)  # type: ignore[arg-type]
+        return verify(f, self.images.sample(self.n, seed=self.seed), self.sigma, seed=self.seed)
 
 
 @dataclass(frozen=True)
@@ -247,7 +281,10 @@ KEPT = {
     Generate: "the finished blocks are kept, and the same command goes on from here",
     Train: "the last checkpoint is kept, and the same command goes on from it",
     Analyze: "no file is half written, and the same command begins again",
+    ClaimCommand: "no file is half written, and the same command begins again",
+    AuditCommand: "no file is half written, and the same command begins again",
     Report: "no file is half written, and the same command begins again",
+    Verify: "nothing is written, and the same command begins again",
     Reproduce: "what is trained and measured is kept, and the same command goes on from here",
 }
 """What a command that is stopped says."""
@@ -267,6 +304,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "generate": Generate,
                 "train": Train,
                 "analyze": Analyze,
+                "test": ClaimCommand,
+                "audit": AuditCommand,
+                "verify": Verify,
                 "report": Report,
                 "reproduce": Reproduce,
             }
@@ -286,13 +326,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except (ValueError, TypeError, RuntimeError, OSError, ArithmeticError, MemoryError) as error:
             if os.environ.get("GAHB_TRACEBACK"):
                 raise
-            print(f"gahb: {_told(error)}\n(GAHB_TRACEBACK=1 shows where)", file=sys.stderr)
+            print(f"gahb: {_one_line(error)}\n(GAHB_TRACEBACK=1 shows where)", file=sys.stderr)
             raise SystemExit(2) from None
         if int(os.environ.get("RANK", "0")) == 0:
             print(result)
 
 
-def _told(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """What an error says, with the file that it is about and the notes beside it."""
     message = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.memory import check_memory
+from gahb_theory.precision import takes_arrays
 
 __all__ = [
     "Component",
@@ -96,6 +97,12 @@ class Component(IntEnum):
     """Initial weights of networks."""
     FINGERPRINT = 25
     """Signs through which an identity sees the images of a class."""
+    POSTERIOR = 26
+    """Chains of the posterior over contours and parameters, and samples of it."""
+    PRIOR = 27
+    """Images of the distribution that an exact denoiser is optimal for."""
+    DISPLACEMENTS = 31
+    """Of the noisy image, of `SmoothedEmpiricalBayes`."""
 
 
 def uniforms(
@@ -320,6 +327,7 @@ def named_seed(component: Component, *words: int) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
+@takes_arrays
 def add_noise(
     x: Float[Tensor, "n c h w"], sigma: float | Tensor, *, seed: int = 0, start: int = 0
 ) -> Float[Tensor, "n c h w"]:

@@ -41,6 +41,7 @@ __all__ = [
     "make_directory",
     "open_run",
     "read_json",
+    "read_object",
     "remove_stale",
     "set_aside",
     "to_json",
@@ -226,6 +227,19 @@ def read_json(path: Path) -> Any:
     return from_json(json.loads(path.read_text()))
 
 
+def read_object(file: Path) -> dict[str, Any]:
+    """The object that a JSON file holds, as it stands there; ValueError says what is wrong with the file."""
+    if not file.is_file():
+        raise ValueError(f"{file} is missing or no regular file")
+    try:
+        content = json.loads(file.read_text())
+        if not isinstance(content, dict):
+            raise ValueError(f"a {type(content).__name__} in the place of an object")
+    except ValueError as error:  # not text, not JSON
+        raise ValueError(f"{file} is damaged ({error})") from error
+    return content
+
+
 def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> Path:
     """Write rows with the same keys as a CSV file, atomically."""
     text = io.StringIO()
@@ -264,13 +278,13 @@ def open_run(path: str | Path, config: Mapping[str, Any]) -> Path:
     file = path / "config.json"
     if file.exists():
         try:
-            found = json.loads(file.read_text())
-            if not isinstance(found, dict):
-                raise ValueError(f"a {type(found).__name__} in the place of an object")
+            content = json.loads(file.read_text())
+            if not isinstance(content, dict):
+                raise ValueError(f"a {type(content).__name__} in the place of an object")
         except ValueError as error:  # not text, not JSON, or not a configuration
             raise ValueError(f"{file} is not valid JSON ({error}); remove the directory or choose another") from error
         ignored = {"versions": None}
-        differing = differences(found | ignored, wanted | ignored)
+        differing = differences(content | ignored, wanted | ignored)
         if differing:
             raise FileExistsError(
                 errno.EEXIST,

@@ -24,6 +24,7 @@ __all__ = [
     "integers",
     "kind_of",
     "number",
+    "odd",
     "one_of",
     "opaque",
     "path",
@@ -63,15 +64,15 @@ def number(
     >>> number(np.float32(0.5), "alpha", above=0)
     0.5
     """
-    found = real(value, name)
+    result = real(value, name)
     low = above if above is not None else least
     high = below if below is not None else most
     good = (
-        math.isfinite(found)
-        and (above is None or found > above)
-        and (least is None or found >= least)
-        and (below is None or found < below)
-        and (most is None or found <= most)
+        math.isfinite(result)
+        and (above is None or result > above)
+        and (least is None or result >= least)
+        and (below is None or result < below)
+        and (most is None or result <= most)
     )
     if not good:
         if low is not None and high is not None:
@@ -83,8 +84,8 @@ def number(
             allowed = f"be finite and {'below' if below is not None else 'at most'} {high:g}"
         else:
             allowed = "be finite"
-        raise ValueError(f"{name} must {allowed}, got {found:g}")
-    return found
+        raise ValueError(f"{name} must {allowed}, got {result:g}")
+    return result
 
 
 def real(value: Any, name: str) -> float:
@@ -145,13 +146,21 @@ def integer(value: Any, name: str, low: int, high: int | None = None) -> int:
             raise TypeError
         if isinstance(value, Tensor) and (opaque(value) or hidden(value) or value.is_floating_point()):
             raise TypeError
-        found = operator.index(value)
+        result = operator.index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {kind_of(value)}") from None
-    if found < low or (high is not None and found > high):
+    if result < low or (high is not None and result > high):
         allowed = f"at least {low}" if high is None else f"between {low} and {high}"
-        raise ValueError(f"{name} must be {allowed}, got {'one of many digits' if _huge(found) else found}")
-    return found
+        raise ValueError(f"{name} must be {allowed}, got {'one of many digits' if _huge(result) else result}")
+    return result
+
+
+def odd(value: Any, name: str) -> int:
+    """Return a side that has a middle: an odd integer, at least 1."""
+    result = integer(value, name, 1)
+    if result % 2 == 0:
+        raise ValueError(f"{name} must be odd, so that it has a middle, got {result}; take {result + 1}")
+    return result
 
 
 def seed(value: Any, name: str = "seed", high: int = LARGEST_SEED) -> int:

@@ -1,4 +1,4 @@
-"""Result dataclasses as named arrays in one .npz file, and back.
+"""What all results can do, and result dataclasses as named arrays in one .npz file, and back.
 
 A field is stored under prefix/field, an entry of a dictionary or a field of a nested result under prefix/field/entry.
 """
@@ -15,11 +15,64 @@ from typing import Any, TypeVar, get_args, get_origin
 import numpy as np
 from torch import Tensor
 
-from gahb_theory.runs import write_bytes
+from gahb_theory.runs import write_bytes, write_json
 
-__all__ = ["from_arrays", "read_arrays", "to_arrays", "write_arrays"]
+__all__ = ["Result", "format_value", "from_arrays", "read_arrays", "to_arrays", "write_arrays"]
 
-Result = TypeVar("Result")
+AnyResult = TypeVar("AnyResult")
+
+
+class Result:
+    """A frozen dataclass of numbers and arrays: it prints one line for each quantity, and is written as JSON."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as numbers, strings, lists and dictionaries."""
+        return _plain(self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write all fields as JSON, atomically; `gahb_theory.runs.read_json` reads them."""
+        return write_json(path, self.to_dict())
+
+    def __repr__(self) -> str:
+        values = [(field.name, getattr(self, field.name)) for field in fields(self) if field.repr]  # type: ignore[arg-type]
+        lines = [f"  {name:22}{_in_short(value)}" for name, value in values if value is not None]
+        return "\n".join([type(self).__name__, *lines])
+
+
+def format_value(value: float | int | str) -> str:
+    """A number with four digits; a word as it is."""
+    if isinstance(value, str | bool):
+        return str(value)
+    return f"{value:.2e}" if 0 < abs(value) < 1e-3 else f"{value:.4g}"
+
+
+def _in_short(value: Any) -> str:
+    """A value in one line: an array by its shape and range."""
+    if isinstance(value, int | float | str):
+        return format_value(value)
+    if isinstance(value, Tensor | np.ndarray):
+        array = (
+            value.detach().cpu().double().numpy() if isinstance(value, Tensor) and value.is_floating_point() else value
+        )
+        array = np.asarray(array.cpu() if isinstance(array, Tensor) else array)
+        if array.size == 0 or array.dtype.kind not in "biuf":
+            return f"shape {array.shape}"
+        if array.ndim == 0:
+            return format_value(array.item())
+        return f"shape {array.shape}, {format_value(array.min().item())} to {format_value(array.max().item())}"
+    if isinstance(value, tuple | list | Mapping) and len(repr(value)) > 80:
+        return f"{len(value)} entries"
+    return repr(value).splitlines()[0]
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, np.ndarray | np.generic | Tensor):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, Any]) -> Path:
@@ -40,14 +93,15 @@ def to_arrays(result: Any, prefix: str) -> dict[str, np.ndarray]:
     elif isinstance(result, Mapping):
         parts = {str(name).replace("%", "%25").replace("/", "%2F"): entry for name, entry in result.items()}
     else:
-        return {} if result is None else {prefix: np.asarray(result)}
+        plain = result.detach().cpu() if isinstance(result, Tensor) else result
+        return {} if result is None else {prefix: np.asarray(plain)}
     arrays: dict[str, np.ndarray] = {}
     for name, part in parts.items():
         arrays |= to_arrays(part, f"{prefix}/{name}")
     return arrays
 
 
-def from_arrays(cls: type[Result], arrays: Mapping[str, np.ndarray], prefix: str) -> Result:
+def from_arrays(cls: type[AnyResult], arrays: Mapping[str, np.ndarray], prefix: str) -> AnyResult:
     """The result dataclass that `to_arrays` stored.
 
     Raises

@@ -36,7 +36,7 @@ from gahb_theory import runs, validate
 from gahb_theory.identity.content import function_identity, identity
 from gahb_theory.identity.hashing import digest
 
-__all__ = ["Executor", "Piece", "Serial", "key", "sweep"]
+__all__ = ["Executor", "Piece", "Serial", "completed", "key", "refuse_fork", "sweep"]
 
 sys.modules["gahb_theory.sweep"] = sys.modules[__name__]  # its former name, for older code
 
@@ -148,7 +148,7 @@ def sweep(
     computing 4
     [{'y': 9}, {'y': 16}]
     """
-    _refuse_fork(executor)
+    refuse_fork(executor)
     folder = validate.path(folder, "folder").resolve()  # the workers may stand elsewhere
     configs = list(configs)  # of a generator, too
     inputs = [_inputs(run, config) for config in configs]
@@ -159,11 +159,11 @@ def sweep(
     outcomes: Outcomes = {}
     silent = None if finished is None else True
     with tqdm(total=len(jobs), desc="sweep", unit="run", delay=2, leave=False, disable=silent) as bar:
-        for found in _outcomes(list(jobs.values()), run, executor or Serial()):
-            outcomes |= found
-            bar.update(len(found))
+        for group in _outcomes(list(jobs.values()), run, executor or Serial()):
+            outcomes |= group
+            bar.update(len(group))
             if finished is not None:
-                for directory in (d for d, error in found.items() if error is None):
+                for directory in (d for d, error in group.items() if error is None):
                     finished(jobs[directory][0])
     _raise_if_failed(jobs, outcomes)
     return [Piece(c, d, _read(d)) for c, d in zip(configs, directories, strict=True)]
@@ -190,7 +190,8 @@ def _raise_if_failed(jobs: Mapping[Path, Job], outcomes: Outcomes) -> None:
     ) from error
 
 
-def _refuse_fork(executor: Executor | None) -> None:
+def refuse_fork(executor: Executor | None) -> None:
+    """Refuse a pool of forked processes, in which torch waits forever."""
     context = getattr(executor, "_mp_context", None)
     if isinstance(executor, ProcessPoolExecutor) and context is not None and context.get_start_method() == "fork":
         raise ValueError(
@@ -203,27 +204,43 @@ def _outcomes(jobs: Sequence[Job], run: Run, executor: Executor) -> Iterator[Out
     """How the runs ended, in the order in which they do."""
     size = 1 if isinstance(executor, Serial) else -(-len(jobs) // MOST_SUBMISSIONS)
     chunks = [list(jobs[i : i + size]) for i in range(0, len(jobs), size)] if jobs else []
+    for number, future in completed(executor, _compute, [(run, chunk) for chunk in chunks]):
+        yield _outcome(future, chunks[number])
+
+
+def completed(
+    executor: Executor, function: Callable[..., Any], arguments: Iterable[tuple[Any, ...]]
+) -> Iterator[tuple[int, Any]]:
+    """The numbers and futures of function(*arguments) for each of `arguments`, in the order in which they end.
+
+    A future may hold an exception. When the caller stops early, what has not begun is cancelled.
+    """
     ended: queue.SimpleQueue[int] = queue.SimpleQueue()
     futures: dict[int, Any] = {}
     try:
-        for number, chunk in enumerate(chunks):
-            try:  # the last argument is new: an executor that remembers its tasks must not answer with an old failure
-                futures[number] = executor.submit(_compute, run, chunk, secrets.token_hex(8))
+        for number, some in enumerate(arguments):
+            try:
+                futures[number] = executor.submit(_anew, secrets.token_hex(8), function, *some)
             except BrokenExecutor as error:
-                yield dict.fromkeys((d for _, d, _ in chunk), error)
-                continue
+                futures[number] = Future()
+                futures[number].set_exception(error)
             if hasattr(futures[number], "add_done_callback"):
                 futures[number].add_done_callback(lambda _, number=number: ended.put(number))
             while not ended.empty():
                 done = ended.get()
-                yield _outcome(futures.pop(done), chunks[done])
+                yield done, futures.pop(done)
         while futures:
             done = _next(futures, ended)
-            yield _outcome(futures.pop(done), chunks[done])
+            yield done, futures.pop(done)
     finally:  # after Ctrl-C nothing else is to begin
         for future in futures.values():
             if hasattr(future, "cancel"):
                 future.cancel()
+
+
+def _anew(token: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function; the token is new, so that an executor that remembers its tasks does not answer with an old one."""
+    return function(*arguments)
 
 
 def _next(futures: Mapping[int, Any], ended: "queue.SimpleQueue[int]") -> int:
@@ -266,7 +283,7 @@ def _inputs(run: Callable[..., Any], config: Any) -> dict[str, Any]:
     return {"run": function_identity(run, "run"), "config": identity(config, "config")}
 
 
-def _compute(run: Run, jobs: Sequence[Job], token: str) -> Outcomes:
+def _compute(run: Run, jobs: Sequence[Job]) -> Outcomes:
     """Run some pieces; what one of them raises is its own failure, and spares the others."""
     outcomes: Outcomes = {}
     for config, directory, inputs in jobs:
@@ -317,10 +334,7 @@ def _piece(run: Run, config: Any, directory: Path, inputs: Mapping[str, Any]) ->
 def _read(directory: Path) -> dict[str, Any]:
     file = directory / RESULT
     try:
-        found = runs.read_json(file)
-        if not isinstance(found, dict):
-            raise ValueError(f"a {type(found).__name__} in the place of an object")
+        return dict(runs.from_json(runs.read_object(file)))
     except ValueError as error:
-        kept = runs.set_aside(file)
-        raise ValueError(f"{file} is damaged ({error}); it is now {kept.name}. Call the sweep again") from error
-    return found
+        place = runs.set_aside(file)
+        raise ValueError(f"{error}; it is now {place.name}. Call the sweep again") from error

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gahb_theory import validate
 from gahb_theory.bases.base import Basis
 from gahb_theory.generalization.properties import Behaviour, measure_behaviour
-from gahb_theory.jacobians.arithmetic import full_precision
+from gahb_theory.precision import full_precision
 from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["check_basis", "check_denoiser", "check_image_class"]

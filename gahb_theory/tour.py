@@ -101,7 +101,8 @@ def run_tour(tour: Tour) -> Path:
                         keep(stored_results.to_arrays(measured, f"{name}/retrained"))
                 bar.update()
     if not any(key.startswith("classes/") for key in arrays):
-        keep({f"classes/{title}": law.sample(8, seed=tour.seed).numpy() for title, law in _shown_classes().items()})
+        classes = _shown_classes().items()
+        keep({f"classes/{title}": image_class.sample(8, seed=tour.seed).numpy() for title, image_class in classes})
     runs.write_csv(run / "metrics.csv", _metrics(arrays, names))
     return tour_report(run)
 

@@ -23,6 +23,7 @@ from gahb_theory.scalars import (
     integers,
     kind_of,
     number,
+    odd,
     one_of,
     opaque,
     path,
@@ -50,6 +51,7 @@ __all__ = [
     "integers",
     "levels",
     "number",
+    "odd",
     "one_image",
     "one_of",
     "path",
@@ -76,8 +78,8 @@ Function = Callable[[Tensor, Any], Tensor]
 # images and coefficients
 
 
-def images(x: Tensor, name: str = "images") -> Tensor:
-    """Return `x` if it is a finite floating-point batch of shape (batch, channels, height, width)."""
+def images(x: Tensor, name: str = "images", least: int = 1) -> Tensor:
+    """Return `x` if it is a finite floating-point batch of at least `least` images (batch, channels, height, width)."""
     _dense(x, name, "(batch, channels, height, width)")
     if x.dtype not in _FLOATS:
         hint = "take the real part" if x.is_complex() else "for 8-bit images use x.float() / 255"
@@ -90,6 +92,8 @@ def images(x: Tensor, name: str = "images") -> Tensor:
         raise ValueError(f"{name} must have shape (batch, channels, height, width), got {tuple(x.shape)}; {hint}")
     if x.numel() == 0:
         raise ValueError(f"{name} must hold at least one pixel, got shape {tuple(x.shape)}")
+    if len(x) < least:
+        raise ValueError(f"{name} must hold at least {least} images, got {len(x)}; add images along the first axis")
     return finite(x, name)
 
 
@@ -210,10 +214,10 @@ def sizes(shape: Any, count: int, name: str = "shape") -> tuple[int, ...]:
         raise TypeError(f"{name} must be {axes}, got {kind_of(shape)}")
     if len(shape) != count:
         raise ValueError(f"{name} must be {axes}, got {tuple(shape) if len(shape) < 6 else len(shape)}")
-    found = tuple(integer(s, f"each of {name}", 1) for s in shape)
-    if math.prod(found) > LARGEST_COUNT:
-        raise ValueError(f"{name} must hold at most {LARGEST_COUNT} numbers in all, got {math.prod(found):.3g}")
-    return found
+    result = tuple(integer(s, f"each of {name}", 1) for s in shape)
+    if math.prod(result) > LARGEST_COUNT:
+        raise ValueError(f"{name} must hold at most {LARGEST_COUNT} numbers in all, got {math.prod(result):.3g}")
+    return result
 
 
 # noise levels and thresholds
@@ -221,13 +225,13 @@ def sizes(shape: Any, count: int, name: str = "shape") -> tuple[int, ...]:
 
 def sigma_level(sigma: Any, name: str = "sigma", *, zero: bool = False) -> float:
     """Return one noise level as a float if it is finite and above 0, or with `zero` at least 0."""
-    found = real(sigma, name)
-    if not math.isfinite(found) or found < 0 or (found == 0 and not zero):
+    result = real(sigma, name)
+    if not math.isfinite(result) or result < 0 or (result == 0 and not zero):
         raise ValueError(
             f"{name} is the standard deviation of the noise, in units of intensity, and must be finite and "
-            f"{'at least' if zero else 'above'} 0, got {found:g}"
+            f"{'at least' if zero else 'above'} 0, got {result:g}"
         )
-    return found
+    return result
 
 
 def levels(sigmas: Any, name: str = "sigmas", *, zero: bool = False) -> tuple[float, ...]:
@@ -236,10 +240,10 @@ def levels(sigmas: Any, name: str = "sigmas", *, zero: bool = False) -> tuple[fl
         sigmas = real_array(sigmas, name, 1)
     if isinstance(sigmas, str | bytes | dict) or not isinstance(sigmas, Iterable):
         raise TypeError(f"{name} must be a sequence of noise levels such as [0.05, 0.1, 0.2], got {kind_of(sigmas)}")
-    found = tuple(sigma_level(s, f"each of {name}", zero=zero) for s in sigmas)
-    if not found:
+    result = tuple(sigma_level(s, f"each of {name}", zero=zero) for s in sigmas)
+    if not result:
         raise ValueError(f"{name} must hold at least one noise level, got none; give for example [0.05, 0.1, 0.2]")
-    return found
+    return result
 
 
 def batch_sigma(sigma: float | Tensor, x: Tensor, name: str = "sigma", *, zero: bool = False) -> Tensor:

@@ -100,7 +100,7 @@ def check_workers(workers: int, *things: Any) -> None:
 
 
 class _Pool(ProcessPoolExecutor):
-    """A pool whose jobs say in words why they cannot be sent, and whose processes are deaf to Ctrl-C."""
+    """A pool whose jobs explain why they cannot be sent, and whose processes ignore Ctrl-C."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> "Future[Any]":
         """As in `ProcessPoolExecutor`; processes are started here."""

@@ -13,7 +13,7 @@ ROOT = Path(gahb_theory.__file__).parent
 PROJECT = ROOT.parent
 FLOORS = (
     {"version", "scalars", "validate", "precision", "memory", "randomness", "identity"}
-    | {"runs", "stored_results", "sweeps", "processes", "workers", "signals"},
+    | {"runs", "stored_results", "sweeps", "many_images", "processes", "workers", "signals"},
     {"images", "bases", "shrinkage", "metrics"},
     {"denoisers", "jacobians"},
     {"theory"},
@@ -22,7 +22,7 @@ FLOORS = (
     {"pretrained", "testing"},
     {"hypotheses"},
     {"report"},
-    {"tour", "cli", "__main__", "__init__"},
+    {"tour", "judging", "cli", "__main__", "__init__"},
 )
 LONGEST = 400
 

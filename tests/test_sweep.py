@@ -112,6 +112,7 @@ class Delayed:
         return Job()
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # of submitit
 def test_any_executor_will_do(tmp_path):
     expected = [piece.result for piece in sweep([Config(2.0), Config(3.0)], square, folder=tmp_path / "serial")]
     with ThreadPoolExecutor(2) as threads:

@@ -72,8 +72,25 @@ def _no_arguments(
     return ("", None) if getattr(obj, "_is_protocol", False) else None
 
 
+def _source_links(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+    """Links from the source to the reference: a module whose names are public in two places has anchors of both kinds."""
+
+    def mended(link: re.Match[str]) -> str:
+        module, anchor = link["module"], link["anchor"]
+        name = anchor.removeprefix(module + ".") if anchor.startswith(module + ".") else anchor.partition(".")[2]
+        head = name.partition(".")[0]
+        value = getattr(importlib.import_module(module), head, None)
+        public = _entry(head, value, module)[1].rpartition(".")[0]
+        return f"{link['page']}#{public}.{name}"
+
+    if page.startswith("_modules/"):
+        pattern = r'(?P<page>href="[^"]*api/(?P<module>gahb_theory[\w.]*)\.html)#(?P<anchor>gahb_theory[\w.]+)'
+        context["body"] = re.sub(pattern, mended, context["body"])
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Read the docstrings before numpydoc does."""
     app.connect("autodoc-process-docstring", _plain_text, priority=100)
     app.connect("autodoc-process-signature", _no_arguments)
+    app.connect("html-page-context", _source_links)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

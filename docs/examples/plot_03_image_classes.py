@@ -2,8 +2,8 @@ r"""
 Image classes and their truth
 =============================
 
-An image class is a law one can sample, with the truth about every image: where its contour runs, how regular it is, what
-its tangent space is. Image i is a function of the class, the seed and i alone.
+An image class is a distribution one can sample, with the truth about every image: where its contour runs, how regular
+it is, what its tangent space is. Image i is a function of the class, the seed and i alone.
 """
 
 # %%
@@ -30,15 +30,15 @@ classes = {
 }
 figure, axes = plt.subplots(6, 8, figsize=(8.4, 7.4), layout="constrained")
 figure.get_layout_engine().set(h_pad=0.1)
-for row, (name, law) in zip(axes, classes.items(), strict=True):
-    for ax, picture in zip(row, law.sample(8, seed=1).numpy(), strict=True):
+for row, (name, image_class) in zip(axes, classes.items(), strict=True):
+    for ax, picture in zip(row, image_class.sample(8, seed=1).numpy(), strict=True):
         plots.image(picture, ax)
     title = row[0].annotate(name, (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points")
     title.set_in_layout(False)
 
-for name, law in classes.items():
-    slope = "unknown" if law.optimal_slope is None else f"{law.optimal_slope:.3f}"
-    print(f"{name:40} dimension {law.dimension!s:5} optimal PSNR slope {slope}")
+for name, image_class in classes.items():
+    slope = "unknown" if image_class.optimal_slope is None else f"{image_class.optimal_slope:.3f}"
+    print(f"{name:40} dimension {image_class.dimension!s:5} optimal PSNR slope {slope}")
 
 # %%
 # The truth of a geometric image
@@ -131,7 +131,7 @@ axes[1].annotate("rounding to whole pixels", (1, rounding), xytext=(0, 3), textc
 axes[0].legend()
 
 # %%
-# Dashed: the law :math:`s^a`. The published generator rounds its contours to whole pixels. To fine differences this is
+# Dashed: the power law :math:`s^a`. The published generator rounds its contours to whole pixels. To fine differences this is
 # white noise (dotted line), below which the regularity of the contour cannot be seen, by us or by a network.
 
 # %%

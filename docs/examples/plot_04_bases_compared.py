@@ -27,15 +27,15 @@ classes = {
     "disks, shuffled": gt.Shuffled(gt.Disks(size=size)),
 }
 colours = {"Fourier": plots.ORANGE, "DCT": plots.GREEN, "wavelet": plots.BLUE, "PCA": plots.PURPLE}
-images = {name: law.sample(tested, seed=1) for name, law in classes.items()}
+images = {name: image_class.sample(tested, seed=1) for name, image_class in classes.items()}
 bases = {
     name: {
         "Fourier": gt.Fourier(),
         "DCT": gt.DCT(),
         "wavelet": gt.Wavelet("sym4"),
-        "PCA": gt.PCA.fit(law.sample(2048, seed=2)),
+        "PCA": gt.PCA.fit(image_class.sample(2048, seed=2)),
     }
-    for name, law in classes.items()
+    for name, image_class in classes.items()
 }
 
 # %%

@@ -73,7 +73,7 @@ ax.legend()
 right.set(xscale="log", xlabel="$\\sigma$", ylabel="local slope", ylim=(0, 1.05), title="thick: window of the fit")
 
 # %%
-# Geometric images: the law of wavelets
+# Geometric images: what wavelets reach
 # -------------------------------------
 #
 # For images with edges the oracle of a wavelet basis has slope 1/2, however regular the contour: an edge crosses about

@@ -37,11 +37,11 @@ def bilateral(y, sigma, radius=4, spread=2.0, likeness=2.5):
 
 
 # %%
-# ``check_denoiser`` tells whether it keeps the promises that the library relies on: shape, dtype, each image on its own,
+# ``check_denoiser`` tells whether it follows the interface that the library relies on: shape, dtype, each image on its own,
 # the same answer twice, sigma as a number or one for each image, a finite gradient.
 
 gt.testing.check_denoiser(bilateral)
-print("bilateral keeps the promises")
+print("bilateral follows the interface")
 
 
 def hasty(y, sigma):
@@ -86,7 +86,7 @@ class Adapter(torch.nn.Module):
 
 theirs = Adapter(PredictsNoise()).eval()
 gt.testing.check_denoiser(theirs)
-print("the adapted network keeps the promises")
+print("the adapted network follows the interface")
 
 # %%
 # How well they do

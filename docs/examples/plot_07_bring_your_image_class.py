@@ -52,16 +52,16 @@ class Waves:
         return torch.linalg.qr(derivatives).Q.mT
 
 
-law = Waves()
+image_class = Waves()
 figure, axes = plt.subplots(1, 8, figsize=(9.2, 1.3), layout="constrained")
-for ax, picture in zip(axes, law.sample(8, seed=1), strict=True):
+for ax, picture in zip(axes, image_class.sample(8, seed=1), strict=True):
     plots.image(picture.numpy(), ax)
 
 # %%
-# ``check_image_class`` looks whether the promises are kept.
+# ``check_image_class`` tells whether it follows the interface.
 
-gt.testing.check_image_class(law)
-print("Waves keeps the promises")
+gt.testing.check_image_class(image_class)
+print("Waves follows the interface")
 
 
 class Careless:
@@ -87,7 +87,7 @@ except AssertionError as broken:
 began = time.perf_counter()
 f = gt.train(
     gt.UNet(channels=8, blocks=2),
-    law,
+    image_class,
     images_seen=5_000,
     batch_size=8,
     learning_rate=2e-3,
@@ -105,14 +105,14 @@ print(f"trained in {time.perf_counter() - began:.0f} seconds")
 # On a manifold of dimension m the optimal denoiser projects on the tangent space at small noise: risk
 # :math:`m \sigma^2`, slope 1. A large distance from that line is what this short training leaves to learn.
 
-d = law.size**2
+d = image_class.size**2
 sigmas = np.geomspace(0.03, 0.8, 9)
-curve = gt.psnr_curve(f, law.sample(48, seed=9), sigmas)
-bound = 10 * np.log10(d / (law.dimension * sigmas**2))
+curve = gt.psnr_curve(f, image_class.sample(48, seed=9), sigmas)
+bound = 10 * np.log10(d / (image_class.dimension * sigmas**2))
 fit = gt.fit_slope(sigmas, curve.mse_per_image, (0.05, 0.5))
 
 figure, ax = plt.subplots(figsize=(6.0, 3.4), layout="constrained")
-ax.plot(curve.input_psnr, bound, "--", color="black", label=f"{law.dimension} $\\sigma^2$, slope 1")
+ax.plot(curve.input_psnr, bound, "--", color="black", label=f"{image_class.dimension} $\\sigma^2$, slope 1")
 ax.plot(curve.input_psnr, curve.psnr, "o-", color=plots.VERMILION, ms=4, label="network")
 ax.plot(curve.input_psnr, curve.input_psnr, ":", color=plots.GREY, label="noisy image")
 ax.set(xlabel="input PSNR (dB)", ylabel="output PSNR (dB)")
@@ -127,14 +127,14 @@ print(f"below the bound by {np.min(bound - curve.psnr):.1f} to {np.max(bound - c
 # Above, the tangent space at one image; below, the first eigenvectors of the network's Jacobian there.
 
 parameters = torch.tensor([0.6, 1.0, 0.4])
-x = law.paint(parameters[None])
-T = law.tangent(parameters)
+x = image_class.paint(parameters[None])
+T = image_class.tangent(parameters)
 E = gt.jacobian(f, gt.add_noise(x, 0.2, seed=0), 0.2).eigenbasis()
 
 figure, axes = plt.subplots(2, 6, figsize=(9.2, 3.3), layout="constrained")
 plots.image(x[0].numpy(), axes[0, 0], "image")
 for ax, vector, name in zip(axes[0, 1:4], T, ("direction", "phase", "amplitude"), strict=True):
-    plots.signed_image(vector.reshape(1, law.size, law.size).numpy(), ax, f"tangent, {name}")
+    plots.signed_image(vector.reshape(1, image_class.size, image_class.size).numpy(), ax, f"tangent, {name}")
 for ax in axes[0, 4:]:
     ax.set_axis_off()
 for k, ax in enumerate(axes[1]):

@@ -2,17 +2,17 @@ r"""
 Denoisers side by side
 ======================
 
-Everything that can be called as ``f(y, sigma)``: a network, somebody else's network behind an adapter, exact denoisers of
-laws that are known, oracles, classical filters, and machines that know nothing but a training set. One noisy image goes
-through all of them, and the Jacobian of each says what it did.
+Everything that can be called as ``f(y, sigma)``: a network, somebody else's network behind an adapter, exact denoisers
+of distributions that are known, oracles, classical filters, and machines that know nothing but a training set. One
+noisy image goes through all of them, and the Jacobian of each says what it did.
 """
 
 # %%
 # One noisy image
 # ---------------
 #
-# A disk: its law has five parameters, so that more is known of it than of a photograph. The posterior mean, to which all
-# others are compared, is computed by importance sampling over the five.
+# A disk: its distribution has five parameters, so that more is known of it than of a photograph. The posterior mean, to
+# which all others are compared, is computed by importance sampling over the five.
 
 import matplotlib.pyplot as plt
 import torch
@@ -57,15 +57,17 @@ denoisers = {
     "network, adapted": gt.adapt(somebody_elses, found.convention),
     "non-local means": gt.denoisers.NonLocalMeans(patch=5, window=3),
     "wavelet thresholding": gt.ShrinkageDenoiser(gt.Wavelet("sym4", levels=3), gt.Hard(3.0)),
-    "Gaussian law": gt.GaussianDenoiser(train.mean(dim=0, keepdim=True), (covariance + covariance.mT) / 2),
-    "stationary Gaussian law": gt.denoisers.StationaryGaussianDenoiser.fit(train),
+    "Gaussian": gt.GaussianDenoiser(train.mean(dim=0, keepdim=True), (covariance + covariance.mT) / 2),
+    "stationary Gaussian": gt.denoisers.StationaryGaussianDenoiser.fit(train),
     "posterior of the disks": gt.denoisers.DiskBayes(disks, samples=1024),
     "tangent space (oracle)": gt.denoisers.TangentDenoiser(x, scene.tangent),
     "memoriser": gt.EmpiricalBayes(known),
     "homogeneous memoriser": gt.denoisers.EmpiricalRays(known),
+    "smoothed memoriser": gt.denoisers.SmoothedEmpiricalBayes(known, smoothing=0.1, draws=64),
     "local": gt.denoisers.PatchBayes(known, patch=7),
     "local, equivariant": gt.denoisers.EquivariantPatchBayes(known, patch=7),
     "the same, border broken": gt.denoisers.BoundaryBrokenPatchBayes(known, patch=7),
+    "composite of patches": gt.denoisers.PatchComposite(known, patch=7),
 }
 
 # %%
@@ -84,7 +86,7 @@ def matrix(f):
 
 shown = [0, 1, 2, 4, 9]
 J = {name: matrix(f) for name, f in denoisers.items()}
-figure, axes = plt.subplots(1 + len(denoisers), 2 + len(shown), figsize=(8.2, 15.8), layout="constrained")
+figure, axes = plt.subplots(1 + len(denoisers), 2 + len(shown), figsize=(8.2, 18.2), layout="constrained")
 for ax in axes[0]:
     ax.set_axis_off()
 plots.image(x[0].numpy(), axes[0, 1], "clean")
@@ -110,7 +112,7 @@ for row, (name, f) in zip(axes[1:], denoisers.items(), strict=True):
 # Exact denoisers have symmetric Jacobians, as the covariance of a posterior must be. Those that see patches have not,
 # though each pixel of theirs is a posterior mean too: two pixels look at different patches.
 #
-# The posterior has five eigenvalues that count, the dimension of its law, and its first vectors are those of the
+# The posterior has five eigenvalues that count, the dimension of its class, and its first vectors are those of the
 # tangent space: they move the disk, change its radius and its intensities. The memoriser is in doubt between two
 # training images: one eigenvalue is far above 1, along their difference, and hardly anything else moves it. The
 # homogeneous one, the best that a network without additive constants can memorise, keeps the direction of the image
@@ -143,7 +145,7 @@ test = disks.sample(2, seed=2)
 sigmas = [0.05, 0.13, 0.4]
 lines = {
     "posterior of the disks": ("black", "-"),
-    "Gaussian law": (plots.GREEN, "-"),
+    "Gaussian": (plots.GREEN, "-"),
     "network, adapted": (plots.VERMILION, "-"),
     "non-local means": (plots.GREY, "-"),
     "memoriser": (plots.BLUE, ":"),

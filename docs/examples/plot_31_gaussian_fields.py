@@ -2,7 +2,7 @@ r"""
 Gaussian fields and textures: covariance known exactly
 ======================================================
 
-For a Gaussian law the Wiener filter is the optimal denoiser, and its risk
+For a Gaussian distribution the Wiener filter is the optimal denoiser, and its risk
 :math:`\sum_k s_k \sigma^2 / (s_k + \sigma^2)` follows from the eigenvalues of the covariance. These classes give both.
 """
 
@@ -32,8 +32,8 @@ classes = {
 figure, axes = plt.subplots(6, 8, figsize=(8.4, 7.4), layout="constrained")
 figure.get_layout_engine().set(h_pad=0.1)
 figure.suptitle("eight images of each", x=0.99, ha="right", fontsize=8, color=plots.GREY)
-for row, (name, law) in zip(axes, classes.items(), strict=True):
-    for ax, picture in zip(row, law.sample(8, seed=1).numpy(), strict=True):
+for row, (name, image_class) in zip(axes, classes.items(), strict=True):
+    for ax, picture in zip(row, image_class.sample(8, seed=1).numpy(), strict=True):
         plots.image(picture, ax)
     title = row[0].annotate(name, (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points")
     title.set_in_layout(False)
@@ -44,9 +44,9 @@ for row, (name, law) in zip(axes, classes.items(), strict=True):
 
 figure, axes = plt.subplots(1, 3, figsize=(9.6, 2.8), layout="constrained")
 for ax, name in zip(axes, list(classes)[::2], strict=True):
-    law = classes[name]
-    exact = law.covariance.correlation()[0] / law.std**2
-    x = (law.sample(2000, seed=5, dtype=torch.float64)[:, 0] - law.mean) / law.std
+    image_class = classes[name]
+    exact = image_class.covariance.correlation()[0] / image_class.std**2
+    x = (image_class.sample(2000, seed=5, dtype=torch.float64)[:, 0] - image_class.mean) / image_class.std
     measured = [float((x[:, :, : 64 - d] * x[:, :, d:]).mean()) for d in range(0, 60, 3)]
     ax.plot(exact, color=plots.BLUE, label="exact")
     ax.plot(range(0, 60, 3), measured, ".", color=plots.VERMILION, label="2000 images")
@@ -64,12 +64,12 @@ axes[0].legend()
 sigmas = torch.logspace(-3, 0, 25, dtype=torch.float64)
 figure, ax = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
 for exponent, colour in ((1.0, plots.ORANGE), (2.0, plots.BLUE), (3.0, plots.GREEN)):
-    law = gt.GaussianField(exponent, size=48)
-    variances = torch.linalg.eigvalsh(law.covariance.matrix()).clamp(min=0)
+    image_class = gt.GaussianField(exponent, size=48)
+    variances = torch.linalg.eigvalsh(image_class.covariance.matrix()).clamp(min=0)
     ax.plot(
         sigmas, gt.local_slopes(sigmas, gaussian_mse(variances, sigmas)), color=colour, label=f"exponent {exponent:g}"
     )
-    ax.axhline(law.optimal_slope, color=colour, ls=":", lw=1)
+    ax.axhline(image_class.optimal_slope, color=colour, ls=":", lw=1)
 ax.set(xscale="log", xlabel="noise level", ylabel="local slope of the optimal risk", ylim=(0.4, 1))
 ax.legend()
 

@@ -20,12 +20,13 @@ figure, axes = plt.subplots(4, 8, figsize=(8.4, 5.0), layout="constrained")
 figure.get_layout_engine().set(h_pad=0.1)
 figure.suptitle("eight images of each", x=0.99, ha="right", fontsize=8, color=plots.GREY)
 for row, alpha in zip(axes, alphas, strict=True):
-    law = gt.HolderBall(alpha)
-    x = law.sample(8, seed=1).numpy()
+    image_class = gt.HolderBall(alpha)
+    x = image_class.sample(8, seed=1).numpy()
     contrast = 0.45 / float(np.abs(x - 0.5).max())
     for ax, picture in zip(row, 0.5 + contrast * (x - 0.5), strict=True):
         plots.image(picture, ax)
-    label = f"alpha = {alpha:g}, norm {law.norm:.3g}, wavelet {law.wavelet}; contrast enhanced {contrast:.1f} times"
+    label = f"alpha = {alpha:g}, norm {image_class.norm:.3g}, wavelet {image_class.wavelet}"
+    label += f"; contrast enhanced {contrast:.1f} times"
     title = row[0].annotate(label, (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points")
     title.set_in_layout(False)
 

@@ -23,10 +23,10 @@ classes = {
 figure, axes = plt.subplots(5, 8, figsize=(8.4, 6.2), layout="constrained")
 figure.get_layout_engine().set(h_pad=0.1)
 figure.suptitle("eight images of each", x=0.99, ha="right", fontsize=8, color=plots.GREY)
-for row, (name, law) in zip(axes, classes.items(), strict=True):
-    for ax, picture in zip(row, law.sample(8, seed=1).numpy(), strict=True):
+for row, (name, image_class) in zip(axes, classes.items(), strict=True):
+    for ax, picture in zip(row, image_class.sample(8, seed=1).numpy(), strict=True):
         plots.image(picture, ax)
-    label = f"{name}: dimension {law.dimension}"
+    label = f"{name}: dimension {image_class.dimension}"
     title = row[0].annotate(label, (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points")
     title.set_in_layout(False)
 
@@ -42,11 +42,11 @@ figure, axes = plt.subplots(1, 4, figsize=(9.6, 2.6), layout="constrained", widt
 shift = np.linspace(0, 2, 161)
 edges = {"sampled": "sampled", "area": "area", "smooth": 1.0}
 for (kind, edge), colour, ax in zip(edges.items(), (plots.ORANGE, plots.BLUE, plots.GREEN), axes, strict=False):
-    law = gt.Disks(size=24, edge=edge)
+    image_class = gt.Disks(size=24, edge=edge)
     parameters = torch.tensor([[11.2, 11.7, 7.3, 1.0, 0.0]], dtype=torch.float64)
-    plots.image(law._paint(parameters)[0].numpy(), ax, kind)
+    plots.image(image_class._paint(parameters)[0].numpy(), ax, kind)
     moved = parameters + torch.tensor(shift)[:, None] * torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0], dtype=torch.float64)
-    axes[3].plot(shift, law._paint(moved)[:, 0, 11, 5], color=colour, label=kind)
+    axes[3].plot(shift, image_class._paint(moved)[:, 0, 11, 5], color=colour, label=kind)
 axes[3].set(xlabel="shift of the disk (pixels)", title="one pixel at its edge")
 axes[3].legend()
 
@@ -57,9 +57,9 @@ axes[3].legend()
 # Derivatives of exact areas are integrals along the part of the contour inside a pixel. ``scene`` gives them orthonormal.
 
 figure, axes = plt.subplots(2, 8, figsize=(9.6, 2.9), layout="constrained")
-for row, law in zip(axes, (gt.Ellipses(size=48), gt.images.Polygons(size=48, corners=3)), strict=True):
-    scene = law.scene(1, seed=1)
-    plots.image(scene.images[0].numpy(), row[0], f"dimension {law.dimension}")
+for row, image_class in zip(axes, (gt.Ellipses(size=48), gt.images.Polygons(size=48, corners=3)), strict=True):
+    scene = image_class.scene(1, seed=1)
+    plots.image(scene.images[0].numpy(), row[0], f"dimension {image_class.dimension}")
     for k, ax in enumerate(row[1:]):
         plots.signed_image(scene.tangent[0, k].reshape(1, 48, 48).numpy(), ax, f"tangent {k + 1}")
 
@@ -71,15 +71,15 @@ for row, law in zip(axes, (gt.Ellipses(size=48), gt.images.Polygons(size=48, cor
 # the parameters by a random amount and compare the part of the change outside of the tangent space with the bound that the
 # smallest radius gives. The projection is a good denoiser where a typical step :math:`\sqrt 5 \sigma` is well below R.
 
-law = gt.Disks(size=48)
-scene = law.scene(6, seed=2, dtype=torch.float64)
-radius = law.curvature_radius(scene.parameters)
+image_class = gt.Disks(size=48)
+scene = image_class.scene(6, seed=2, dtype=torch.float64)
+radius = image_class.curvature_radius(scene.parameters)
 generator = torch.Generator().manual_seed(0)
 figure, ax = plt.subplots(figsize=(5.6, 3.4), layout="constrained")
 for i in range(6):
     u = torch.randn(40, 5, generator=generator, dtype=torch.float64) * torch.tensor([1, 1, 1, 0.03, 0.03])
     u *= torch.logspace(-2.5, 0, 40, dtype=torch.float64)[:, None]
-    change = (law._paint(scene.parameters[i] + u) - scene.images[i]).flatten(1)
+    change = (image_class._paint(scene.parameters[i] + u) - scene.images[i]).flatten(1)
     inside = change @ scene.tangent[i].mT
     outside = (change - inside @ scene.tangent[i]).norm(dim=1)
     ax.plot(inside.norm(dim=1) / radius[i], outside / radius[i], ".", ms=4)

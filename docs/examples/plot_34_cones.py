@@ -20,13 +20,13 @@ classes = {
 figure, axes = plt.subplots(3, 8, figsize=(8.4, 3.8), layout="constrained")
 figure.get_layout_engine().set(h_pad=0.1)
 figure.suptitle("eight images of each", x=0.99, ha="right", fontsize=8, color=plots.GREY)
-for row, (name, law) in zip(
+for row, (name, image_class) in zip(
     axes, (classes | {"a photograph, darker and brighter": gt.images.Ray(photograph)}).items(), strict=True
 ):
-    offset = 0.0 if isinstance(law, gt.images.Ray) else 0.5
-    for ax, picture in zip(row, law.sample(8, seed=1).numpy() + offset, strict=True):
+    offset = 0.0 if isinstance(image_class, gt.images.Ray) else 0.5
+    for ax, picture in zip(row, image_class.sample(8, seed=1).numpy() + offset, strict=True):
         plots.image(picture, ax)
-    label = f"{name}: dimension {law.dimension}"
+    label = f"{name}: dimension {image_class.dimension}"
     title = row[0].annotate(label, (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points")
     title.set_in_layout(False)
 
@@ -52,16 +52,16 @@ for k in range(2):
 # spaces are flat. An optimal denoiser also knows that the amplitudes end, and does better where the noise is large.
 
 n = 2000
-for law in (gt.images.SineCone(size=16), gt.images.Ray(photograph[:, :, :16, :16])):
-    scene = law.scene(n, seed=4, dtype=torch.float64)
+for image_class in (gt.images.SineCone(size=16), gt.images.Ray(photograph[:, :, :16, :16])):
+    scene = image_class.scene(n, seed=4, dtype=torch.float64)
     for sigma in (0.01, 0.1):
         y = gt.add_noise(scene.images, sigma, seed=5).flatten(1)
         inside = torch.einsum("nkd,nd->nk", scene.tangent, y)
         error = (torch.einsum("nk,nkd->nd", inside, scene.tangent) - scene.images.flatten(1)).square().sum(dim=1)
         ratio = error / sigma**2
         print(
-            f"{type(law).__name__:9} sigma = {sigma:4}: risk / sigma^2 = {float(ratio.mean()):.3f}"
-            f" +- {float(ratio.std()) / n**0.5:.3f}, dimension {law.dimension}"
+            f"{type(image_class).__name__:9} sigma = {sigma:4}: risk / sigma^2 = {float(ratio.mean()):.3f}"
+            f" +- {float(ratio.std()) / n**0.5:.3f}, dimension {image_class.dimension}"
         )
 
 # sphinx_gallery_thumbnail_number = 1

@@ -22,8 +22,8 @@ classes = {
 figure, axes = plt.subplots(4, 8, figsize=(8.4, 5.0), layout="constrained")
 figure.get_layout_engine().set(h_pad=0.1)
 figure.suptitle("eight images of each", x=0.99, ha="right", fontsize=8, color=plots.GREY)
-for row, (name, law) in zip(axes, classes.items(), strict=True):
-    for ax, picture in zip(row, law.sample(8, seed=1).numpy(), strict=True):
+for row, (name, image_class) in zip(axes, classes.items(), strict=True):
+    for ax, picture in zip(row, image_class.sample(8, seed=1).numpy(), strict=True):
         plots.image(picture, ax)
     title = row[0].annotate(name, (0, 1), xytext=(0, 3), xycoords="axes fraction", textcoords="offset points")
     title.set_in_layout(False)
@@ -35,15 +35,15 @@ for row, (name, law) in zip(axes, classes.items(), strict=True):
 # Two points have the same grey if they lie on one leaf, else independent ones. The formula holds for points; a pixel is a
 # mean over its area, which matters at distances of a pixel.
 
-law = gt.images.DeadLeaves(size=64, smallest=0.06, largest=0.35)
-x = law.sample(160, seed=2, dtype=torch.float64)[:, 0] - 0.5
+image_class = gt.images.DeadLeaves(size=64, smallest=0.06, largest=0.35)
+x = image_class.sample(160, seed=2, dtype=torch.float64)[:, 0] - 0.5
 distances = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 44])
 products = [x[:, :, d:] * x[:, :, :-d] for d in distances]
 measured = np.array([float(p.mean()) for p in products])
 error = np.array([float(p.mean((1, 2)).std()) / len(x) ** 0.5 for p in products])
 grid = torch.linspace(0, 0.75, 100, dtype=torch.float64)
 figure, axes = plt.subplots(1, 2, figsize=(9.2, 3.2), layout="constrained")
-axes[0].plot(64 * grid, law.covariance(grid), color=plots.BLUE, label="exact")
+axes[0].plot(64 * grid, image_class.covariance(grid), color=plots.BLUE, label="exact")
 axes[0].errorbar(
     distances, measured, 2 * error, fmt=".", color=plots.VERMILION, label="160 images, two standard errors"
 )

@@ -46,7 +46,7 @@ for row, convention in zip(axes, ("paper", "holder"), strict=True):
 
 alphas = (1.0, 1.5, 2.0, 3.0, 4.0)
 double = torch.float64
-laws = {
+conventions = {
     "holder": (
         lambda a: gaussian_series(32, 2048, 2048, a, seed=0, start=0, dtype=double),
         lambda a: gaussian_fields(6, 256, a, seed=0, start=0, dtype=double),
@@ -57,7 +57,7 @@ laws = {
     ),
 }
 figure, axes = plt.subplots(1, 2, figsize=(9.2, 3.6), layout="constrained", sharey=True)
-for (convention, parts), colour in zip(laws.items(), (plots.BLUE, plots.VERMILION), strict=True):
+for (convention, parts), colour in zip(conventions.items(), (plots.BLUE, plots.VERMILION), strict=True):
     for ax, draw, part, loss in zip(axes, parts, ("contour", "background"), (0.5, 1.0), strict=True):
         found = [gt.theory.estimate_regularity(draw(a)) for a in alphas]
         exponents = np.array([r.exponent for r in found])
@@ -116,7 +116,7 @@ ax.legend(loc="lower right")
 # The networks of the paper were trained on images with contours and backgrounds of its generator, and their slopes agree
 # with :math:`\alpha / (\alpha + 1)`. Their backgrounds alone would have other slopes, and a contour adds a slope that goes to
 # 1 at small noise, where its few parameters are all above the noise. So the agreement may come from a mixture of the two over
-# a finite range of noise, rather than from the asymptotic law. That is a hypothesis, and these oracles do not decide it.
+# a finite range of noise, rather than from the asymptotic power law. That is a hypothesis, and these oracles do not decide it.
 #
 # The point at :math:`\alpha = 1` of the published fields is no slope at all: regularity 0, where every coefficient of the
 # grid lies above the noise for part of the range. It depends on the scale of the intensities and on the window:

@@ -57,8 +57,8 @@ def wedgelets(x: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     return m, error
 
 
-def curves(law: gt.ImageClass, x: torch.Tensor) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    patches = gt.bases.PatchPCA.fit(law.sample(64, seed=1).double(), size=8)
+def curves(image_class: gt.ImageClass, x: torch.Tensor) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    patches = gt.bases.PatchPCA.fit(image_class.sample(64, seed=1).double(), size=8)
     return {
         "DCT": fixed(gt.DCT(), x),
         "block DCT": fixed(gt.bases.BlockDCT(8), x),
@@ -85,7 +85,7 @@ classes = {
     "photographs": gt.Photographs(size=size),
     r"$C^2$, shuffled": gt.Shuffled(gt.CAlpha(alpha=2.0, size=size), seed=0),
 }
-data = {name: law.sample(images, seed=2).double() for name, law in classes.items()}
+data = {name: image_class.sample(images, seed=2).double() for name, image_class in classes.items()}
 results = {name: curves(classes[name], data[name]) for name in classes}
 
 colours = {
@@ -167,9 +167,9 @@ for name, found in results.items():
 #
 # The slopes steepen from the first window to the second in almost every row: at 128 pixels there are too few scales
 # between the size of the image and that of a pixel. With a few hundred terms all scales of an edge are kept, and what
-# remains decays like the last scale, faster than any of the laws. So the order of the bases at equal M is worth reading,
+# remains decays like the last scale, faster than any of the power laws. So the order of the bases at equal M is worth reading,
 # and the slope is not evidence for or against an exponent. It would take thousands of pixels on a side. The slope of a
-# field without edges is visible, because there all coefficients obey one law:
+# field without edges is visible, because there all coefficients follow one power law:
 
 fields = gt.CAlpha(alpha=2.0, size=size).scene(16, seed=3, dtype=torch.float64).backgrounds[:, :1]
 fit = gt.theory.decay_exponent(gt.DCT(), fields, window=(30, 1000))

@@ -2,14 +2,14 @@ r"""
 Sampling
 ========
 
-A denoiser is a score: :math:`\nabla \log p_\sigma(y) = (f(y) - y) / \sigma^2`. ``gt.generate`` climbs it from noise to an
-image. First on a law we know, so that we see whether the samples are right; then with the two networks that come with the
-library.
+A denoiser is a score: :math:`\nabla \log p_\sigma(y) = (f(y) - y) / \sigma^2`. ``gt.generate`` climbs it from noise to
+an image. First on a distribution we know, so that we see whether the samples are right; then with the two networks that
+come with the library.
 """
 
 # %%
-# A law we know
-# -------------
+# A distribution we know
+# -----------------------
 #
 # Images of two pixels, a mixture of two Gaussians. Its posterior mean is a formula: each Gaussian has its Wiener filter,
 # weighted by how likely it is given :math:`y`.
@@ -56,7 +56,7 @@ axes[0].set_ylabel("pixel 2")
 
 # %%
 # The circles hold 86 % of each Gaussian at the noise level of the step. Are the weights, the means and the variances of the
-# samples those of the law? A finite step leaves the variances too small by about h / 2 = 1 %, the end of the ascent by
+# samples those of the distribution? A finite step leaves the variances too small by about h / 2 = 1 %, the end of the ascent by
 # :math:`\sigma_\infty^2 / s` = 1 %. Other errors should be those of so many samples.
 
 x = samples.images.reshape(n, 2)
@@ -78,7 +78,7 @@ for k in (0, 1):
 # Images from noise
 # -----------------
 #
-# The networks are blind: they are not told :math:`\sigma`, and the sampler reads it from the length of the residual. A step
+# The networks are blind: they do not see :math:`\sigma`, and the sampler reads it from the length of the residual. A step
 # that grows needs about a hundred steps, where the constant :math:`h = 0.01` of the paper needs three thousand. Above
 # :math:`y_t`, below :math:`f(y_t)`, the estimate at that moment.
 

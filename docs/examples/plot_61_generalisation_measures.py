@@ -2,8 +2,8 @@ r"""
 Measures of generalisation
 ==========================
 
-Has a denoiser learned the law of its training images, or the images themselves? Train two on disjoint halves and compare.
-Here the two denoisers are formulas, so that we know the answer and see how each measure tells it.
+Has a denoiser learned the distribution of its training images, or the images themselves? Train two on disjoint halves
+and compare. Here the two denoisers are formulas, so that we know the answer and see how each measure tells it.
 """
 
 # %%

@@ -259,10 +259,10 @@ def doubled_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     """The sides of squares as integers, each the double of the one before."""
     if isinstance(sizes, str | bytes) or not isinstance(sizes, Sequence):
         raise TypeError(f"sizes must be a sequence such as (4, 8, 16), got {type(sizes).__name__}")
-    found = tuple(validate.integer(size, "each of sizes", 2) for size in sizes)
-    if not found or any(b != 2 * a for a, b in pairwise(found)):
-        raise ValueError(f"sizes must each be the double of the one before, such as (4, 8, 16), got {found}")
-    return found
+    sides = tuple(validate.integer(size, "each of sizes", 2) for size in sizes)
+    if not sides or any(b != 2 * a for a, b in pairwise(sides)):
+        raise ValueError(f"sizes must each be the double of the one before, such as (4, 8, 16), got {sides}")
+    return sides
 
 
 def price(penalty: float) -> float:

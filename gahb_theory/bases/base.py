@@ -18,9 +18,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.precision import wide, without_autocast
+from gahb_theory.precision import as_tensor, full_precision, takes_arrays, wide
 
-__all__ = ["Basis"]
+__all__ = ["Basis", "MatrixBasis", "check_basis"]
 
 
 class Basis(ABC):
@@ -37,7 +37,7 @@ class Basis(ABC):
         super().__init_subclass__(**kwargs)
         for name in ("analysis", "synthesis", "at"):  # the dtype of the input, also inside torch.autocast
             if name in vars(cls):
-                setattr(cls, name, without_autocast(vars(cls)[name]))
+                setattr(cls, name, takes_arrays(full_precision(vars(cls)[name])))
 
     @abstractmethod
     def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
@@ -74,6 +74,53 @@ class Basis(ABC):
         rows = torch.zeros(len(chosen), count, dtype=dtype, device="cpu")
         rows[range(len(chosen)), chosen] = 1
         return self.synthesis(rows, target)
+
+
+class MatrixBasis(Basis):
+    """Orthonormal images that are given as the rows of a matrix, shape (k, d), and their (channels, height, width)."""
+
+    atoms: Float[Tensor, "k d"]
+    image_shape: tuple[int, int, int]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} of {len(self.atoms)} atoms of shape {tuple(self.image_shape)}"
+
+    def _check_shape(self) -> None:
+        object.__setattr__(self, "atoms", as_tensor(self.atoms))
+        validate.coefficients(self.atoms, name="atoms")
+        shape = validate.square_shape(self.atoms.shape[1], validate.sizes(self.image_shape, 3, "image_shape"))
+        object.__setattr__(self, "image_shape", shape)
+
+    def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Coefficients <x, e_k> of each image, shape (batch, k); no mean is subtracted."""
+        validate.images(x, "x")
+        if tuple(x.shape[1:]) != tuple(self.image_shape):
+            raise ValueError(
+                f"the atoms of this basis are images of shape {tuple(self.image_shape)}, got images of shape "
+                f"{tuple(x.shape[1:])}; take the basis of images of the same size"
+            )
+        return x.flatten(1) @ self.atoms.to(x).mT
+
+    def synthesis(self, c: Float[Tensor, "n k"], shape: Sequence[int] | None = None) -> Float[Tensor, "n c h w"]:
+        """Images sum_k c_k e_k; `shape` = (channels, height, width) is that of the atoms if None."""
+        validate.coefficients(c, self.atoms.shape[0])
+        target = validate.square_shape(self.atoms.shape[1], self.image_shape if shape is None else shape)
+        return (c @ self.atoms.to(c)).reshape(-1, *target)
+
+    def atom_images(
+        self, indices: Sequence[int], shape: Sequence[int] | None = None, *, dtype: torch.dtype | None = None
+    ) -> Float[Tensor, "k c h w"]:
+        """The atoms e_k, k in `indices`, as images; their own shape and dtype if None."""
+        target = validate.square_shape(self.atoms.shape[1], self.image_shape if shape is None else shape)
+        chosen = atom_indices(indices, len(self.atoms))
+        kind = self.atoms.dtype if dtype is None else validate.floating(dtype)
+        return self.atoms[chosen].reshape(-1, *target).to(kind)
+
+
+def check_basis(basis: object, name: str = "basis") -> None:
+    """Refuse what is no basis."""
+    if not isinstance(basis, Basis):
+        raise TypeError(f"{name} must be a Basis such as Wavelet('db4'), got {type(basis).__name__}")
 
 
 def atom_indices(indices: object, count: int) -> list[int]:

@@ -24,9 +24,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.bases.base import Basis, check_orthonormal
+from gahb_theory.bases.base import MatrixBasis, check_orthonormal
 from gahb_theory.bases.eigen import canonical_sign
-from gahb_theory.precision import without_autocast
+from gahb_theory.precision import full_precision, takes_arrays
 from gahb_theory.randomness import Component, normals
 
 __all__ = ["ConditionalKLT", "DenseBasis", "RandomBasis", "Tangent", "check_variances"]
@@ -34,8 +34,8 @@ __all__ = ["ConditionalKLT", "DenseBasis", "RandomBasis", "Tangent", "check_vari
 LARGEST_MATRIX = 2**30
 
 
-@dataclass(frozen=True, eq=False)
-class DenseBasis(Basis):
+@dataclass(frozen=True, eq=False, repr=False)
+class DenseBasis(MatrixBasis):
     """Any orthonormal set of images, given as a matrix.
 
     Parameters
@@ -57,29 +57,11 @@ class DenseBasis(Basis):
     image_shape: tuple[int, int, int]
 
     def __post_init__(self) -> None:
-        validate.coefficients(self.atoms, name="atoms")
-        shape = validate.square_shape(self.atoms.shape[1], validate.sizes(self.image_shape, 3, "image_shape"))
-        object.__setattr__(self, "image_shape", shape)
-        without_autocast(check_orthonormal)(self.atoms)
-
-    def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        """Coefficients <x, e_k> of each image, shape (batch, k)."""
-        validate.images(x, "x")
-        if tuple(x.shape[1:]) != tuple(self.image_shape):
-            raise ValueError(
-                f"the atoms of this basis are images of shape {tuple(self.image_shape)}, "
-                f"got images of shape {tuple(x.shape[1:])}"
-            )
-        return x.flatten(1) @ self.atoms.to(x).mT
-
-    def synthesis(self, c: Float[Tensor, "n k"], shape: Sequence[int] | None = None) -> Float[Tensor, "n c h w"]:
-        """Images sum_k c_k e_k; `shape` = (channels, height, width) is that of the atoms if None."""
-        validate.coefficients(c, self.atoms.shape[0])
-        target = validate.square_shape(self.atoms.shape[1], self.image_shape if shape is None else shape)
-        return (c @ self.atoms.to(c)).reshape(-1, *target)
+        self._check_shape()
+        full_precision(check_orthonormal)(self.atoms)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RandomBasis(DenseBasis):
     """A basis drawn uniformly from all orthonormal bases; build it with `RandomBasis.draw`."""
 
@@ -106,7 +88,7 @@ class RandomBasis(DenseBasis):
         return cls(atoms.contiguous().float(), validate.square_shape(dimension, shape))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Tangent(DenseBasis):
     """Tangent directions of a manifold of images at one image, completed to a basis; build it with `Tangent.complete`.
 
@@ -125,6 +107,7 @@ class Tangent(DenseBasis):
         object.__setattr__(self, "dimension", validate.integer(self.dimension, "dimension", 1, len(self.atoms)))
 
     @classmethod
+    @takes_arrays
     def complete(cls, tangent: Float[Tensor, "k d"], shape: Sequence[int]) -> "Tangent":
         """Complete k linearly independent directions to a basis.
 
@@ -156,7 +139,7 @@ class Tangent(DenseBasis):
         return cls(atoms, validate.square_shape(tangent.shape[1], shape), count)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ConditionalKLT(DenseBasis):
     """Eigenvectors of a covariance that is known, such as that of images given their contour.
 
@@ -178,6 +161,7 @@ class ConditionalKLT(DenseBasis):
         check_variances(self.variances, len(self.atoms))
 
     @classmethod
+    @takes_arrays
     def from_covariance(
         cls,
         covariance: Float[Tensor, "d d"] | Callable[[Float[Tensor, "m d"]], Float[Tensor, "m d"]],
@@ -233,6 +217,7 @@ class ConditionalKLT(DenseBasis):
         return cls(atoms, validate.square_shape(dimension, shape), variances)
 
     @classmethod
+    @takes_arrays
     def given_contour(
         cls,
         coverage: Float[Tensor, "1 1 h w"],
@@ -288,7 +273,10 @@ def check_variances(variances: Float[Tensor, " k"], count: int) -> None:
         )
     validate.coefficients(variances[None], name="variances")
     if bool((variances < 0).any()):
-        raise ValueError("variances must not be below 0; small negative eigenvalues are rounding, use clamp(min=0)")
+        raise ValueError(
+            f"variances must not be below 0, got {float(variances.detach().min()):g}; small negative eigenvalues are "
+            "rounding, use variances.clamp(min=0)"
+        )
 
 
 def _volume(shape: Sequence[int]) -> int:

@@ -9,7 +9,6 @@ homogeneous (Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, equation 6). Th
 image.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,13 +16,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.bases.base import Basis, atom_indices
+from gahb_theory.bases.base import MatrixBasis
 
 __all__ = ["Eigenbasis", "canonical_sign"]
 
 
-@dataclass(frozen=True, eq=False)
-class Eigenbasis(Basis):
+@dataclass(frozen=True, eq=False, repr=False)
+class Eigenbasis(MatrixBasis):
     """The k largest eigenvalues of the symmetric part of a Jacobian, and their eigenvectors as a basis.
 
     A partial basis if k < d. Build it with `jacobian(f, y, sigma).eigenbasis(k)`.
@@ -72,21 +71,13 @@ class Eigenbasis(Basis):
     matvecs: int
 
     def __post_init__(self) -> None:
-        validate.coefficients(self.atoms, name="atoms")
-        shape = validate.square_shape(self.atoms.shape[1], validate.sizes(self.image_shape, 3, "image_shape"))
-        object.__setattr__(self, "image_shape", shape)
+        self._check_shape()
         for name in ("eigenvalues", "residuals", "converged"):
             if getattr(self, name).shape != self.atoms.shape[:1]:
                 raise ValueError(
                     f"{name} must hold one value for each of the {self.atoms.shape[0]} atoms, "
                     f"got shape {tuple(getattr(self, name).shape)}"
                 )
-
-    @property
-    def orthogonality_error(self) -> float:
-        """The largest entry of |E E^T - Id| for the matrix E of the atoms."""
-        gram = self.atoms.double() @ self.atoms.double().mT
-        return float((gram - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).abs().max())
 
     def clusters(self, gap: float | None = None) -> tuple[range, ...]:
         """Groups of neighbouring eigenvalues, in which only the span of the atoms has a meaning.
@@ -115,31 +106,6 @@ class Eigenbasis(Basis):
             allowed = torch.full_like(residuals[1:], validate.positive(gap, "gap"))
         ends = [*((-values.diff() > allowed).nonzero()[:, 0] + 1).tolist(), len(values)]
         return tuple(range(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True))
-
-    def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        """Coefficients <x, e_k> of each image, shape (batch, k)."""
-        validate.images(x, "x")
-        if x.shape[1:] != self.image_shape:
-            raise ValueError(
-                f"this eigenbasis was taken at an image of shape {self.image_shape}, got images of shape "
-                f"{tuple(x.shape[1:])}; take the Jacobian at an image of the same size"
-            )
-        return x.flatten(1) @ self.atoms.to(x).mT
-
-    def synthesis(self, c: Float[Tensor, "n k"], shape: Sequence[int] | None = None) -> Float[Tensor, "n c h w"]:
-        """Images sum_k c_k e_k; `shape` = (channels, height, width) is that of the image of the Jacobian if None."""
-        validate.coefficients(c, self.atoms.shape[0])
-        target = validate.square_shape(self.atoms.shape[1], self.image_shape if shape is None else shape)
-        return (c @ self.atoms.to(c)).reshape(-1, *target)
-
-    def atom_images(
-        self, indices: Sequence[int], shape: Sequence[int] | None = None, *, dtype: torch.dtype | None = None
-    ) -> Float[Tensor, "k c h w"]:
-        """The eigenvectors e_k, k in `indices`, as images; their own shape and dtype if None."""
-        target = validate.square_shape(self.atoms.shape[1], self.image_shape if shape is None else shape)
-        chosen = atom_indices(indices, len(self.atoms))
-        kind = self.atoms.dtype if dtype is None else validate.floating(dtype)
-        return self.atoms[chosen].reshape(-1, *target).to(kind)
 
 
 def canonical_sign(vectors: Float[Tensor, "k d"]) -> Float[Tensor, " k"]:

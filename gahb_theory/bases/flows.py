@@ -178,10 +178,10 @@ def _haar(sequence: Tensor) -> Tensor:
 
 
 def _inverse_haar(c: Tensor) -> Tensor:
-    sequence, rest = c[..., :1], c[..., 1:]
-    while rest.shape[-1]:
+    sequence, remainder = c[..., :1], c[..., 1:]
+    while remainder.shape[-1]:
         count = sequence.shape[-1]
-        detail, rest = rest[..., :count], rest[..., count:]
+        detail, remainder = remainder[..., :count], remainder[..., count:]
         pair = torch.stack([sequence + detail, sequence - detail], dim=-1)
         sequence = pair.flatten(-2) * math.sqrt(0.5)
     return sequence

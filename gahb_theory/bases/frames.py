@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.bases.base import Basis
+from gahb_theory.bases.base import Basis, check_basis
 
 __all__ = ["CycleSpinning"]
 
@@ -59,8 +59,7 @@ class CycleSpinning(Basis):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "side", validate.integer(self.side, "side", 1, 64))
-        if not isinstance(self.basis, Basis):
-            raise TypeError(f"basis must be a Basis such as Wavelet('db4'), got {type(self.basis).__name__}")
+        check_basis(self.basis)
         if not self.basis.is_orthonormal:
             raise ValueError("basis must be orthonormal; a frame of a frame is not needed")
 

@@ -7,7 +7,7 @@ linear denoiser, whose gains are s_k / (s_k + sigma^2) and whose risk is sum_k s
 class that does not change under translation it is the Fourier basis, and no better than it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,17 +15,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.bases.base import Basis, check_orthonormal
+from gahb_theory.bases.base import MatrixBasis, check_orthonormal
 from gahb_theory.bases.dense import check_variances
-from gahb_theory.precision import without_autocast
+from gahb_theory.precision import full_precision, takes_arrays
 
 __all__ = ["PCA"]
 
 CHUNK = 1024
 
 
-@dataclass(frozen=True, eq=False)
-class PCA(Basis):
+@dataclass(frozen=True, eq=False, repr=False)
+class PCA(MatrixBasis):
     """The principal components of a set of images; build it with `PCA.fit`.
 
     It is a linear basis: `analysis` gives <x, e_k> and does not subtract the mean. For centred coefficients call
@@ -57,9 +57,11 @@ class PCA(Basis):
         validate.one_image(self.mean, "mean")
         validate.coefficients(self.atoms, self.mean.numel(), "atoms")
         check_variances(self.variances, len(self.atoms))
-        without_autocast(check_orthonormal)(self.atoms)
+        full_precision(check_orthonormal)(self.atoms)
+        object.__setattr__(self, "image_shape", tuple(self.mean.shape[1:]))
 
     @classmethod
+    @takes_arrays
     def fit(cls, images: Float[Tensor, "n c h w"], components: int | None = None) -> "PCA":
         """Principal components of `images`.
 
@@ -79,10 +81,8 @@ class PCA(Basis):
         ValueError
             If there are fewer than 2 images, or if `components` is not between 1 and the number of pixels.
         """
-        validate.images(images)
+        validate.images(images, least=2)
         n, dimension = images.shape[0], images[0].numel()
-        if n < 2:
-            raise ValueError(f"principal components need at least 2 images, got {n}; add images along the first axis")
         count = dimension if components is None else validate.integer(components, "components", 1, dimension)
         with torch.no_grad():
             flat = images.detach().flatten(1)
@@ -92,22 +92,6 @@ class PCA(Basis):
             largest = atoms.gather(1, atoms.abs().argmax(dim=1, keepdim=True))
             results = (atoms * largest.sign(), variances, mean.reshape(1, *images.shape[1:]))
             return cls(*(result.to(images.dtype).to(images.device) for result in results))
-
-    def analysis(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
-        """Coefficients <x, e_k> of each image, shape (batch, k); the mean is not subtracted."""
-        validate.images(x, "x")
-        if x.shape[1:] != self.mean.shape[1:]:
-            raise ValueError(
-                f"these principal components are images of shape {tuple(self.mean.shape[1:])}, "
-                f"got images of shape {tuple(x.shape[1:])}; fit the basis to images of the same size"
-            )
-        return x.flatten(1) @ self.atoms.to(x).mT
-
-    def synthesis(self, c: Float[Tensor, "n k"], shape: Sequence[int] | None = None) -> Float[Tensor, "n c h w"]:
-        """Images sum_k c_k e_k; `shape` = (channels, height, width) is that of the fitted images if None."""
-        validate.coefficients(c, self.atoms.shape[0])
-        target = validate.square_shape(self.atoms.shape[1], self.mean.shape[1:] if shape is None else shape)
-        return (c @ self.atoms.to(c)).reshape(-1, *target)
 
 
 def _parts(flat: Tensor) -> Iterator[Tensor]:

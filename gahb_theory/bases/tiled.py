@@ -19,7 +19,7 @@ from gahb_theory.bases.dense import check_variances
 from gahb_theory.bases.eigen import canonical_sign
 from gahb_theory.bases.fourier import DCT
 from gahb_theory.bases.squares import cut, paste
-from gahb_theory.precision import without_autocast
+from gahb_theory.precision import full_precision, takes_arrays
 
 __all__ = ["BlockDCT", "PatchPCA"]
 
@@ -89,12 +89,13 @@ class PatchPCA(Basis):
     def __post_init__(self) -> None:
         if validate.coefficients(self.atoms, name="atoms").shape[0] != self.atoms.shape[1]:
             raise ValueError(f"atoms must be a square matrix, got shape {tuple(self.atoms.shape)}")
-        without_autocast(check_orthonormal)(self.atoms, "atoms")
+        full_precision(check_orthonormal)(self.atoms, "atoms")
         if self.size**2 != len(self.atoms):
             raise ValueError(f"atoms must have shape (s^2, s^2) for squares of side s, got {tuple(self.atoms.shape)}")
         check_variances(self.variances, len(self.atoms))
 
     @classmethod
+    @takes_arrays
     def fit(cls, images: Float[Tensor, "n c h w"], size: int = 8) -> "PatchPCA":
         """Principal components of the s x s squares of all images and channels; s divides both sides.
 

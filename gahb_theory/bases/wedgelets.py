@@ -155,8 +155,8 @@ def _best_line(squares: Tensor) -> tuple[Tensor, Tensor]:
         total = part.sum(dim=1, keepdim=True)
         for flow, order in enumerate(orders):
             first = part[:, order].cumsum(dim=1)[:, :-1]
-            kept = first.square() / count + (total - first).square() / (pixels - count)
-            value, place = kept.max(dim=1)
+            energy = first.square() / count + (total - first).square() / (pixels - count)
+            value, place = energy.max(dim=1)
             better = value > best[top : top + height]
             best[top : top + height] = torch.where(better, value, best[top : top + height])
             line[top : top + height] = torch.where(better, flow * pixels + place, line[top : top + height])

@@ -22,12 +22,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.precision import takes_arrays
+from gahb_theory.stored_results import Result
 
 __all__ = ["ContourAlignment", "align", "contour_band"]
 
 
-@dataclass(frozen=True, eq=False)
-class ContourAlignment:
+@dataclass(frozen=True, eq=False, repr=False)
+class ContourAlignment(Result):
     """How each atom, in order, lies to a contour."""
 
     band_energy: Float[Tensor, " k"]
@@ -58,6 +60,7 @@ def contour_band(coverage: Float[Tensor, "1 1 h w"]) -> Bool[Tensor, "h w"]:
     return (grown > 0)[0, 0]
 
 
+@takes_arrays
 def align(
     atoms: Float[Tensor, "k c h w"],
     coverage: Float[Tensor, "1 1 h w"],

@@ -24,6 +24,7 @@ from gahb_theory.comparison.quantities import QUANTITIES, Result, basis_label
 from gahb_theory.comparison.result import Comparison, Side
 from gahb_theory.jacobians import eigenbasis, jacobian
 from gahb_theory.metrics.errors import psnr
+from gahb_theory.precision import takes_arrays
 from gahb_theory.randomness import add_noise
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class ImageAnalysis(Result):
 
     @property
     def sides(self) -> dict[str, Side]:
-        """What is known of each basis on its own: the eigenbasis, then the others, by name."""
+        """Each basis by itself: the eigenbasis, then the others, by name."""
         first = next(iter(self.comparisons.values())).first
         return {"eigenbasis": first} | {name: c.second for name, c in self.comparisons.items()}
 
@@ -91,22 +92,22 @@ class ImageAnalysis(Result):
 
     def rows(self) -> list[dict[str, Any]]:
         """One row for each number, of the denoiser or of a basis, for a table or a data frame."""
-        found: list[tuple[str, str, Any]] = [
+        rows: list[tuple[str, str, Any]] = [
             ("denoiser", field.name, getattr(self, field.name)) for field in fields(self) if field.name in QUANTITIES
         ]
-        found += [(name, "oracle_psnr", value) for name, value in self.oracle_psnr.items()]
+        rows += [(name, "oracle_psnr", value) for name, value in self.oracle_psnr.items()]
         for name, side in self.sides.items():
-            found += [(name, "terms", side.terms), (name, "energy_area", side.energy_area)]
-            found += [(name, "exponent", None if side.decay is None else side.decay.exponent)]
+            rows += [(name, "terms", side.terms), (name, "energy_area", side.energy_area)]
+            rows += [(name, "exponent", None if side.decay is None else side.decay.exponent)]
         for name, c in self.comparisons.items():
             at = c.index_of_rank
-            found += [
+            rows += [
                 (name, "overlap", float(c.overlap[at])),
                 (name, "overlap_of_chance", float(c.overlap_of_chance[at])),
             ]
-            found += [(name, key, getattr(c, key)) for key in ("weighted_overlap", "weighted_overlap_of_chance")]
-            found += [(name, key, getattr(c, key)) for key in ("response", "response_of_chance", "coherence")]
-        return [{"method": m, "quantity": quantity, "value": v} for m, quantity, v in found if v is not None]
+            rows += [(name, key, getattr(c, key)) for key in ("weighted_overlap", "weighted_overlap_of_chance")]
+            rows += [(name, key, getattr(c, key)) for key in ("response", "response_of_chance", "coherence")]
+        return [{"method": m, "quantity": quantity, "value": v} for m, quantity, v in rows if v is not None]
 
     def __repr__(self) -> str:
         oracles = [f"  {f'oracle PSNR, {basis_label(name)}':46}{v:.4g} dB" for name, v in self.oracle_psnr.items()]
@@ -120,6 +121,7 @@ class ImageAnalysis(Result):
         return draw_shrinkage(self.eigenvalues, self.coefficients, self.sigma, axes_or_new(ax))
 
 
+@takes_arrays
 def reference_bases(samples: Float[Tensor, "n c h w"]) -> dict[str, Basis]:
     """The fixed bases to compare with: sym4 wavelets, cosines, and the principal components of some sample images."""
     return {"wavelet": Wavelet("sym4"), "dct": DCT(), "pca": PCA.fit(samples)}
@@ -142,6 +144,7 @@ def check_bases(bases: Mapping[str, Basis]) -> dict[str, Basis]:
     return dict(bases)
 
 
+@takes_arrays
 def analyse_image(
     f: Callable[[Tensor, float | Tensor], Tensor],
     x: Float[Tensor, "1 c h w"],

@@ -14,7 +14,7 @@ from gahb_theory.comparison import measures
 from gahb_theory.comparison.alignment import align
 from gahb_theory.comparison.result import Comparison, Side
 from gahb_theory.jacobians import Jacobian, subspace_dimension
-from gahb_theory.precision import wide, without_autocast
+from gahb_theory.precision import full_precision, takes_arrays, wide
 from gahb_theory.shrinkage import oracle_gains
 from gahb_theory.theory import decay_exponent, oracle_mse
 
@@ -24,7 +24,8 @@ ENOUGH = 0.99
 SHOWN = 32
 
 
-@without_autocast
+@full_precision
+@takes_arrays
 def compare(
     a: Basis | Jacobian,
     b: Basis | Jacobian,
@@ -117,13 +118,13 @@ def compare(
         sides.append(_with_denoiser(side, given, x) if isinstance(given, Jacobian) else side)
     u, v = atoms
     above = None if x is None or sigma is None else _above(x, sigma, v)
-    kept = None if above is None else v[above]
+    basis_above = None if above is None else v[above]
     response = response_of_chance = None
     if isinstance(a, Jacobian) and above is not None and not bool(above.all()):
         response, response_of_chance = _responses(a, v, above)
     fits = min(len(u), len(v))
     if rank is None:
-        rank = max(1, min(fits, target[0] * target[1] * target[2] // 8 if kept is None else len(kept)))
+        rank = max(1, min(fits, target[0] * target[1] * target[2] // 8 if basis_above is None else len(basis_above)))
     rank = validate.integer(rank, "rank", 1, fits)
     d = u.shape[1]
     ranks = np.unique([*np.geomspace(1, fits, 40).round().astype(int), rank])
@@ -149,8 +150,10 @@ def compare(
         overlap=measures.overlap_curve(u, v, ranks.tolist()).cpu().double().numpy(),
         overlap_of_chance=chance[:, 0],
         overlap_spread=chance[:, 1],
-        weighted_overlap=None if weights is None or kept is None else measures.weighted_overlap(weights, u, kept),
-        weighted_rank=None if weights is None or kept is None else len(kept),
+        weighted_overlap=None
+        if weights is None or basis_above is None
+        else measures.weighted_overlap(weights, u, basis_above),
+        weighted_rank=None if weights is None or basis_above is None else len(basis_above),
         coherence=measures.coherence(u[:rank], v),
         effective_atoms=float(measures.effective_atoms(u[:rank], v).mean()),
         response=response,
@@ -175,8 +178,8 @@ def _side(
     coverage: Tensor | None,
     contour: Tensor | None,
 ) -> Side:
-    """What is known of one basis on its own; `rows` are its atoms in the order that is compared."""
-    found: dict[str, Any] = dict.fromkeys(
+    """One basis by itself; `rows` are its atoms in the order that is compared."""
+    numbers: dict[str, Any] = dict.fromkeys(
         ("energy", "best_energy", "energy_area", "terms", "decay", "oracle_mse", "gains", "dimensions")
     ) | dict.fromkeys(("band_energy", "alignment", "frequency", "asymmetry", "homogeneity_error", "error", "excess"))
     gains = basis.eigenvalues if isinstance(basis, Eigenbasis) else None
@@ -186,27 +189,27 @@ def _side(
         total = centred.square().sum(dim=(1, 2, 3)).clamp(min=torch.finfo(x.dtype).tiny)[:, None]
         best = squares.sort(dim=1, descending=True).values
         curves = [(s.cumsum(dim=1) / total).mean(dim=0).cpu().double().numpy() for s in (squares, best)]
-        found["energy"], found["best_energy"] = curves
+        numbers["energy"], numbers["best_energy"] = curves
         weights = 1 / np.arange(1, len(rows) + 1)
-        found["energy_area"] = float((weights * curves[1]).sum() / weights.sum())
-        found["terms"] = int((curves[1] < ENOUGH).sum()) + 1 if curves[1][-1] >= ENOUGH else None
+        numbers["energy_area"] = float((weights * curves[1]).sum() / weights.sum())
+        numbers["terms"] = int((curves[1] < ENOUGH).sum()) + 1 if curves[1][-1] >= ENOUGH else None
         try:
-            found["decay"] = decay_exponent(basis, x)
+            numbers["decay"] = decay_exponent(basis, x)
         except ValueError:  # too few coefficients that are not zero
-            found["decay"] = None
+            numbers["decay"] = None
         if sigma is not None:
-            found["oracle_mse"] = float(oracle_mse(basis, x, sigma).mean())
+            numbers["oracle_mse"] = float(oracle_mse(basis, x, sigma).mean())
             if gains is None:
                 gains = oracle_gains(x.flatten(1) @ rows.mT, sigma).mean(dim=0)
     if gains is not None:
-        found["gains"] = gains.detach().cpu().double().numpy()
-        found["dimensions"] = subspace_dimension(gains)
+        numbers["gains"] = gains.detach().cpu().double().numpy()
+        numbers["dimensions"] = subspace_dimension(gains)
     if coverage is not None:
         result = align(rows[:SHOWN].reshape(-1, *shape), coverage, contour)
-        found["band_energy"] = result.band_energy.cpu().double().numpy()
-        found["alignment"] = result.alignment.cpu().double().numpy()
-        found["frequency"] = None if result.frequency is None else result.frequency.cpu().double().numpy()
-    return Side(name=name, atoms=len(rows), **found)
+        numbers["band_energy"] = result.band_energy.cpu().double().numpy()
+        numbers["alignment"] = result.alignment.cpu().double().numpy()
+        numbers["frequency"] = None if result.frequency is None else result.frequency.cpu().double().numpy()
+    return Side(name=name, atoms=len(rows), **numbers)
 
 
 def _atoms(basis: Basis, shape: tuple[int, int, int], like: Tensor) -> Tensor:
@@ -264,14 +267,14 @@ def _shape(bases: list[Basis], x: Tensor | None, shape: tuple[int, int, int] | N
             raise ValueError(f"{type(basis).__name__} is not adapted yet; adapt it to one image with at(x, threshold)")
     known = [shape, None if x is None else tuple(x.shape[1:])]
     known += [getattr(basis, "image_shape", None) for basis in bases]
-    found = {tuple(s) for s in known if s is not None}
-    if len(found) != 1:
+    shapes = {tuple(s) for s in known if s is not None}
+    if len(shapes) != 1:
         raise ValueError(
-            f"the images must have one shape, got {sorted(found)}; give shape=(channels, height, width), or images x"
-            if not found
-            else f"the images and bases must have one shape, got {sorted(found)}"
+            f"the images must have one shape, got {sorted(shapes)}; give shape=(channels, height, width), or images x"
+            if not shapes
+            else f"the images and bases must have one shape, got {sorted(shapes)}"
         )
-    (one,) = found
+    (one,) = shapes
     return one  # type: ignore[return-value]
 
 

@@ -21,6 +21,7 @@ from gahb_theory.comparison.quantities import Result, basis_label
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
 from gahb_theory.metrics.errors import psnr_curve
 from gahb_theory.metrics.intervals import Estimate, mean_estimate
+from gahb_theory.precision import takes_arrays
 from gahb_theory.shrinkage import Hard
 from gahb_theory.theory import SlopeFit, fit_slope, oracle_mse
 
@@ -100,6 +101,7 @@ class Performance(Result):
         return draw_performance(self, axes_or_new(ax))
 
 
+@takes_arrays
 def compare_performance(
     f: Callable[[Tensor, float | Tensor], Tensor],
     x: Float[Tensor, "n c h w"],

@@ -1,18 +1,15 @@
-"""What the numbers of a result are called, and what all results can do.
+"""Labels and units of the numbers of a comparison.
 
 Results are keyed by identifiers; the words and units of tables and figures stand here alone.
 """
 
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
-from pathlib import Path
+from dataclasses import fields
 from typing import Any, NamedTuple
 
-import numpy as np
+from gahb_theory import stored_results
+from gahb_theory.stored_results import format_value
 
-from gahb_theory import runs
-
-__all__ = ["BASES", "QUANTITIES", "Quantity", "Result", "basis_label", "format_value", "table_rows"]
+__all__ = ["BASES", "QUANTITIES", "Quantity", "Result", "basis_label", "table_rows"]
 
 
 class Quantity(NamedTuple):
@@ -69,16 +66,8 @@ def basis_label(name: str) -> str:
     return BASES.get(name, name)
 
 
-class Result:
-    """A frozen dataclass of numbers and arrays: it prints one line for each number, and is written as JSON."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields as numbers, strings, lists and dictionaries."""
-        return _plain(self)
-
-    def save(self, path: str | Path) -> Path:
-        """Write all fields as JSON, atomically; `gahb_theory.runs.read_json` reads them."""
-        return runs.write_json(path, self.to_dict())
+class Result(stored_results.Result):
+    """A result whose numbers have labels and units."""
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__}", *(f"  {label:46}{value}" for label, value in table_rows(self))]
@@ -94,22 +83,3 @@ def table_rows(result: Any) -> list[tuple[str, str]]:
             label, unit = QUANTITIES[field.name]
             rows.append((label, f"{format_value(value)} {unit}".rstrip()))
     return rows
-
-
-def format_value(value: float | int | str) -> str:
-    """A number with four digits."""
-    if isinstance(value, str):
-        return value
-    return f"{value:.2e}" if 0 < abs(value) < 1e-3 else f"{value:.4g}"
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    return [_plain(entry) for entry in value] if isinstance(value, list | tuple) else value

@@ -19,7 +19,7 @@ __all__ = ["Comparison", "Side"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Side(Result):
-    """What is known of one of the two bases on its own; None where the images or the noise level were not given."""
+    """One of the two bases by itself; None where the images or the noise level were not given."""
 
     name: str
     atoms: int

@@ -3,7 +3,7 @@
     f_i(y) = sum_j w_ij y_j ,        w_ij ~ exp( -max( |y_P(i) - y_P(j)|^2 - 2 sigma^2, 0 ) / h^2 ),
 
 |.|^2 a mean over the patch, weighted by a Gaussian, and j in a window around i: what looks alike is averaged (Buades,
-Coll and Morel 2005). The weights are read off the noisy image itself; the local machines of `equivariant` have the same
+Coll and Morel 2005). The weights come from the noisy image itself; the local machines of `equivariant` have the same
 form, with the patches of a training set instead. torch cannot differentiate functions of other packages:
 `gahb_theory.difference_jacobian` computes their Jacobians.
 
@@ -22,7 +22,6 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.exact.finite_sums import single
-from gahb_theory.denoisers.exact.patches import odd_side
 
 __all__ = ["AdaptedArrays", "NonLocalMeans", "adapt_arrays"]
 
@@ -115,7 +114,7 @@ class NonLocalMeans(DenoiserModule):
 
     def __init__(self, patch: int = 7, window: int = 6, strength: float = 1.0) -> None:
         super().__init__()
-        self.patch = odd_side(patch)
+        self.patch = validate.odd(patch, "patch")
         self.window = validate.integer(window, "window", 1)
         self.strength = validate.positive(strength, "strength")
         self._each = AdaptedArrays(self._one)

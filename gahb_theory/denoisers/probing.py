@@ -20,6 +20,7 @@ from gahb_theory.denoisers.adapters import Conditioning, Convention, adapt, call
 from gahb_theory.images import CAlpha, Disks, Photographs
 from gahb_theory.metrics.errors import psnr_per_image
 from gahb_theory.randomness import add_noise
+from gahb_theory.stored_results import Result
 
 __all__ = ["Probe", "probe"]
 
@@ -37,9 +38,9 @@ AS_ARGUMENT = ("sigma", "column", "number", "second map")
 TIE_DB, SURE_GAIN_DB, SURE_MARGIN_DB = 0.5, 1.0, 2.0
 
 
-@dataclass(frozen=True)
-class Probe:
-    """What was found about a network.
+@dataclass(frozen=True, repr=False)
+class Probe(Result):
+    """The convention of a network, and how sure the answer is.
 
     Parameters
     ----------

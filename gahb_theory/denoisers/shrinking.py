@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.bases.base import Basis
+from gahb_theory.bases.base import Basis, check_basis
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.shrinkage import Shrinkage
 
@@ -22,8 +22,8 @@ class ShrinkageDenoiser(DenoiserModule):
     """Shrink the coefficients of the noisy image in a basis.
 
     The basis is used as it is given. For an adaptive one give ``basis.at(x)``, adapted to the images that will be
-    denoised. What lies outside the span of a partial basis is set to 0. There is nothing to train, so the denoiser is
-    born in eval mode.
+    denoised. What lies outside the span of a partial basis is set to 0. There is nothing to train, so the denoiser is in
+    eval mode from the start.
 
     Parameters
     ----------
@@ -56,8 +56,7 @@ class ShrinkageDenoiser(DenoiserModule):
 
     def __init__(self, basis: Basis, shrinkage: Shrinkage) -> None:
         super().__init__()
-        if not isinstance(basis, Basis):
-            raise TypeError(f"basis must be a Basis such as Wavelet('db4'), got {type(basis).__name__}")
+        check_basis(basis)
         self.basis = basis
         self.shrinkage = validate.function(shrinkage, "shrinkage", "(coefficients, sigma) -> gains such as Hard(3.0)")
         self.eval()

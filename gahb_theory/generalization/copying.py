@@ -5,6 +5,7 @@ images draw one of theirs each (Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 20
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,21 +14,23 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.metrics.intervals import (
     Estimate,
-    bootstrap_means,
     check_confidence,
-    draw_counts,
+    linear_estimate,
     mean_estimate,
-    percentiles,
     share_estimate,
 )
 from gahb_theory.metrics.similarity import Vectors, centred_unit_vectors, check_pair, closest, vectors_of
-from gahb_theory.precision import without_autocast
+from gahb_theory.precision import full_precision, takes_arrays
+from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Copies", "PairedSimilarity", "copies", "paired_similarity"]
 
 
-@dataclass(frozen=True, eq=False)
-class PairedSimilarity:
+@dataclass(frozen=True, eq=False, repr=False)
+class PairedSimilarity(Result):
     """Similarity of n pairs of images, and of images that are no pairs.
 
     Parameters
@@ -48,8 +51,16 @@ class PairedSimilarity:
     null_mean: Estimate
     excess: Estimate
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the similarities of pairs beside those of other images, and return the axes."""
+        from gahb_theory.report.draw_results import draw_histograms
+        from gahb_theory.report.figures import axes_or_new
 
-@without_autocast
+        return draw_histograms({"pairs": self.pairs, "others": self.null}, axes_or_new(ax), "similarity")
+
+
+@full_precision
+@takes_arrays
 def paired_similarity(
     a: Float[Tensor, "n c h w"],
     b: Float[Tensor, "n c h w"],
@@ -65,7 +76,7 @@ def paired_similarity(
     vectors
         The convention of the similarity: `centred_unit_vectors`, or `unit_vectors` as in the paper.
     confidence
-        Probability of the intervals: the bootstrap over pairs.
+        Probability of the intervals over pairs.
 
     Examples
     --------
@@ -76,30 +87,24 @@ def paired_similarity(
     >>> round(result.mean.value, 3), bool(abs(result.null_mean.value) < 0.2)
     (1.0, True)
     """
-    check_pair(a, b)
+    check_pair(validate.images(a, "a", least=2), b)
     n, confidence = len(a), check_confidence(confidence)
-    if n < 2:
-        raise ValueError(f"a and b must hold at least 2 images, got {n}")
     matrix = (vectors_of(vectors, a) @ vectors_of(vectors, b).mT).cpu().double().numpy()
-    counts = draw_counts(n)
     pairs = matrix.diagonal().copy()
-    paired = bootstrap_means(pairs, counts)
-    # a draw with counts w has sum_{i, j} w_i w_j S_ij - sum_i w_i^2 S_ii over n^2 - sum_i w_i^2 pairs that are no pairs
-    others = ((counts @ matrix) * counts).sum(axis=1) - counts**2 @ pairs
-    others /= np.maximum(n**2 - (counts**2).sum(axis=1), 1)
     null = matrix[~np.eye(n, dtype=bool)]
-    method = f"bootstrap over {n} pairs"
+    # how much pair i adds to the mean over i != j of S_ij (Hoeffding 1948)
+    parts = (matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * pairs) / (n - 1)
     return PairedSimilarity(
         pairs=pairs,
         null=null,
-        mean=percentiles(float(pairs.mean()), paired, confidence, method),
-        null_mean=percentiles(float(null.mean()), others, confidence, method),
-        excess=percentiles(float(pairs.mean() - null.mean()), paired - others, confidence, method),
+        mean=mean_estimate(pairs, confidence),
+        null_mean=linear_estimate(float(null.mean()), [parts], confidence),
+        excess=linear_estimate(float(pairs.mean() - null.mean()), [pairs - parts], confidence),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Copies:
+@dataclass(frozen=True, eq=False, repr=False)
+class Copies(Result):
     """The closest training image of each of n samples.
 
     Parameters
@@ -122,7 +127,15 @@ class Copies:
     mean: Estimate
     threshold: float
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the similarities to the closest training images, and return the axes."""
+        from gahb_theory.report.draw_results import draw_histograms
+        from gahb_theory.report.figures import axes_or_new
 
+        return draw_histograms({"samples": self.similarity}, axes_or_new(ax), "similarity")
+
+
+@takes_arrays
 def copies(
     samples: Float[Tensor, "n c h w"],
     train: Float[Tensor, "m c h w"],
@@ -144,7 +157,7 @@ def copies(
         The convention of the similarity: `centred_unit_vectors`, or `unit_vectors` as in the paper, for which every
         smooth image is a copy at 0.95.
     confidence
-        Probability of the intervals: that of Wilson for the share, the bootstrap over samples for the mean.
+        Probability of the intervals: that of Wilson for the share, that over samples for the mean.
 
     Examples
     --------
@@ -153,14 +166,10 @@ def copies(
     >>> print(copies(x[:10], x).share)
     1 [0.7225, 1] (95 % interval, Wilson, 10 of 10)
     """
-    threshold = validate.number(threshold, "threshold")
-    if not -1 < threshold < 1:
-        raise ValueError(f"threshold must lie in (-1, 1), got {threshold:g}; 0.95 is usual")
+    threshold = validate.number(threshold, "threshold", above=-1, below=1)
     confidence = check_confidence(confidence)
-    validate.images(samples, "samples")
+    validate.images(samples, "samples", least=2)
     validate.images(train, "train")
-    if len(samples) < 2:
-        raise ValueError(f"samples must hold at least 2 images, got {len(samples)}")
     check_pair(samples[:1], train[:1], "train", "samples")
     nearest = closest(samples, train, 1, vectors)
     similarity = nearest.similarity[:, 0].cpu().double().numpy()

@@ -17,6 +17,7 @@ images.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,14 +29,17 @@ from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.metrics.errors import PSNRCurve, Repeat, psnr_curve
 from gahb_theory.metrics.intervals import (
     Estimate,
-    bootstrap_means,
     check_confidence,
-    draw_counts,
+    difference_estimate,
+    linear_estimate,
     mean_estimate,
-    percentiles,
 )
-from gahb_theory.precision import wide
+from gahb_theory.precision import takes_arrays, wide
 from gahb_theory.randomness import add_noise
+from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "Distance",
@@ -46,8 +50,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
-class PSNRGap:
+@dataclass(frozen=True, eq=False, repr=False)
+class PSNRGap(Result):
     """PSNR on training images and on others, at s noise levels, in decibels.
 
     Parameters
@@ -68,7 +72,15 @@ class PSNRGap:
     gap: Estimate
     mean_gap: Estimate
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the gap over the noise level, and return the axes."""
+        from gahb_theory.report.draw_results import draw_over_noise
+        from gahb_theory.report.figures import axes_or_new
 
+        return draw_over_noise(self.sigmas, {"gap": self.gap}, axes_or_new(ax), "PSNR gap (dB)")
+
+
+@takes_arrays
 def psnr_gap(
     f: Denoiser,
     train: Float[Tensor, "n c h w"],
@@ -94,7 +106,7 @@ def psnr_gap(
     batch_size
         Number of images that are denoised at once.
     confidence
-        Probability of the intervals: the bootstrap over the images of both sets, drawn apart.
+        Probability of the intervals over the images of both sets.
 
     Examples
     --------
@@ -108,23 +120,16 @@ def psnr_gap(
     """
     confidence = check_confidence(confidence)
     for x, name in ((train, "train"), (test, "test")):
-        if len(validate.images(x, name)) < 2:
-            raise ValueError(f"{name} must hold at least 2 images, got {len(x)}")
+        validate.images(x, name, least=2)
     curves = [psnr_curve(f, x, sigmas, seed=seed, batch_size=batch_size) for x in (train, test)]
-    draws = [
-        bootstrap_means(curve.psnr_per_image, draw_counts(curve.psnr_per_image.shape[1], seed=part))
-        for part, curve in enumerate(curves)
-    ]
-    method = f"bootstrap over {len(train)} and {len(test)} images"
-    with np.errstate(invalid="ignore"):  # two perfect estimates have no gap
-        value, resampled = curves[0].psnr - curves[1].psnr, draws[0] - draws[1]
-    gap = percentiles(value, resampled, confidence, method)
-    mean_gap = percentiles(float(value.mean()), resampled.mean(axis=0), confidence, method)
+    seen, fresh = (curve.psnr_per_image for curve in curves)
+    gap = difference_estimate(seen, fresh, confidence)
+    mean_gap = difference_estimate(seen.mean(axis=0), fresh.mean(axis=0), confidence)
     return PSNRGap(curves[0].sigmas, curves[0], curves[1], gap, mean_gap)
 
 
-@dataclass(frozen=True, eq=False)
-class Distance:
+@dataclass(frozen=True, eq=False, repr=False)
+class Distance(Result):
     """Mean squared distance of two functions over noisy images, at s noise levels, with what it is measured by.
 
     Parameters
@@ -136,7 +141,7 @@ class Distance:
     reference
         The squared distance it is compared with, shape (s,).
     ratio
-        distance / reference, shape (s,), with the interval of the paired bootstrap.
+        distance / reference, shape (s,), with the interval of the pairs.
     per_image
         Squared distance of each image, shape (s, n).
     """
@@ -147,7 +152,15 @@ class Distance:
     ratio: Estimate
     per_image: Float[np.ndarray, "s n"]
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw distance / reference over the noise level, and return the axes."""
+        from gahb_theory.report.draw_results import draw_over_noise
+        from gahb_theory.report.figures import axes_or_new
 
+        return draw_over_noise(self.sigmas, {"ratio": self.ratio}, axes_or_new(ax), "relative distance")
+
+
+@takes_arrays
 def function_distance(
     f_a: Denoiser,
     f_b: Denoiser,
@@ -195,6 +208,7 @@ def function_distance(
     return _distance(distances, (f, g), x, sigmas, seed, batch_size, confidence)
 
 
+@takes_arrays
 def memoriser_distance(
     f: Denoiser,
     memoriser: Denoiser,
@@ -254,9 +268,7 @@ def _distance(
     confidence: float,
 ) -> Distance:
     """Squared norms over noisy images of the two `differences`, of shapes (n, ...) and (m, n, ...), and their ratio."""
-    validate.images(x, "x")
-    if len(x) < 2:
-        raise ValueError(f"x must hold at least 2 images, got {len(x)}")
+    validate.images(x, "x", least=2)
     batch_size, seed = validate.integer(batch_size, "batch_size", 1), validate.seed(seed)
     levels, confidence = validate.levels(sigmas), check_confidence(confidence)
     rows = []
@@ -270,13 +282,13 @@ def _distance(
         for denoiser in denoisers:
             denoiser.check()
     both = torch.cat(rows, dim=1).reshape(2, len(levels), len(x)).numpy()
-    resampled = bootstrap_means(both, draw_counts(len(x)))
     with np.errstate(invalid="ignore", divide="ignore"):  # a reference of 0 has no ratio
-        value, ratios = both[0].mean(axis=1) / both[1].mean(axis=1), resampled[0] / resampled[1]
+        ratio = both[0].mean(axis=1) / both[1].mean(axis=1)
+        parts = (both[0] - ratio[:, None] * both[1]) / both[1].mean(axis=1, keepdims=True)
     return Distance(
         sigmas=np.array(levels),
         distance=mean_estimate(both[0], confidence),
         reference=mean_estimate(both[1], confidence),
-        ratio=percentiles(value, ratios, confidence, f"bootstrap over {len(x)} images"),
+        ratio=linear_estimate(ratio, [parts], confidence),
         per_image=both[0],
     )

@@ -19,9 +19,10 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.images import Photographs
 from gahb_theory.jacobians import Jacobian, jacobian
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.difference_check import refuse_memory
+from gahb_theory.precision import full_precision
 from gahb_theory.randomness import Component, add_noise, step_generator
+from gahb_theory.stored_results import Result
 
 __all__ = ["Behaviour", "measure_behaviour"]
 
@@ -32,8 +33,8 @@ LARGEST = 4096
 Estimate = Callable[[Tensor, float | Tensor], Tensor]
 
 
-@dataclass(frozen=True)
-class Behaviour:
+@dataclass(frozen=True, repr=False)
+class Behaviour(Result):
     """Measured properties of a denoiser; all errors are relative, 0 for a property that holds.
 
     Parameters

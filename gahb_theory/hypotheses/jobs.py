@@ -25,7 +25,7 @@ from gahb_theory.identity import class_name, digest, function_identity, identity
 from gahb_theory.training.recipes import Recipe
 from gahb_theory.training.snapshots import snapshot_name
 
-__all__ = ["Bench", "Task", "Trained", "Training", "code_identity"]
+__all__ = ["Bench", "Task", "TrainedNetwork", "Training", "code_identity"]
 
 LIBRARY = __name__.partition(".")[0]
 KEY_LENGTH = 24
@@ -106,7 +106,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedNetwork:
     """A trained network on disk.
 
     Parameters
@@ -143,9 +143,9 @@ class Bench:
     def load(self, name: str, images_seen: int | None = None) -> Any:
         """A network by its name, after so many images, or at the end; another denoiser as it is."""
         found = self.networks[name]
-        if not isinstance(found, Trained):
+        if not isinstance(found, TrainedNetwork):
             return found.to(self.device) if hasattr(found, "to") else found
-        return Trained(found.key, found.folder, images_seen or found.images_seen).load(self.device)
+        return TrainedNetwork(found.key, found.folder, images_seen or found.images_seen).load(self.device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +181,7 @@ class Task:
 def _subject_identity(subject: Any, name: str) -> Any:
     if isinstance(subject, Training):
         return subject.key
-    if isinstance(subject, Trained):
+    if isinstance(subject, TrainedNetwork):
         return [subject.key, subject.images_seen]
     return code_identity(subject, name) if is_function(subject) else identity(subject, name)
 

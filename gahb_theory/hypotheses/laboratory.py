@@ -13,29 +13,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
 from gahb_theory import runs, stored_results, validate
-from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.hypotheses.forecast import forecast
-from gahb_theory.hypotheses.jobs import Bench, Task, Trained, Training
+from gahb_theory.hypotheses.hypothesis import Measure
+from gahb_theory.hypotheses.jobs import Bench, Task, TrainedNetwork, Training
 from gahb_theory.sweeps import Executor, Serial, key, sweep
 from gahb_theory.training.loop import train
 
-__all__ = ["ARRAYS", "Laboratory", "Measure", "Result"]
+__all__ = ["ARRAYS", "Laboratory", "Result", "in_one", "measurements"]
 
 ARRAYS = "arrays.npz"
-
-
-class Measure(Protocol):
-    """What is measured of a denoiser at some images: one number for each image, of shape (n,)."""
-
-    def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Any:
-        """Measure."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +84,8 @@ class Laboratory:
     >>> import tempfile
     >>> from functools import partial
     >>> from gahb_theory.denoisers import UNet
-    >>> from gahb_theory.hypotheses.jobs import Training
+    >>> from gahb_theory.hypotheses.hypothesis import Measure
+    from gahb_theory.hypotheses.jobs import Training
     >>> from gahb_theory.images import Disks
     >>> from gahb_theory.training import Recipe
     >>> laboratory = Laboratory(tempfile.mkdtemp())
@@ -136,12 +130,12 @@ class Laboratory:
             self._train(needed, lambda order: bar.update(weights.get(order.key, 0)))
             return self._measure(tasks, lambda order: bar.update(weights.get(order.key, 0)))
 
-    def train(self, trainings: Sequence[Training]) -> dict[str, Trained]:
+    def train(self, trainings: Sequence[Training]) -> dict[str, TrainedNetwork]:
         """The trained networks by name; those that are missing are trained."""
         self._train(trainings)
         return {training.name: self.find(training) for training in trainings}
 
-    def find(self, training: Training) -> Trained:
+    def find(self, training: Training) -> TrainedNetwork:
         """A trained network.
 
         Raises
@@ -209,15 +203,15 @@ class Laboratory:
         lines = log.read_text().splitlines() if log.exists() else []
         return int(json.loads(lines[-1])["images_seen"]) if lines else 0
 
-    def _found(self, training: Training) -> Trained | None:
+    def _found(self, training: Training) -> TrainedNetwork | None:
         directory = self.directory(training)
         if (directory / "result.json").exists():
-            return Trained(training.key, directory / "training")
+            return TrainedNetwork(training.key, directory / "training")
         for shelf in self.shelves:
             for file in sorted(shelf.glob("*/config.json")):
                 known = json.loads(file.read_text()).get("card", {}).get("key") == training.key
                 if known and all((file.parent / "snapshots" / str(n)).exists() for n in training.snapshots):
-                    return Trained(training.key, file.parent)
+                    return TrainedNetwork(training.key, file.parent)
         return None
 
     def _train(self, trainings: Sequence[Training], finished: Any = None) -> None:

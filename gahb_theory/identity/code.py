@@ -47,19 +47,19 @@ def describe_function(function: Any, name: str, seen: Seen, describe: Describe) 
         of = class_name(owner) if isinstance(owner, type) else inner(owner, "its object")
         return {"method": inner(function.__func__, "its function"), "of": of}
     if isinstance(function, types.FunctionType):
-        found: dict[str, Any] = {"function": f"{_module_name(function.__module__)}.{function.__qualname__}"}
-        if found["function"].startswith(f"{LIBRARY}."):
-            return found
+        description: dict[str, Any] = {"function": f"{_module_name(function.__module__)}.{function.__qualname__}"}
+        if description["function"].startswith(f"{LIBRARY}."):
+            return description
         cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-        found["code"] = digest(_code(function.__code__))
-        found["defaults"] = [inner(value, "a default") for value in function.__defaults__ or ()]
-        found["defaults"] += [[key, inner(value, key)] for key, value in (function.__kwdefaults__ or {}).items()]
-        found["enclosed"] = {
+        description["code"] = digest(_code(function.__code__))
+        description["defaults"] = [inner(value, "a default") for value in function.__defaults__ or ()]
+        description["defaults"] += [[key, inner(value, key)] for key, value in (function.__kwdefaults__ or {}).items()]
+        description["enclosed"] = {
             label: inner(cell.cell_contents, label)
             for label, cell in cells
             if label != "__class__" and cell != types.CellType()  # the class of super(), and what is not yet there
         }
-        return found
+        return description
     if isinstance(function, types.BuiltinFunctionType) and isinstance(function.__self__, types.ModuleType | None):
         return {"function": f"{function.__module__}.{function.__qualname__}"}
     if is_function(function) or isinstance(function, type) or not callable(function):

@@ -216,18 +216,18 @@ def _object(thing: Any, name: str, seen: Seen) -> dict[str, Any]:
         reduced = thing.__reduce_ex__(2)  # refuses objects with more in them than attributes
     except Exception as error:
         raise TypeError(f"{unseen(thing, name)} ({error})") from None
-    found = _attributes(thing, name, seen)
-    own = any("__reduce__" in vars(base) or "__reduce_ex__" in vars(base) for base in cls.__mro__[:-1])
-    if own:
+    description = _attributes(thing, name, seen)
+    custom = any("__reduce__" in vars(base) or "__reduce_ex__" in vars(base) for base in cls.__mro__[:-1])
+    if custom:
         state = [] if isinstance(reduced, str) else list(reduced[1:])
-        found["state"] = [
+        description["state"] = [
             _describe(list(part) if hasattr(part, "__next__") else part, f"the state of {name}", seen)
             for part in state
             if part is not cls
         ]
     if _is_hidden(cls):
-        found["methods"] = _methods(cls, name, seen)
-    return found
+        description["methods"] = _methods(cls, name, seen)
+    return description
 
 
 def _attributes(thing: Any, name: str, seen: Seen) -> dict[str, Any]:
@@ -261,15 +261,15 @@ def _held(thing: Any) -> dict[str, Any]:
 
 def _methods(cls: type, name: str, seen: Seen) -> dict[str, Any]:
     """The methods of a class that cannot be imported, and of its bases of this kind."""
-    found: dict[str, Any] = {}
+    description: dict[str, Any] = {}
     for base in (b for b in cls.__mro__ if _is_hidden(b)):
         for label, value in vars(base).items():
             function = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
-            if isinstance(function, types.FunctionType) and label not in found:
+            if isinstance(function, types.FunctionType) and label not in description:
                 written = not (label.startswith("__") and function.__code__.co_filename == "<string>")
                 if written or not dataclasses.is_dataclass(base):  # what dataclasses write is known from the fields
-                    found[label] = describe_function(function, f"{name}.{label}", seen, _describe)
-    return found
+                    description[label] = describe_function(function, f"{name}.{label}", seen, _describe)
+    return description
 
 
 def _is_hidden(cls: type) -> bool:
@@ -293,15 +293,15 @@ def _is_image_class(thing: Any) -> bool:
 
 def _image_class(thing: Any, name: str, seen: Seen) -> dict[str, Any]:
     """Public attributes where they can be described, and a sample, which sees all else."""
-    found: dict[str, Any] = {"class": class_name(type(thing)), "images": _sampled(thing, name)}
+    description: dict[str, Any] = {"class": class_name(type(thing)), "images": _sampled(thing, name)}
     values = _held(thing)
     if dataclasses.is_dataclass(thing):
         values = {field.name: getattr(thing, field.name) for field in dataclasses.fields(thing) if field.compare}
     for label, value in sorted(values.items()):
         if not label.startswith("_"):
             with suppress(TypeError):  # the images show what it does
-                found[label] = _place(label, value, f"{name}.{label}", seen)
-    return found
+                description[label] = _place(label, value, f"{name}.{label}", seen)
+    return description
 
 
 def _sampled(thing: Any, name: str) -> str:
@@ -325,22 +325,22 @@ def _dataset(thing: Any, name: str, seen: Seen) -> dict[str, Any]:
     except TypeError:
         raise TypeError(f"{name} is a {type(thing).__name__} without a length, whose items cannot be seen") from None
     every = range(n) if n <= FEW_ITEMS else [i * (n - 1) // (SAMPLED_ITEMS - 1) for i in range(SAMPLED_ITEMS)]
-    found, first = hashlib.sha256(), None
+    description, first = hashlib.sha256(), None
     for i in every:
         item = digest(_describe(thing[i], f"{name}[{i}]", seen))
         first = item if first is None else first
-        found.update(item.encode())
+        description.update(item.encode())
     if n and first != digest(_describe(thing[every[0]], f"{name}[0]", seen)):
         raise TypeError(
             f"{name}[0] is another at each call, so that it cannot be known again; make every item a function of its "
             "index, for example by a generator that the index seeds"
         )
-    kept = {
+    attributes = {
         label: _describe(_without_places(value), f"{name}.{label}", seen)
         for label, value in sorted(getattr(thing, "__dict__", {}).items())
         if n > FEW_ITEMS and _is_plain(value)
     }
-    return {"class": class_name(type(thing)), "items": n, "sha256": found.hexdigest()} | kept
+    return {"class": class_name(type(thing)), "items": n, "sha256": description.hexdigest()} | attributes
 
 
 def _is_plain(value: Any) -> bool:

@@ -36,9 +36,9 @@ def hash_array(x: Tensor | np.ndarray, name: str = "thing") -> str:
             )
         array = x.astype(x.dtype.newbyteorder("="), copy=False)
         label = str(array.dtype)
-    found = hashlib.sha256(f"{label}{tuple(x.shape)}".encode())
-    found.update(array.tobytes())
-    return found.hexdigest()
+    hasher = hashlib.sha256(f"{label}{tuple(x.shape)}".encode())
+    hasher.update(array.tobytes())
+    return hasher.hexdigest()
 
 
 def differences(there: Any, now: Any, name: str = "") -> list[str]:

@@ -1,12 +1,12 @@
 """What an image class is.
 
 An image class is a distribution p(x) one can sample, together with the truth about it: what theory says of its optimal
-denoising (`optimal_slope`, the asymptotic slope of output against input PSNR; `dimension`, where it is a manifold) and, through
-`scene`, the ground truth of each image. Image i is a pure function of (class, seed, i).
+denoising (`optimal_slope`, the asymptotic minimax slope of output against input PSNR; `dimension`, where it is a manifold)
+and, through `scene`, the ground truth of each image. Image i is a pure function of (class, seed, i).
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,9 +14,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory.images.batches import admit, block_length, draw_images, draw_scene
+from gahb_theory.randomness import Component, uniforms
 from gahb_theory.scalars import kind_of
+from gahb_theory.stored_results import Result
 
 __all__ = [
+    "Drawn",
     "ImageClass",
     "Manifold",
     "ManifoldScene",
@@ -32,7 +35,10 @@ __all__ = [
 class Scene(Protocol):
     """Images together with the truth about them; every class adds fields of its own."""
 
-    images: Tensor
+    @property
+    def images(self) -> Tensor:
+        """Shape (n, channels, height, width)."""
+        ...
 
 
 @runtime_checkable
@@ -49,8 +55,56 @@ class ImageClass(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class ManifoldScene:
+AnyScene = TypeVar("AnyScene", bound=Scene)
+
+
+class Drawn(Generic[AnyScene]):
+    """Images that are drawn in blocks together with their truth: what most classes share.
+
+    A subclass has a `size` and draws scenes; it says how many images make a block, and what the memory must hold.
+    """
+
+    size: int
+
+    @property
+    def dimension(self) -> int | None:
+        """None: not a manifold of finite, known dimension."""
+        return None
+
+    @property
+    def optimal_slope(self) -> float | None:
+        """None: unknown."""
+        return None
+
+    def sample(
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "n 1 size size"]:
+        """Images start .. start + n - 1, shape (n, 1, size, size)."""
+        shape = (1, self.size, self.size)
+        return draw_images(
+            lambda count, first: self._draw(count, seed, first, dtype).images, n, start, self._block, shape, dtype
+        )
+
+    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> AnyScene:
+        """Images together with the truth about them."""
+        return draw_scene(
+            lambda count, first: self._draw(count, seed, first, dtype), n, start, self._block, self._scene_shape, dtype
+        )
+
+    @property
+    def _block(self) -> int:
+        return block_length(self.size**2)
+
+    @property
+    def _scene_shape(self) -> tuple[int, ...]:
+        return (2, self.size, self.size)
+
+    def _draw(self, n: int, seed: int, start: int, dtype: torch.dtype) -> AnyScene:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, repr=False)
+class ManifoldScene(Result):
     """Images of a manifold, their p parameters, and the tangent space at each, of dimension k."""
 
     images: Float[Tensor, "n c h w"]
@@ -76,10 +130,13 @@ def keep(image_class: Any, name: str, value: Any) -> Any:
 class Manifold:
     """Images painted from a few parameters: what the classes of this kind share.
 
-    A subclass has a `size` and a `dimension`, draws parameters, paints images from them, and knows the derivatives.
+    A subclass has a `size` and a `dimension`, makes parameters of uniform numbers, paints images from them, and knows the
+    derivatives.
     """
 
     size: int
+    uniform_count: int
+    """Uniform numbers that one image is made of."""
 
     @property
     def dimension(self) -> int:
@@ -114,8 +171,23 @@ class Manifold:
         shape = (2 * self.dimension + 1, self.size, self.size)
         return draw_scene(draw, n, start, block_length(self.size**2, self.dimension), shape, dtype)
 
-    def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n p"]:
+    def numbers(
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "n u"]:
+        """The independent uniform numbers of which images start .. start + n - 1 are made."""
+        count = self.uniform_count
+        return uniforms(n, count, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
+
+    def paint(self, parameters: Float[Tensor, "n p"]) -> Float[Tensor, "n 1 size size"]:
+        """The images of given parameters, whose meaning stands in the class."""
+        return self._paint(parameters)
+
+    def placed(self, u: Float[Tensor, "n u"]) -> Float[Tensor, "n p"]:
+        """Parameters as a function of independent uniform numbers."""
         raise NotImplementedError
+
+    def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n p"]:
+        return self.placed(self.numbers(n, seed=seed, start=start, dtype=dtype))
 
     def _paint(self, parameters: Tensor) -> Tensor:
         """Images (n, 1, size, size)."""

@@ -18,16 +18,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import keep
-from gahb_theory.images.batches import block_length, draw_images, draw_scene
+from gahb_theory.images.base import Drawn, keep
+from gahb_theory.images.batches import block_length, draw_images
 from gahb_theory.images.contours import ClosedContours, GraphContours
 from gahb_theory.images.covariance import RegionCovariance, StationaryCovariance
 from gahb_theory.images.fields import evaluate_series, gaussian_fields, lattice, power_law, series_coefficients
 from gahb_theory.images.published_c_alpha import paper_images, paper_sample
 from gahb_theory.images.raster import area_below, area_inside, blurred
 from gahb_theory.randomness import Component, uniforms
+from gahb_theory.stored_results import Result
 
-__all__ = ["CAlpha", "CAlphaScene"]
+__all__ = ["CAlpha", "CAlphaScene", "background_covariance"]
 
 SUB_COLUMNS = 16
 CONTOUR_STD = 0.13
@@ -35,8 +36,8 @@ RADIUS_STD = 0.2
 BACKGROUND_STD = 0.1
 
 
-@dataclass(frozen=True)
-class CAlphaScene:
+@dataclass(frozen=True, repr=False)
+class CAlphaScene(Result):
     """C^alpha images and their truth, c contours in each.
 
     For one contour images = coverage * backgrounds[:, :1] + (1 - coverage) * backgrounds[:, 1:]; for any number they are
@@ -63,7 +64,7 @@ class CAlphaScene:
 
 
 @dataclass(frozen=True)
-class CAlpha:
+class CAlpha(Drawn[CAlphaScene]):
     """Images of regularity alpha along and away from contours that cross the image, or close in it.
 
     Parameters
@@ -145,14 +146,11 @@ class CAlpha:
         return self.alpha if self.beta is None else self.beta
 
     @property
-    def dimension(self) -> None:
-        """The class is not a manifold of finite dimension."""
-        return None
-
-    @property
     def optimal_slope(self) -> float | None:
-        """Asymptotic PSNR slope a / (a + 1) of the optimal denoiser, a the smaller of the regularities the images have.
+        """Asymptotic PSNR slope a / (a + 1) of the minimax denoiser, a the smaller of the regularities the images have.
 
+        It bounds the worst image of that regularity. The optimal denoiser of the images as they are drawn has a slope that
+        is not less, and that a finite grid does not show.
         These are alpha and beta for "holder", alpha - 1/2 and beta - 1 for "paper"; None if that is not above 0.
         """
         lost = (0.5, 1.0) if self.convention == "paper" else (0.0, 0.0)
@@ -178,48 +176,65 @@ class CAlpha:
                 threads=torch.get_num_threads(),
             )
         return draw_images(
-            lambda count, first: self._draw(count, seed, first, dtype)[0], n, start, self._block, shape, dtype
-        )
-
-    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> CAlphaScene:
-        """Images with their contours, coverage, backgrounds and covariance."""
-        shape = (3 + 2 * self.contours, self.size, self.size)
-        return draw_scene(
-            lambda count, first: self._scene(count, seed, first, dtype), n, start, self._block, shape, dtype
+            lambda count, first: self._parts(count, seed, first, dtype)[0], n, start, self._block, shape, dtype
         )
 
     @property
     def _block(self) -> int:
         return block_length(self.size**2, self.contours)
 
-    def _scene(self, n: int, seed: int, start: int, dtype: torch.dtype) -> CAlphaScene:
-        images, contour, coverage, backgrounds, contours = self._draw(n, seed, start, dtype)
+    @property
+    def _scene_shape(self) -> tuple[int, ...]:
+        return (3 + 2 * self.contours, self.size, self.size)
+
+    def _draw(self, n: int, seed: int, start: int, dtype: torch.dtype) -> CAlphaScene:
+        images, contour, coverage, backgrounds, contours = self._parts(n, seed, start, dtype)
         covariance = None
         if self.convention == "holder":
             means = _means_covariance(self.contours, self.jump).to(dtype).expand(n, -1, -1)
-            field = _background_covariance(self.size, self.background_regularity)
+            field = background_covariance(self.size, self.background_regularity)
             covariance = RegionCovariance(_weights(coverage), field, means)
         return CAlphaScene(images, contour, coverage, backgrounds, contours, covariance)
 
-    def _draw(
+    def _parts(
         self, n: int, seed: int, start: int, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, GraphContours | ClosedContours | None]:
         """Images, contour, coverage, backgrounds, contours."""
         if self.convention == "paper":
             beta = self.background_regularity
             return (*paper_images(n, self.size, self.alpha, beta, seed=seed, start=start, dtype=dtype), None)
-        u = torch.stack([self._parameters(n, seed, start, j, dtype) for j in range(self.contours)], dim=1)
-        coefficients = torch.stack([self._series(n, seed, start, j, dtype) for j in range(self.contours)], dim=1)
-        render = _graphs if self.contour == "graph" else _closed
-        contour, coverage, contours = render(u, coefficients, self.size)
-        if self.blur > 0:
-            coverage = blurred(coverage, self.blur)
+        u, coefficients = self.numbers(n, seed=seed, start=start, dtype=dtype)
+        contour, coverage, contours = self._render(u, coefficients)
         backgrounds = self._backgrounds(u, seed, start)
         if self.contours == 1:
             contour, images = contour[:, 0], _mix(backgrounds, coverage)
         else:
             images = (_weights(coverage) * backgrounds).sum(dim=1, keepdim=True)
         return images, contour, coverage, backgrounds, contours
+
+    def numbers(
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+    ) -> tuple[Float[Tensor, "n c p"], Float[Tensor, "n c k 2"]]:
+        """The random numbers that determine the contours and the means of the regions ("holder" only).
+
+        Uniform ones for each contour, of which a graph uses height, centre, gap, and side or tilt, a closed contour in
+        the place of the height its centre and radius, which come last; and the coefficients of its series.
+        """
+        parts = range(self.contours)
+        u = torch.stack([self._parameters(n, seed, start, j, dtype) for j in parts], dim=1)
+        return u, torch.stack([self._series(n, seed, start, j, dtype) for j in parts], dim=1)
+
+    def regions(
+        self, u: Float[Tensor, "n c p"], coefficients: Float[Tensor, "n c k 2"]
+    ) -> Float[Tensor, "n r size size"]:
+        """Share of each region in each pixel, for random numbers such as those of `numbers`; they sum to 1."""
+        return _weights(self._render(u, coefficients)[1])
+
+    def _render(self, u: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor, GraphContours | ClosedContours]:
+        """Contour, coverage, contours as functions."""
+        render = _graphs if self.contour == "graph" else _closed
+        contour, coverage, contours = render(u, coefficients, self.size)
+        return contour, blurred(coverage, self.blur) if self.blur > 0 else coverage, contours
 
     def _parameters(self, n: int, seed: int, start: int, part: int, dtype: torch.dtype) -> Tensor:
         count = 4 if self.contour == "graph" else 7
@@ -297,7 +312,8 @@ def _weights(coverage: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _background_covariance(size: int, beta: float) -> StationaryCovariance:
+def background_covariance(size: int, beta: float) -> StationaryCovariance:
+    """Covariance of the field of each region, without its mean, of regularity beta."""
     return StationaryCovariance((BACKGROUND_STD * lattice(size, power_law(beta))) ** 2, size)
 
 

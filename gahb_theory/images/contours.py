@@ -18,11 +18,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gahb_theory.stored_results import Result
+
 __all__ = ["ClosedContours", "GraphContours"]
 
 
-@dataclass(frozen=True)
-class GraphContours:
+@dataclass(frozen=True, repr=False)
+class GraphContours(Result):
     """Contours that cross the image from left to right, `c` of them in each image."""
 
     height: Float[Tensor, "n c"]
@@ -46,8 +48,8 @@ class GraphContours:
         return _series(self.coefficients, t, 2) / (1 + slope**2) ** 1.5
 
 
-@dataclass(frozen=True)
-class ClosedContours:
+@dataclass(frozen=True, repr=False)
+class ClosedContours(Result):
     """Closed contours, `c` of them in each image."""
 
     centre: Float[Tensor, "n c 2"]

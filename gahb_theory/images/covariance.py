@@ -17,14 +17,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.stored_results import Result
 
 __all__ = ["RegionCovariance", "StationaryCovariance"]
 
 LARGEST_MATRIX = 96
 
 
-@dataclass(frozen=True, eq=False)
-class StationaryCovariance:
+@dataclass(frozen=True, eq=False, repr=False)
+class StationaryCovariance(Result):
     """Covariance of a stationary field on a corner of a torus.
 
     Parameters
@@ -60,8 +61,8 @@ class StationaryCovariance:
         return blocks.reshape(self.size**2, self.size**2)
 
 
-@dataclass(frozen=True, eq=False)
-class RegionCovariance:
+@dataclass(frozen=True, eq=False, repr=False)
+class RegionCovariance(Result):
     """Covariance of each image of a batch, given its regions.
 
     Parameters

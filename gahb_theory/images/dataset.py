@@ -25,7 +25,7 @@ from gahb_theory import runs, validate
 from gahb_theory.identity import identity
 from gahb_theory.images.base import ImageClass, checked_class, keep
 from gahb_theory.images.intake import LARGEST_INTENSITY, check_array, open_array
-from gahb_theory.images.unfinished import BLOCK, hashes, locked, read_record, set_aside, sha256, writing
+from gahb_theory.images.unfinished import BLOCK, hashes, locked, set_aside, sha256, writing
 from gahb_theory.images.unfinished import Unfinished as _Unfinished
 from gahb_theory.randomness import LARGEST_INDEX
 from gahb_theory.workers import MOST_WORKERS, check_workers, pool
@@ -68,7 +68,7 @@ class ImageDataset(Dataset[Tensor]):
     @property
     def about(self) -> dict[str, Any]:
         """What the .json file says of the whole file."""
-        return read_record(self.path.with_suffix(".json"))
+        return runs.read_object(self.path.with_suffix(".json"))
 
     def __len__(self) -> int:
         return len(self.array)

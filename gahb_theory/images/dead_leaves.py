@@ -20,9 +20,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import keep
-from gahb_theory.images.batches import draw_images, draw_scene
+from gahb_theory.images.base import Drawn, keep
 from gahb_theory.randomness import Component, uniforms
+from gahb_theory.stored_results import Result
 
 __all__ = ["DeadLeaves", "DeadLeavesScene"]
 
@@ -30,8 +30,8 @@ COVER = 7.0  # mean number of leaves over a point: exp(-7) of the points see the
 SAMPLES = 3  # per pixel and direction
 
 
-@dataclass(frozen=True)
-class DeadLeavesScene:
+@dataclass(frozen=True, repr=False)
+class DeadLeavesScene(Result):
     """Images of dead leaves, and the leaves."""
 
     images: Float[Tensor, "n 1 size size"]
@@ -40,7 +40,7 @@ class DeadLeavesScene:
 
 
 @dataclass(frozen=True)
-class DeadLeaves:
+class DeadLeaves(Drawn[DeadLeavesScene]):
     """Opaque disks of all sizes, rendered with 3 x 3 samples per pixel.
 
     Parameters
@@ -81,32 +81,6 @@ class DeadLeaves:
         area = 2 * math.pi * math.log(self.largest / self.smallest) / (self.smallest**-2 - self.largest**-2)
         return math.ceil(COVER * (1 + 2 * self.largest) ** 2 / area)
 
-    @property
-    def dimension(self) -> None:
-        """The class is not a manifold of known dimension."""
-        return None
-
-    @property
-    def optimal_slope(self) -> None:
-        """Unknown."""
-        return None
-
-    def sample(
-        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
-    ) -> Float[Tensor, "n 1 size size"]:
-        """Images start .. start + n - 1, shape (n, 1, size, size)."""
-        shape = (1, self.size, self.size)
-        return draw_images(
-            lambda count, first: self._draw(count, seed, first, dtype).images, n, start, self._block, shape, dtype
-        )
-
-    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> DeadLeavesScene:
-        """Images with their leaves."""
-        shape = (self.size**2 + 4 * self.leaves,)
-        return draw_scene(
-            lambda count, first: self._draw(count, seed, first, dtype), n, start, self._block, shape, dtype
-        )
-
     def covariance(self, distance: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
         """Covariance of the greys of two points, at distances given as fractions of the side."""
         if validate.real_array(distance, "distance", 1).min() < 0:
@@ -122,6 +96,10 @@ class DeadLeaves:
     @property
     def _block(self) -> int:
         return max(1, 2**17 // max(self.leaves, self.size**2))
+
+    @property
+    def _scene_shape(self) -> tuple[int, ...]:
+        return (self.size**2 + 4 * self.leaves,)
 
     def _draw(self, n: int, seed: int, start: int, dtype: torch.dtype) -> DeadLeavesScene:
         count, side = self.leaves, SAMPLES * self.size

@@ -34,7 +34,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.images.base import Manifold, keep, two_intensities
 from gahb_theory.images.raster import area_of_ellipses, ellipse_arcs, own_pixels
-from gahb_theory.randomness import Component, step_generator, uniforms
+from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["Disks"]
 
@@ -87,6 +87,8 @@ class Disks(Manifold):
                 'its default, or use edge="sampled"'
             )
 
+    uniform_count = 6
+
     @property
     def dimension(self) -> int:
         """Dimension of the manifold: 5, or 2 for "sampled" and "published", whose images move with their intensities alone."""
@@ -114,8 +116,8 @@ class Disks(Manifold):
             or parameters.shape[1] != 5
             or not len(parameters)
         ):
-            found = tuple(parameters.shape) if isinstance(parameters, Tensor) else type(parameters).__name__
-            raise ValueError(f"parameters must be a tensor of shape (n, 5), such as those of a scene, got {found}")
+            shown = tuple(parameters.shape) if isinstance(parameters, Tensor) else type(parameters).__name__
+            raise ValueError(f"parameters must be a tensor of shape (n, 5), such as those of a scene, got {shown}")
         rows = validate.finite(parameters, "parameters").detach().cpu().double()
         return torch.cat([self._radius(row) for row in rows]).to(parameters)
 
@@ -145,8 +147,8 @@ class Disks(Manifold):
         largest = torch.einsum("ijkl,pi,pj,pk,pl->p", gram, v, v, v, v).max()
         return largest.rsqrt()[None]
 
-    def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n 5"]:
-        u = uniforms(n, 6, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
+    def placed(self, u: Float[Tensor, "n u"]) -> Float[Tensor, "n 5"]:
+        """Parameters as a function of independent uniform numbers."""
         if self.edge == "published":
             span = (self.size - 3) // 2 - SMALLEST_PUBLISHED_RADIUS
             radius = SMALLEST_PUBLISHED_RADIUS + span * u[:, 0]

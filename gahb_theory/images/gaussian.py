@@ -27,12 +27,13 @@ from gahb_theory.images.base import keep
 from gahb_theory.images.batches import block_length, draw_images
 from gahb_theory.images.covariance import StationaryCovariance
 from gahb_theory.images.fields import Amplitude, complex_fields, lattice, power_law
+from gahb_theory.stored_results import Result
 
 __all__ = ["GaussianField", "GaussianFieldScene", "Texture"]
 
 
-@dataclass(frozen=True)
-class GaussianFieldScene:
+@dataclass(frozen=True, repr=False)
+class GaussianFieldScene(Result):
     """Images of a Gaussian distribution, and its covariance, which is that of every image."""
 
     images: Float[Tensor, "n 1 size size"]
@@ -40,8 +41,53 @@ class GaussianFieldScene:
     covariance: StationaryCovariance
 
 
+class _Stationary:
+    """What the fields share: a subclass has an amplitude and a period."""
+
+    size: int
+    mean: float
+    std: float
+    period: int = 2
+
+    @property
+    def dimension(self) -> None:
+        """None: not a manifold of finite dimension."""
+        return None
+
+    @property
+    def covariance(self) -> StationaryCovariance:
+        """Exact covariance of the pixels."""
+        return _covariance(self.size, self._amplitude, self.period, self.std)
+
+    def sample(
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "n 1 size size"]:
+        """Images start .. start + n - 1, shape (n, 1, size, size)."""
+        size, amplitude = self.size, self._amplitude
+
+        def draw(count: int, first: int) -> Tensor:
+            pairs = (first + count + 1) // 2 - first // 2  # images 2 p and 2 p + 1: both parts of the complex field p
+            both = complex_fields(pairs, size, amplitude, seed=seed, start=first // 2, dtype=dtype, period=self.period)
+            images = torch.view_as_real(both).permute(0, 3, 1, 2).reshape(2 * pairs, 1, size, size)
+            return images[first % 2 : first % 2 + count].mul_(self.std).add_(self.mean)
+
+        return draw_images(draw, n, start, 2 * block_length(size**2), (1, size, size), dtype)
+
+    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> GaussianFieldScene:
+        """Images with the mean and the covariance of their distribution."""
+        return GaussianFieldScene(self.sample(n, seed=seed, start=start, dtype=dtype), self.mean, self.covariance)
+
+    @property
+    def _amplitude(self) -> Amplitude:
+        raise NotImplementedError
+
+    def _keep_moments(self) -> None:
+        keep(self, "mean", validate.number(self.mean, "mean", least=0.0, most=1.0))
+        keep(self, "std", validate.number(self.std, "std", above=0.0, most=1.0))
+
+
 @dataclass(frozen=True)
-class GaussianField:
+class GaussianField(_Stationary):
     """Stationary Gaussian fields of regularity `exponent`.
 
     Parameters
@@ -88,32 +134,12 @@ class GaussianField:
         keep(self, "correlation_length", validate.positive(self.correlation_length, "correlation_length"))
         if keep(self, "period", validate.integer(self.period, "period", 1)) > 2:
             raise ValueError(f"period must be 1 (periodic images) or 2, got {self.period}")
-        _keep_moments(self)
-
-    @property
-    def dimension(self) -> None:
-        """The class is not a manifold of finite dimension."""
-        return None
+        self._keep_moments()
 
     @property
     def optimal_slope(self) -> float:
         """Asymptotic PSNR slope alpha / (alpha + 1) of the optimal denoiser, here the Wiener filter."""
         return self.exponent / (self.exponent + 1)
-
-    @property
-    def covariance(self) -> StationaryCovariance:
-        """Exact covariance of the pixels."""
-        return _covariance(self.size, self._amplitude, self.period, self.std)
-
-    def sample(
-        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
-    ) -> Float[Tensor, "n 1 size size"]:
-        """Images start .. start + n - 1, shape (n, 1, size, size)."""
-        return _sample(self, self._amplitude, self.period, n, seed, start, dtype)
-
-    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> GaussianFieldScene:
-        """Images with the mean and the covariance of their distribution."""
-        return GaussianFieldScene(self.sample(n, seed=seed, start=start, dtype=dtype), self.mean, self.covariance)
 
     @property
     def _amplitude(self) -> Amplitude:
@@ -123,7 +149,7 @@ class GaussianField:
 
 
 @dataclass(frozen=True)
-class Texture:
+class Texture(_Stationary):
     """Stationary Gaussian textures: every direction, one band of frequencies.
 
     Parameters
@@ -155,12 +181,7 @@ class Texture:
             raise ValueError(f"frequency must lie below size / 2 = {self.size / 2:g}, got {self.frequency}")
         if keep(self, "bandwidth", validate.positive(self.bandwidth, "bandwidth")) < 0.25:
             raise ValueError(f"bandwidth must be at least 0.25 cycles per image, got {self.bandwidth}")
-        _keep_moments(self)
-
-    @property
-    def dimension(self) -> None:
-        """The class is not a manifold of finite dimension."""
-        return None
+        self._keep_moments()
 
     @property
     def optimal_slope(self) -> None:
@@ -168,34 +189,8 @@ class Texture:
         return None
 
     @property
-    def covariance(self) -> StationaryCovariance:
-        """Exact covariance of the pixels."""
-        return _covariance(self.size, _band(self.size, self.frequency, self.bandwidth), 2, self.std)
-
-    def sample(
-        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
-    ) -> Float[Tensor, "n 1 size size"]:
-        """Images start .. start + n - 1, shape (n, 1, size, size)."""
-        return _sample(self, _band(self.size, self.frequency, self.bandwidth), 2, n, seed, start, dtype)
-
-    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> GaussianFieldScene:
-        """Images with the mean and the covariance of their distribution."""
-        return GaussianFieldScene(self.sample(n, seed=seed, start=start, dtype=dtype), self.mean, self.covariance)
-
-
-def _sample(
-    field: GaussianField | Texture, amplitude: Amplitude, period: int, n: int, seed: int, start: int, dtype: torch.dtype
-) -> Tensor:
-    """Images 2 p and 2 p + 1 are the real and the imaginary part of field p."""
-    size = field.size
-
-    def draw(count: int, first: int) -> Tensor:
-        pairs = (first + count + 1) // 2 - first // 2
-        both = complex_fields(pairs, size, amplitude, seed=seed, start=first // 2, dtype=dtype, period=period)
-        images = torch.view_as_real(both).permute(0, 3, 1, 2).reshape(2 * pairs, 1, size, size)
-        return images[first % 2 : first % 2 + count].mul_(field.std).add_(field.mean)
-
-    return draw_images(draw, n, start, 2 * block_length(size**2), (1, size, size), dtype)
+    def _amplitude(self) -> Amplitude:
+        return _band(self.size, self.frequency, self.bandwidth)
 
 
 @lru_cache(maxsize=16)
@@ -230,8 +225,3 @@ def _band(size: int, frequency: float, bandwidth: float) -> Amplitude:
     values[0, 0] = 0
     total = float((values**2).sum())
     return lambda squared: bump(squared) / total**0.5
-
-
-def _keep_moments(field: GaussianField | Texture) -> None:
-    keep(field, "mean", validate.number(field.mean, "mean", least=0.0, most=1.0))
-    keep(field, "std", validate.number(field.std, "std", above=0.0, most=1.0))

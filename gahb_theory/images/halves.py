@@ -23,6 +23,8 @@ from tqdm import tqdm
 from gahb_theory import runs, validate
 from gahb_theory.images.stream import as_images, items, stacked
 from gahb_theory.metrics.similarity import Vectors, centred_unit_vectors, vectors_of
+from gahb_theory.precision import takes_arrays
+from gahb_theory.stored_results import Result
 
 __all__ = ["Duplicates", "Split", "distinct", "near_duplicates", "split"]
 
@@ -39,8 +41,8 @@ REDUCED_SIDE = 20
 """Largest side of the images that `near_duplicates` compares."""
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
+@dataclass(frozen=True, eq=False, repr=False)
+class Split(Result):
     """Two disjoint sets of n distinct images.
 
     Parameters
@@ -66,6 +68,7 @@ class Split:
     hashes: tuple[str, str]
 
 
+@takes_arrays
 def split(
     images: Float[Tensor, "m c h w"] | Dataset[Any],
     n: int | None = None,
@@ -117,6 +120,7 @@ def split(
     return Split(first, second, *places, (~keep).nonzero()[:, 0], threshold, hashes)
 
 
+@takes_arrays
 def distinct(
     images: Float[Tensor, "m c h w"] | Dataset[Any],
     threshold: float = 0.95,
@@ -167,6 +171,7 @@ class Duplicates(NamedTuple):
     """Indices of the images that are left if of each pair the later one is removed."""
 
 
+@takes_arrays
 def near_duplicates(
     images: Float[Tensor, "n c h w"] | Dataset[Any], threshold: float = 0.95, block: int = 2048
 ) -> Duplicates:
@@ -195,14 +200,14 @@ def near_duplicates(
     x = _reduced(images, block)
     vectors = centred_unit_vectors
     sketches, everything = _sketches(x, vectors), torch.arange(len(x), device=x.device)
-    found = []
+    blocks = []
     for rows in tqdm(
         torch.split(everything, block), desc="comparing", unit=" blocks", delay=2, disable=None, leave=False
     ):
         for columns in torch.split(everything[int(rows[0]) :], block):
             i, j = _similar_pairs(x, sketches, rows, columns, threshold, vectors)
-            found.append(torch.stack([rows[i], columns[j]], dim=1))
-    pairs = torch.cat(found)
+            blocks.append(torch.stack([rows[i], columns[j]], dim=1))
+    pairs = torch.cat(blocks)
     pairs = pairs[pairs[:, 0] < pairs[:, 1]]
     pairs = pairs[torch.argsort(pairs[:, 0] * len(x) + pairs[:, 1])]
     parts = torch.split(pairs, block)
@@ -236,8 +241,8 @@ def _sketches(images: Tensor, vectors: Vectors) -> Tensor:
         u = vectors_of(vectors, part)
         with torch.autocast(u.device.type, enabled=False):
             projected = u @ directions.to(u)
-        rest = (u.square().sum(dim=1) - projected.square().sum(dim=1)).clamp(min=0).sqrt()
-        parts.append(torch.cat([projected, rest[:, None]], dim=1))
+        remainder = (u.square().sum(dim=1) - projected.square().sum(dim=1)).clamp(min=0).sqrt()
+        parts.append(torch.cat([projected, remainder[:, None]], dim=1))
     return torch.cat(parts)
 
 

@@ -5,11 +5,10 @@ A random wavelet series with bounded coefficients,
     x(v) = 1/2 + L sum_{j, k, o} 2^{-j (alpha + 1)} u_{jko} psi_{jko}(v - s),     |u| <= 1 uniform and independent,
 
 psi L^2-normalised wavelets on the unit torus at the scales 2^-j, smoother than alpha and with more vanishing moments, and
-s a random shift, which makes the distribution stationary. For alpha not
-an integer the norm of C^alpha is equivalent to sup 2^{j (alpha + 1)} |<x, psi_{jko}>| <= L (Meyer 1992; at the integers
-it is that of Zygmund). L is the largest number that keeps all intensities in [0, 1]. Unlike a Gaussian series of the
-same decay, whose modulus of continuity has a factor sqrt(log 1/h), every image lies in the ball: a class for minimax
-statements. Their slope is alpha / (alpha + 1).
+s a random shift, which makes the distribution stationary. For alpha not an integer the norm of C^alpha is equivalent to
+sup 2^{j (alpha + 1)} |<x, psi_{jko}>| <= L (Meyer 1992; at the integers it is that of Zygmund). L is the largest number
+that keeps all intensities in [0, 1]. Unlike a Gaussian series of the same decay, whose modulus of continuity has a
+factor sqrt(log 1/h), every image lies in the ball: a class for minimax statements. Their slope is alpha / (alpha + 1).
 """
 
 import math
@@ -23,15 +22,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import keep
-from gahb_theory.images.batches import block_length, draw_images, draw_scene
+from gahb_theory.images.base import Drawn, keep
 from gahb_theory.randomness import Component, uniforms
+from gahb_theory.stored_results import Result
 
-__all__ = ["HolderBall", "HolderBallScene"]
+__all__ = ["HolderBall", "HolderBallScene", "coefficient_bounds", "synthesis"]
 
 
-@dataclass(frozen=True)
-class HolderBallScene:
+@dataclass(frozen=True, repr=False)
+class HolderBallScene(Result):
     """Images of the ball and their wavelet coefficients."""
 
     images: Float[Tensor, "n 1 size size"]
@@ -42,7 +41,7 @@ class HolderBallScene:
 
 
 @dataclass(frozen=True)
-class HolderBall:
+class HolderBall(Drawn[HolderBallScene]):
     """Periodic images whose C^alpha norm is bounded.
 
     Parameters
@@ -79,40 +78,15 @@ class HolderBall:
         return _gains(self.alpha, self.size, self.wavelet)[1]
 
     @property
-    def dimension(self) -> None:
-        """The class is not a manifold of finite dimension."""
-        return None
-
-    @property
     def optimal_slope(self) -> float:
-        """Asymptotic PSNR slope alpha / (alpha + 1) of the minimax denoiser."""
+        """Asymptotic PSNR slope alpha / (alpha + 1) of the minimax denoiser: no denoiser does better on the worst image."""
         return self.alpha / (self.alpha + 1)
-
-    def sample(
-        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
-    ) -> Float[Tensor, "n 1 size size"]:
-        """Images start .. start + n - 1, shape (n, 1, size, size)."""
-        shape = (1, self.size, self.size)
-        return draw_images(
-            lambda count, first: self._draw(count, seed, first, dtype).images, n, start, self._block, shape, dtype
-        )
-
-    def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> HolderBallScene:
-        """Images with their wavelet coefficients."""
-        shape = (2, self.size, self.size)
-        return draw_scene(
-            lambda count, first: self._draw(count, seed, first, dtype), n, start, self._block, shape, dtype
-        )
-
-    @property
-    def _block(self) -> int:
-        return block_length(self.size**2)
 
     def _draw(self, n: int, seed: int, start: int, dtype: torch.dtype) -> HolderBallScene:
         gains, _ = _gains(self.alpha, self.size, self.wavelet)
         u = uniforms(n, self.size**2, seed=seed, start=start, component=Component.FIELDS, dtype=dtype)
         c = (2 * u - 1).reshape(n, self.size, self.size) * gains.to(dtype)
-        images = _synthesis(c.numpy(), self.wavelet).clip(-0.5, 0.5) + 0.5  # the bound holds but for rounding
+        images = synthesis(c.numpy(), self.wavelet).clip(-0.5, 0.5) + 0.5  # the bound holds but for rounding
         place = uniforms(n, 2, seed=seed, start=start, component=Component.PARAMETERS, dtype=torch.float64)
         shift = (place * self.size).long()
         row, column = (torch.arange(self.size, device="cpu") - shift[:, d, None] for d in (0, 1))
@@ -125,7 +99,7 @@ def _levels(size: int) -> int:
     return size.bit_length() - 3  # a coarse image of 4 x 4
 
 
-def _synthesis(c: np.ndarray, wavelet: str) -> np.ndarray:
+def synthesis(c: np.ndarray, wavelet: str) -> np.ndarray:
     """Images from coefficients in the layout of pywt.coeffs_to_array, both of shape (n, size, size)."""
     coarse = c.shape[1] >> _levels(c.shape[1])
     x = c[:, :coarse, :coarse]
@@ -133,6 +107,11 @@ def _synthesis(c: np.ndarray, wavelet: str) -> np.ndarray:
         details = (c[:, half : 2 * half, :half], c[:, :half, half : 2 * half], c[:, half : 2 * half, half : 2 * half])
         x = pywt.idwt2((x, details), wavelet, mode="periodization", axes=(1, 2))
     return x
+
+
+def coefficient_bounds(images: HolderBall) -> Float[Tensor, "size size"]:
+    """The bound g of each coefficient of x - 1/2, which is uniform on [-g, g], in the layout of the coefficients."""
+    return _gains(images.alpha, images.size, images.wavelet)[0]
 
 
 @lru_cache(maxsize=16)

@@ -1,7 +1,7 @@
 """Image files as arrays of intensities, and the range of images of any other kind.
 
 Intensities lie in [0, 1], 0 black and 1 white, and noise levels count in the same units. What a file or an array holds is
-read as follows; what cannot be told is refused, with the range that was found and the way on.
+read as follows; what is ambiguous is refused, with the range it has and the way on.
 
     8 bits, 1 bit, a palette        level / 255
     16 bits, one channel            level / 65535 (of a TIFF that says so: 12 bits, level / 4095)

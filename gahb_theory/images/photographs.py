@@ -21,10 +21,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.images.base import keep
+from gahb_theory.images.base import Drawn, keep
 from gahb_theory.images.batches import block_length, draw_images, draw_scene
 from gahb_theory.images.intake import as_planes, read_file
 from gahb_theory.randomness import Component, uniforms
+from gahb_theory.stored_results import Result
 
 __all__ = ["Photographs", "PhotographsScene", "centre_crop", "read_image"]
 
@@ -33,8 +34,8 @@ SCALES = (1.0, 0.71, 0.5, 0.35, 0.25)
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm")
 
 
-@dataclass(frozen=True)
-class PhotographsScene:
+@dataclass(frozen=True, repr=False)
+class PhotographsScene(Result):
     """Patches, and where each comes from."""
 
     images: Float[Tensor, "n c size size"]
@@ -45,7 +46,7 @@ class PhotographsScene:
 
 
 @dataclass(frozen=True)
-class Photographs:
+class Photographs(Drawn[PhotographsScene]):
     """Patches of photographs.
 
     Parameters
@@ -81,16 +82,6 @@ class Photographs:
         validate.one_of(self.split, "split", ("all", "train", "test"))
 
     @property
-    def dimension(self) -> None:
-        """Not a manifold of known dimension."""
-        return None
-
-    @property
-    def optimal_slope(self) -> None:
-        """Unknown."""
-        return None
-
-    @property
     def names(self) -> tuple[str, ...]:
         """Names of the photographs that patches are drawn from."""
         return self._planes().names
@@ -105,7 +96,7 @@ class Photographs:
         shape, planes = (self.channels, self.size, self.size), self._planes()
 
         def draw(count: int, first: int) -> Tensor:
-            return self._draw(planes, count, seed, first, dtype).images
+            return self._patches(planes, count, seed, first, dtype).images
 
         return draw_images(draw, n, start, block_length(self.size**2, 2 * self.channels), shape, dtype)
 
@@ -114,14 +105,14 @@ class Photographs:
         shape, planes = (self.channels, self.size, self.size), self._planes()
 
         def draw(count: int, first: int) -> PhotographsScene:
-            return self._draw(planes, count, seed, first, dtype)
+            return self._patches(planes, count, seed, first, dtype)
 
         return draw_scene(draw, n, start, block_length(self.size**2, 2 * self.channels), shape, dtype)
 
     def _planes(self) -> "_Planes":
         return _pyramid(self.folder, self.size, self.channels, self.split)
 
-    def _draw(self, planes: "_Planes", n: int, seed: int, start: int, dtype: torch.dtype) -> PhotographsScene:
+    def _patches(self, planes: "_Planes", n: int, seed: int, start: int, dtype: torch.dtype) -> PhotographsScene:
         u = uniforms(n, 4, seed=seed, start=start, component=Component.PARAMETERS, dtype=torch.float64)
         plane = torch.searchsorted(planes.cumulative, u[:, 0].contiguous(), right=True).clamp(
             max=len(planes.height) - 1
@@ -280,7 +271,7 @@ def read_image(
     Raises
     ------
     ValueError
-        If the file is no image, or one of which it cannot be told what its pixels mean: levels outside of [0, 1] or NaN,
+        If the file is no image, or one whose pixels are ambiguous: levels outside of [0, 1] or NaN,
         integers of 32 bits, colour of 16 bits, transparent pixels, several frames.
 
     Examples

@@ -70,7 +70,7 @@ def paper_images(
     n: int, size: int, alpha: float, beta: float, *, seed: int, start: int, dtype: torch.dtype
 ) -> PaperImages:
     """Draw images, by NumPy alone: many threads can do so at once, each with images of its own."""
-    images, rows, coverage, backgrounds = _drawn(n, size, alpha, beta, seed, start, dtype, kept=n)
+    images, rows, coverage, backgrounds = _drawn(n, size, alpha, beta, seed, start, dtype, held=n)
     return PaperImages(
         torch.from_numpy(images)[:, None],
         torch.from_numpy(rows / rows.dtype.type(size)),
@@ -83,22 +83,22 @@ def paper_sample(
     n: int, size: int, alpha: float, beta: float, *, seed: int, start: int, dtype: torch.dtype
 ) -> Float[Tensor, "n 1 size size"]:
     """The same images alone: what they are made of stays in the cache and is overwritten by that of the next ones."""
-    images, *_ = _drawn(n, size, alpha, beta, seed, start, dtype, kept=min(n, _part_length(size)))
+    images, *_ = _drawn(n, size, alpha, beta, seed, start, dtype, held=min(n, _part_length(size)))
     return torch.from_numpy(images)[:, None]
 
 
 def _drawn(
-    n: int, size: int, alpha: float, beta: float, seed: int, start: int, dtype: torch.dtype, *, kept: int
+    n: int, size: int, alpha: float, beta: float, seed: int, start: int, dtype: torch.dtype, *, held: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Images and rows of the contours, and coverage and backgrounds of `kept` images: all, or those of one part."""
     rows, low, high = _parameters(n, size, alpha, seed, start, dtype)
-    images, coverage = np.empty((n, size, size), rows.dtype), np.empty((kept, size, size), rows.dtype)
-    backgrounds = np.empty((kept, 2, size, size), rows.dtype)
+    images, coverage = np.empty((n, size, size), rows.dtype), np.empty((held, size, size), rows.dtype)
+    backgrounds = np.empty((held, 2, size, size), rows.dtype)
     length = _part_length(size)
     for first in range(0, n, length):
         part = slice(first, min(first + length, n))
         count = part.stop - first
-        at = slice(first % kept, first % kept + count)
+        at = slice(first % held, first % held + count)
         _boxed_mask(rows[part], coverage[at])
         pairs = _field_pairs(count, size, beta, seed, start + first, dtype)
         _compose(pairs.numpy(), low[part], high[part], coverage[at], backgrounds[at], images[part])

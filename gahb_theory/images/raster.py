@@ -212,15 +212,15 @@ def _accumulate(row: Tensor, column: Tensor, rise: Tensor, swept: Tensor, size: 
     n, width = row.shape[0], size + 3
     i, j = row.floor().clamp_(-1, size), column.floor().clamp_(-1, size)
     # on the left of the image a piece covers nothing, on its right it covers the whole row
-    own = torch.where(j < 0, 0.0, torch.where(j >= size, rise, swept - j * rise))
+    share = torch.where(j < 0, 0.0, torch.where(j >= size, rise, swept - j * rise))
     # the rises in a row sum to 0, so that those on the right of a pixel are minus those on its left and in it: running
     # sums of own - rise at the pixel itself, and of -own at the next, give own plus all rises on the right
     cells = torch.zeros(n, size + 2, width, dtype=row.dtype, device=row.device)
     image = torch.arange(n, device=row.device)[:, None] * ((size + 2) * width)
     place = i.add_(1).mul_(width).add_(j).add_(1).long().add_(image).view(-1)
     flat = cells.view(-1)
-    flat.scatter_add_(0, place, (own - rise).view(-1))
-    flat.scatter_add_(0, place.add_(1), own.neg_().view(-1))
+    flat.scatter_add_(0, place, (share - rise).view(-1))
+    flat.scatter_add_(0, place.add_(1), share.neg_().view(-1))
     return cells.cumsum_(dim=2)[:, 1:-1, 1 : size + 1]
 
 

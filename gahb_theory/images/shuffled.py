@@ -15,14 +15,15 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.images.base import ImageClass, checked_class, keep
 from gahb_theory.randomness import Component, uniforms
+from gahb_theory.stored_results import Result
 
 __all__ = ["Shuffled", "ShuffledScene"]
 
 MOST_PIXELS = 2**28
 
 
-@dataclass(frozen=True)
-class ShuffledScene:
+@dataclass(frozen=True, repr=False)
+class ShuffledScene(Result):
     """Shuffled images, and the images before."""
 
     images: Float[Tensor, "n c h w"]

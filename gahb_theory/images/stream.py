@@ -105,10 +105,10 @@ def _item(data: Any, index: int, name: str) -> Tensor:
     item = data[index]
     image = item[0] if isinstance(item, tuple | list) and len(item) else item
     if not isinstance(image, Tensor) or image.ndim != 3 or not image.is_floating_point():
-        found = f"{image.dtype} of shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
+        shown = f"{image.dtype} of shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
         raise TypeError(
             f"{name}[{index}] must be a floating-point tensor (channels, height, width) in [0, 1], or a tuple that begins "
-            f"with one, got {found}"
+            f"with one, got {shown}"
         )
     return validate.finite(image, f"{name}[{index}]")
 

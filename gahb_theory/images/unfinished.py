@@ -19,7 +19,7 @@ import numpy as np
 
 from gahb_theory import runs
 
-__all__ = ["BLOCK", "Unfinished", "beside", "hashes", "locked", "read_record", "set_aside", "sha256", "writing"]
+__all__ = ["BLOCK", "Unfinished", "beside", "hashes", "locked", "set_aside", "sha256", "writing"]
 
 BLOCK = 512
 
@@ -43,9 +43,9 @@ class Unfinished:
     def open(self) -> list[int]:
         """Begin, or take up what a call before left; the blocks that are missing."""
         needed = self.plan["n"] * self.image_bytes
-        if self.data.exists() and self.record.exists() and (found := self._recorded()):
-            if found["plan"] != self.plan:
-                keys = ", ".join(key for key in self.plan if found["plan"].get(key) != self.plan[key])
+        if self.data.exists() and self.record.exists() and (record := self._recorded()):
+            if record["plan"] != self.plan:
+                keys = ", ".join(key for key in self.plan if record["plan"].get(key) != self.plan[key])
                 raise FileExistsError(
                     errno.EEXIST,
                     f"{self.data} is an unfinished file of other images ({keys} differ); remove it and {self.record.name} "
@@ -54,7 +54,7 @@ class Unfinished:
             with writing(self.data), self.data.open("r+b") as file:
                 file.write(self.header)
                 file.truncate(self.offset + needed)
-            self.done = {block: digest for block, digest in found["done"].items() if self._hash(int(block)) == digest}
+            self.done = {block: digest for block, digest in record["done"].items() if self._hash(int(block)) == digest}
             return [block for block in range(self.blocks) if str(block) not in self.done]
         free = shutil.disk_usage(self.path.parent).free
         if needed > free:
@@ -102,23 +102,23 @@ class Unfinished:
     def _recorded(self) -> dict[str, Any] | None:
         """The record, or None where it is damaged; then it is set aside."""
         try:
-            found = json.loads(self.record.read_text())
-            if not (isinstance(found["plan"], dict) and isinstance(found["done"], dict)):
+            record = json.loads(self.record.read_text())
+            if not (isinstance(record["plan"], dict) and isinstance(record["done"], dict)):
                 raise ValueError("not a record")
-            wrong = [block for block in found["done"] if not 0 <= int(block) < self.blocks]
-            if found["plan"] == self.plan and wrong:
+            wrong = [block for block in record["done"] if not 0 <= int(block) < self.blocks]
+            if record["plan"] == self.plan and wrong:
                 raise ValueError(f"no block {wrong[0]}")
         except (ValueError, KeyError, TypeError) as error:
             set_aside(self.record, error, "the images are drawn anew")
             return None
-        return found
+        return record
 
     def _collect(self) -> None:
         """Remove what killed processes left of the files that this one has written."""
-        names = tuple(f".{file.name}." for file in (self.record, self.about))
+        names = (f".{self.record.name}.", f".{self.about.name}.", f"{self.record.name}.damaged")
         with suppress(OSError):
             for file in self.path.parent.iterdir():
-                if file.name.startswith(names) and file.name.endswith((".partial", ".damaged")):
+                if file.name.startswith(names) and (".damaged" in file.name or file.name.endswith(".partial")):
                     file.unlink(missing_ok=True)
 
 
@@ -151,31 +151,10 @@ def sha256(images: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def read_record(file: Path) -> dict[str, Any]:
-    """What the .json file of a dataset says.
-
-    Raises
-    ------
-    ValueError
-        If it is damaged or missing.
-    """
-    if not file.is_file():
-        raise ValueError(f"{file} is missing or no regular file")
-    try:
-        found = json.loads(file.read_text())
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged ({error})") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"{file} is damaged (a {type(found).__name__} in the place of an object)")
-    return found
-
-
-def set_aside(file: Path, error: Exception, what: str) -> Path:
+def set_aside(file: Path, error: Exception, what: str) -> None:
     """Give a damaged file another name, and say so."""
-    target = beside(file, "damaged")
-    file.replace(target)
-    warnings.warn(f"{file} is damaged ({error}); it is now {target.name}, and {what}", stacklevel=3)
-    return target
+    renamed = runs.set_aside(file)
+    warnings.warn(f"{file} is damaged ({error}); it is now {renamed.name}, and {what}", stacklevel=3)
 
 
 def locked(path: Path) -> AbstractContextManager[None]:

@@ -20,7 +20,6 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.denoisers.networks.conservative import Conservative
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.difference_check import compare_with_differences, direction, refuse_memory
 from gahb_theory.jacobians.engines.autograd import AutogradProducts, default_chunk
 from gahb_theory.jacobians.engines.differences import DifferenceProducts, Values
@@ -28,7 +27,13 @@ from gahb_theory.jacobians.engines.recorded import FrozenProducts
 from gahb_theory.jacobians.engines.recording import UnknownOperation, record
 from gahb_theory.jacobians.linear_operator import Products
 from gahb_theory.jacobians.operator import Jacobian
-from gahb_theory.jacobians.symmetric import SymmetricJacobian, SymmetricProducts
+from gahb_theory.jacobians.symmetric import (
+    HessianJacobian,
+    HessianProducts,
+    SymmetricJacobian,
+    SymmetricProducts,
+)
+from gahb_theory.precision import full_precision, takes_arrays
 from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["difference_jacobian", "jacobian"]
@@ -44,6 +49,7 @@ AGREEMENT = 10.0
 
 
 @full_precision
+@takes_arrays
 def jacobian(
     f: Denoiser, y: Float[Tensor, "1 c h w"], sigma: float | Tensor, *, chunk: int | None = None, budget: float = 1e9
 ) -> Jacobian:
@@ -125,16 +131,21 @@ def jacobian(
         except UnknownOperation as reason:
             fitting = _within(default_chunk(point), products.bytes_per_direction, budget)
             engine, name, product = products, f"autograd ({reason})", None
+            if isinstance(f, Conservative):
+                engine = HessianProducts(products)
+                product = engine.push(direction(point))
         refuse_memory(products.value, point, products.output)
         if getattr(f, "own_derivative", False):
             check = "not compared with differences: f estimates its derivative beside its values"
         else:
             check = _checked(products, point, level, product, stairs=bool(stairs))
-    kind = SymmetricJacobian if isinstance(engine, SymmetricProducts) else Jacobian
+    kinds = {SymmetricProducts: SymmetricJacobian, HessianProducts: HessianJacobian}
+    kind = kinds.get(type(engine), Jacobian)
     return kind(engine, point, products.output, chunk=chunk or fitting, engine=name, check=check)
 
 
 @full_precision
+@takes_arrays
 def difference_jacobian(
     f: Denoiser,
     y: Float[Tensor, "1 c h w"],

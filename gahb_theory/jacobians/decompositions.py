@@ -10,20 +10,25 @@ All of it is computed from the dense matrix.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.linear_operator import LinearOperator, check_operator
+from gahb_theory.precision import full_precision
+from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Polar", "Schur", "Spectrum", "eig", "polar", "schur"]
 
 
-@dataclass(frozen=True, eq=False)
-class Spectrum:
+@dataclass(frozen=True, eq=False, repr=False)
+class Spectrum(Result):
     """The eigenvalues and right eigenvectors of a Jacobian.
 
     Attributes
@@ -50,9 +55,16 @@ class Spectrum:
     complex_mass: float
     departure: float
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the eigenvalues in the complex plane, and return the axes."""
+        from gahb_theory.report.draw_results import draw_spectra
+        from gahb_theory.report.figures import axes_or_new
 
-@dataclass(frozen=True, eq=False)
-class Schur:
+        return draw_spectra({"values": self.values.cpu()}, axes_or_new(ax), "eigenvalue")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Schur(Result):
     """The real Schur decomposition J = Q T Q^T.
 
     Attributes
@@ -80,8 +92,8 @@ class Schur:
         return 1 / torch.stack(smallest)
 
 
-@dataclass(frozen=True, eq=False)
-class Polar:
+@dataclass(frozen=True, eq=False, repr=False)
+class Polar(Result):
     """The polar decomposition J = U P of a square Jacobian.
 
     Attributes

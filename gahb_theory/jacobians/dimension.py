@@ -13,6 +13,7 @@ there is no dimension to find.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -20,10 +21,14 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.linear_operator import check_operator
 from gahb_theory.jacobians.operator import Jacobian
+from gahb_theory.precision import full_precision
 from gahb_theory.randomness import add_noise
+from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "DimensionEstimate",
@@ -35,8 +40,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class SubspaceDimension:
+@dataclass(frozen=True, repr=False)
+class SubspaceDimension(Result):
     """Five effective dimensions of a symmetric Jacobian; all are m for a projection of rank m.
 
     Attributes
@@ -60,8 +65,8 @@ class SubspaceDimension:
     entropy: float
 
 
-@dataclass(frozen=True, eq=False)
-class DimensionEstimate:
+@dataclass(frozen=True, eq=False, repr=False)
+class DimensionEstimate(Result):
     """A dimension, and how clearly the spectrum shows it.
 
     Attributes
@@ -80,6 +85,13 @@ class DimensionEstimate:
     gap: float
     next_gap: float
     spectrum: Float[Tensor, " n"]
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the spectrum in which the gap was looked for, and return the axes."""
+        from gahb_theory.report.draw_results import draw_spectra
+        from gahb_theory.report.figures import axes_or_new
+
+        return draw_spectra({"spectrum": self.spectrum.cpu()}, axes_or_new(ax), "spectrum")
 
 
 def subspace_dimension(eigenvalues: Float[Tensor, " d"]) -> SubspaceDimension:

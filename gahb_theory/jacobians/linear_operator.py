@@ -16,11 +16,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from gahb_theory import validate
-from gahb_theory.jacobians.arithmetic import full_precision, plain_arithmetic
 from gahb_theory.jacobians.batching import lacks_memory, on_columns, scipy_operator, window_columns
 from gahb_theory.jacobians.engines.linear_maps import Window
 from gahb_theory.jacobians.engines.rows import all_rows_sparse, row_groups
 from gahb_theory.jacobians.engines.windowed_rows import WindowedProducts
+from gahb_theory.precision import full_precision, plain_arithmetic
 from gahb_theory.scalars import kind_of
 
 __all__ = ["LinearOperator", "Products", "check_operator"]

@@ -9,6 +9,7 @@ How much of the k-dimensional subspace at one level lies in that of the next is
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -17,16 +18,20 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.construction import jacobian
 from gahb_theory.jacobians.spectra import eigenbasis
+from gahb_theory.precision import full_precision, takes_arrays
 from gahb_theory.randomness import add_noise
+from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["EigenbasisPath", "eigenbasis_path"]
 
 
-@dataclass(frozen=True, eq=False)
-class EigenbasisPath:
+@dataclass(frozen=True, eq=False, repr=False)
+class EigenbasisPath(Result):
     """Eigenbases at several noise levels.
 
     Attributes
@@ -62,8 +67,16 @@ class EigenbasisPath:
         """Number of products with J or J^T in all."""
         return sum(E.matvecs for E in self.bases)
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the eigenvalues over the noise level, and return the axes."""
+        from gahb_theory.report.draw_results import draw_over_noise
+        from gahb_theory.report.figures import axes_or_new
+
+        return draw_over_noise(self.sigmas, {"eigenvalues": self.eigenvalues.cpu()}, axes_or_new(ax), "eigenvalue")
+
 
 @full_precision
+@takes_arrays
 def eigenbasis_path(
     f: Denoiser,
     x: Float[Tensor, "1 c h w"],

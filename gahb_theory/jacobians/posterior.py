@@ -12,6 +12,7 @@ and the variances here are those of the symmetric part. Negative ones are report
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -20,9 +21,13 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.linear_operator import check_operator
 from gahb_theory.jacobians.operator import Jacobian
+from gahb_theory.precision import full_precision
+from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "PosteriorComponents",
@@ -33,8 +38,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
-class PosteriorComponents:
+@dataclass(frozen=True, eq=False, repr=False)
+class PosteriorComponents(Result):
     """The principal components of the posterior.
 
     Attributes
@@ -57,9 +62,16 @@ class PosteriorComponents:
         deviation = self.variances[k].clamp(min=0).sqrt()
         return self.mean + steps.to(self.mean).reshape(-1, 1, 1, 1) * deviation * atom
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the variances, and return the axes."""
+        from gahb_theory.report.draw_results import draw_spectra
+        from gahb_theory.report.figures import axes_or_new
 
-@dataclass(frozen=True)
-class PosteriorMoments:
+        return draw_spectra({"variances": self.variances.detach().cpu()}, axes_or_new(ax), "variance")
+
+
+@dataclass(frozen=True, repr=False)
+class PosteriorMoments(Result):
     """Moments of the posterior along one direction.
 
     Attributes

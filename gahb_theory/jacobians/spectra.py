@@ -15,6 +15,7 @@ products with J and J^T, where J is never formed. Every residual is measured.
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float
@@ -22,10 +23,14 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.bases.eigen import Eigenbasis, canonical_sign
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.lanczos import RitzPairs, top_eigenpairs
 from gahb_theory.jacobians.linear_operator import LinearOperator, check_operator
+from gahb_theory.precision import full_precision
 from gahb_theory.scalars import kind_of
+from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["SVD", "eigenbasis", "svd"]
 
@@ -37,8 +42,8 @@ SMALL = 256
 """Up to this dimension the dense matrix costs no more than a Lanczos iteration."""
 
 
-@dataclass(frozen=True, eq=False)
-class SVD:
+@dataclass(frozen=True, eq=False, repr=False)
+class SVD(Result):
     """The k largest singular values of a Jacobian and their vectors, J = sum_k values[k] left[k] right[k]^T.
 
     Attributes
@@ -66,6 +71,13 @@ class SVD:
     converged: Bool[Tensor, " k"]
     tolerance: float
     matvecs: int
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the singular values, and return the axes."""
+        from gahb_theory.report.draw_results import draw_spectra
+        from gahb_theory.report.figures import axes_or_new
+
+        return draw_spectra({"values": self.values.cpu()}, axes_or_new(ax), "singular value")
 
 
 @full_precision

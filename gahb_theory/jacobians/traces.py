@@ -19,11 +19,12 @@ from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.jacobians.arithmetic import full_precision, plain_attention
 from gahb_theory.jacobians.construction import jacobian
 from gahb_theory.jacobians.difference_check import UNCHECKED
 from gahb_theory.jacobians.engines.autograd import NOT_FINITE, default_chunk
+from gahb_theory.precision import full_precision, plain_attention
 from gahb_theory.randomness import Component, step_generator
+from gahb_theory.stored_results import Result
 
 __all__ = ["Hutchinson", "Trace", "TraceEstimate", "exact_trace"]
 
@@ -81,8 +82,8 @@ def exact_trace(f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float | Tensor)
     return _finite(torch.cat(parts), y)
 
 
-@dataclass(frozen=True, eq=False)
-class TraceEstimate:
+@dataclass(frozen=True, eq=False, repr=False)
+class TraceEstimate(Result):
     """A random estimate of the trace at each image.
 
     Parameters

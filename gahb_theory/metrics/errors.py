@@ -10,6 +10,7 @@ section 3).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,12 +18,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.precision import wide
+from gahb_theory.precision import takes_arrays, wide
 from gahb_theory.randomness import add_noise
+from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["PSNRCurve", "Repeat", "mse", "psnr", "psnr_curve", "psnr_per_image"]
 
 
+@takes_arrays
 def mse(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
     """Squared error ||x_hat - x||^2 of each image, summed over channels and pixels.
 
@@ -52,6 +58,7 @@ def mse(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[T
     return (wide(x_hat) - wide(x)).square().sum(dim=(1, 2, 3))
 
 
+@takes_arrays
 def psnr_per_image(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
     """Peak signal-to-noise ratio -10 log10(||x_hat - x||^2 / d) of each image, for a peak intensity of 1.
 
@@ -73,6 +80,7 @@ def psnr_per_image(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"])
     return -10 * torch.log10(mse(x, x_hat) / x[0].numel())
 
 
+@takes_arrays
 def psnr(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[Tensor, ""]:
     """Mean over images of `psnr_per_image`, in decibels; infinite as soon as one estimate is perfect.
 
@@ -129,8 +137,8 @@ class Repeat:
             )
 
 
-@dataclass(frozen=True, eq=False)
-class PSNRCurve:
+@dataclass(frozen=True, eq=False, repr=False)
+class PSNRCurve(Result):
     """Error of a denoiser at each noise level, as numpy arrays for s levels and n images.
 
     Parameters
@@ -158,7 +166,15 @@ class PSNRCurve:
         """PSNR of the noisy images, -20 log10 sigma, in decibels, shape (s,)."""
         return -20 * np.log10(self.sigmas)
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the PSNR over the noise level, and return the axes."""
+        from gahb_theory.report.draw_results import draw_over_noise
+        from gahb_theory.report.figures import axes_or_new
 
+        return draw_over_noise(self.sigmas, {"PSNR": self.psnr}, axes_or_new(ax), "PSNR (dB)")
+
+
+@takes_arrays
 def psnr_curve(
     f: Callable[[Tensor, float], Tensor],
     x: Float[Tensor, "n c h w"],

@@ -14,7 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.precision import wide, without_autocast
+from gahb_theory.precision import full_precision, takes_arrays, wide
+from gahb_theory.stored_results import Result
 
 __all__ = [
     "Closest",
@@ -70,7 +71,8 @@ def _normalised(v: Tensor) -> Tensor:
     return v / torch.where(norm > 0, norm, 1.0)
 
 
-@without_autocast
+@full_precision
+@takes_arrays
 def cosine_similarity(
     a: Float[Tensor, "n c h w"], b: Float[Tensor, "n c h w"], vectors: Vectors = centred_unit_vectors
 ) -> Float[Tensor, " n"]:
@@ -98,8 +100,8 @@ def cosine_similarity(
     return (vectors_of(vectors, a) * vectors_of(vectors, b)).sum(dim=1)
 
 
-@dataclass(frozen=True, eq=False)
-class Closest:
+@dataclass(frozen=True, eq=False, repr=False)
+class Closest(Result):
     """The k most similar reference images of each of n images.
 
     Parameters
@@ -114,7 +116,8 @@ class Closest:
     similarity: Float[Tensor, "n k"]
 
 
-@without_autocast
+@full_precision
+@takes_arrays
 def closest(
     x: Float[Tensor, "n c h w"],
     reference: Float[Tensor, "m c h w"],
@@ -154,8 +157,8 @@ def closest(
         where = torch.empty(len(part), 0, dtype=torch.long, device=u.device)
         for first in range(0, len(reference), REFERENCES):
             block = u @ vectors_of(vectors, reference[first : first + REFERENCES]).mT
-            found, position = block.topk(min(k, block.shape[1]), dim=1)
-            best, where = torch.cat([best, found], dim=1), torch.cat([where, position + first], dim=1)
+            value, position = block.topk(min(k, block.shape[1]), dim=1)
+            best, where = torch.cat([best, value], dim=1), torch.cat([where, position + first], dim=1)
             best, order = best.topk(min(k, best.shape[1]), dim=1)
             where = where.gather(1, order)
         indices.append(where)

@@ -9,11 +9,12 @@ import numpy as np
 
 from gahb_theory import stored_results
 from gahb_theory.comparison import Comparison, ImageAnalysis, Performance, basis_label
-from gahb_theory.comparison.quantities import BASES, QUANTITIES, format_value, table_rows
+from gahb_theory.comparison.quantities import BASES, QUANTITIES, table_rows
 from gahb_theory.report.draw_analysis import draw_energy_left_out, draw_shrinkage, eigenvector_panels, image_panels
 from gahb_theory.report.draw_performance import draw_performance
 from gahb_theory.report.figures import gallery, panels, style
 from gahb_theory.report.page import Picture, Section, Table, write_page
+from gahb_theory.stored_results import format_value
 from gahb_theory.theory import optimal_slope
 
 __all__ = ["CASE", "FORMAT", "tour_report"]
@@ -23,6 +24,9 @@ CASE = "image"
 
 FORMAT = 2
 """Version of the names in arrays.npz; it stands in config.json."""
+
+SYMMETRIC = 1e-5
+"""Below this asymmetry a Jacobian is symmetric but for rounding in single precision."""
 
 TITLES = {"c_alpha": "C^alpha images", "photographs": "Photographs"}
 LEAD = (
@@ -64,15 +68,15 @@ def _config(file: Path) -> dict[str, Any]:
         command, versions = config["command"], config["versions"]
         if not (isinstance(command, str) and isinstance(versions, dict) and isinstance(config["settings"], dict)):
             raise ValueError("entries of other kinds")
-        found = config.get("format", 1)
+        number = config.get("format", 1)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(
             f"{file} is damaged, or no configuration of the tour or of gahb analyze ({error}); run the command again in "
             "another directory"
         ) from error
-    if found != FORMAT:
+    if number != FORMAT:
         raise ValueError(
-            f"{file.parent} was written by another version of this library, in format {found}, and this one draws format "
+            f"{file.parent} was written by another version of this library, in format {number}, and this one draws format "
             f"{FORMAT}; run gahb {command} again in another directory"
         )
     return config
@@ -87,6 +91,16 @@ def _classes(arrays: Arrays) -> Section:
     return Section("Image classes", (), (Picture("image_classes", gallery(images), caption),))
 
 
+def _matrix(a: ImageAnalysis) -> str:
+    """Which matrix the spectrum is that of."""
+    if a.asymmetry <= SYMMETRIC:
+        return "J is symmetric, since f is the gradient of an energy: eigenvectors and eigenvalues below are those of S = J."
+    return (
+        f"J is not symmetric: ||J - J'|| / ||J|| = {a.asymmetry:.2f}. Eigenvectors and eigenvalues below are those of its "
+        "symmetric part S = (J + J')/2;"
+    )
+
+
 def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
     a = stored_results.from_arrays(ImageAnalysis, arrays, f"{case}/analysis")
     d = a.clean.size
@@ -97,11 +111,10 @@ def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
     words = (
         f"At sigma = {a.sigma:g} the denoiser lifts the PSNR from {a.psnr_noisy:.2f} to {a.psnr_denoised:.2f} dB. Its "
         f"Jacobian J has an effective dimension tr J = {a.effective_dimension:.0f} out of {d} pixels.",
-        f"J is not symmetric: ||J - J'|| / ||J|| = {a.asymmetry:.2f}. Eigenvectors and eigenvalues below are those of its "
-        f"symmetric part S = (J + J')/2; {a.eigenvalues_above_half} eigenvalues are above 1/2, and they run from "
+        f"{_matrix(a)} {a.eigenvalues_above_half} eigenvalues are above 1/2, and they run from "
         f"{a.smallest_eigenvalue:.2f} to {a.largest_eigenvalue:.2f}. That J y = f(y) holds to {a.homogeneity_error:.1e}. "
-        f"The shrinkage S y alone has a PSNR of {a.psnr_shrinkage:.2f} dB, beside {a.psnr_denoised:.2f} dB of f(y): the "
-        "difference is what the antisymmetric part of J does.",
+        f"The shrinkage S y alone has a PSNR of {a.psnr_shrinkage:.2f} dB, beside {a.psnr_denoised:.2f} dB of f(y)"
+        f"{': the difference is what the antisymmetric part of J does' if a.asymmetry > SYMMETRIC else ''}.",
         f"The best 100 terms leave out, of the energy of the image without its mean, {ranking}.",
     )
     with style():
@@ -171,8 +184,8 @@ def _bases(a: ImageAnalysis) -> Table:
     def pair(name: str, value: Callable[[Comparison], tuple[float | None, float | None]]) -> tuple[str, ...]:
         cells = []
         for c in a.comparisons.values():
-            found, chance = value(c)
-            cells.append("" if found is None or chance is None else f"{found:.3f} ({chance:.3f})")
+            number, chance = value(c)
+            cells.append("" if number is None or chance is None else f"{number:.3f} ({chance:.3f})")
         return f"{QUANTITIES[name].label} (chance)", "", *cells
 
     rows = [

@@ -18,6 +18,7 @@ from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.precision import wide
 from gahb_theory.randomness import Component, step_generator
+from gahb_theory.stored_results import Result
 
 __all__ = ["Ascent", "Level", "Samples", "Status", "Trajectory", "join", "sample_normals"]
 
@@ -42,8 +43,8 @@ class Status(IntEnum):
     """The residual exploded, or is not finite."""
 
 
-@dataclass(frozen=True, eq=False)
-class Trajectory:
+@dataclass(frozen=True, eq=False, repr=False)
+class Trajectory(Result):
     """The way of n samples, at m of its steps. A sample that has ended stays where it is.
 
     Parameters
@@ -64,8 +65,8 @@ class Trajectory:
     sigma: Float[Tensor, "m n"]
 
 
-@dataclass(frozen=True, eq=False)
-class Samples:
+@dataclass(frozen=True, eq=False, repr=False)
+class Samples(Result):
     """Samples of the distribution of a denoiser, and how each of them ended.
 
     Parameters

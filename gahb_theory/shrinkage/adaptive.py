@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.precision import takes_arrays
 
 __all__ = ["BayesShrink", "BlockJamesStein", "SureShrink"]
 
@@ -53,6 +54,7 @@ class SureShrink:
     def __post_init__(self) -> None:
         _check_labels(self.bands, "bands")
 
+    @takes_arrays
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
         level = validate.batch_sigma(sigma, validate.coefficients(c))
@@ -86,6 +88,7 @@ class BayesShrink:
     def __post_init__(self) -> None:
         _check_labels(self.bands, "bands")
 
+    @takes_arrays
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
         noise = validate.batch_sigma(sigma, validate.coefficients(c)).square()
@@ -131,6 +134,7 @@ class BlockJamesStein:
         _check_labels(self.blocks, "blocks")
         object.__setattr__(self, "factor", validate.positive(self.factor, "factor"))
 
+    @takes_arrays
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
         count = validate.coefficients(c).shape[1]

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.precision import wide
+from gahb_theory.precision import takes_arrays, wide
 
 __all__ = ["FixedGains", "Shrinkage", "oracle_gains", "projection_gains"]
 
@@ -35,6 +35,7 @@ class Shrinkage(Protocol):
         ...
 
 
+@takes_arrays
 def oracle_gains(c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
     """Gains c_k^2 / (c_k^2 + sigma^2): the oracle if `c` are the coefficients of the clean images.
 
@@ -62,6 +63,7 @@ def oracle_gains(c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor
     return (energy / (energy + (level / size).square())).to(c.dtype)
 
 
+@takes_arrays
 def projection_gains(c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
     """Gains 1{|c_k| > sigma}: the best choice of coefficients to keep if `c` are those of the clean images.
 
@@ -113,6 +115,7 @@ class FixedGains:
             raise ValueError(f"gains must have shape (k,) or (batch, k), got {tuple(self.gains.shape)}")
         validate.coefficients(self.gains.reshape(-1, self.gains.shape[-1]), name="gains")
 
+    @takes_arrays
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Return the gains as a tensor of the shape of the coefficients `c`; `sigma` is not used."""
         validate.batch_sigma(sigma, validate.coefficients(c))

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.precision import wide
+from gahb_theory.precision import takes_arrays, wide
 from gahb_theory.randomness import Component, uniforms
 from gahb_theory.shrinkage.base import FixedGains, Shrinkage
 
@@ -22,6 +22,7 @@ __all__ = ["stein_risk"]
 LARGEST_PROBES = 10**6
 
 
+@takes_arrays
 def stein_risk(
     shrinkage: Shrinkage, c: Float[Tensor, "n k"], sigma: float | Tensor, probes: int = 16, *, seed: int = 0
 ) -> Float[Tensor, " n"]:

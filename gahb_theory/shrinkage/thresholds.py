@@ -20,12 +20,32 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.precision import takes_arrays
 
 __all__ = ["Firm", "Garrote", "Hard", "Soft", "Universal", "universal_threshold"]
 
 
+class _Threshold:
+    """What the rules share: a threshold T in units of sigma, and gains that are a function of |c| and T sigma."""
+
+    threshold: float
+    is_separable: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "threshold", validate.positive(self.threshold, "threshold"))
+
+    @takes_arrays
+    def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
+        """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
+        level = self.threshold * validate.batch_sigma(sigma, validate.coefficients(c))
+        return self._gains(c.abs(), level)
+
+    def _gains(self, size: Tensor, level: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Hard:
+class Hard(_Threshold):
     """Hard thresholding: gains 1{|c_k| > T sigma}.
 
     Parameters
@@ -45,19 +65,13 @@ class Hard:
     """
 
     threshold: float = 3.0
-    is_separable: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "threshold", validate.positive(self.threshold, "threshold"))
-
-    def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
-        """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
-        level = validate.batch_sigma(sigma, validate.coefficients(c))
-        return (c.abs() > self.threshold * level).to(c.dtype)
+    def _gains(self, size: Tensor, level: Tensor) -> Tensor:
+        return (size > level).to(size.dtype)
 
 
 @dataclass(frozen=True)
-class Soft:
+class Soft(_Threshold):
     """Soft thresholding: gains max(0, 1 - T sigma / |c_k|), which move every coefficient towards 0 by T sigma.
 
     Continuous, and differentiable but at |c_k| = T sigma, so that a risk estimate may pass through it.
@@ -79,19 +93,13 @@ class Soft:
     """
 
     threshold: float = 3.0
-    is_separable: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "threshold", validate.positive(self.threshold, "threshold"))
-
-    def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
-        """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
-        threshold = self.threshold * validate.batch_sigma(sigma, validate.coefficients(c))
-        return 1 - threshold / torch.maximum(c.abs(), threshold)
+    def _gains(self, size: Tensor, level: Tensor) -> Tensor:
+        return 1 - level / torch.maximum(size, level)
 
 
 @dataclass(frozen=True)
-class Garrote:
+class Garrote(_Threshold):
     """Non-negative garrote: gains max(0, 1 - T^2 sigma^2 / c_k^2).
 
     Parameters
@@ -112,19 +120,13 @@ class Garrote:
     """
 
     threshold: float = 3.0
-    is_separable: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "threshold", validate.positive(self.threshold, "threshold"))
-
-    def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
-        """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
-        threshold = self.threshold * validate.batch_sigma(sigma, validate.coefficients(c))
-        return 1 - (threshold / torch.maximum(c.abs(), threshold)).square()  # c^2 may leave the range of the type
+    def _gains(self, size: Tensor, level: Tensor) -> Tensor:
+        return 1 - (level / torch.maximum(size, level)).square()  # c^2 may leave the range of the type
 
 
 @dataclass(frozen=True)
-class Firm:
+class Firm(_Threshold):
     """Firm thresholding: 0 below T sigma, the identity above T_2 sigma, a straight line between.
 
     Parameters
@@ -145,19 +147,15 @@ class Firm:
 
     threshold: float = 2.0
     upper: float = 4.0
-    is_separable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "threshold", validate.positive(self.threshold, "threshold"))
+        super().__post_init__()
         object.__setattr__(self, "upper", validate.positive(self.upper, "upper"))
         if self.upper <= self.threshold:
             raise ValueError(f"upper must be above threshold = {self.threshold}, got {self.upper}")
 
-    def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
-        """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
-        level = validate.batch_sigma(sigma, validate.coefficients(c))
-        size = torch.maximum(c.abs(), self.threshold * level)
-        line = self.upper / (self.upper - self.threshold) * (1 - self.threshold * level / size)
+    def _gains(self, size: Tensor, level: Tensor) -> Tensor:
+        line = self.upper / (self.upper - self.threshold) * (1 - level / torch.maximum(size, level))
         return line.clamp(max=1)
 
 
@@ -206,6 +204,7 @@ class Universal:
         if not callable(self.rule):
             raise TypeError(f"rule must be Soft, Hard, Garrote or a class of that kind, got {type(self.rule).__name__}")
 
+    @takes_arrays
     def __call__(self, c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor, "n k"]:
         """Gains of the coefficients `c`, shape (batch, k), at noise level `sigma`."""
         count = validate.coefficients(c).shape[1]

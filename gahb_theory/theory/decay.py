@@ -20,14 +20,16 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.base import Basis
 from gahb_theory.metrics.intervals import Estimate, check_confidence
+from gahb_theory.precision import takes_arrays
 from gahb_theory.theory.exact_risks import coefficients
-from gahb_theory.theory.rates import decay_to_slope, fit_slope
+from gahb_theory.theory.rates import decay_to_slope, fit_slope, interval_in_words
 
 __all__ = ["DecayFit", "approximation_error", "decay_exponent"]
 
 POINTS = 48
 
 
+@takes_arrays
 def approximation_error(
     basis: Basis, x: Float[Tensor, "n c h w"], M: int | Sequence[int] | Int[Tensor, " m"]
 ) -> Float[Tensor, "..."]:
@@ -63,8 +65,8 @@ def approximation_error(
         raise ValueError("M must hold at least one number of terms, got none")
     energies = c.square().sort(dim=1).values  # ascending, so that small numbers are added first
     tails = torch.cat([torch.zeros_like(energies[:, :1]), energies.cumsum(dim=1)], dim=1)
-    kept = torch.tensor(numbers, dtype=torch.int64, device=c.device)
-    errors = tails[:, c.shape[1] - kept] + (outside[:, None] if isinstance(outside, Tensor) else outside)
+    counts = torch.tensor(numbers, dtype=torch.int64, device=c.device)
+    errors = tails[:, c.shape[1] - counts] + (outside[:, None] if isinstance(outside, Tensor) else outside)
     return errors if many else errors[:, 0]
 
 
@@ -89,11 +91,12 @@ class DecayFit(Estimate):
 
     def __str__(self) -> str:
         return (
-            f"exponent {self.exponent:.3f}, {100 * self.confidence:g} % interval [{self.low:.3f}, {self.high:.3f}] "
-            f"({self.method}; {self.points} ranks in [{self.window[0]}, {self.window[1]}])"
+            f"exponent {self.exponent:.3f}{interval_in_words(self)} ({self.method}; {self.points} "
+            f"ranks in [{self.window[0]}, {self.window[1]}])"
         )
 
 
+@takes_arrays
 def decay_exponent(
     basis: Basis,
     x: Float[Tensor, "n c h w"],
@@ -106,8 +109,10 @@ def decay_exponent(
     """Fit the decay of the sorted squared coefficients of images in a basis.
 
     The mean over images of c_(k)^2 is fitted in log-log by least squares. With several images the interval is a
-    bootstrap over images; with one it is Student's t of the distance of the points from a line, which is too short,
-    because sorted coefficients are not independent.
+    studentised bootstrap over images, and holds the exponent of the mean over all images of the class .91 to .96 times
+    instead of .95 for 6 to 24 images of Gaussian fields, C^alpha images, disks and photographs. With one image there is no
+    interval, its ends are NaN: the distance of sorted coefficients from a line says nothing about other images, and
+    Student's t of it holds that exponent .20 to .42 times.
 
     Parameters
     ----------

@@ -19,13 +19,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.bases.base import Basis
-from gahb_theory.precision import wide
-from gahb_theory.shrinkage import oracle_gains
+from gahb_theory.bases.base import Basis, check_basis
+from gahb_theory.bases.dense import check_variances
+from gahb_theory.precision import takes_arrays, wide
+from gahb_theory.shrinkage import FixedGains, oracle_gains
 
 __all__ = [
     "adapted",
-    "check_basis",
     "coefficients",
     "gaussian_mse",
     "oracle_mse",
@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 
+@takes_arrays
 def oracle_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
     """Risk sum_k c_k^2 sigma^2 / (c_k^2 + sigma^2) of the oracle in a basis: no gains in this basis do better.
 
@@ -72,26 +73,14 @@ def oracle_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Tensor)
     return (level.square() * oracle_gains(c, sigma)).sum(dim=1) + outside
 
 
+@takes_arrays
 def projection_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
     """Risk sum_k min(c_k^2, sigma^2) of the best projection on atoms of a basis.
 
     Parameters
     ----------
-    basis
-        An orthonormal basis; a dictionary that is not adapted yet is adapted to `x` at the threshold sigma.
-    x
-        Clean images, shape (batch, channels, height, width).
-    sigma
-        Noise level: a number or a tensor of shape (batch,), above 0.
-
-    Returns
-    -------
-    Shape (batch,), summed over pixels.
-
-    Raises
-    ------
-    ValueError
-        If the basis is a redundant frame.
+    basis, x, sigma
+        As in `oracle_mse`, as is what is returned.
 
     References
     ----------
@@ -108,6 +97,7 @@ def projection_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Ten
     return torch.minimum(c.square(), validate.batch_sigma(sigma, c).square()).sum(dim=1) + outside
 
 
+@takes_arrays
 def shrinkage_mse(gains: Float[Tensor, "*n k"], c: Float[Tensor, "m k"], sigma: float | Tensor) -> Float[Tensor, " m"]:
     """Risk sum_k (1 - lambda_k)^2 c_k^2 + lambda_k^2 sigma^2 of fixed gains, the part inside the span of the basis.
 
@@ -131,14 +121,7 @@ def shrinkage_mse(gains: Float[Tensor, "*n k"], c: Float[Tensor, "m k"], sigma: 
     tensor([9.5000])
     """
     c = wide(validate.coefficients(c))
-    if not isinstance(gains, Tensor):
-        raise TypeError(f"gains must be a torch tensor, got {type(gains).__name__}; use torch.as_tensor")
-    validate.coefficients(gains.reshape(-1, gains.shape[-1]) if gains.ndim in (1, 2) else gains, name="gains")
-    if gains.shape not in (c.shape, c.shape[1:]):
-        raise ValueError(
-            f"gains must have shape ({c.shape[1]},) or {tuple(c.shape)} to fit the coefficients, "
-            f"got {tuple(gains.shape)}"
-        )
+    gains = FixedGains(gains)(c, sigma)
     level, gains = validate.batch_sigma(sigma, c), wide(gains)
     return ((1 - gains).square() * c.square() + gains.square() * level.square()).sum(dim=1)
 
@@ -167,16 +150,10 @@ def gaussian_mse(variances: Float[Tensor, " k"], sigma: float | Float[Tensor, " 
     >>> gaussian_mse(torch.tensor([1.0, 1.0]), sigma=1.0)
     tensor(1.)
     """
-    if not isinstance(variances, Tensor):
-        raise TypeError(f"variances must be a torch tensor of shape (k,), got {type(variances).__name__}")
-    if variances.ndim != 1:
+    if isinstance(variances, Tensor) and variances.ndim != 1:
         raise ValueError(f"variances must have shape (k,), got {tuple(variances.shape)}")
-    variances = wide(validate.coefficients(variances[None], name="variances")[0])
-    if bool((variances < 0).any()):
-        raise ValueError(
-            f"variances must not be below 0, got {float(variances.detach().min()):g}; "
-            "small negative eigenvalues are rounding, use variances.clamp(min=0)"
-        )
+    check_variances(variances, len(variances) if isinstance(variances, Tensor) else 1)
+    variances = wide(variances)
     shape = sigma.shape if isinstance(sigma, Tensor) else ()
     rows = variances.expand(math.prod(shape), -1)
     noise = validate.batch_sigma(sigma, rows).square()
@@ -187,13 +164,6 @@ def adapted(basis: Basis, x: Float[Tensor, "n c h w"], threshold: float | Tensor
     """Return the basis itself if it is adapted, else the dictionary adapted to each image at the threshold."""
     check_basis(basis)
     return basis if basis.is_adapted else basis.at(x, threshold)
-
-
-def check_basis(basis: Basis) -> Basis:
-    """Return `basis` if it is one."""
-    if not isinstance(basis, Basis):
-        raise TypeError(f"basis must be a Basis such as Wavelet('db4'), got {type(basis).__name__}")
-    return basis
 
 
 def refuse_frames(basis: Basis) -> None:

@@ -15,7 +15,7 @@ the basis that begins with x / ||x|| would denoise perfectly (Kadkhodaie, Guth, 
 """
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import torch
 from jaxtyping import Float
@@ -24,9 +24,14 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.bases.base import Basis
 from gahb_theory.metrics.errors import mse
+from gahb_theory.precision import takes_arrays
 from gahb_theory.randomness import add_noise
 from gahb_theory.shrinkage import Hard, Shrinkage, oracle_gains, projection_gains
+from gahb_theory.stored_results import Result
 from gahb_theory.theory.exact_risks import adapted, oracle_mse, projection_mse, refuse_frames
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Oracle", "OracleRisks", "oracle_denoise", "oracle_risks"]
 
@@ -35,6 +40,7 @@ Oracle: TypeAlias = Literal["attenuation", "projection", "geometry", "empirical"
 LARGEST_DRAWS = 10**6
 
 
+@takes_arrays
 def oracle_denoise(
     basis: Basis,
     x: Float[Tensor, "n c h w"],
@@ -96,8 +102,8 @@ def oracle_denoise(
     return chosen.synthesis(gains * noisy, tuple(y.shape[1:]))
 
 
-@dataclass(frozen=True, eq=False)
-class OracleRisks:
+@dataclass(frozen=True, eq=False, repr=False)
+class OracleRisks(Result):
     """Squared errors of the four oracles, summed over pixels, one number for each image, shape (n,)."""
 
     attenuation: Float[Tensor, " n"]
@@ -109,7 +115,15 @@ class OracleRisks:
     empirical: Float[Tensor, " n"]
     """Mean over the same draws."""
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the risks of the images by the four oracles, and return the axes."""
+        from gahb_theory.report.draw_results import draw_histograms
+        from gahb_theory.report.figures import axes_or_new
 
+        return draw_histograms(self.to_dict(), axes_or_new(ax), "squared error")
+
+
+@takes_arrays
 def oracle_risks(
     basis: Basis,
     x: Float[Tensor, "n c h w"],
@@ -143,8 +157,8 @@ def oracle_risks(
     errors: dict[Oracle, Tensor] = {}
     for oracle in ("geometry", "empirical"):
         noisy = [add_noise(x, sigma, seed=seed + draw) for draw in range(draws)]
-        found = [mse(x, oracle_denoise(basis, x, y, sigma, oracle, threshold)) for y in noisy]
-        errors[oracle] = torch.stack(found).mean(dim=0)
+        parts = [mse(x, oracle_denoise(basis, x, y, sigma, oracle, threshold)) for y in noisy]
+        errors[oracle] = torch.stack(parts).mean(dim=0)
     return OracleRisks(
         attenuation=oracle_mse(basis, x, sigma),
         projection=projection_mse(basis, x, sigma),

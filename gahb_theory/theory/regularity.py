@@ -24,6 +24,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.metrics.intervals import LARGEST_RESAMPLES, Estimate, check_confidence
+from gahb_theory.precision import takes_arrays
 from gahb_theory.randomness import Component, array_generator
 
 __all__ = ["Regularity", "estimate_regularity"]
@@ -68,6 +69,7 @@ class Regularity(Estimate):
         return float(self.value)
 
 
+@takes_arrays
 def estimate_regularity(
     x: Float[Tensor, "n points"] | Float[Tensor, "n c h w"],
     *,
@@ -127,10 +129,10 @@ def estimate_regularity(
     given = _window(octaves, len(sides), length, min(values.shape[2:]))
     sums, counts, peaks, leaders, places = [], [], [], [], []
     for j, (d, masked, lead, lead_masked) in enumerate(_octaves(values, bad, filters, len(sides)), start=1):
-        kept = (~masked).expand_as(d)
-        sums.append(torch.where(kept, d, 0.0).square().flatten(1).sum(dim=1))
-        counts.append(kept.flatten(1).sum(dim=1).double())
-        size = torch.where(kept, d.abs(), 0.0).flatten(1).amax(dim=1)
+        inside = (~masked).expand_as(d)
+        sums.append(torch.where(inside, d, 0.0).square().flatten(1).sum(dim=1))
+        counts.append(inside.flatten(1).sum(dim=1).double())
+        size = torch.where(inside, d.abs(), 0.0).flatten(1).amax(dim=1)
         peaks.append(float(size[size > 0].log2().mean()) - j * dim / 2)
         typical = lead[~lead_masked & (lead > 0)]
         leaders.append(float(typical.log2().mean()))

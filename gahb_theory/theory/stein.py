@@ -27,12 +27,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.jacobians.arithmetic import full_precision
 from gahb_theory.jacobians.traces import Trace, exact_trace
 from gahb_theory.metrics.errors import mse
 from gahb_theory.metrics.intervals import Estimate, mean_estimate
+from gahb_theory.precision import full_precision, takes_arrays
 from gahb_theory.randomness import add_noise
 from gahb_theory.scalars import kind_of
+from gahb_theory.stored_results import Result
 
 __all__ = ["TraceIdentity", "sure", "sure_risk", "trace_identity"]
 
@@ -41,6 +42,7 @@ BATCH = 64
 
 
 @full_precision
+@takes_arrays
 def sure(
     f: Function, y: Float[Tensor, "n c h w"], sigma: float | Tensor, trace: Trace = exact_trace
 ) -> Float[Tensor, " n"]:
@@ -82,6 +84,7 @@ def sure(
     return 2 * variance * _traces(trace, f, y, sigma) + residual - variance * y[0].numel()
 
 
+@takes_arrays
 def sure_risk(
     f: Function,
     y: Float[Tensor, "n c h w"],
@@ -89,7 +92,7 @@ def sure_risk(
     trace: Trace = exact_trace,
     confidence: float = 0.95,
 ) -> Estimate:
-    """The mean of `sure` over at least 2 images, with the interval of the bootstrap over images.
+    """The mean of `sure` over at least 2 images, with its interval over images.
 
     The interval takes in the noise of the images and, of a `Hutchinson`, that of the probes.
 
@@ -97,13 +100,13 @@ def sure_risk(
     --------
     >>> import torch
     >>> print(sure_risk(lambda y, sigma: y, torch.ones(5, 1, 4, 4), sigma=0.5))
-    4 [4, 4] (95 % interval, bootstrap over 5 images)
+    4 [4, 4] (95 % interval, t and skewness of 5 images)
     """
     return mean_estimate(_numpy(sure(f, y, sigma, trace)), confidence)
 
 
-@dataclass(frozen=True, eq=False)
-class TraceIdentity:
+@dataclass(frozen=True, eq=False, repr=False)
+class TraceIdentity(Result):
     """The two sides of MSE = sigma^2 E tr J, which are equal for the posterior mean, and for some other denoisers.
 
     Parameters
@@ -113,7 +116,7 @@ class TraceIdentity:
     trace
         sigma^2 E tr J(y).
     gap
-        mse less trace, with the interval of the paired bootstrap. An interval without 0 shows that f is not the
+        mse less trace, with the interval of paired differences. An interval without 0 shows that f is not the
         posterior mean; one with 0 does not show that it is.
     """
 
@@ -123,6 +126,7 @@ class TraceIdentity:
 
 
 @full_precision
+@takes_arrays
 def trace_identity(
     f: Function,
     x: Float[Tensor, "n c h w"],
@@ -149,7 +153,7 @@ def trace_identity(
     trace
         How to compute tr J: `exact_trace` or a `Hutchinson`.
     confidence
-        Probability of the intervals, which are those of the bootstrap over images.
+        Probability of the intervals over images.
 
     References
     ----------

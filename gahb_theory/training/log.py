@@ -38,8 +38,8 @@ class TrainingLog:
         self.losses: list[Tensor] = []
         self.norms: list[Tensor] = []
         self.began = self.saved = time.monotonic()
-        kept = [] if self.file is None else _read(self.file)
-        self.lines = [line for line in kept if json.loads(line)["images_seen"] <= first * recipe.batch_size]
+        lines = [] if self.file is None else _read(self.file)
+        self.lines = [line for line in lines if json.loads(line)["images_seen"] <= first * recipe.batch_size]
         self.seconds = float(json.loads(self.lines[-1])["seconds"]) if self.lines else 0.0
         self.bar = tqdm(
             total=recipe.steps * recipe.batch_size,
@@ -94,8 +94,8 @@ def _read(file: Path) -> list[str]:
     lines = file.read_bytes().decode(errors="replace").splitlines()
     good = [line for line in lines if _is_whole(line)]
     if len(good) < len(lines) or not lines:
-        kept = runs.set_aside(file)
-        warnings.warn(f"{file} was damaged; it is now {kept.name}, and its whole lines are kept", stacklevel=4)
+        renamed = runs.set_aside(file)
+        warnings.warn(f"{file} was damaged; it is now {renamed.name}, and its whole lines are kept", stacklevel=4)
         if good:
             runs.write_bytes(file, ("\n".join(good) + "\n").encode())
     return good

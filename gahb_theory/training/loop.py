@@ -37,6 +37,7 @@ from gahb_theory.identity import content as identity
 from gahb_theory.images.base import ImageClass
 from gahb_theory.images.intake import check_range
 from gahb_theory.images.stream import Data, image_stream
+from gahb_theory.precision import takes_arrays
 from gahb_theory.processes import interrupts_deferred, processes
 from gahb_theory.randomness import Component, step_generator
 from gahb_theory.training.log import VALIDATION_SEED, TrainingLog
@@ -52,6 +53,7 @@ SECONDS_BETWEEN_CHECKPOINTS = 45.0
 Network = TypeVar("Network", bound=DenoiserModule)
 
 
+@takes_arrays
 def train(
     f: Network,
     data: Data,
@@ -209,9 +211,9 @@ def _checked(f: torch.nn.Module) -> tuple[torch.device, torch.dtype]:
     kinds = {(p.device, p.dtype) for p in parameters}
     device, dtype = next(iter(kinds))
     if len(kinds) > 1 or dtype not in (torch.float32, torch.float64) or device.type == "meta":
-        found = ", ".join(sorted(f"{d} on {where}" for where, d in kinds))
+        optimisers = ", ".join(sorted(f"{d} on {where}" for where, d in kinds))
         raise TypeError(
-            f"the parameters of f must all be float32, or all float64, on one device, got {found}; convert it with "
+            f"the parameters of f must all be float32, or all float64, on one device, got {optimisers}; convert it with "
             "f.float() or f.to(device)"
         )
     frozen = sum(not p.requires_grad for p in parameters)
@@ -266,10 +268,10 @@ def _optimisers(model: torch.nn.Module, recipe: Recipe) -> list[tuple[torch.opti
     kernels = [p for p in model.parameters() if recipe.optimiser == "muon" and is_kernel(p)]
     taken = {id(p) for p in kernels}
     others = [p for p in model.parameters() if id(p) not in taken]
-    found: list[tuple[torch.optim.Optimizer, float]] = []
-    found += [(adam(others, recipe.learning_rate), recipe.learning_rate)] if others else []
-    found += [(Muon(kernels, recipe.kernel_rate), recipe.kernel_rate)] if kernels else []
-    return found
+    optimisers: list[tuple[torch.optim.Optimizer, float]] = []
+    optimisers += [(adam(others, recipe.learning_rate), recipe.learning_rate)] if others else []
+    optimisers += [(Muon(kernels, recipe.kernel_rate), recipe.kernel_rate)] if kernels else []
+    return optimisers
 
 
 def _input_scale(f: torch.nn.Module, y: Tensor, recipe: Recipe) -> Tensor:
@@ -291,8 +293,8 @@ def _limit_gradient(model: torch.nn.Module, typical: Tensor, recipe: Recipe) -> 
     norm = torch.stack([g.norm() for g in gradients]).norm()
     if recipe.gradient_limit is not None:
         longest = torch.where(typical > 0, recipe.gradient_limit * typical, norm)
-        kept = torch.minimum(norm, longest)
-        typical.copy_(torch.where(typical > 0, torch.lerp(typical, kept, 0.02), norm))
+        clipped = torch.minimum(norm, longest)
+        typical.copy_(torch.where(typical > 0, torch.lerp(typical, clipped, 0.02), norm))
         factor = torch.where(norm > longest, longest / norm, torch.ones_like(norm))
         for g in gradients:
             g.mul_(factor)
@@ -325,8 +327,8 @@ def _named_state(
     state |= {f"average.{name}": tensor for name, tensor in _tensors(average).items()}
     for optimiser, _ in optimisers:
         for name, parameter in model.named_parameters():
-            kept = optimiser.state.get(parameter, {})
-            state |= {f"optimiser.{name}.{key}": tensor for key, tensor in kept.items()}
+            clipped = optimiser.state.get(parameter, {})
+            state |= {f"optimiser.{name}.{key}": tensor for key, tensor in clipped.items()}
     return state
 
 

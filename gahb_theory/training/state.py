@@ -9,7 +9,6 @@ A damaged file is set aside as NAME.damaged. Without log.jsonl or config.json th
 named, and the next call begins anew.
 """
 
-import json
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -61,14 +60,12 @@ def _check_configuration(run: Path, configuration: Mapping[str, Any]) -> None:
     file = run / CONFIG
     if file.exists():
         try:
-            found = json.loads(file.read_text())
-            if not isinstance(found, dict):
-                raise ValueError("no object")
+            stored = runs.read_object(file)
         except ValueError:
-            kept = runs.set_aside(file)
-            warnings.warn(f"{file} was damaged; it is now {kept.name}, and written anew", stacklevel=4)
+            renamed = runs.set_aside(file)
+            warnings.warn(f"{file} was damaged; it is now {renamed.name}, and written anew", stacklevel=4)
         else:
-            if "recipe" in found and "processes" not in found:
+            if "recipe" in stored and "processes" not in stored:
                 raise FileExistsError(
                     17,
                     f"{run} holds a run that an earlier version of this library began, without a record of what its data "
@@ -124,9 +121,9 @@ def load_state(file: Path, state: Mapping[str, Tensor]) -> int:
         if wrong:
             raise ValueError(f"{wrong[0]} has another shape or type")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        kept = runs.set_aside(file)
+        renamed = runs.set_aside(file)
         raise ValueError(
-            f"{file} is damaged ({error}); it is now {kept.name}, and the same call begins anew. Give it its name again if "
+            f"{file} is damaged ({error}); it is now {renamed.name}, and the same call begins anew. Give it its name again if "
             "a whole copy of it can be found"
         ) from error
     with torch.no_grad():
@@ -153,8 +150,8 @@ def has_weights(folder: Path, f: torch.nn.Module) -> bool:
     from safetensors.torch import load_file
 
     try:
-        found = load_file(folder / "model.safetensors")
+        stored = load_file(folder / "model.safetensors")
     except (SafetensorError, OSError):
         return False
     wanted = f.state_dict()
-    return found.keys() == wanted.keys() and all(torch.equal(found[name], wanted[name].cpu()) for name in wanted)
+    return stored.keys() == wanted.keys() and all(torch.equal(stored[name], wanted[name].cpu()) for name in wanted)

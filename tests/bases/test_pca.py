@@ -108,7 +108,7 @@ def test_fitting_leaves_no_graph() -> None:
 
 
 def test_bad_fits_are_refused(unchecked: None) -> None:
-    with pytest.raises(ValueError, match="need at least 2 images, got 1"):
+    with pytest.raises(ValueError, match="at least 2 images, got 1"):
         PCA.fit(uniform(1, 1, 4, 4))
     for components in (0, 17):
         with pytest.raises(ValueError, match=f"components must be between 1 and 16, got {components}"):

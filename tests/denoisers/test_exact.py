@@ -117,8 +117,8 @@ def test_arguments_are_not_shared():
 
 def test_refuses_covariances_that_are_none(unchecked):
     mean, covariance, *_ = law()
-    with pytest.raises(TypeError, match=r"covariance must be a torch tensor of shape \(12, 12\), got ndarray"):
-        GaussianDenoiser(mean, np.eye(12))
+    with pytest.raises(TypeError, match=r"covariance must be a torch tensor of shape \(12, 12\), got list"):
+        GaussianDenoiser(mean, np.eye(12).tolist())
     with pytest.raises(TypeError, match=r"got torch\.int64"):
         GaussianDenoiser(mean, torch.eye(12).long())
     with pytest.raises(ValueError, match=r"covariance must have shape \(12, 12\).*\(1, 1, 3, 4\), got \(12, 11\)"):

@@ -1,4 +1,4 @@
-"""Datasets on hard days: cut and damaged files, full and read-only disks, two writers, classes that break their promise."""
+"""Datasets on hard days: cut and damaged files, full and read-only disks, two writers, classes that violate the interface."""
 
 import errno
 import json

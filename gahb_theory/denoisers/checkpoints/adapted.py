@@ -78,23 +78,23 @@ def adapted_from(arguments: Mapping[str, Any], networks: Mapping[str, type[Netwo
 
 def _described(net: Any, depth: int) -> dict[str, Any]:
     name = type(net).__name__
-    own = {"module": name}
+    reference = {"module": name}
     if isinstance(net, Network) and type(net).__module__.startswith("gahb_theory."):
         return {"network": name, "arguments": net.configuration}
     if not isinstance(net, nn.Module) or type(net) is not getattr(nn, name, None):
-        return own
+        return reference
     if depth > DEEPEST or net._forward_hooks or net._forward_pre_hooks or set(net._parameters) - {"weight", "bias"}:
-        return own
+        return reference
     if name == "Sequential":
         parts = {key: _described(part, depth + 1) for key, part in net.named_children()}
-        return own if any(set(part) == {"module"} for part in parts.values()) else {name: parts}
+        return reference if any(set(part) == {"module"} for part in parts.values()) else {name: parts}
     if name not in LAYERS:
-        return own
+        return reference
     values = {key: getattr(net, key) for key in LAYERS[name]}
     if "bias" in values:
         values["bias"] = net.bias is not None
     values = {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
-    return {name: values} if all(_is_plain(v) for v in values.values()) else own
+    return {name: values} if all(_is_plain(v) for v in values.values()) else reference
 
 
 def _is_plain(value: Any) -> bool:

@@ -273,8 +273,8 @@ def _configuration(file: Path, metadata: Mapping[str, str]) -> Any:
         if not isinstance(config, dict):
             raise misfit(str(file), f"its configuration is a {type(config).__name__}")
         return config
-    found = read_json(file.with_name(CONFIG)) if _has_one_beside(file) else None
-    return found if isinstance(found, dict) and "network" in found else None
+    kind = read_json(file.with_name(CONFIG)) if _has_one_beside(file) else None
+    return kind if isinstance(kind, dict) and "network" in kind else None
 
 
 def _has_one_beside(file: Path) -> bool:
@@ -312,14 +312,14 @@ def _network(
         given = _like(tensors, network, source)
         if given is not None:
             return given
-    found: str | type[Network]
-    tensors, found = unwrapped(tensors, _recognised, source)
+    kind: str | type[Network]
+    tensors, kind = unwrapped(tensors, _recognised, source)
     if "gammas.0.weight" in tensors and "running_sd.0" not in tensors:
         tensors |= _scales_beside(Path(source).with_name("running_sd.pt"))
-    if isinstance(found, str):
+    if isinstance(kind, str):
         wanted = network if isinstance(network, Network) else None
-        return from_published(found, tensors, arguments, source, choices, wanted)
-    return _own(found, tensors, source, choices)
+        return from_published(kind, tensors, arguments, source, choices, wanted)
+    return _own(kind, tensors, source, choices)
 
 
 def _recognised(tensors: Tensors) -> str | type[Network] | None:
@@ -331,11 +331,11 @@ def _recognised(tensors: Tensors) -> str | type[Network] | None:
 
 def _like(tensors: Tensors, network: Network | Adapted, source: str) -> Network | Adapted | None:
     """A copy of a network with the tensors, if they have its names or those of the network inside it."""
-    own = set(network.state_dict())
-    inner = {name.removeprefix("net.") for name in own} if isinstance(network, Adapted) else set()
+    written = set(network.state_dict())
+    inner = {name.removeprefix("net.") for name in written} if isinstance(network, Adapted) else set()
 
     def names(tensors: Tensors) -> bool | None:
-        return set(tensors) in (own, inner) or None
+        return set(tensors) in (written, inner) or None
 
     try:
         tensors, _ = unwrapped(tensors, names, source)
@@ -343,7 +343,7 @@ def _like(tensors: Tensors, network: Network | Adapted, source: str) -> Network 
         if isinstance(network, Network):
             return None  # another dialect, perhaps
         raise
-    if set(tensors) != own:
+    if set(tensors) != written:
         tensors = {f"net.{name}": tensor for name, tensor in tensors.items()}
     sketched(network, tensors, source, f"the {type(network).__name__} given as network")
     return sketched_filled(deepcopy(network), tensors)  # type: ignore[return-value]
@@ -353,13 +353,13 @@ def _own(network: type[Network], tensors: Tensors, source: str, choices: Choices
     """A network of this library from its own tensors alone."""
     if network is Conservative:
         inner = {name.removeprefix("network."): t for name, t in tensors.items() if name != MARK}
-        found = own_class(inner)
-        if found not in SEEN or found in (DilatedUNet, RecursiveCNN):
+        kind = own_class(inner)
+        if kind not in SEEN or kind in (DilatedUNet, RecursiveCNN):
             raise ValueError(
                 f"{source} holds a Conservative, and the network inside is not seen in its tensors; give load_denoiser(..., "
                 "network=gt.Conservative(...)), or save it with save_denoiser"
             )
-        return configured(tensors, conservative_configuration(found, SEEN[found](inner)), source)  # type: ignore[return-value]
+        return configured(tensors, conservative_configuration(kind, SEEN[kind](inner)), source)  # type: ignore[return-value]
     arguments = SEEN[network](tensors)
     asked = {DilatedUNet: ("output",), RecursiveCNN: ("stages",), DnCNN: ("output", "epsilon")}.get(network, ())
     choices.only(source, *asked)

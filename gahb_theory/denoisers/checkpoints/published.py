@@ -14,7 +14,7 @@ The dialects of this field, recognised by the names of their tensors once the pr
 | conv1, ..., conv9 | `DilatedUNet` | Mohan et al. 2020 |
 | cnn.first_layer, ...; cnn_list.i.first_layer, ... | `RecursiveCNN`, `StagedCNN` | Mohan et al. 2020 |
 
-Width, depth, kernels, channels and biases are read off the shapes. Two facts are not in them: whether a ReLU
+Width, depth, kernels, channels and biases follow from the shapes. Two facts are not in them: whether a ReLU
 follows the first convolution of a network in the second dialect, and how often a recursive network is applied. The
 latter stands in the arguments saved beside the weights. The former, and the output of a `DilatedUNet` saved without its
 arguments, are measured: the network is built both ways, and the one that denoises is taken; where neither or both do,
@@ -55,11 +55,11 @@ FIRST_LAYERS = {
 
 def dialect(tensors: Tensors) -> str | None:
     """The dialect that the names belong to; None if it is unknown."""
-    for name, found in FIRST_LAYERS.items():
-        if name in tensors and (found != "dilated" or "conv9.weight" in tensors):
-            if found == "recursive" and tensors[name].ndim == 4 and tensors[name].shape[1] == 1:
+    for name, kind in FIRST_LAYERS.items():
+        if name in tensors and (kind != "dilated" or "conv9.weight" in tensors):
+            if kind == "recursive" and tensors[name].ndim == 4 and tensors[name].shape[1] == 1:
                 return None  # a DnCNN in an attribute called cnn
-            return found
+            return kind
     return "sequence" if is_sequence(tensors) else None
 
 

@@ -86,9 +86,9 @@ def unwrapped(tensors: Tensors, recognise: Callable[[Tensors], Found | None], so
     given = tensors
     while True:
         tensors = _without_count(tensors, source)
-        found = recognise(tensors) if tensors else None
-        if found is not None:
-            return tensors, found
+        kind = recognise(tensors) if tensors else None
+        if kind is not None:
+            return tensors, kind
         heads = list(dict.fromkeys(name.split(".")[0] for name in tensors))
         if len(heads) != 1 or any("." not in name for name in tensors):
             break

@@ -33,6 +33,7 @@ from gahb_theory.denoisers.exact.finite_sums import (
     squared,
 )
 from gahb_theory.denoisers.shapes import fitting
+from gahb_theory.precision import takes_arrays
 
 __all__ = ["EmpiricalBayes", "EmpiricalRays"]
 
@@ -69,6 +70,7 @@ class EmpiricalBayes(DenoiserModule):
     images: Tensor
     log_prior: Tensor
 
+    @takes_arrays
     def __init__(
         self, images: Float[Tensor, "N c h w"], weights: Float[Tensor, " N"] | None = None, budget: int = BUDGET
     ) -> None:
@@ -149,6 +151,7 @@ class EmpiricalRays(DenoiserModule):
 
     directions: Tensor
 
+    @takes_arrays
     def __init__(self, images: Float[Tensor, "N c h w"], budget: int = BUDGET) -> None:
         super().__init__()
         validate.images(images)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from gahb_theory.denoisers.exact.finite_sums import Atoms, posterior_mean, precise
 from gahb_theory.denoisers.exact.patches import BUDGET, PatchMachine, PatchSchedule
+from gahb_theory.precision import takes_arrays
 
 __all__ = ["BoundaryBrokenPatchBayes", "EquivariantPatchBayes"]
 
@@ -154,6 +155,7 @@ class BoundaryBrokenPatchBayes(EquivariantPatchBayes):
     tensor([1., 0., 0., 0., 0., 0., 0., 1.])
     """
 
+    @takes_arrays
     def __init__(self, images: Float[Tensor, "N c h w"], patch: int | PatchSchedule, budget: int = BUDGET) -> None:
         super().__init__(images, patch, "zero", budget)
 

@@ -20,6 +20,7 @@ from gahb_theory.bases.eigen import canonical_sign
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.exact.finite_sums import gain, risk, single
 from gahb_theory.denoisers.shapes import fitting
+from gahb_theory.precision import takes_arrays
 
 __all__ = ["GaussianDenoiser"]
 
@@ -28,7 +29,7 @@ class GaussianDenoiser(DenoiserModule):
     """The posterior mean of a Gaussian distribution: its best denoiser, and the best linear one of any distribution.
 
     The covariance is decomposed once, in double precision; images of other dtypes than the covariance are welcome.
-    There is nothing to train, so it is born in eval mode.
+    There is nothing to train: it is in eval mode from the start.
 
     Parameters
     ----------
@@ -76,6 +77,7 @@ class GaussianDenoiser(DenoiserModule):
     variances: Tensor
     atoms: Tensor
 
+    @takes_arrays
     def __init__(self, mean: Float[Tensor, "1 c h w"], covariance: Float[Tensor, "d d"]) -> None:
         super().__init__()
         validate.one_image(mean, "mean")

@@ -21,6 +21,7 @@ from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.exact.finite_sums import gain, precise, squared
 from gahb_theory.denoisers.exact.patches import BUDGET, PatchMachine
 from gahb_theory.denoisers.shapes import fitting
+from gahb_theory.precision import takes_arrays
 
 __all__ = ["PatchBayes", "WienerPatchBayes"]
 
@@ -65,7 +66,7 @@ class PatchBayes(PatchMachine):
 
 
 class WienerPatchBayes(DenoiserModule):
-    """The local denoiser whose neighbourhoods are read off the covariance of the data.
+    """The local denoiser whose neighbourhoods come from the covariance of the data.
 
     Pixel i compares the noisy image with the training images on the pixels j where row i of the Wiener filter at sigma is
     at least `threshold` of its largest entry in absolute value.
@@ -96,6 +97,7 @@ class WienerPatchBayes(DenoiserModule):
     variances: Tensor
     atoms: Tensor
 
+    @takes_arrays
     def __init__(self, images: Float[Tensor, "N c h w"], threshold: float = 0.02, budget: int = BUDGET) -> None:
         super().__init__()
         from gahb_theory.bases.pca import PCA

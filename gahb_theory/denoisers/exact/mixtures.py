@@ -23,6 +23,7 @@ from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.exact.finite_sums import gain, precise, probabilities, squared
 from gahb_theory.denoisers.shapes import fitting
+from gahb_theory.precision import takes_arrays
 
 __all__ = ["GaussianMixture", "mixture_of_gaussians", "union_of_subspaces"]
 
@@ -59,6 +60,7 @@ class GaussianMixture(DenoiserModule):
     variances: Tensor
     log_prior: Tensor
 
+    @takes_arrays
     def __init__(
         self,
         means: Float[Tensor, "k c h w"],

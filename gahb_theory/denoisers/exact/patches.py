@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.shapes import fitting
+from gahb_theory.precision import takes_arrays
 
-__all__ = ["BUDGET", "Boundary", "PatchMachine", "PatchSchedule", "calibrate_patches", "odd_side"]
+__all__ = ["BUDGET", "Boundary", "PatchMachine", "PatchSchedule", "calibrate_patches"]
 
 BUDGET = 2**28
 Boundary = Literal["zero", "circular"]
@@ -59,6 +60,7 @@ class PatchMachine(DenoiserModule):
 
     images: Tensor
 
+    @takes_arrays
     def __init__(
         self,
         images: Float[Tensor, "N c h w"],
@@ -69,7 +71,9 @@ class PatchMachine(DenoiserModule):
         super().__init__()
         validate.images(images)
         validate.one_of(boundary, "boundary", ("zero", "circular"))
-        self.schedule = patch if isinstance(patch, PatchSchedule) else PatchSchedule((1.0,), (odd_side(patch),))
+        self.schedule = (
+            patch if isinstance(patch, PatchSchedule) else PatchSchedule((1.0,), (validate.odd(patch, "patch"),))
+        )
         if max(self.schedule.sizes) > 2 * min(images.shape[2:]) - 1:
             raise ValueError(f"patches of side {max(self.schedule.sizes)} are too large for {tuple(images.shape[2:])}")
         self.boundary, self.budget = boundary, validate.integer(budget, "budget", 2**10)
@@ -156,14 +160,6 @@ def calibrate_patches(
     return PatchSchedule(levels, tuple(chosen))
 
 
-def odd_side(size: int, name: str = "patch") -> int:
-    """Return a side of patches as an integer, and refuse one that has no middle."""
-    size = validate.integer(size, name, 1)
-    if size % 2 == 0:
-        raise ValueError(f"{name} must be odd, so that it has a middle, got {size}; take {size + 1}")
-    return size
-
-
 def odd_sides(sizes: Sequence[int]) -> tuple[int, ...]:
     """Return sides of patches as integers, at least one."""
-    return tuple(odd_side(size, "each of sizes") for size in validate.integers(sizes, "sizes", 1))
+    return tuple(validate.odd(size, "each of sizes") for size in validate.integers(sizes, "sizes", 1))

@@ -16,6 +16,7 @@ from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.exact.finite_sums import gain, precise, risk, single, squared
 from gahb_theory.denoisers.shapes import fitting
+from gahb_theory.precision import takes_arrays
 
 __all__ = ["StationaryGaussianDenoiser"]
 
@@ -43,6 +44,7 @@ class StationaryGaussianDenoiser(DenoiserModule):
     mean: Tensor
     spectrum: Tensor
 
+    @takes_arrays
     def __init__(self, mean: Float[Tensor, "1 c h w"], spectrum: Float[Tensor, "c h w"]) -> None:
         super().__init__()
         validate.one_image(mean, "mean")

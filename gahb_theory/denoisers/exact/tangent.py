@@ -13,6 +13,7 @@ from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.exact.finite_sums import single
 from gahb_theory.denoisers.shapes import fitting
+from gahb_theory.precision import takes_arrays
 
 __all__ = ["TangentDenoiser"]
 
@@ -41,6 +42,7 @@ class TangentDenoiser(DenoiserModule):
     points: Tensor
     tangent: Tensor
 
+    @takes_arrays
     def __init__(self, points: Float[Tensor, "n c h w"], tangent: Float[Tensor, "n k d"]) -> None:
         super().__init__()
         validate.images(points, "points")

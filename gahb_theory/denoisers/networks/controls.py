@@ -85,9 +85,7 @@ class LinearConvolution(Network):
 
     def __init__(self, kernel: int = 43, image_channels: int = 1) -> None:
         super().__init__()
-        self.kernel = kernel = validate.integer(kernel, "kernel", 1)
-        if kernel % 2 == 0:
-            raise ValueError(f"kernel must be odd, got {kernel}; take {kernel + 1}")
+        self.kernel = kernel = validate.odd(kernel, "kernel")
         self.image_channels = c = validate.integer(image_channels, "image_channels", 1)
         bounded(self, (c * kernel) ** 2, 1)
         with building():
@@ -181,9 +179,7 @@ class LocallyConnected(Network):
         self.size = validate.integer(size, "size", 1)
         self.channels = validate.integer(channels, "channels", 1)
         self.depth = validate.integer(depth, "depth", 2)
-        self.kernel = kernel = validate.integer(kernel, "kernel", 1)
-        if kernel % 2 == 0:
-            raise ValueError(f"kernel must be odd, got {kernel}; take {kernel + 1}")
+        self.kernel = kernel = validate.odd(kernel, "kernel")
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         c, w = self.image_channels, self.channels
         bounded(self, (self.size * kernel) ** 2 * (2 * c * w + (self.depth - 2) * w**2), self.depth)

@@ -40,9 +40,8 @@ def kernels_for(receptive_field: int, depth: int = 21) -> tuple[int, ...]:
     (3, 1, 3, 1, 3, 3)
     """
     depth = validate.integer(depth, "depth", 2, MOST_LAYERS)
-    receptive_field = validate.integer(receptive_field, f"receptive_field at depth {depth}", 5, 2 * depth + 1)
-    if receptive_field % 2 == 0:
-        raise ValueError(f"receptive_field must be odd, got {receptive_field}; take {receptive_field + 1}")
+    validate.integer(receptive_field, f"receptive_field at depth {depth}", 5, 2 * depth + 1)
+    receptive_field = validate.odd(receptive_field, "receptive_field")
     inner, wide = depth - 2, (receptive_field - 5) // 2
     spread = [3 if (i + 1) * wide // inner > i * wide // inner else 1 for i in range(inner)] if inner else []
     return (3, *spread, 3)

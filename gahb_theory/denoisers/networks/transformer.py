@@ -15,12 +15,12 @@ The network sees y / sqrt(sigma^2 + s^2), s = 0.25, and log sigma; it predicts t
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.networks.initialisation import bounded, building
 from gahb_theory.denoisers.shapes import fitting
+from gahb_theory.precision import plain_attention
 
 __all__ = ["DiT", "NoiseEmbedding", "embedding_size", "precondition"]
 
@@ -71,7 +71,7 @@ class _Block(nn.Module):
         h = self.attention_norm(z) * (1 + scale) + shift
         n, tokens, width = h.shape
         q, k, v = self.qkv(h).reshape(n, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        with sdpa_kernel(SDPBackend.MATH):  # the others have no second derivatives
+        with plain_attention():
             mixed = nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         z = z + gate * self.out(mixed.transpose(1, 2).reshape(n, tokens, width))
         return z + gate2 * self.perceptron(self.perceptron_norm(z) * (1 + scale2) + shift2)
@@ -130,9 +130,7 @@ class DiT(Network):
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         if size % patch or width % heads:
             raise ValueError(f"size must be a multiple of patch, width of heads; got {size}, {patch}, {width}, {heads}")
-        self.window = None if window is None else validate.integer(window, "window", 1)
-        if self.window is not None and self.window % 2 == 0:
-            raise ValueError(f"window must be odd, got {window}; take {self.window + 1}")
+        self.window = None if window is None else validate.odd(window, "window")
         side, token = size // patch, self.image_channels * patch**2
         inner = self.depth * (18 * width**2 + 15 * width) + side**2 * width + embedding_size(width)
         bounded(self, inner + 2 * token * width + token + 3 * width, 4 * self.depth)

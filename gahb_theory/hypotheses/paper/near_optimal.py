@@ -7,7 +7,8 @@ backgrounds alpha - 1, so that (alpha - 1) / alpha competes with the nominal slo
 
     oracles       attenuation c^2 / (c^2 + sigma^2) in sym4 wavelets, and in the bandlet basis adapted to the clean image
     thresholding  at 3 sigma in sym4 wavelets, and in the bandlet basis adapted to the noisy image
-    given contour the best linear denoiser of somebody who knows the contour, from the exact covariance ("holder" only)
+    given contour the best linear denoiser of somebody who knows the contour, from the exact covariance ("holder" only);
+                  the means of the regions are not Gaussian, so that it is no bound
 
 and the eigenbasis of its Jacobian beside bandlets and beside the eigenvectors of that covariance.
 """

@@ -19,7 +19,7 @@ from torch.autograd import forward_ad
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.jacobians.arithmetic import plain_attention
+from gahb_theory.precision import plain_attention
 from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["REPEATED", "AutogradProducts", "default_chunk", "probe_direction"]

@@ -22,9 +22,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.jacobians.arithmetic import plain_attention
 from gahb_theory.jacobians.engines.linear_maps import Convolution, Map, Scale, Sum
 from gahb_theory.jacobians.engines.operations import CONSTANT, POINTWISE, RULES, STAIRS
+from gahb_theory.precision import plain_attention
 
 __all__ = ["Recording", "Step", "UnknownOperation", "record"]
 
