@@ -12,16 +12,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from gahb_theory import runs
 from gahb_theory.hypotheses.jobs import Task, Training
 from gahb_theory.training.loop import train
-
-if TYPE_CHECKING:
-    from gahb_theory.hypotheses.laboratory import Laboratory
 
 __all__ = ["Forecast", "Row", "forecast"]
 
@@ -103,7 +100,7 @@ def _words(seconds: float) -> str:
 
 
 def forecast(
-    laboratory: "Laboratory",
+    laboratory: Any,
     trainings: Sequence[Training],
     tasks: Sequence[Task] = (),
     *,
@@ -114,7 +111,7 @@ def forecast(
     Parameters
     ----------
     laboratory
-        Knows what is done.
+        A `Laboratory`, which knows what is done.
     trainings, tasks
         The plan.
     seconds
@@ -193,7 +190,7 @@ def _function_name(function: Any) -> str:
     return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', function)}"
 
 
-def _known_seconds(laboratory: "Laboratory", tasks: Sequence[Task]) -> dict[str, float]:
+def _known_seconds(laboratory: Any, tasks: Sequence[Task]) -> dict[str, float]:
     """Mean length of the finished tasks of each function."""
     found: dict[str, list[float]] = {}
     for task in tasks:

@@ -1,6 +1,6 @@
 """The pictures of the experiments on the paper, drawn from their results alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from gahb_theory.report.page import Picture
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+__all__ = ["manifolds", "memorisation", "near_optimal", "shrinkage", "shuffling"]
 
 Results = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
@@ -101,7 +103,7 @@ def _measures(results: Results) -> "Figure":
 
 
 def _bars(
-    ax: "Axes", x: list[float], values: list[Mapping[str, float]], colour: str, label: str, line: str = "-"
+    ax: "Axes", x: list[float], values: Sequence[Mapping[str, float]], colour: str, label: str, line: str = "-"
 ) -> None:
     value, low, high = (np.array([v[key] for v in values]) for key in ("value", "low", "high"))
     spread = np.stack([value - low, high - value]).clip(min=0)

@@ -66,8 +66,8 @@ def _phases(results: Mapping[str, Any]) -> "Figure":
 
 
 def _phase(ax: "Axes", grid: np.ndarray, results: Mapping[str, Any], title: str) -> None:
-    drawn = ax.imshow(grid, origin="lower", aspect="auto", cmap="viridis")
-    middle = (drawn.norm.vmin + drawn.norm.vmax) / 2
+    ax.imshow(grid, origin="lower", aspect="auto", cmap="viridis")
+    middle = (float(grid.min()) + float(grid.max())) / 2
     for (i, j), value in np.ndenumerate(grid):
         ax.text(
             j, i, f"{value:.2f}", ha="center", va="center", fontsize=6, color="black" if value > middle else "white"

@@ -21,12 +21,14 @@ from gahb_theory.hypotheses.jobs import Bench, Task, Training
 from gahb_theory.hypotheses.laboratory import ARRAYS, Result, in_one
 from gahb_theory.hypotheses.paper.claims import NOISE_SEED, TEST_SEED, Claim, estimate_as_json, interval, judge
 from gahb_theory.metrics.intervals import mean_estimate
-from gahb_theory.pretrained import shipped_class, shipped_denoiser
+from gahb_theory.pretrained import Shipped, shipped_class, shipped_denoiser
 from gahb_theory.theory import approximation_error, decay_exponent
+
+__all__ = ["NAME", "SCALES", "TITLE", "Settings", "claims", "collect", "tasks", "trainings"]
 
 NAME = "shrinkage"
 TITLE = "Shrinkage in a basis adapted to the image"
-NAMES = ("c_alpha", "photographs")
+NAMES: tuple[Shipped, ...] = ("c_alpha", "photographs")
 KEPT = 60
 """Terms after which the bases are compared."""
 

@@ -43,6 +43,8 @@ from gahb_theory.randomness import add_noise
 from gahb_theory.theory import fit_slope
 from gahb_theory.training import Recipe
 
+__all__ = ["NAME", "SCALES", "TITLE", "Settings", "claims", "collect", "tasks", "trainings"]
+
 NAME = "manifolds"
 TITLE = "On manifolds the network is not optimal"
 KEPT = 30

@@ -42,6 +42,8 @@ from gahb_theory.sampling import generate
 from gahb_theory.theory import fit_slope
 from gahb_theory.training import Recipe
 
+__all__ = ["NAME", "SCALES", "TITLE", "Settings", "claims", "collect", "tasks", "trainings"]
+
 NAME = "memorisation"
 TITLE = "Memorisation turns into generalisation"
 HALVES: tuple[Literal["A", "B"], ...] = ("A", "B")

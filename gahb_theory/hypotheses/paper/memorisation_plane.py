@@ -39,6 +39,8 @@ from gahb_theory.randomness import add_noise
 from gahb_theory.sampling import generate
 from gahb_theory.training import Recipe, geometric_snapshots
 
+__all__ = ["NAME", "SCALES", "TITLE", "Settings", "claims", "collect", "tasks", "trainings"]
+
 NAME = "memorisation_plane"
 TITLE = "Memorisation in the plane of training images and images seen"
 HALVES = ("A", "B")
@@ -338,7 +340,7 @@ def _distance_claim(last: Mapping[str, Any]) -> Claim:
     over = student(list(mean_over_sigmas(last, "psnr_test")[:, -1] - np.mean(last["linear"]["psnr_wiener"])))
     apart = float(np.mean(last["linear"]["distance"]))
     return Claim(
-        "At the largest N, disjoint training sets add nothing to the distance of two networks that denoise better than a filter.",
+        "At the largest N, disjoint training sets add nothing to the distance of networks better than a filter.",
         "one repetition" if excess is None else f"excess {interval(found, 3)} of the risk at N = {last['n']:,}",
         "not measured as a function",
         judge([found["low"] <= 0 <= found["high"], found["high"] < 0.1, over["low"] > 0]),

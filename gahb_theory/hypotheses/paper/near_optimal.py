@@ -46,6 +46,8 @@ from gahb_theory.randomness import add_noise
 from gahb_theory.theory import effective_terms, fit_slope_in_window, oracle_risks
 from gahb_theory.training import Recipe
 
+__all__ = ["NAME", "SCALES", "TITLE", "Settings", "claims", "collect", "tasks", "trainings"]
+
 NAME = "near_optimal"
 TITLE = "Near-optimal on geometrically regular images"
 CONVENTIONS: tuple[Literal["holder", "paper"], ...] = ("holder", "paper")
@@ -178,7 +180,9 @@ def _numbers(c: Comparison) -> dict[str, Any]:
         "overlap_of_chance": float(c.overlap_of_chance[at]),
         "weighted_overlap": c.weighted_overlap,
         "weighted_chance": c.weighted_overlap_of_chance,
-        "oracle_psnr": [10 * float(np.log10(c.dimension / side.oracle_mse)) for side in (c.first, c.second)],
+        "oracle_psnr": [
+            10 * float(np.log10(c.dimension / (side.oracle_mse or np.nan))) for side in (c.first, c.second)
+        ],
     }
 
 

@@ -19,7 +19,7 @@ GAP, NEAR = 1.0, 1.0
 """Decibels above which a gap is memorisation; decibels from the best test PSNR within which a network generalises."""
 
 
-def student(values: Sequence[float], confidence: float = 0.95) -> dict[str, float]:
+def student(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> dict[str, float]:
     """Mean over the repetitions, with Student's interval; without ends where there is one repetition.
 
     Examples
@@ -78,7 +78,8 @@ def exponent(by_n: Mapping[int, Sequence[float | None]]) -> dict[str, float] | N
     >>> {k: round(v, 6) for k, v in exponent({10: [20.0, 30.0], 100: [200.0, 300.0], 1000: [None, 5.0]}).items()}
     {'value': 1.0, 'low': 1.0, 'high': 1.0}
     """
-    usable = {n: list(found) for n, found in by_n.items() if found and all(t is not None for t in found)}
+    known = {n: [t for t in found if t is not None] for n, found in by_n.items()}
+    usable = {n: found for n, found in known.items() if found and len(found) == len(by_n[n])}
     count = min((len(found) for found in usable.values()), default=0)
     if len(usable) < 2 or count < 2:
         return None

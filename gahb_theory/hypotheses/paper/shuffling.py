@@ -35,6 +35,8 @@ from gahb_theory.metrics.intervals import mean_estimate
 from gahb_theory.randomness import add_noise
 from gahb_theory.training import Recipe
 
+__all__ = ["NAME", "SCALES", "TITLE", "Settings", "claims", "collect", "tasks", "trainings"]
+
 NAME = "shuffling"
 TITLE = "Shuffled pixels: the same optimum, a wrong bias"
 
