@@ -39,7 +39,7 @@ class Row:
     parameters: int
     images: int
     """Images left to be seen."""
-    flops: float
+    flops: int
     seconds: float | None
     """Of this machine, in one process; None where nothing is known."""
     gpu_seconds: float
@@ -104,7 +104,7 @@ def forecast(
     trainings: Sequence[Training],
     tasks: Sequence[Task] = (),
     *,
-    seconds: float = SECONDS_OF_TRIAL,
+    seconds: float | int = SECONDS_OF_TRIAL,
 ) -> Forecast:
     """What is left of a plan in a laboratory.
 

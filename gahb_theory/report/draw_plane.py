@@ -24,7 +24,7 @@ def memorisation_plane(results: Mapping[str, Any], arrays: Mapping[str, np.ndarr
             "plane_phases",
             _phases(results),
             "Mean over repetitions and noise levels. Left: what having seen an image adds to its PSNR, with the line at "
-            f"{GAP:g} dB. Middle: share of samples that are copies of a training image. Right: distance of two networks on "
+            f"{GAP:g} dB. Middle: share of samples that are copies of a training image, less that of fresh images. Right: distance of two networks on "
             "disjoint sets less that of two on the same set, relative to the risk.",
         ),
         Picture(
@@ -49,7 +49,7 @@ def memorisation_plane(results: Mapping[str, Any], arrays: Mapping[str, np.ndarr
 def _phases(results: Mapping[str, Any]) -> "Figure":
     rows = results["rows"]
     grids = {"gap (dB)": [mean_over_sigmas(row, "gap").mean(axis=0) for row in rows]}
-    grids["share of copies"] = [np.mean(row["copies"], axis=0) for row in rows]
+    grids["copies above chance"] = [np.mean(row["copies"], axis=0) - row["copies_of_chance"] for row in rows]
     if "distance_same" in rows[0]:
         grids["excess distance / risk"] = [
             (mean_over_sigmas(row, "distance_disjoint") - mean_over_sigmas(row, "distance_same")).mean(axis=0)

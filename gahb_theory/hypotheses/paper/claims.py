@@ -41,7 +41,7 @@ class Claim:
     why: str
 
 
-def judge(met: Sequence[bool]) -> Verdict:
+def judge(met: Sequence[bool | np.bool_]) -> Verdict:
     """All, some or none of the conditions hold."""
     return "holds" if all(met) else "holds in part" if any(met) else "does not hold at this scale"
 

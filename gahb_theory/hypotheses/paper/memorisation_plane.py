@@ -113,7 +113,7 @@ DISKS = Settings(of=Disks(size=16))
 
 def network_name(n: int, half: str, repetition: int) -> str:
     """What a network is called."""
-    return f"{n}_{half}{repetition}"
+    return f"plane_{n}_{half}{repetition}"
 
 
 def training(s: Settings, n: int, half: str, repetition: int) -> Training:
