@@ -24,8 +24,8 @@ def memorisation_plane(results: Mapping[str, Any], arrays: Mapping[str, np.ndarr
             "plane_phases",
             _phases(results),
             "Mean over repetitions and noise levels. Left: what having seen an image adds to its PSNR, with the line at "
-            f"{GAP:g} dB. Middle: share of samples that are copies of a training image, less that of fresh images. Right: distance of two networks on "
-            "disjoint sets less that of two on the same set, relative to the risk.",
+            f"{GAP:g} dB. Middle: share of samples that are copies of a training image, less that of fresh images. Right: "
+            "distance of two networks on disjoint sets less that of two on the same set, relative to the risk.",
         ),
         Picture(
             "plane_curves",

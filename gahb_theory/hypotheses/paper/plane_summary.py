@@ -19,7 +19,7 @@ GAP, NEAR = 1.0, 1.0
 """Decibels above which a gap is memorisation; decibels from the best test PSNR within which a network generalises."""
 
 
-def student(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> dict[str, float]:
+def student(values: Any, confidence: float = 0.95) -> dict[str, float]:
     """Mean over the repetitions, with Student's interval; without ends where there is one repetition.
 
     Examples
@@ -43,7 +43,7 @@ def mean_over_sigmas(row: Mapping[str, Any], name: str) -> np.ndarray:
     return values.mean(axis=2) if values.ndim == 3 else values
 
 
-def crossing(x: Sequence[float], values: Sequence[float], level: float) -> float | None:
+def crossing(x: Sequence[Any], values: Any, level: float) -> float | None:
     """The x at which the values first rise above a level, between two points of log x; None where they do not.
 
     Examples
