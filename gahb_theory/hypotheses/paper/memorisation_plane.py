@@ -362,8 +362,8 @@ def _cosine_claim(first: Mapping[str, Any], last: Mapping[str, Any]) -> Claim:
         "nearly identical samples at N = 10^5 (figure 2)",
         judge([cosines["disjoint"]["value"] > 0.8, cosines["disjoint"]["low"] > linear, _over_linear(last)["low"] > 0]),
         "Networks that are hardly trained agree, too: they must also denoise fresh images better than the filter, as they do "
-        f"by {interval(_over_linear(last))} dB. Share of copies at N = {first['n']}: {shares[0]:.2f}, at N = {last['n']:,}: {shares[1]:.2f} (fresh images: "
-        f"{last['copies_of_chance']:.2f}).",
+        f"by {interval(_over_linear(last))} dB. Share of copies at N = {first['n']}: {shares[0]:.2f}, at N = {last['n']:,}: "
+        f"{shares[1]:.2f} (fresh images: {last['copies_of_chance']:.2f}).",
     )
 
 

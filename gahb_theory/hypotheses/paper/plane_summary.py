@@ -48,8 +48,8 @@ def crossing(x: Sequence[Any], values: Any, level: float) -> float | None:
 
     Examples
     --------
-    >>> crossing([1, 10, 100], [0.0, 0.0, 2.0], 1.0)
-    31.622776601683793
+    >>> round(crossing([1, 10, 100], [0.0, 0.0, 2.0], 1.0), 3)
+    31.623
     >>> crossing([1, 10], [2.0, 3.0], 1.0) is None
     True
     """
