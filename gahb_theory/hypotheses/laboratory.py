@@ -84,8 +84,7 @@ class Laboratory:
     >>> import tempfile
     >>> from functools import partial
     >>> from gahb_theory.denoisers import UNet
-    >>> from gahb_theory.hypotheses.hypothesis import Measure
-    from gahb_theory.hypotheses.jobs import Training
+    >>> from gahb_theory.hypotheses.jobs import Training
     >>> from gahb_theory.images import Disks
     >>> from gahb_theory.training import Recipe
     >>> laboratory = Laboratory(tempfile.mkdtemp())
