@@ -131,7 +131,7 @@ def mean(label: str, name: str, rows: Mapping[str, Any]) -> list[float]:
 
 
 def agreement() -> dict[str, list[float]]:
-    """Correlation over test images of log p from disjoint data: two networks, and two Gaussian fits to as many images."""
+    """Correlation over test images of log p from disjoint data: two networks, and two Gaussian fits to 20,000 images each."""
     x = X.sample(TEST_IMAGES, seed=TEST_SEED)
     label = "Conservative(SmoothUNet), 60,000 images"
     paths = [CHECKPOINTS / f"{label}; seed {s}" for s in SEEDS]
@@ -191,11 +191,12 @@ def draw() -> None:
 
     rows, at = recorded(), SIGMAS.index(0.1)
     figure, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    for label in CASES:
-        if any(key.startswith(label + "; ") for key in rows):
-            a, p = mean(label, "asymmetry", rows)[at], mean(label, "psnr", rows)[at]
-            ax.plot(a, p, "o")
-            ax.annotate(label, (a, p), textcoords="offset points", xytext=(4, 3), fontsize=7)
+    cases = [label for label in CASES if any(key.startswith(label + "; ") for key in rows)]
+    for number, label in enumerate(cases, 1):
+        a, p = mean(label, "asymmetry", rows)[at], mean(label, "psnr", rows)[at]
+        ax.plot(a, p, "s" if "Conservative" in label else "o", color="C0", label=f"{number}  {label}")
+        ax.annotate(str(number), (a, p), textcoords="offset points", xytext=(5, -3), fontsize=8)
+    figure.legend(loc="outside right upper", fontsize=7, handlelength=0, markerscale=0, frameon=False)
     ax.set_xlabel("asymmetry ||J - J'|| / ||J||")
     ax.set_ylabel("PSNR in dB")
     ax.set_title(f"C^alpha images of 16 pixels, sigma = {SIGMAS[at]:g}")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 import tyro
@@ -20,7 +20,6 @@ from tyro.conf import Positional
 from gahb_theory import runs, signals, stored_results, validate
 from gahb_theory.comparison import analyse_image, reference_bases
 from gahb_theory.denoisers.base import Network
-from gahb_theory.denoisers.checkpoints.files import load_denoiser
 from gahb_theory.denoisers.networks.bias_free import BFCNN, UNet
 from gahb_theory.images import (
     CAlpha,
@@ -38,7 +37,7 @@ from gahb_theory.images import (
 from gahb_theory.images.dataset import ImageDataset, dataset, write_dataset
 from gahb_theory.images.photographs import centre_crop
 from gahb_theory.judging import AuditCommand, ClaimCommand
-from gahb_theory.pretrained import Shipped, shipped_class, shipped_denoiser
+from gahb_theory.pretrained import named_denoiser, shipped_class
 from gahb_theory.randomness import add_noise
 from gahb_theory.report.tour_page import CASE, FORMAT, tour_report
 from gahb_theory.theory.identities import Card, TheoryTable, verify, verify_theory
@@ -158,8 +157,7 @@ class Analyze:
         sigma = validate.sigma_level(self.sigma)
         if self.image.exists() and not self.image.is_file():
             raise ValueError(f"{self.image} is no regular file; give an image file")
-        named = self.denoiser in get_args(Shipped)
-        f = shipped_denoiser(self.denoiser) if named else load_denoiser(self.denoiser)  # type: ignore[arg-type]
+        f = named_denoiser(self.denoiser)
         channels = f.image_channels if isinstance(f, Network) else 1  # an adapted network does not say
         x = read_image(self.image, channels=channels)
         if min(x.shape[2:]) < self.size:
@@ -216,8 +214,7 @@ class Verify:
                 print(table)
                 raise SystemExit(1)
             return table
-        named = self.denoiser in get_args(Shipped)
-        f = shipped_denoiser(self.denoiser) if named else load_denoiser(self.denoiser)  # type: ignore[arg-type]
+        f = named_denoiser(self.denoiser)
         return verify(f, self.images.sample(self.n, seed=self.seed), self.sigma, seed=self.seed)
 
 

@@ -4,7 +4,7 @@ import inspect
 import runpy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,13 +12,12 @@ from tyro.conf import Positional
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.denoisers.checkpoints.files import load_denoiser
 from gahb_theory.hypotheses import Assessment, Hypothesis, assess, catalogue
 from gahb_theory.hypotheses.audit import audit
 from gahb_theory.images import CAlpha, Disks, ImageClass, Photographs, read_image
 from gahb_theory.images.dataset import dataset
 from gahb_theory.images.photographs import SUFFIXES, centre_crop
-from gahb_theory.pretrained import Shipped, shipped_denoiser
+from gahb_theory.pretrained import named_denoiser
 from gahb_theory.report.audit_page import audit_page
 
 __all__ = ["AuditCommand", "ClaimCommand"]
@@ -56,7 +55,7 @@ class ClaimCommand:
 
     def execute(self) -> Assessment:
         """Assess, and return what is printed."""
-        f = None if self.denoiser is None else _denoiser(self.denoiser)
+        f = None if self.denoiser is None else named_denoiser(self.denoiser)
         result = _own(self.name, f) if self.name.endswith(".py") else self._of_catalogue(f)
         if self.output is not None:
             self.output.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +77,7 @@ class ClaimCommand:
         if "train" in needs:
             known["train"] = _training(f, _given(self.train, self.name, "--train FOLDER"), self.size)
         if "twin" in needs:
-            known["twin"] = _denoiser(_given(self.twin, self.name, "--twin PATH"))
+            known["twin"] = named_denoiser(_given(self.twin, self.name, "--twin PATH"))
         h: Hypothesis = make(**{need: known[need] for need in needs if need in known})
         if "law" in needs:
             return assess(h, f, images=law)
@@ -107,21 +106,16 @@ class AuditCommand:
 
     def execute(self) -> Path:
         """Write the page and return its path."""
-        f = _denoiser(self.checkpoint)
+        f = named_denoiser(self.checkpoint)
         images, others = _photographs(f, self.images, self.size)
         train = None if self.train is None else _training(f, self.train, self.size)
-        twin = None if self.twin is None else _denoiser(self.twin)
+        twin = None if self.twin is None else named_denoiser(self.twin)
         x = images.sample(TEST_IMAGES, seed=0)
         result = audit(f, x, others, train=train, twin=twin, name=Path(self.checkpoint).name)
         self.run.mkdir(parents=True, exist_ok=True)
         result.save(self.run / "audit.json")
         print(result)
         return audit_page(result, self.run / "report.html")
-
-
-def _denoiser(name: str) -> Denoiser:
-    f = shipped_denoiser(name) if name in get_args(Shipped) else load_denoiser(name)  # type: ignore[arg-type]
-    return f.eval() if isinstance(f, torch.nn.Module) else f
 
 
 def _given(value: Any, claim: str, option: str) -> Any:

@@ -29,6 +29,7 @@ from gahb_theory import validate
 from gahb_theory.identity.code import is_function
 from gahb_theory.identity.content import function_identity, identity
 from gahb_theory.identity.hashing import digest, hash_array
+from gahb_theory.precision import takes_arrays
 from gahb_theory.runs import set_aside
 from gahb_theory.stored_results import read_arrays, to_arrays, write_arrays
 from gahb_theory.sweeps import Executor, Serial, completed, refuse_fork
@@ -101,6 +102,7 @@ class ImageResults(Sequence[Result | None]):
         return f"ImageResults of {len(self)} images, {len(self.failures)} failed: {', '.join(names)}"
 
 
+@takes_arrays
 def map_images(
     measure: Measure,
     f: Any,
@@ -148,7 +150,7 @@ def map_images(
     """
     if not callable(measure):
         raise TypeError(f"measure must be a function of a denoiser and an image, got {type(measure).__name__}")
-    given: Any = images  # an array is taken as a tensor is
+    given: Any = images
     if not isinstance(given, list | tuple):
         given = torch.split(validate.images(given), 1)
     if not given:

@@ -140,7 +140,7 @@ NAMES = ["classes", "a" * 235, "é" * 100, "a'b\"c", "<b>&amp;", "{x}{{y}}%s", "
 def test_an_image_may_have_any_name(name, monkeypatch, tmp_path):
     """Also that of an array of the tour, one that is too long for a folder, and characters that mean something in HTML."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "shipped_denoiser", lambda name: gt.UNet(channels=4, blocks=1).eval())
+    monkeypatch.setattr(cli, "named_denoiser", lambda name: gt.UNet(channels=4, blocks=1).eval())
     monkeypatch.setattr(cli, "PCA_SAMPLES", 32)
     pixels = (255 * gt.Photographs(size=24).sample(1)[0, 0].numpy()).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / f"{name}.png")

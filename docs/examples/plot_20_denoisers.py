@@ -47,8 +47,8 @@ print(found)
 print(f"tied with it: {len(found.tied)} readings, homogeneity error {found.homogeneity_error:.0e}")
 
 # %%
-# Twelve denoisers
-# ----------------
+# Fourteen denoisers
+# ------------------
 
 flat = train.flatten(1)
 covariance = torch.cov(flat.mT)

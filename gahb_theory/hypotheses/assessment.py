@@ -6,8 +6,7 @@ or, where the hypothesis compares the subject with a rival, the same less that o
 are then variants of the rival. Everything is measured on the same images.
 """
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from gahb_theory import runs, validate
+from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.hypotheses.crossed import LEAST_IMAGES, LEAST_SEEDS, two_level
 from gahb_theory.hypotheses.gates import GateResult, Measured
@@ -27,6 +26,7 @@ from gahb_theory.hypotheses.verdicts import NullResult, Power, Verdict, decide, 
 from gahb_theory.metrics.intervals import Estimate
 from gahb_theory.precision import wide
 from gahb_theory.randomness import add_noise
+from gahb_theory.stored_results import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ TRAIN_IMAGES = 1024
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Assessment:
+class Assessment(Result):
     """The verdict on a hypothesis, with all the numbers it follows from; print it, `plot` it, `save` it.
 
     Parameters
@@ -77,29 +77,6 @@ class Assessment:
     power: Power
     sigmas: tuple[float, ...]
     values: Float[np.ndarray, "seeds levels images"]
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields as numbers, lists, strings and dictionaries of these."""
-        plain: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in ("statement", "source", "unit", "verdict", "reason", "about", "criterion")
-        }
-        return plain | {
-            "estimate": self.estimate.to_dict(),
-            "nulls": [
-                {"name": n.name, "passes": n.passes, "detail": n.detail}
-                | {"estimate": None if n.estimate is None else n.estimate.to_dict()}
-                for n in self.nulls
-            ],
-            "gates": [asdict(gate) for gate in self.gates],
-            "power": asdict(self.power),
-            "sigmas": list(self.sigmas),
-            "values": self.values.tolist(),
-        }
-
-    def save(self, path: str | Path) -> Path:
-        """Write everything as a JSON file."""
-        return runs.write_json(validate.path(path, "path"), self.to_dict())
 
     def __repr__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""

@@ -11,7 +11,6 @@ Error rates of the first answer are measured by `experiments/audit_rates.py`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,16 +19,17 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from gahb_theory import runs, validate
+from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.hypotheses import catalogue
 from gahb_theory.hypotheses.assessment import Assessment, assess
 from gahb_theory.hypotheses.hypothesis import Hypothesis, Plan
-from gahb_theory.hypotheses.nulls import wiener_filter
 from gahb_theory.metrics.errors import mse
 from gahb_theory.metrics.intervals import Estimate
 from gahb_theory.metrics.similarity import closest
 from gahb_theory.randomness import add_noise
+from gahb_theory.stored_results import Result
 from gahb_theory.theory.certificates import excess_risk
 
 __all__ = ["Audit", "Certified", "audit"]
@@ -62,8 +62,8 @@ class Certified:
     decibels: float
 
 
-@dataclass(frozen=True, eq=False)
-class Audit:
+@dataclass(frozen=True, eq=False, repr=False)
+class Audit(Result):
     """The answers of an audit, with the numbers they follow from.
 
     Parameters
@@ -118,21 +118,9 @@ class Audit:
 
     def to_dict(self) -> dict[str, Any]:
         """All but the images as numbers, lists, strings and dictionaries of these."""
-        return {
-            "name": self.name,
-            "answers": self.answers(),
-            "assessments": {name: a.to_dict() for name, a in self.assessments.items()},
-            "left_out": dict(self.left_out),
-            "certified": [
-                {"sigma": c.sigma, "excess": c.excess.to_dict(), "risk": c.risk, "decibels": c.decibels}
-                for c in self.certified
-            ],
-            "closest_similarity": self.closest_similarity.tolist(),
-        }
-
-    def save(self, path: str | Path) -> Path:
-        """Write all but the images as a JSON file."""
-        return runs.write_json(validate.path(path, "path"), self.to_dict())
+        plain = super().to_dict()
+        del plain["pairs"]
+        return plain | {"answers": self.answers()}
 
     def __repr__(self) -> str:
         return "\n".join([f"audit of {self.name}", *(f"  {line}" for line in self.answers())])
@@ -213,10 +201,10 @@ def audit(
 
 def _certified(f: Denoiser, images: Tensor, others: Tensor, sigma: float) -> Certified:
     """What is certified with the Wiener filter of other images as a rival."""
-    rival = wiener_filter(others)
+    rival = GaussianDenoiser.fit(others)
     excess = excess_risk(f, images, sigma, [rival])
     with torch.no_grad():
-        risk = float(mse(images, f(add_noise(images, sigma), sigma)).mean())
+        risk = float(mse(images, validate.denoised(f, add_noise(images, sigma), sigma)).mean())
     low = min(float(excess.low), 0.999 * risk)
     return Certified(sigma, excess, risk, float(10 * np.log10(risk / (risk - low))) if low > 0 else 0.0)
 
@@ -226,7 +214,7 @@ def _recalled(f: Denoiser, images: Tensor, train: Tensor | None) -> tuple[np.nda
     if train is None:
         return np.zeros(0), np.zeros((0, 2, *images.shape[1:]), dtype=np.float32)
     with torch.no_grad():
-        made = f(add_noise(images, STRONG_NOISE, seed=1), STRONG_NOISE)
+        made = validate.denoised(f, add_noise(images, STRONG_NOISE, seed=1), STRONG_NOISE)
     near = closest(made, train.to(made), 1)
     similarity = near.similarity[:, 0].double().cpu().numpy()
     best = np.argsort(-similarity)[:SHOWN].copy()

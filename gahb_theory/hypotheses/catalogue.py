@@ -24,6 +24,7 @@ from torch import Tensor
 
 from gahb_theory.bases.wavelet import Wavelet
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
 from gahb_theory.hypotheses.basis_measures import (
     ProjectsOnTangent,
@@ -44,7 +45,6 @@ from gahb_theory.hypotheses.nulls import (
     OtherGeometry,
     Untrained,
     Wiener,
-    wiener_filter,
 )
 from gahb_theory.hypotheses.output_measures import (
     Memory,
@@ -195,7 +195,7 @@ def agrees_with_twin(twin: Denoiser, others: Tensor, plan: Plan = MORE_IMAGES) -
     A better Wiener filter, of three times as many images as those that are subtracted, must not agree: if it does, there are
     too few images to tell.
     """
-    better = Given(wiener_filter(others), "Wiener filter of all other images")
+    better = Given(GaussianDenoiser.fit(others), "Wiener filter of all other images")
     return Hypothesis(
         "Denoisers trained on disjoint sets agree beyond what a Wiener filter explains.",
         TwinAgreement(twin, others),

@@ -32,7 +32,6 @@ from gahb_theory.bases.base import Basis
 from gahb_theory.bases.fourier import DCT
 from gahb_theory.denoisers.base import Denoiser, DenoiserModule
 from gahb_theory.denoisers.exact.empirical import EmpiricalBayes
-from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.hypotheses.subjects import Given, Setting, Subject, Trained, as_subject
 from gahb_theory.images.shuffled import Shuffled
 from gahb_theory.jacobians import jacobian
@@ -53,12 +52,8 @@ __all__ = [
     "Untrained",
     "Wiener",
     "as_null",
-    "training_images",
-    "wiener_filter",
 ]
 
-MOST_IMAGES = 4096
-"""Training images that the Wiener filter and the memoriser take, at most."""
 SEED_OF_OTHERS = 1_000_003
 """What is added to a seed for a network that must differ from that of the seed."""
 
@@ -81,15 +76,6 @@ class Null(Protocol):
         ...
 
 
-def training_images(setting: Setting) -> Tensor:
-    """The training images of a setting, refused if there are none."""
-    if setting.train is None:
-        raise ValueError(
-            "this null model is made of training images, and none were given; give train=images, or a class"
-        )
-    return setting.train[:MOST_IMAGES]
-
-
 @dataclass(frozen=True)
 class Wiener:
     """The best linear denoiser of the training images."""
@@ -98,23 +84,7 @@ class Wiener:
 
     def model(self, setting: Setting) -> Denoiser:
         """The denoiser."""
-        return wiener_filter(training_images(setting))
-
-
-def wiener_filter(images: Tensor) -> GaussianDenoiser:
-    """The posterior mean of a Gaussian distribution with mean and covariance of some images.
-
-    Examples
-    --------
-    >>> from gahb_theory.images.disks import Disks
-    >>> f = wiener_filter(Disks(size=16).sample(100))
-    >>> f.variances.shape
-    torch.Size([256])
-    """
-    x = images.flatten(1).double()
-    centred = x - x.mean(dim=0)
-    covariance = centred.mT @ centred / max(1, len(x) - 1)
-    return GaussianDenoiser(x.mean(dim=0).reshape(1, *images.shape[1:]), covariance)
+        return setting.wiener
 
 
 @dataclass(frozen=True)
@@ -125,7 +95,7 @@ class Memoriser:
 
     def model(self, setting: Setting) -> Denoiser:
         """The denoiser."""
-        return EmpiricalBayes(training_images(setting))
+        return EmpiricalBayes(setting.training_images)
 
 
 @dataclass(frozen=True)
@@ -151,7 +121,7 @@ class ConstantMean:
 
     def model(self, setting: Setting) -> Denoiser:
         """The denoiser."""
-        mean = training_images(setting).mean(dim=0, keepdim=True)
+        mean = setting.training_images.mean(dim=0, keepdim=True)
         return lambda y, sigma: mean.to(y).expand_as(y) + 0 * y
 
 
@@ -208,7 +178,7 @@ class OtherGeometry:
 
     def model(self, setting: Setting) -> Denoiser:
         """The denoiser."""
-        return _Frozen(setting.f, training_images(setting)[:1], setting.seed)
+        return _Frozen(setting.f, setting.training_images[:1], setting.seed)
 
 
 @dataclass(frozen=True)

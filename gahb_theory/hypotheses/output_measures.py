@@ -9,6 +9,7 @@ RiskRatio        ||f(y) - x||^2 over the Bayes risk
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.hypotheses.nulls import wiener_filter
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.jacobians import jacobian
 from gahb_theory.metrics.errors import mse, psnr_per_image
 from gahb_theory.precision import wide
@@ -98,10 +99,14 @@ class Memory:
     others: Tensor
     name: str = "PSNR on training images less that on others"
 
+    @cached_property
+    def _linear(self) -> GaussianDenoiser:
+        return GaussianDenoiser.fit(self.others)
+
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image."""
         seen = self.train[torch.arange(len(images)) % len(self.train)].to(images)
-        linear = wiener_filter(self.others.to(images))
+        linear = self._linear.to(images.device)
         gains = []
         for x in (seen, images):
             y = add_noise(x, sigma, seed=seed)
@@ -127,13 +132,16 @@ class TwinAgreement:
     others: Tensor
     name: str = "agreement with the twin beyond a Wiener filter"
 
+    @cached_property
+    def _filters(self) -> tuple[GaussianDenoiser, GaussianDenoiser]:
+        return GaussianDenoiser.fit(self.others[::3]), GaussianDenoiser.fit(self.others[1::3])
+
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image, between -1 and 1; 0 where one does nothing beyond the filter."""
         y = add_noise(images, sigma, seed=seed)
-        filters = (wiener_filter(self.others[part::3].to(images)) for part in (0, 1))
         a, b = (
-            _denoise(g, y, sigma) - _denoise(linear, y, sigma)
-            for g, linear in zip((f, self.twin), filters, strict=True)
+            _denoise(g, y, sigma) - _denoise(linear.to(y.device), y, sigma)
+            for g, linear in zip((f, self.twin), self._filters, strict=True)
         )
         least = 1e-4 * _norms(y)  # what is smaller is rounding
         return (a * b).flatten(1).double().sum(dim=1) / ((_norms(a) + least) * (_norms(b) + least))

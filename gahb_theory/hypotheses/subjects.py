@@ -10,6 +10,7 @@ A subject gives one denoiser for each seed. `as_subject` makes one of
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from gahb_theory import runs, validate
 from gahb_theory.denoisers.base import Denoiser, DenoiserModule
 from gahb_theory.denoisers.checkpoints.files import load_denoiser
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.hypotheses.crossed import LEAST_SEEDS
 from gahb_theory.identity import content as identity
 from gahb_theory.identity.hashing import digest
@@ -28,6 +30,9 @@ from gahb_theory.training.loop import train
 from gahb_theory.training.recipes import Recipe
 
 __all__ = ["Given", "PerSeed", "Setting", "Subject", "Trained", "as_subject"]
+
+MOST_IMAGES = 4096
+"""Training images that the Wiener filter and the memoriser take, at most."""
 
 
 @runtime_checkable
@@ -65,6 +70,20 @@ class Setting:
     seed: int
     images: Tensor
     train: Tensor | None
+
+    @property
+    def training_images(self) -> Tensor:
+        """The training images that null models are made of, refused if there are none."""
+        if self.train is None:
+            raise ValueError(
+                "this null model is made of training images, and none were given; give train=images, or a class"
+            )
+        return self.train[:MOST_IMAGES]
+
+    @cached_property
+    def wiener(self) -> GaussianDenoiser:
+        """The Wiener filter of the training images, which several nulls and gates share."""
+        return GaussianDenoiser.fit(self.training_images)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,19 +16,19 @@ from N and the spectrum alone, summed over pixels:
 A network must differ from this before that it has a gap, or that two of them agree, means anything.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.stored_results import Result
 
 __all__ = ["FiniteDataWiener", "finite_data_wiener"]
 
 
-@dataclass(frozen=True)
-class FiniteDataWiener:
+@dataclass(frozen=True, repr=False)
+class FiniteDataWiener(Result):
     """Predictions for the Wiener filter of N images at one noise level, summed over pixels."""
 
     images: int
@@ -53,10 +53,6 @@ class FiniteDataWiener:
     def ratio(self) -> float:
         """The distance over the error on other images: what `function_distance` calls its ratio; between 0 and 2."""
         return self.distance / self.test
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields by name."""
-        return asdict(self)
 
 
 def finite_data_wiener(variances: Float[Tensor, " d"], images: int, sigma: float) -> FiniteDataWiener:

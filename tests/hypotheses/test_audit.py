@@ -10,7 +10,6 @@ import torch
 import gahb_theory as gt
 from gahb_theory.cli import main
 from gahb_theory.hypotheses.audit import audit
-from gahb_theory.hypotheses.nulls import wiener_filter
 from gahb_theory.report.audit_page import audit_page
 
 X = gt.Disks(size=16)
@@ -29,7 +28,7 @@ def test_an_exact_memoriser_memorises(memoriser):
 
 
 def test_a_filter_of_other_images_does_not():
-    f, twin = (wiener_filter(X.sample(2000, seed=seed)) for seed in (5, 6))
+    f, twin = (gt.GaussianDenoiser.fit(X.sample(2000, seed=seed)) for seed in (5, 6))
     result = audit(f, IMAGES, OTHERS, train=TRAIN, twin=twin)
     assert result.answers()[0].startswith("It generalises: ")
     assert result.assessments["symmetric"].verdict == "supported"
@@ -42,7 +41,7 @@ def test_what_is_certified_is_no_more_than_the_truth():
     law = gt.GaussianField(size=16)
     f = lambda y, sigma: 1.0 * y + 0.2 * y.mean((2, 3), keepdim=True)  # noqa: E731
     result = audit(f, law.sample(64, seed=1), law.sample(600, seed=2), name="nothing")
-    best = wiener_filter(law.sample(20_000, seed=3))
+    best = gt.GaussianDenoiser.fit(law.sample(20_000, seed=3))
     for c in result.certified:
         x = law.sample(500, seed=4)
         y = gt.add_noise(x, c.sigma)
@@ -52,7 +51,7 @@ def test_what_is_certified_is_no_more_than_the_truth():
 
 
 def test_without_training_images_memory_cannot_be_told():
-    result = audit(wiener_filter(OTHERS[:300]), IMAGES[:16], OTHERS)
+    result = audit(gt.GaussianDenoiser.fit(OTHERS[:300]), IMAGES[:16], OTHERS)
     assert result.answers()[0] == "Whether it memorises cannot be told: no training images were given (--train)."
     assert result.pairs.shape[0] == 0
 

@@ -6,7 +6,6 @@ import torch
 import gahb_theory as gt
 from gahb_theory.hypotheses import FixedBasisOracle, Plan, Setting, catalogue
 from gahb_theory.hypotheses.basis_measures import adaptivity
-from gahb_theory.hypotheses.nulls import wiener_filter
 from gahb_theory.hypotheses.subjects import as_subject
 
 X = gt.Disks(size=16)
@@ -80,7 +79,7 @@ class Test:
         x = X.sample(6)
         f = FixedBasisOracle().model(Setting(as_subject(blur), blur, 0, x, None))
         assert abs(adaptivity(f, x, 0.2, 0)).max() < 0.005
-        assert abs(adaptivity(wiener_filter(OTHERS), x, 0.2, 0)).max() < 1e-9
+        assert abs(adaptivity(gt.GaussianDenoiser.fit(OTHERS), x, 0.2, 0)).max() < 1e-9
 
     def test_sparse(self):
         """Images of noise, which no fixed basis holds in few atoms."""
@@ -92,7 +91,7 @@ class Test:
     def test_near_optimal(self):
         law = gt.GaussianField(size=16)
         h = catalogue.near_optimal(law, Plan(images=64, sigmas=(0.1,)))
-        best = wiener_filter(law.sample(20_000, seed=1))
+        best = gt.GaussianDenoiser.fit(law.sample(20_000, seed=1))
         result = gt.assess(h, best, images=law)
         assert result.estimate.value == pytest.approx(1, abs=0.05)
         assert result.nulls[0].passes == result.nulls[1].passes == "no"
@@ -120,7 +119,7 @@ class Test:
     def test_memorises(self):
         h = catalogue.memorises(TRAIN, OTHERS)
         assert verdict(h, gt.EmpiricalBayes(TRAIN)) == "supported"
-        assert verdict(h, wiener_filter(X.sample(2000, seed=13))) == "refuted"
+        assert verdict(h, gt.GaussianDenoiser.fit(X.sample(2000, seed=13))) == "refuted"
 
     def test_sets_that_differ_in_themselves_are_no_memory(self):
         """Two flat halves are denoised better than disks by all that is local."""
@@ -132,7 +131,7 @@ class Test:
             assert "wavelet thresholding" in result.reason
 
     def test_agrees_with_twin(self):
-        exact, linear = gt.EmpiricalBayes(X.sample(2000, seed=20)), wiener_filter(X.sample(500, seed=23))
+        exact, linear = gt.EmpiricalBayes(X.sample(2000, seed=20)), gt.GaussianDenoiser.fit(X.sample(500, seed=23))
         h = catalogue.agrees_with_twin(exact, X.sample(500, seed=22), Plan(images=32, sigmas=(0.2,)))
         assert verdict(h, lambda y, sigma: 0.8 * exact(y, sigma) + 0.2 * linear(y, sigma)) == "supported"
         assert verdict(h, gt.GaussianDenoiser(linear.mean, 0.9 * torch.eye(256).double())) == "refuted"
@@ -148,5 +147,5 @@ class Test:
 
     def test_knows_noise_level(self):
         h = catalogue.knows_noise_level(Plan(images=16, sigmas=(0.1, 0.3)))
-        assert verdict(h, wiener_filter(X.sample(2000, seed=14))) == "supported"
+        assert verdict(h, gt.GaussianDenoiser.fit(X.sample(2000, seed=14))) == "supported"
         assert verdict(h, blur) == "refuted"

@@ -17,8 +17,10 @@ Kullback-Leibler divergence of a field from its replacement, both seen through t
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -257,7 +259,12 @@ def _eye(root: Tensor) -> Tensor:
 
 def legendre(count: int) -> tuple[Tensor, Tensor]:
     """Nodes and weights of Gauss and Legendre on [0, 1]."""
-    import numpy as np
-
-    nodes, weights = np.polynomial.legendre.leggauss(count)
+    nodes, weights = _leggauss(count)
     return torch.from_numpy((nodes + 1) / 2), torch.from_numpy(weights / 2)
+
+
+@cache
+def _leggauss(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Those on [-1, 1]; a chain asks for them at every step."""
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return nodes, weights

@@ -14,7 +14,7 @@ A denoiser may pass all of it and not be optimal, see `trace_identity`; where on
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ from gahb_theory.metrics.errors import mse
 from gahb_theory.metrics.intervals import Estimate, linear_estimate, mean_estimate
 from gahb_theory.precision import full_precision
 from gahb_theory.randomness import add_noise
+from gahb_theory.stored_results import Result
 
 __all__ = ["Card", "verify"]
 
@@ -37,8 +38,8 @@ STEPS = 16
 """Points on each side of the loop of the energy."""
 
 
-@dataclass(frozen=True, eq=False)
-class Card:
+@dataclass(frozen=True, eq=False, repr=False)
+class Card(Result):
     """What theory says of the posterior mean, measured on one denoiser at one noise level; print it or take `rows()`."""
 
     sigma: float
@@ -77,11 +78,7 @@ class Card:
         names = ("equation", "property", "value", "expected", "holds")
         return [dict(zip(names, row, strict=True)) for row in found]
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields by name."""
-        return asdict(self)
-
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         lines = []
         for row in self.rows():
             value = row["value"]
@@ -177,7 +174,7 @@ def _circulation(f: Callable[[Tensor, float | Tensor], Tensor], y: Tensor, sigma
         for start, end in itertools.pairwise(corners):
             where = torch.as_tensor((nodes + 1) / 2).to(y)[:, None, None, None]
             points = start + where * (end - start)
-            along = ((f(points, sigma) - points) * (end - start)).flatten(1).sum(dim=1)
+            along = ((validate.denoised(f, points, sigma) - points) * (end - start)).flatten(1).sum(dim=1)
             each = along.double().cpu().numpy() * weights / 2
             work, size = work + each.sum(), size + np.abs(each).sum()
     return float(abs(work) / size) if size > 0 else 0.0

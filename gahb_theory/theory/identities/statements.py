@@ -109,10 +109,9 @@ class TheoryTable:
         ]
         for row in self.rows:
             caught = "caught" if row.caught else "**passes**"
-            lines.append(
-                f"| {row.equation} | {row.statement} | {row.problem} | {row.value:.6g} | {row.expected:.6g} | "
-                f"{row.tolerance:.1g} | {row.verdict} | {row.mistake}: {caught} |"
-            )
+            cells = [row.equation, row.statement, row.problem, f"{row.value:.6g}", f"{row.expected:.6g}"]
+            cells += [f"{row.tolerance:.1g}", row.verdict, f"{row.mistake}: {caught}"]
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")  # norms have bars, too
         return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.metrics.intervals import Estimate, bootstrap_means, draw_counts, mean_estimate, percentiles
+from gahb_theory.stored_results import Result
 from gahb_theory.theory.optimum.dispatch import Known, bayes_risk
 from gahb_theory.theory.optimum.enclosure import BayesRisk
 
@@ -35,7 +36,7 @@ class Gap:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Optimality:
+class Optimality(Result):
     """A denoiser beside the optimum.
 
     Parameters
@@ -84,16 +85,6 @@ class Optimality:
                 }
             )
         return rows
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it as numbers, lists and strings."""
-        return {
-            "sigmas": self.sigmas.tolist(),
-            "risk": self.risk.to_dict(),
-            "bayes": [b.to_dict() for b in self.bayes],
-            "gap": {"lower": self.gap.lower.to_dict(), "upper": self.gap.upper.to_dict()},
-            "slope_gap": None if self.slope_gap is None else self.slope_gap.to_dict(),
-        }
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw risk and Bayes interval against the noise level, and return the axes."""
