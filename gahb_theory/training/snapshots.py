@@ -54,7 +54,11 @@ def snapshot_steps(snapshots: Sequence[int], recipe: "Recipe", place: Path | Non
     >>> snapshot_steps((32, 100), Recipe(images_seen=320, batch_size=32), Path("runs"))
     {1: 32, 4: 100}
     """
-    if len(snapshots) and place is None:
+    try:
+        snapshots = list(snapshots)
+    except TypeError:
+        raise TypeError(f"snapshots must be numbers of images seen, such as (1000, 3000), got {snapshots!r}") from None
+    if snapshots and place is None:
         raise ValueError("snapshots need a directory to be kept in, got run=None; give run")
     found: dict[int, int] = {}
     for number in snapshots:
