@@ -225,8 +225,7 @@ def fit_slope(
     Raises
     ------
     ValueError
-        If fewer than 2 different levels lie in the window, if an error is not above 0, or if the errors fall from each
-        level to the next larger one, as decibels do.
+        If fewer than 2 different levels lie in the window, if an error is not above 0, or if the errors are decibels.
 
     References
     ----------
@@ -327,10 +326,17 @@ def _curve(sigmas: Values | PSNRCurve, mse: Values | None) -> tuple[np.ndarray, 
         if values.min() <= 0:
             raise ValueError(f"{name} must be finite and above 0 to have a logarithm, got values from {values.min():g}")
     errors = errors.reshape(levels.size, -1)
-    falls = np.diff(errors.mean(axis=1)[np.argsort(levels, kind="stable")]) < 0
-    if len(falls) > 1 and falls.all():
+    if _decibels(levels, errors.mean(axis=1)):
         raise ValueError(
             "mse must be squared errors, which grow with the noise, got values that fall as decibels do; give "
             "mse_per_image of a PSNRCurve, or the curve alone"
         )
     return levels, errors
+
+
+def _decibels(levels: np.ndarray, values: np.ndarray) -> bool:
+    """Whether values look like a PSNR: up to 6 dB less for twice the noise, and about that of the noisy image or above."""
+    levels, first = np.unique(levels, return_index=True)
+    noisy, values = -20 * np.log10(levels), values[first]
+    gain, slopes = values - noisy, np.diff(values) / np.diff(noisy)
+    return bool(len(slopes) > 1 and ((slopes > 0) & (slopes < 1.05)).all() and gain.min() > -3 and gain.max() < 40)
