@@ -24,7 +24,7 @@ class Generate:
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
     """The .npy file; it must not exist."""
     kind: Annotated[str | None, arg(name="class")] = None
-    """The image class, by default c-alpha; each has options of its own, see below."""
+    """The image class, by default c-alpha; each has options of its own, listed above."""
     n: Annotated[int, arg(aliases=["-n"])] = 1000
     """Number of images."""
     seed: int = 0

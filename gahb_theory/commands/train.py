@@ -25,7 +25,7 @@ class Train:
     images: Path | None = None
     """A folder of photographs, or a .npy file that `gahb generate` wrote, in place of an image class."""
     kind: Annotated[str | None, arg(name="class")] = None
-    """The image class, by default c-alpha; each has options of its own, see below."""
+    """The image class, by default c-alpha; each has options of its own, listed above."""
     run: Annotated[Path | None, arg(aliases=["-o"])] = None
     """Run directory: checkpoint, log.jsonl, and the denoiser, which `gahb analyze --denoiser RUN` reads. By default
     runs/train-DATA with the options that are given."""
