@@ -76,12 +76,15 @@ def parse(name: str, options: Sequence[str]) -> Any:
             text += f"\n\nOptions of the recipe: {' '.join(f'--{option}' for option in RECIPE)}"
         elif recipe:
             raise ValueError(f"{name} has no option --{min(recipe)}; gahb {name} --help shows those that it has")
+    for word in words:
+        option = word.partition("=")[0].removeprefix("--").replace("_", "-")
+        if word.startswith("--") and option.removeprefix("no-") not in own | {"help"}:
+            close = difflib.get_close_matches(option, own - {"settings"}, 1)
+            hint = f"did you mean --{close[0]}? " if close else ""
+            raise ValueError(f"{name} has no option --{option}; {hint}gahb {name} --help shows what it takes")
     command, unknown = tyro.cli(kind, args=words, prog=f"gahb {name}", description=text, return_unknown_args=True)
     if unknown:
-        close = difflib.get_close_matches(unknown[0].removeprefix("--"), own - {"settings"}, 1)
-        hint = f"did you mean --{close[0]}? " if close else ""
-        kind_of = "option" if unknown[0].startswith("-") else "place for"
-        raise ValueError(f"{name} has no {kind_of} {unknown[0]}; {hint}gahb {name} --help shows what it takes")
+        raise ValueError(f"{name} has no place for {unknown[0]}; gahb {name} --help shows what it takes")
     return replace(command, settings=settings) if settings else command
 
 

@@ -6,7 +6,9 @@ dataclasses.
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, TypeVar, get_args, get_type_hints
 
 __all__ = ["CLASSES", "RECIPE", "Settings", "apply", "classes_in_words", "image_class", "separate"]
 
@@ -103,19 +105,30 @@ def image_class(given: str | None, settings: Settings) -> Any:
             raise ValueError(f"{name} has no option --{option}; it has {', '.join(f'--{o}' for o in options)}")
     import gahb_theory.images as images
 
-    return apply(getattr(images, kind), settings)
+    return apply(getattr(images, kind)(), settings)
 
 
-def apply(kind: type[Configured], settings: Settings, default: Configured | None = None) -> Configured:
-    """A configuration with options as they were typed; the parser refuses values that are none."""
-    import tyro
+def apply(default: Configured, settings: Settings) -> Configured:
+    """A configuration with options as they were typed; it refuses itself what it does not take."""
+    hints = get_type_hints(type(default))
+    changes = {}
+    for option, words in settings.items():
+        name = "channels" if option == "image-channels" else option.replace("-", "_")
+        kinds = {inner for outer in (hints[name], *get_args(hints[name])) for inner in (outer, *get_args(outer))}
+        values = [_value(word, kinds) for word in words]
+        changes[name] = values[0] if len(values) == 1 else tuple(values)
+    return replace(default, **changes)  # type: ignore[type-var]
 
-    words = [
-        word
-        for option, values in settings.items()
-        for word in (f"--{'channels' if option == 'image-channels' else option}", *values)
-    ]
-    return tyro.cli(kind, args=words, prog="gahb") if default is None else tyro.cli(kind, args=words, default=default)
+
+def _value(word: str, kinds: set[Any]) -> Any:
+    """A word as the number or the None that a field of these types takes, or as it is."""
+    if word.lower() == "none" and type(None) in kinds:
+        return None
+    numbers = [int] if kinds & {int, 1} else []
+    for kind in [*numbers, *([float] if float in kinds else [])]:
+        with suppress(ValueError):
+            return kind(word)
+    return word
 
 
 def classes_in_words() -> str:

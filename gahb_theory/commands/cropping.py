@@ -54,6 +54,8 @@ def cut_out(x: Tensor, size: int, crop: str | None, resize: bool, name: str) -> 
                 f"corner is {width_now - size},{height_now - size}"
             )
     words = f"{size} x {size} pixels at {left},{top} ({place}) of {width_now} x {height_now}"
+    if (height_now, width_now) == (size, size):
+        words = f"the whole image, {size} x {size} pixels"
     if (height_now, width_now) != (height, width):
         words += f", resized from {width} x {height}"
     step = max(1, -(-max(height_now, width_now) // LARGEST_SHOWN))

@@ -26,7 +26,8 @@ class Denoise:
     denoiser: Annotated[str, arg(aliases=["-d"])] = "photographs"
     """A shipped denoiser (c_alpha, photographs), or the path of a checkpoint or of a run of `gahb train`."""
     output: Annotated[Path | None, arg(aliases=["-o"])] = None
-    """A picture, a .npy file or a folder; by default IMAGE-denoised.png, or denoised/ for several images."""
+    """A picture, a .npy file or a folder; by default IMAGE-denoised.png or .npy, or denoised/ for several files,
+    with the options that are given."""
     add_noise: bool = False
     """The images are clean: add noise of --sigma first."""
     n: Annotated[int | None, arg(aliases=["-n"])] = None
@@ -40,6 +41,7 @@ class Denoise:
 
         from gahb_theory import validate
         from gahb_theory.commands.inputs import given_images
+        from gahb_theory.commands.naming import run_name
         from gahb_theory.commands.outputs import check_free, write_images
         from gahb_theory.metrics import psnr
         from gahb_theory.pretrained import named_denoiser
@@ -48,8 +50,11 @@ class Denoise:
         sigma = validate.sigma_level(self.sigma)
         seed = validate.seed(self.seed)
         given = list(given_images(self.images, 10**9 if self.n is None else self.n))
-        single = Path(f"{given[0].name}-denoised.png")
-        target = self.output or (single if len(given) == 1 else Path("denoised"))
+        left_out = {"images", "output", "n"}
+        files = {one.source for one in given}
+        start = f"{given[0].source.stem}-denoised" if len(files) == 1 else "denoised"
+        ending = "" if len(files) > 1 else ".npy" if given[0].index is not None else ".png"
+        target = self.output or Path(run_name(start, self, left_out) + ending)
         check_free(target, len(given))
         f = named_denoiser(self.denoiser)
         results, removed, before, after = [], [], [], []

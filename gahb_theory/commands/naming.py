@@ -28,18 +28,24 @@ def short_name(name: str) -> str:
 def run_name(start: str, command: Any, left_out: set[str]) -> str:
     """A name with every option of a command that is not as by default, such as analyze-photo-sigma-0.1."""
     changed = [
-        f"-{field.name.replace('_', '-')}-{_word(getattr(command, field.name))}"
+        "-".join(["", *([] if field.name == "settings" else [field.name.replace("_", "-")]), *_word(value)])
         for field in fields(command)
-        if field.name not in left_out and getattr(command, field.name) != field.default
+        if (value := getattr(command, field.name)) != field.default and field.name not in left_out
     ]
     return short_name(start + "".join(changed))
 
 
-def _word(value: Any) -> str:
+def _word(value: Any) -> list[str]:
+    """How a value stands in a name; a flag that is set stands there by its name alone."""
+    if value is True:
+        return []
     if isinstance(value, Mapping):
-        return "-".join(f"{key}-{'-'.join(entry)}" for key, entry in value.items()).replace("/", "-")
-    word = Path(value).name if isinstance(value, Path) or (isinstance(value, str) and "/" in value) else str(value)
-    return word.replace(",", "-").replace("/", "-").replace(" ", "")
+        return [_safe(word) for key, entry in value.items() for word in (key, *entry)]
+    return [_safe(str(value))]
+
+
+def _safe(word: str) -> str:
+    return Path(word).name.replace(",", "-").replace(" ", "")
 
 
 @contextmanager

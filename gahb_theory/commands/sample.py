@@ -23,8 +23,9 @@ class Sample:
     """Number of samples."""
     size: int = 64
     """Side of the samples."""
-    output: Annotated[Path, arg(aliases=["-o"])] = Path("samples.npy")
-    """A .npy file, a picture for one sample, or a folder of pictures."""
+    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    """A .npy file, a picture for one sample, or a folder of pictures; by default samples.npy, with the options that are
+    given in its name."""
     step: float = 0.01
     """Part of the noise that a step takes away, h of the paper; larger is faster and less exact."""
     beta: float = 0.1
@@ -39,20 +40,22 @@ class Sample:
         from gahb_theory import validate
         from gahb_theory.commands.deciding import training_images
         from gahb_theory.commands.inputs import channels_of
+        from gahb_theory.commands.naming import run_name
         from gahb_theory.commands.outputs import check_free, write_images
         from gahb_theory.generalization import copies
         from gahb_theory.pretrained import named_denoiser
         from gahb_theory.sampling import Status, generate
 
         n, size = validate.integer(self.n, "n", 1), validate.integer(self.size, "size", 4)
-        check_free(self.output, n)
+        output = self.output or Path(run_name("samples", self, {"output", "train"}) + ".npy")
+        check_free(output, n)
         f = named_denoiser(self.denoiser)
         train = None if self.train is None else training_images(f, self.train, size)
         if train is not None and n < 2:
             raise ValueError("--train needs at least 2 samples; give -n 2 or more")
         shape = (n, channels_of(f) or 1, size, size)
         samples = generate(f, shape, seed=self.seed, step=self.step, beta=self.beta)
-        path = write_images(self.output, list(samples.images.split(1)), [f"sample-{k}" for k in range(n)])
+        path = write_images(output, list(samples.images.split(1)), [f"sample-{k}" for k in range(n)])
         done = int((samples.status == Status.CONVERGED).sum())
         x, steps = samples.images, samples.steps.double().mean()
         lines = [f"{done} of {n} samples of {self.denoiser} converged, after {float(steps):.0f} steps in the mean"]

@@ -63,7 +63,7 @@ class Train:
         settings = {key: value for key, value in (self.settings or {}).items() if key in RECIPE}
         start = Recipe.published() if self.published else Recipe()
         start = replace(start, images_seen=self.images_seen, batch_size=self.batch_size, seed=self.seed)
-        recipe = apply(Recipe, settings, start)
+        recipe = apply(start, settings)
         f: UNet | BFCNN = (
             UNet(self.channels, self.blocks, channels, seed=self.seed)
             if self.network == "unet"

@@ -45,7 +45,7 @@ def extended(run: Path, configuration: dict[str, Any]) -> dict[str, Any]:
     before = {"extended_from": stored["extended_from"]} if "extended_from" in stored else {}
     asked, same = configuration["recipe"]["images_seen"], {"recipe": configuration["recipe"] | {"images_seen": budget}}
     if differences(stored | {"versions": None}, configuration | same | before | {"versions": None}):
-        return configuration
+        return configuration | before
     seen = step * configuration["recipe"]["batch_size"]
     if asked == budget:
         return configuration | before
