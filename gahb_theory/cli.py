@@ -67,7 +67,8 @@ def parse(name: str, options: Sequence[str]) -> Any:
         raise ValueError(f"there is no command {name!r}; {hint}")
     kind = COMMANDS[name].load()
     own = {"class" if field.name == "kind" else field.name.replace("_", "-") for field in fields(kind)}
-    words, settings, text = list(options), {}, inspect.cleandoc(str(kind.__doc__))
+    words, text = list(options), inspect.cleandoc(str(kind.__doc__))
+    settings: dict[str, list[str]] = {}
     if "settings" in own:
         words, settings = separate(options, own)
         text = f"{text}\n\n{classes_in_words()}"

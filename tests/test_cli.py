@@ -187,7 +187,9 @@ def test_train_on_what_generate_wrote(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_the_documented_words_for_several_processes_run(tmp_path):
     """Exactly as the help of `gahb train` says, on one process."""
-    words = re.search(r"torchrun --nproc-per-node 8 -m -- gahb_theory train --run RUN", COMMANDS["train"].load().__doc__)[0].split()
+    words = re.search(
+        r"torchrun --nproc-per-node 8 -m -- gahb_theory train --run RUN", COMMANDS["train"].load().__doc__
+    )[0].split()
     words[0] = str(Path(sys.executable).with_name("torchrun"))
     words[words.index("8")] = "1"
     words[words.index("RUN")] = str(tmp_path / "run")

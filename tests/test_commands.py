@@ -53,6 +53,12 @@ def photograph(path, size=(40, 24), colour=True):
     return path
 
 
+@pytest.fixture
+def no_page(monkeypatch):
+    """Nothing is drawn, which takes seconds."""
+    monkeypatch.setattr("gahb_theory.report.tour_page.tour_report", lambda run: run / "report.html")
+
+
 def network(folder, channels=1):
     f = gt.UNet(channels=4, blocks=1, image_channels=channels).eval()
     gt.save_denoiser(f, folder)
@@ -127,7 +133,11 @@ def test_options_stand_in_any_order(words, capsys):
 
 def test_every_class_takes_its_options(capsys):
     given = {"sine-cone": ["--frequency", 1, 2], "c-alpha": ["--beta", "none", "--convention", "paper"]}
-    given |= {"disks": ["--edge", "area"], "gaussian-field": ["--exponent", 3, "--period", 1], "c_alpha": ["--alpha", 1]}
+    given |= {
+        "disks": ["--edge", "area"],
+        "gaussian-field": ["--exponent", 3, "--period", 1],
+        "c_alpha": ["--alpha", 1],
+    }
     for number, (name, options) in enumerate(given.items()):
         run("generate", "-o", f"{number}.npy", "-n", 1, "--class", name, "--size", 16, *options)
     about = [json.loads(Path(f"{number}.json").read_text())["class"] for number in range(len(given))]
@@ -222,7 +232,7 @@ def test_the_published_recipe(here):
 # images in, images out
 
 
-def test_two_noise_levels_of_one_photograph_are_two_runs(here, capsys):
+def test_two_noise_levels_of_one_photograph_are_two_runs(here, capsys, no_page):
     network("net")
     photograph(here / "x.png")
     options = ("--size", 8, "-d", "net")
@@ -238,7 +248,7 @@ def test_two_noise_levels_of_one_photograph_are_two_runs(here, capsys):
     assert all(line.endswith("report.html") for line in told[4::5])
 
 
-def test_analyze_takes_folders_and_arrays(here, capsys):
+def test_analyze_takes_folders_and_arrays(here, no_page):
     network("net")
     photograph(here / "F" / "a.png")
     photograph(here / "F" / "b.png", colour=False)
@@ -263,9 +273,7 @@ def test_the_crop_is_told_and_shown_in_colour(here, capsys):
     with Image.open("x.png") as picture:
         levels = np.asarray(picture)
     assert arrays[f"{CASE}/analysis/clean"].shape == (3, 8, 8)
-    np.testing.assert_allclose(
-        255 * arrays[f"{CASE}/analysis/clean"], levels[5:13, 3:11].transpose(2, 0, 1), atol=1e-3
-    )
+    np.testing.assert_allclose(255 * arrays[f"{CASE}/analysis/clean"], levels[5:13, 3:11].transpose(2, 0, 1), atol=1e-3)
     np.testing.assert_array_equal(arrays[f"{CASE}/photograph"], levels)
     assert arrays[f"{CASE}/box"].tolist() == [3, 5, 8]
     run("analyze", "x.png", "-d", "net", "--size", 8, "--resize")
@@ -311,7 +319,9 @@ def test_compare_two_denoisers_and_a_basis(here, capsys):
     assert told[7] == "runs/compare-a-b-sigma-0.3-size-8/report.html"
     assert told[5].startswith("overlap of the first")
     assert "overlap of the first" in (here / told[7]).read_text()
-    assert json.loads((here / "runs/compare-a-b-sigma-0.3-size-8/comparison.json").read_text())["overlap"][-1] == pytest.approx(1)
+    assert json.loads((here / "runs/compare-a-b-sigma-0.3-size-8/comparison.json").read_text())["overlap"][
+        -1
+    ] == pytest.approx(1)
     run("compare", "dct", "dct", "x.png", "--size", 8)
     assert "overlap of the first" in capsys.readouterr().out
 

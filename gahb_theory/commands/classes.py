@@ -5,7 +5,7 @@ dataclasses.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -42,7 +42,7 @@ NUMBERS_OF = {"sine-cone": {"frequency": 2}}
 OLDER = {"images.channels": "image-channels"}
 
 
-def separate(arguments: Sequence[str], taken: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+def separate(arguments: Sequence[str], taken: Collection[str]) -> tuple[list[str], dict[str, list[str]]]:
     """The arguments without the options of classes and recipes, and these with their values.
 
     Parameters

@@ -65,10 +65,14 @@ class Compare:
         }
         start = "-".join(["compare", *(Path(word).name for word in words), *([self.image.stem] if self.image else [])])
         with run_directory(self.run, run_name(start, self, left_out), config) as run:
-            sides = [_side(word, f, y, sigma) for word, f in zip(words, denoisers, strict=True)]
+            a, b = (_side(word, f, y, sigma) for word, f in zip(words, denoisers, strict=True))
             names = words if words[0] != words[1] else (f"{words[0]}, first", f"{words[1]}, second")
-            c = compare(*sides, x, sigma, names=(Path(names[0]).name, Path(names[1]).name), seed=self.seed)
-            errors = [f"{name} {float(psnr(x, out)):.2f} dB" for name, out in zip(words, outputs, strict=True) if out is not None]
+            c = compare(a, b, x, sigma, names=(Path(names[0]).name, Path(names[1]).name), seed=self.seed)
+            errors = [
+                f"{name} {float(psnr(x, out)):.2f} dB"
+                for name, out in zip(words, outputs, strict=True)
+                if out is not None
+            ]
             at = c.index_of_rank
             lines = [
                 f"{place}, sigma {sigma:g}: PSNR {', '.join([f'noisy {float(psnr(x, y)):.2f} dB', *errors])}",

@@ -55,7 +55,7 @@ class Sample:
             raise ValueError("--train needs at least 2 samples; give -n 2 or more")
         shape = (n, channels_of(f) or 1, size, size)
         samples = generate(f, shape, seed=self.seed, step=self.step, beta=self.beta)
-        path = write_images(output, list(samples.images.split(1)), [f"sample-{k}" for k in range(n)])
+        path = write_images(output, [samples.images[k : k + 1] for k in range(n)], [f"sample-{k}" for k in range(n)])
         done = int((samples.status == Status.CONVERGED).sum())
         x, steps = samples.images, samples.steps.double().mean()
         lines = [f"{done} of {n} samples of {self.denoiser} converged, after {float(steps):.0f} steps in the mean"]

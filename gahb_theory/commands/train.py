@@ -95,7 +95,9 @@ class Train:
             photographs = image_class("photographs", settings | {"folder": [str(source)]})
             return photographs, photographs.channels
         if settings:
-            raise ValueError(f"--{next(iter(settings))} is an option of image classes, and {source} is a file; leave it out")
+            raise ValueError(
+                f"--{next(iter(settings))} is an option of image classes, and {source} is a file; leave it out"
+            )
         data = training_data(source)
         return data, data[0].shape[0] if isinstance(data, ImageDataset) else 1
 

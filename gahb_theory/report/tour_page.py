@@ -132,7 +132,7 @@ def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
         f"noisy, {a.psnr_noisy:.1f} dB": a.noisy,
         f"denoised, {a.psnr_denoised:.1f} dB": a.denoised,
     }
-    parts = (
+    parts: tuple[Picture | Table, ...] = (
         Picture(
             f"{case}_images", image_panels(images), "One clean image, its noisy version, and the network's estimate."
         ),

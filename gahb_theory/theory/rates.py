@@ -311,7 +311,7 @@ def _curve(sigmas: Values | PSNRCurve, mse: Values | None) -> tuple[np.ndarray, 
     if isinstance(sigmas, PSNRCurve):
         if mse is not None:
             raise TypeError("a PSNRCurve has its errors with it; leave mse out")
-        sigmas, mse = sigmas.sigmas, sigmas.mse_per_image
+        mse, sigmas = sigmas.mse_per_image, sigmas.sigmas
     if mse is None:
         raise TypeError("mse, the errors at the noise levels, must be given beside them; or give a PSNRCurve alone")
     levels, errors = validate.real_array(sigmas, "sigmas"), validate.real_array(mse, "mse")

@@ -43,8 +43,8 @@ from gahb_theory.randomness import Component, step_generator
 from gahb_theory.training.log import VALIDATION_SEED, TrainingLog
 from gahb_theory.training.optimisers import Muon, adam, is_kernel
 from gahb_theory.training.recipes import Recipe
-from gahb_theory.training.sources import training_data
 from gahb_theory.training.snapshots import snapshot_name, snapshot_steps
+from gahb_theory.training.sources import training_data
 from gahb_theory.training.state import STATE, extended, has_weights, load_state, open_training, share, state_bytes
 
 __all__ = ["train"]
