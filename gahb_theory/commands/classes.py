@@ -33,9 +33,19 @@ CLASSES: dict[str, tuple[str, tuple[str, ...]]] = {
 """The class of each name, and its options."""
 
 RECIPE = (
-    ("optimiser", "learning-rate", "kernel-rate", "schedule", "sigma-law", "sigma-min", "sigma-max")
-    + ("weight-power", "input-scale", "frozen-part", "gradient-limit", "ema-half-life")
-)  # fmt: skip
+    "optimiser",
+    "learning-rate",
+    "kernel-rate",
+    "schedule",
+    "sigma-law",
+    "sigma-min",
+    "sigma-max",
+    "weight-power",
+    "input-scale",
+    "frozen-part",
+    "gradient-limit",
+    "ema-half-life",
+)
 """Options of a `Recipe` that `gahb train` takes beside those that its help describes."""
 
 NUMBERS_OF = {"sine-cone": {"frequency": 2}}
