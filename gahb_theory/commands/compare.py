@@ -76,7 +76,7 @@ class Compare:
             at = c.index_of_rank
             lines = [
                 f"{place}, sigma {sigma:g}: PSNR {', '.join([f'noisy {float(psnr(x, y)):.2f} dB', *errors])}",
-                f"overlap of the first {c.rank} atoms {c.overlap[at]:.3f}, of random spans {c.overlap_of_chance[at]:.3f}",
+                f"overlap of the first {c.rank} atom{'s' if c.rank > 1 else ''} {c.overlap[at]:.3f}, of random spans {c.overlap_of_chance[at]:.3f}",
                 f"terms for 99 % of the energy: {c.first.terms} and {c.second.terms} of {x.numel()}",
             ]
             runs.open_run(run, config)
@@ -113,14 +113,15 @@ def _page(run: Path, c: "Comparison", lines: list[str]) -> Path:
     from gahb_theory.report.page import Picture, Section, Table, write_page
     from gahb_theory.runs import versions
 
-    rows = [tuple(part.strip() for part in line.rsplit("  ", 2)) for line in repr(c).splitlines() if line.strip()]
-    rows = [(*row, "")[:3] if len(row) < 3 else row for row in rows]
     caption = (
         "Overlap of the first r atoms of both bases, and of random spans (dotted, band of two standard deviations); their "
         "principal angles; the energy of the image that r atoms leave out; the shrinkage factors."
     )
     title = f"{c.first.name} and {c.second.name}"
-    parts = (Picture("comparison", comparison_figure(c), caption), Table(("", c.first.name, c.second.name), rows[1:]))
+    found = c.lines()
+    both = next(number for number, row in enumerate(found) if row[1:] == ("both", "chance"))
+    tables = [Table(rows[0], rows[1:]) for rows in (found[:both], found[both:])]
+    parts = (Picture("comparison", comparison_figure(c), caption), *tables)
     lead = "Two bases at one image: what they share, beside what random bases would."
     footer = {"command": "gahb compare", **versions()}
     return write_page(run / "report.html", title, lead, [Section("At this image", lines, parts)], footer)
