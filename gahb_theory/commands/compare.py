@@ -73,10 +73,10 @@ class Compare:
                 for name, out in zip(words, outputs, strict=True)
                 if out is not None
             ]
-            at = c.index_of_rank
+            at, plural = c.index_of_rank, "s" if c.rank > 1 else ""
             lines = [
                 f"{place}, sigma {sigma:g}: PSNR {', '.join([f'noisy {float(psnr(x, y)):.2f} dB', *errors])}",
-                f"overlap of the first {c.rank} atom{'s' if c.rank > 1 else ''} {c.overlap[at]:.3f}, of random spans {c.overlap_of_chance[at]:.3f}",
+                f"overlap of the first {c.rank} atom{plural} {c.overlap[at]:.3f}, of random spans {c.overlap_of_chance[at]:.3f}",
                 f"terms for 99 % of the energy: {c.first.terms} and {c.second.terms} of {x.numel()}",
             ]
             runs.open_run(run, config)
@@ -121,7 +121,7 @@ def _page(run: Path, c: "Comparison", lines: list[str]) -> Path:
     found = c.lines()
     both = next(number for number, row in enumerate(found) if row[1:] == ("both", "chance"))
     tables = [Table(rows[0], rows[1:]) for rows in (found[:both], found[both:])]
-    parts = (Picture("comparison", comparison_figure(c), caption), *tables)
+    parts: list[Picture | Table] = [Picture("comparison", comparison_figure(c), caption), *tables]
     lead = "Two bases at one image: what they share, beside what random bases would."
     footer = {"command": "gahb compare", **versions()}
     return write_page(run / "report.html", title, lead, [Section("At this image", lines, parts)], footer)
