@@ -8,7 +8,8 @@ import inspect
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import Any
 
@@ -34,27 +35,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(0)
     if not given or given[0].startswith("-"):
         given = ["tour", *given]
-    with signals.handled():
-        try:
-            name, *options = given
-            command = parse(name, options)
-            signals.keeps(COMMANDS[name].when_stopped)
-            result = run_tour(command) if isinstance(command, Tour) else command.execute()
-        except KeyboardInterrupt:
-            raise SystemExit(signals.say(signal.SIGINT)) from None
-        except signals.Stopped:
-            raise SystemExit(signals.say(signal.SIGTERM)) from None
-        except SystemExit as error:
-            if error.code == 128 + signal.SIGTERM:  # training has waited for the end of its step
-                signals.say(signal.SIGTERM)
-            raise
-        except (ValueError, TypeError, RuntimeError, OSError, ArithmeticError, MemoryError) as error:
-            if os.environ.get("GAHB_TRACEBACK"):
-                raise
-            print(f"gahb: {_one_line(error)}\n(GAHB_TRACEBACK=1 shows where)", file=sys.stderr)
-            raise SystemExit(2) from None
+    name, *options = given
+    with _in_one_line():
+        command = parse(name, options)
+    import torch  # noqa: F401  # before a signal is turned into an exception: nothing is begun, and it ends at once
+
+    with signals.handled(), _in_one_line():
+        signals.keeps(COMMANDS[name].when_stopped)
+        result = run_tour(command) if isinstance(command, Tour) else command.execute()
         if int(os.environ.get("RANK", "0")) == 0:
             print(result)
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """What stops or refuses a command, said in one line."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise SystemExit(signals.say(signal.SIGINT)) from None
+    except signals.Stopped:
+        raise SystemExit(signals.say(signal.SIGTERM)) from None
+    except SystemExit as error:
+        if error.code == 128 + signal.SIGTERM:  # training has waited for the end of its step
+            signals.say(signal.SIGTERM)
+        raise
+    except (ValueError, TypeError, RuntimeError, OSError, ArithmeticError, MemoryError) as error:
+        if os.environ.get("GAHB_TRACEBACK"):
+            raise
+        print(f"gahb: {_one_line(error)}\n(GAHB_TRACEBACK=1 shows where)", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def parse(name: str, options: Sequence[str]) -> Any:

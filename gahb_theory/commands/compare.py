@@ -76,7 +76,7 @@ class Compare:
             at, plural = c.index_of_rank, "s" if c.rank > 1 else ""
             lines = [
                 f"{place}, sigma {sigma:g}: PSNR {', '.join([f'noisy {float(psnr(x, y)):.2f} dB', *errors])}",
-                f"overlap of the first {c.rank} atom{plural} {c.overlap[at]:.3f}, of random spans {c.overlap_of_chance[at]:.3f}",
+                f"overlap of the first {c.rank} atom{plural} {c.overlap[at]:.3f}, by chance {c.overlap_of_chance[at]:.3f}",
                 f"terms for 99 % of the energy: {c.first.terms} and {c.second.terms} of {x.numel()}",
             ]
             runs.open_run(run, config)
