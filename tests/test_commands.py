@@ -181,7 +181,7 @@ def test_every_class_takes_its_options(capsys):
         ("train --class disks --size 16 --learning-rate fast", "learning_rate must be a number, got str 'fast'"),
     ],
 )
-def test_refusals_say_what_to_do_and_leave_nothing(words, message, here, capsys):
+def test_refusals_say_what_to_do_and_leave_nothing(words, message, here, capsys, unchecked):
     for name in ("x.png", "y.png"):
         photograph(here / name)
     photograph(here / "F" / "1.png")

@@ -86,7 +86,7 @@ def test_copies_take_what_generate_returns():
     ],
     ids=["curve", "jacobian", "generate", "train", "sure", "optimality"],
 )
-def test_a_network_without_sigma_is_told_of_adapt(use):
+def test_a_network_without_sigma_is_told_of_adapt(use, unchecked):
     x = gt.Disks(size=16).sample(8)
     with pytest.raises(TypeError, match=r"f takes no sigma.*gt.adapt\(f\) makes it one"):
         use(WithoutSigma().eval(), x)
@@ -110,7 +110,7 @@ def test_an_adapted_network_is_analysed_drawn_and_trained():
     assert sum(bool(ax.images) for ax in figure.axes) == 5
 
 
-def test_a_matrix_that_is_not_orthonormal_is_no_basis():
+def test_a_matrix_that_is_not_orthonormal_is_no_basis(unchecked):
     skew = np.random.default_rng(0).standard_normal((16, 16))
     with pytest.raises(ValueError, match="orthonormal rows"):
         gt.DenseBasis(skew, (1, 4, 4))
