@@ -1,5 +1,6 @@
 """The command line by the conventions of the field: each sentence of its help is tried as a user would type it."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -344,3 +345,41 @@ def test_a_run_that_fails_leaves_no_directory(here, monkeypatch, capsys):
     monkeypatch.setattr("gahb_theory.comparison.analyse_image", fail)
     assert "no memory" in refusal(capsys, "analyze", "x.png", "-d", "net", "--size", 8)
     assert not (here / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "use"),
+    [
+        ("gahb_theory.theory.identities.statements", lambda: run("verify")),
+        ("gahb_theory.comparison.at_image", lambda: run("analyze", "x.png", "-d", "net", "--size", 8)),
+        ("tqdm", lambda: run("denoise", "x.png", "-d", "net")),
+    ],
+    ids=["verify", "analyze", "denoise"],
+)
+def test_progress_is_shown_from_two_seconds_on(module, use, here, monkeypatch, no_page):
+    network("net")
+    photograph(here / "x.png")
+    original, bars = importlib.import_module(module).tqdm, []
+    monkeypatch.setattr(f"{module}.tqdm", lambda *a, **options: bars.append(options) or original(*a, **options))
+    use()
+    assert bars
+    assert all(options["delay"] == 2 for options in bars)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "audit net --images nowhere",
+        "audit net --train nowhere --size 8",
+        "audit nowhere",
+        "test memorises -d net --train nowhere -o out/x.json",
+        "reproduce memorisation --scale smoke --photographs nowhere --workers 1",
+        "--sigma 0",
+        "--test-images 1",
+    ],
+)
+def test_a_refused_command_makes_no_directory(words, here, capsys):
+    network("net")
+    before = sorted(here.rglob("*"))
+    refusal(capsys, *words.split())
+    assert sorted(here.rglob("*")) == before

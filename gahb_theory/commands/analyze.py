@@ -33,15 +33,15 @@ class Analyze:
     """Noise level, for intensities in [0, 1]; that of an image in 0..255 divided by 255."""
     size: int = 64
     """Side of the square that is cut out; the cost grows as its fourth power."""
-    crop: str | None = None
+    crop: Annotated[str | None, arg(metavar="X,Y")] = None
     """Upper left corner of the square as X,Y in pixels; by default the middle is taken."""
     resize: bool = False
     """Make the image so small first that its smaller side is --size."""
-    n: Annotated[int | None, arg(aliases=["-n"])] = None
+    n: Annotated[int | None, arg(aliases=["-n"], metavar="INT")] = None
     """The number of images at most; by default all files, and the first image of a .npy file."""
     seed: int = 0
     """Names the noise."""
-    run: Annotated[Path | None, arg(aliases=["-o"])] = None
+    run: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
     """Run directory; by default runs/analyze-IMAGE with the options that are given. For one image only."""
 
     def execute(self) -> str:

@@ -24,19 +24,19 @@ class Compare:
     """A shipped denoiser (c_alpha, photographs), the path of a checkpoint, or wavelet, dct, fourier, pixels."""
     second: Positional[str]
     """The same."""
-    image: Positional[Path | None] = None
+    image: Positional[Annotated[Path | None, arg(metavar="PATH")]] = None
     """An image file or a .npy file; by default a photograph that no shipped denoiser has seen."""
     sigma: float = 0.15
     """Noise level, for intensities in [0, 1]."""
     size: int = 32
     """Side of the square that is cut out."""
-    crop: str | None = None
+    crop: Annotated[str | None, arg(metavar="X,Y")] = None
     """Upper left corner of the square as X,Y in pixels; by default the middle is taken."""
     resize: bool = False
     """Make the image so small first that its smaller side is --size."""
     seed: int = 0
     """Names the noise."""
-    run: Annotated[Path | None, arg(aliases=["-o"])] = None
+    run: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
     """Run directory; by default runs/compare-FIRST-SECOND with the options that are given."""
 
     def execute(self) -> str:

@@ -25,12 +25,12 @@ class Denoise:
     """Standard deviation of the noise, for intensities in [0, 1]; that of an image in 0..255 divided by 255."""
     denoiser: Annotated[str, arg(aliases=["-d"])] = "photographs"
     """A shipped denoiser (c_alpha, photographs), or the path of a checkpoint or of a run of `gahb train`."""
-    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
     """A picture, a .npy file or a folder; by default IMAGE-denoised.png or .npy, or denoised/ for several files,
     with the options that are given."""
     add_noise: bool = False
     """The images are clean: add noise of --sigma first."""
-    n: Annotated[int | None, arg(aliases=["-n"])] = None
+    n: Annotated[int | None, arg(aliases=["-n"], metavar="INT")] = None
     """The number of images at most; by default all files, and all images of a .npy file."""
     seed: int = 0
     """Names the noise of --add-noise."""

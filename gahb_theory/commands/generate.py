@@ -19,11 +19,11 @@ class Generate:
     moment, the same command goes on and ends with the same bytes.
     """
 
-    file: Positional[Path | None] = None
+    file: Positional[Annotated[Path | None, arg(metavar="PATH")]] = None
     """The .npy file, the same as --output."""
-    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
     """The .npy file; it must not exist."""
-    kind: Annotated[str | None, arg(name="class")] = None
+    kind: Annotated[str | None, arg(name="class", metavar="NAME")] = None
     """The image class, by default c-alpha; each has options of its own, listed above."""
     n: Annotated[int, arg(aliases=["-n"])] = 1000
     """Number of images."""

@@ -23,19 +23,19 @@ class ClaimCommand:
 
     name: Positional[str]
     """A name of the catalogue, or a Python file."""
-    denoiser: Annotated[str | None, arg(aliases=["-d"])] = None
+    denoiser: Annotated[str | None, arg(aliases=["-d"], metavar="NAME")] = None
     """A shipped denoiser (c_alpha, photographs), or the path of a checkpoint."""
-    train: Path | None = None
+    train: Annotated[Path | None, arg(metavar="PATH")] = None
     """Its training images: a folder, or a .npy file of `gahb generate`."""
-    twin: str | None = None
+    twin: Annotated[str | None, arg(metavar="NAME")] = None
     """A denoiser trained on other images."""
-    images: Path | None = None
+    images: Annotated[Path | None, arg(metavar="PATH")] = None
     """A folder of photographs, or a .npy file, to test on; by default the embedded ones."""
     law: Literal["disks", "c_alpha"] = "disks"
     """The image class of the claims that need one: near_optimal, tangent_first, no_extra_directions."""
     size: int = 32
     """Side of the images."""
-    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
     """A JSON file for the numbers."""
 
     def execute(self) -> "Assessment":
@@ -63,15 +63,15 @@ class AuditCommand:
 
     checkpoint: Positional[str]
     """A shipped denoiser (c_alpha, photographs), or the path of a checkpoint or of a run of `gahb train`."""
-    train: Path | None = None
+    train: Annotated[Path | None, arg(metavar="PATH")] = None
     """Its training images: a folder, or a .npy file of `gahb generate`."""
-    twin: str | None = None
+    twin: Annotated[str | None, arg(metavar="NAME")] = None
     """A denoiser trained on other images."""
-    images: Path | None = None
+    images: Annotated[Path | None, arg(metavar="PATH")] = None
     """A folder of photographs, or a .npy file, to test on, none of them trained on; by default the embedded ones."""
     size: int = 24
     """Side of the images."""
-    run: Annotated[Path | None, arg(aliases=["-o"])] = None
+    run: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
     """Where the page and the numbers go; by default runs/audit-DENOISER with the options that are given."""
 
     def execute(self) -> Path:

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 __all__ = ["Reproduce"]
 
@@ -24,9 +24,9 @@ class Reproduce:
     """The experiment."""
     scale: Literal["smoke", "laptop", "paper"] = "laptop"
     """smoke: a minute, to see that it runs; laptop: two cores, hours; paper: the published sizes, on a GPU."""
-    photographs: Path | None = None
+    photographs: Annotated[Path | None, arg(metavar="PATH")] = None
     """A folder of images in place of the embedded photographs."""
-    workers: int | None = None
+    workers: Annotated[int | None, arg(metavar="INT")] = None
     """Processes; by default one for each core, or one for a GPU."""
     dry_run: bool = False
     """Print the parameters, operations, and hours of this machine and of a GPU that the networks take, and stop."""

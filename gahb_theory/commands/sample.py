@@ -23,14 +23,14 @@ class Sample:
     """Number of samples."""
     size: int = 64
     """Side of the samples."""
-    output: Annotated[Path | None, arg(aliases=["-o"])] = None
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
     """A .npy file, a picture for one sample, or a folder of pictures; by default samples.npy, with the options that are
     given in its name."""
     step: float = 0.01
     """Part of the noise that a step takes away, h of the paper; larger is faster and less exact."""
     beta: float = 0.1
     """1 puts no noise back; 0.1 puts nearly all of it back, as in the paper."""
-    train: Path | None = None
+    train: Annotated[Path | None, arg(metavar="PATH")] = None
     """Training images of the denoiser, a .npy file or a folder: how many samples are copies of one?"""
     seed: int = 0
     """Names the noise."""

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
 
 __all__ = ["Tour"]
 
@@ -14,7 +17,7 @@ class Tour:
     on two cores. Killed at any moment, the same command goes on.
     """
 
-    run: Path | None = None
+    run: Annotated[Path | None, arg(metavar="PATH")] = None
     """Run directory; by default runs/tour, with a suffix where the settings below are not the default ones."""
     sigma: float = 0.15
     """Noise level at which the Jacobian is taken, for intensities in [0, 1]."""

@@ -20,13 +20,13 @@ class Train:
     On several GPUs: torchrun --nproc-per-node 8 -m -- gahb_theory train --run RUN ...
     """
 
-    data: Positional[Path | None] = None
+    data: Positional[Annotated[Path | None, arg(metavar="PATH")]] = None
     """The same as --images."""
-    images: Path | None = None
+    images: Annotated[Path | None, arg(metavar="PATH")] = None
     """A folder of photographs, or a .npy file that `gahb generate` wrote, in place of an image class."""
-    kind: Annotated[str | None, arg(name="class")] = None
+    kind: Annotated[str | None, arg(name="class", metavar="NAME")] = None
     """The image class, by default c-alpha; each has options of its own, listed above."""
-    run: Annotated[Path | None, arg(aliases=["-o"])] = None
+    run: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
     """Run directory: checkpoint, log.jsonl, and the denoiser, which `gahb analyze --denoiser RUN` reads. By default
     runs/train-DATA with the options that are given."""
     network: Literal["unet", "bfcnn"] = "unet"

@@ -21,7 +21,7 @@ class Verify:
     With one: what theory says of the optimal denoiser, measured on it.
     """
 
-    denoiser: str | None = None
+    denoiser: Annotated[str | None, arg(metavar="NAME")] = None
     """A shipped denoiser (c_alpha, photographs), or the path of a checkpoint."""
     sigma: float = 0.1
     """Noise level, for a denoiser."""
@@ -29,7 +29,7 @@ class Verify:
     """Number of images, for a denoiser."""
     seed: int = 0
     """Names images and noise, for a denoiser."""
-    kind: Annotated[str | None, arg(name="class")] = None
+    kind: Annotated[str | None, arg(name="class", metavar="NAME")] = None
     """The image class, for a denoiser; by default photographs of 32 pixels."""
     settings: Suppress[Any] = None
 
