@@ -335,8 +335,17 @@ def _curve(sigmas: Values | PSNRCurve, mse: Values | None) -> tuple[np.ndarray, 
 
 
 def _decibels(levels: np.ndarray, values: np.ndarray) -> bool:
-    """Whether values look like a PSNR: up to 6 dB less for twice the noise, and about that of the noisy image or above."""
+    """Whether values look like a PSNR: up to 6 dB less for twice the noise, and about that of the noisy image or above.
+
+    Levels from 1 on are no noise in images of [0, 1], but the numbers of terms of other power laws.
+    """
     levels, first = np.unique(levels, return_index=True)
     noisy, values = -20 * np.log10(levels), values[first]
     gain, slopes = values - noisy, np.diff(values) / np.diff(noisy)
-    return bool(len(slopes) > 1 and ((slopes > 0) & (slopes < 1.05)).all() and gain.min() > -3 and gain.max() < 40)
+    return bool(
+        len(slopes) > 1
+        and levels[0] < 1
+        and ((slopes > 0) & (slopes < 1.05)).all()
+        and gain.min() > -3
+        and gain.max() < 40
+    )

@@ -54,6 +54,8 @@ def snapshot_steps(snapshots: Sequence[int], recipe: "Recipe", place: Path | Non
     >>> snapshot_steps((32, 100), Recipe(images_seen=320, batch_size=32), Path("runs"))
     {1: 32, 4: 100}
     """
+    if isinstance(snapshots, str | bytes) or not isinstance(snapshots, Sequence):
+        raise TypeError(f"snapshots must be a sequence of numbers of images, got {validate.kind_of(snapshots)}")
     if len(snapshots) and place is None:
         raise ValueError("snapshots need a directory to be kept in, got run=None; give run")
     found: dict[int, int] = {}
