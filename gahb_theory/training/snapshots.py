@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gahb_theory import validate
+from gahb_theory.scalars import kind_of
 
 if TYPE_CHECKING:
     from gahb_theory.training.recipes import Recipe
@@ -55,7 +56,7 @@ def snapshot_steps(snapshots: Sequence[int], recipe: "Recipe", place: Path | Non
     {1: 32, 4: 100}
     """
     if isinstance(snapshots, str | bytes) or not isinstance(snapshots, Sequence):
-        raise TypeError(f"snapshots must be a sequence of numbers of images, got {validate.kind_of(snapshots)}")
+        raise TypeError(f"snapshots must be a sequence of numbers of images, got {kind_of(snapshots)}")
     if len(snapshots) and place is None:
         raise ValueError("snapshots need a directory to be kept in, got run=None; give run")
     found: dict[int, int] = {}
