@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -15,7 +15,9 @@ import torch
 from PIL import Image
 
 import gahb_theory as gt
-from gahb_theory import cli
+from gahb_theory import cli, pretrained
+from gahb_theory.commands import analyze, naming
+from gahb_theory.commands.table import COMMANDS
 
 
 def run(*arguments):
@@ -35,7 +37,7 @@ def refusal(capsys, *arguments):
     [
         ("tour", "--retrain"),
         ("generate", "--n"),
-        ("train", "--recipe.sigma-law"),
+        ("train", "--sigma-law"),
         ("analyze", "--sigma"),
         ("report", "RUN"),
         ("reproduce", "--dry-run"),
@@ -76,7 +78,7 @@ def test_train_then_analyze_then_report(tmp_path, capsys, monkeypatch):
     pixels = (255 * gt.Photographs(size=24).sample(1)[0, 0].numpy()).astype(np.uint8)
     Image.fromarray(pixels).save("photograph.png")
     run("analyze", "photograph.png", "--denoiser", "mine", "--size", 16, "--sigma", 0.1)
-    page = tmp_path / "runs" / "analyze-photograph" / "report.html"
+    page = tmp_path / "runs" / "analyze-photograph-denoiser-mine-sigma-0.1-size-16" / "report.html"
     assert "At sigma = 0.1 the denoiser lifts the PSNR" in page.read_text()
     page.unlink()
     run("report", page.parent)
@@ -140,8 +142,8 @@ NAMES = ["classes", "a" * 235, "é" * 100, "a'b\"c", "<b>&amp;", "{x}{{y}}%s", "
 def test_an_image_may_have_any_name(name, monkeypatch, tmp_path):
     """Also that of an array of the tour, one that is too long for a folder, and characters that mean something in HTML."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "named_denoiser", lambda name: gt.UNet(channels=4, blocks=1).eval())
-    monkeypatch.setattr(cli, "PCA_SAMPLES", 32)
+    monkeypatch.setattr(pretrained, "named_denoiser", lambda name: gt.UNet(channels=4, blocks=1).eval())
+    monkeypatch.setattr(analyze, "PCA_SAMPLES", 32)
     pixels = (255 * gt.Photographs(size=24).sample(1)[0, 0].numpy()).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     run("analyze", f"{name}.png", "--size", 8)
@@ -157,10 +159,10 @@ def test_an_image_may_have_any_name(name, monkeypatch, tmp_path):
 
 
 def test_long_names_stay_different():
-    first, second = cli._short("a" * 200 + "1"), cli._short("a" * 200 + "2")
+    first, second = naming.short_name("a" * 200 + "1"), naming.short_name("a" * 200 + "2")
     assert first != second
     assert len(first) == len(second) == 100
-    assert cli._short("é" * 50) == "é" * 50
+    assert naming.short_name("é" * 50) == "é" * 50
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"command": "tour"}', '{"command": 1, "versions": 2}'])
@@ -185,7 +187,9 @@ def test_train_on_what_generate_wrote(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_the_documented_words_for_several_processes_run(tmp_path):
     """Exactly as the help of `gahb train` says, on one process."""
-    words = re.search(r"torchrun --nproc-per-node 8 -m -- gahb_theory train --run RUN", cli.Train.__doc__)[0].split()
+    words = re.search(
+        r"torchrun --nproc-per-node 8 -m -- gahb_theory train --run RUN", COMMANDS["train"].load().__doc__
+    )[0].split()
     words[0] = str(Path(sys.executable).with_name("torchrun"))
     words[words.index("8")] = "1"
     words[words.index("RUN")] = str(tmp_path / "run")
@@ -238,7 +242,7 @@ def test_every_experiment_has_a_command():
     from gahb_theory.hypotheses.paper import running
     from gahb_theory.report.paper_page import PICTURES
 
-    names = set(get_args(get_args(cli.Reproduce.__annotations__["name"])[0]))
+    names = set(get_args(get_type_hints(COMMANDS["reproduce"].load())["name"]))
     assert names == {*running.EXPERIMENTS, "report"} == {*PICTURES, "report"}
 
 

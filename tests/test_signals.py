@@ -95,7 +95,7 @@ def test_train_ends_its_step(tmp_path):
         ),
         (
             ["analyze", "x.png", "--size", "48", "--run", "r"],
-            "r/config.json",
+            "r",
             signal.SIGINT,
             "no file is half written, and the same command begins again",
         ),

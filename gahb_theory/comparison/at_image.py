@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.bases import DCT, PCA, Basis, Wavelet
@@ -180,11 +181,13 @@ def analyse_image(
     x, sigma, bases = validate.one_image(x, "x"), validate.sigma_level(sigma), check_bases(bases)
     y = add_noise(x, sigma, seed=seed)
     J = jacobian(f, y, sigma)
-    E = eigenbasis(J)
-    comparisons = {
-        name: compare(J, basis, x, sigma, eigenbasis=E, names=("eigenbasis", basis_label(name)))
-        for name, basis in bases.items()
-    }
+    comparisons = {}
+    with tqdm(total=1 + len(bases), desc="analysis", unit=" parts", delay=2, leave=False, disable=None) as bar:
+        E = eigenbasis(J)
+        bar.update()
+        for name, basis in bases.items():
+            comparisons[name] = compare(J, basis, x, sigma, eigenbasis=E, names=("eigenbasis", basis_label(name)))
+            bar.update()
     first = next(iter(comparisons.values())).first
     assert first.dimensions is not None
     assert first.asymmetry is not None

@@ -98,6 +98,14 @@ class Comparison(Result):
 
     def table(self) -> str:
         """Return the main figures as lines of text."""
+        lines = self.lines()
+        widths = [max(len(line[i]) for line in lines) for i in range(3)]
+        return "\n".join(
+            f"{line[0]:{widths[0]}}  {line[1]:>{widths[1]}}  {line[2]:>{widths[2]}}".rstrip() for line in lines
+        )
+
+    def lines(self) -> list[tuple[str, str, str]]:
+        """Return the main figures as words: of each basis under their names, then of both under "both" and "chance"."""
         a, b = self.first, self.second
         lines: list[tuple[str, str, str]] = [("", a.name, b.name), ("atoms", str(a.atoms), str(b.atoms))]
 
@@ -128,10 +136,7 @@ class Comparison(Result):
         row("coherence", self.coherence, None, ".2f")
         row("effective_atoms", self.effective_atoms, None, ".1f")
         row("procrustes", self.procrustes, None if self.procrustes is None else math.sqrt(2), ".3f")
-        widths = [max(len(line[i]) for line in lines) for i in range(3)]
-        return "\n".join(
-            f"{line[0]:{widths[0]}}  {line[1]:>{widths[1]}}  {line[2]:>{widths[2]}}".rstrip() for line in lines
-        )
+        return lines
 
     @property
     def index_of_rank(self) -> int:

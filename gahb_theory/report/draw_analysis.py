@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_energy_left_out", "draw_shrinkage", "eigenvector_panels", "image_panels"]
+__all__ = ["draw_energy_left_out", "draw_shrinkage", "eigenvector_panels", "image_panels", "photograph_with_box"]
 
 
 def image_panels(images: Mapping[str, np.ndarray]) -> "Figure":
@@ -20,6 +20,20 @@ def image_panels(images: Mapping[str, np.ndarray]) -> "Figure":
         figure, axes = panels(2.2 * len(images), 2.4, 1, len(images))
         for (title, x), ax in zip(images.items(), axes, strict=True):
             image(x, ax, title)
+        return figure
+
+
+def photograph_with_box(levels: np.ndarray, left: float, top: float, side: float) -> "Figure":
+    """A photograph (h, w, c), uint8, with a square outlined in it."""
+    from matplotlib.patches import Rectangle
+
+    with style():
+        height, width = levels.shape[:2]
+        figure, axes = panels(4.4, 4.4 * height / width)
+        axes[0].imshow(levels if levels.shape[2] == 3 else levels[:, :, 0], cmap="gray", vmin=0, vmax=255)
+        for colour, line in (("white", 3.0), (VERMILION, 1.5)):  # seen on dark and on light ground
+            axes[0].add_patch(Rectangle((left - 0.5, top - 0.5), side, side, fill=False, ec=colour, lw=line))
+        axes[0].set_axis_off()
         return figure
 
 

@@ -10,7 +10,13 @@ import numpy as np
 from gahb_theory import stored_results
 from gahb_theory.comparison import Comparison, ImageAnalysis, Performance, basis_label
 from gahb_theory.comparison.quantities import BASES, QUANTITIES, table_rows
-from gahb_theory.report.draw_analysis import draw_energy_left_out, draw_shrinkage, eigenvector_panels, image_panels
+from gahb_theory.report.draw_analysis import (
+    draw_energy_left_out,
+    draw_shrinkage,
+    eigenvector_panels,
+    image_panels,
+    photograph_with_box,
+)
 from gahb_theory.report.draw_performance import draw_performance
 from gahb_theory.report.figures import gallery, panels, style
 from gahb_theory.report.page import Picture, Section, Table, write_page
@@ -126,7 +132,7 @@ def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
         f"noisy, {a.psnr_noisy:.1f} dB": a.noisy,
         f"denoised, {a.psnr_denoised:.1f} dB": a.denoised,
     }
-    parts = (
+    parts: tuple[Picture | Table, ...] = (
         Picture(
             f"{case}_images", image_panels(images), "One clean image, its noisy version, and the network's estimate."
         ),
@@ -154,12 +160,21 @@ def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
         _numbers(a, ordered),
         _bases(a),
     )
+    if f"{case}/photograph" in arrays:
+        parts = (_crop(case, arrays), *parts)
     sections = [Section(title, words, parts)]
     if f"{case}/performance/sigmas" in arrays:
         sections.append(
             _performance(case, title, stored_results.from_arrays(Performance, arrays, f"{case}/performance"))
         )
     return sections
+
+
+def _crop(case: str, arrays: Arrays) -> Picture:
+    """The square that was analysed, in its photograph."""
+    left, top, side = arrays[f"{case}/box"].tolist()
+    caption = "The photograph, and the square of it that everything below is about."
+    return Picture(f"{case}_crop", photograph_with_box(arrays[f"{case}/photograph"], left, top, side), caption)
 
 
 def _numbers(a: ImageAnalysis, ordered: np.ndarray) -> Table:

@@ -44,7 +44,8 @@ from gahb_theory.training.log import VALIDATION_SEED, TrainingLog
 from gahb_theory.training.optimisers import Muon, adam, is_kernel
 from gahb_theory.training.recipes import Recipe
 from gahb_theory.training.snapshots import snapshot_name, snapshot_steps
-from gahb_theory.training.state import STATE, has_weights, load_state, open_training, share, state_bytes
+from gahb_theory.training.sources import training_data
+from gahb_theory.training.state import STATE, extended, has_weights, load_state, open_training, share, state_bytes
 
 __all__ = ["train"]
 
@@ -56,7 +57,7 @@ Network = TypeVar("Network", bound=DenoiserModule)
 @takes_arrays
 def train(
     f: Network,
-    data: Data,
+    data: Data | str | Path,
     images_seen: int | None = None,
     *,
     recipe: Recipe | None = None,
@@ -75,9 +76,12 @@ def train(
         bfloat16 autocast.
     data
         An image class (every image is fresh), a fixed set of images (n, c, h, w), or a torch Dataset of images (c, h,
-        w), or of tuples that begin with one; intensities in [0, 1], cast to the type of `f`.
+        w), or of tuples that begin with one; intensities in [0, 1], cast to the type of `f`. Or a path: a folder of
+        photographs, of which patches of 64 pixels are drawn, or a .npy file of images.
     images_seen
-        Budget, the number of images times passes; None takes that of `recipe`.
+        Budget, the number of images times passes; None takes that of `recipe`. A larger one than that of a finished `run`
+        goes on with it: the schedule is that of the larger budget from there on, so that the learning rate rises again.
+        The steps before had the shorter schedule; config.json says so, as "extended_from".
     recipe
         How to train; by default `Recipe(images_seen=images_seen)`.
     run
@@ -112,6 +116,7 @@ def train(
     False
     """
     recipe = _recipe(recipe, images_seen, changes)
+    data = training_data(data, f)
     place = None if run is None else validate.path(run, "run").absolute()
     device, dtype = _checked(f)
     due_snapshots = snapshot_steps(snapshots, recipe, place)
@@ -138,7 +143,7 @@ def train(
         state = _named_state(model, average, optimisers) | {"gradient_norm": typical}
         first, folder, configuration = 0, None, {}
         if place is not None and rank == 0:  # nothing is written before all has been tried
-            configuration = _configuration(f, data, recipe, world, list(due_snapshots.values()))
+            configuration = extended(place, _configuration(f, data, recipe, world, list(due_snapshots.values())))
             folder = stack.enter_context(open_training(place, configuration))
             first = load_state(folder / STATE, state)
         if world > 1:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gahb_theory import validate
+from gahb_theory.scalars import kind_of
 
 if TYPE_CHECKING:
     from gahb_theory.training.recipes import Recipe
@@ -54,11 +55,9 @@ def snapshot_steps(snapshots: Sequence[int], recipe: "Recipe", place: Path | Non
     >>> snapshot_steps((32, 100), Recipe(images_seen=320, batch_size=32), Path("runs"))
     {1: 32, 4: 100}
     """
-    try:
-        snapshots = list(snapshots)
-    except TypeError:
-        raise TypeError(f"snapshots must be numbers of images seen, such as (1000, 3000), got {snapshots!r}") from None
-    if snapshots and place is None:
+    if isinstance(snapshots, str | bytes) or not isinstance(snapshots, Sequence):
+        raise TypeError(f"snapshots must be a sequence of numbers of images, got {kind_of(snapshots)}")
+    if len(snapshots) and place is None:
         raise ValueError("snapshots need a directory to be kept in, got run=None; give run")
     found: dict[int, int] = {}
     for number in snapshots:
