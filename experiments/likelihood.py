@@ -8,12 +8,13 @@ N patches each, and two untrained networks. A minute on one core. Results: resul
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import gahb_theory as gt
 from gahb_theory.runs import write_json
-from gahb_theory.theory import kl_divergence
+from gahb_theory.theory import LogDivergence, kl_divergence
 
 HERE = Path(__file__).parent
 OUT = HERE / "results" / "likelihood"
@@ -21,15 +22,16 @@ COUNTS = (1, 10, 100, 1000, 10_000, 100_000)
 RANGE, IMAGES, PATCHES = (0.02, 1.0), 24, gt.Photographs(size=32)
 
 
-def apart(f, g, images):
+def apart(f: gt.Denoiser, g: gt.Denoiser, images: torch.Tensor) -> LogDivergence:
     """Nats within the range, with the interval over images and draws."""
     return kl_divergence(f, g, images, RANGE, strata=10, draws=2)
 
 
-def main():
+def main() -> None:
+    """Measure, write and draw."""
     torch.set_num_threads(1)
     images = PATCHES.sample(IMAGES, seed=2**64 + 5)
-    found = {"networks": {}, "wiener": {}, "range": list(RANGE), "images": IMAGES}
+    found: dict[str, Any] = {"networks": {}, "wiener": {}, "range": list(RANGE), "images": IMAGES}
     for n in COUNTS:
         f, g = (gt.load_denoiser(HERE / "checkpoints" / f"photographs_{n}_{half}") for half in "AB")
         found["networks"][n] = apart(f, g, images).to_dict()
@@ -43,7 +45,7 @@ def main():
     draw(found)
 
 
-def draw(found):
+def draw(found: dict[str, Any]) -> None:
     """The whole against N, and where along the noise levels it comes from."""
     import matplotlib
 

@@ -235,8 +235,10 @@ def assess(
 def _linear_null(h: Hypothesis) -> float | None:
     """The prediction of the measure for a Wiener filter, averaged over noise levels, where it has one."""
     predict = getattr(h.measure, "linear_null", None)
-    values = [predict(sigma) for sigma in h.plan.sigmas] if callable(predict) else [None]
-    return None if None in values else float(np.mean(values))
+    if not callable(predict):
+        return None
+    values = [predict(sigma) for sigma in h.plan.sigmas]
+    return None if None in values else float(np.mean(np.array(values, dtype=float)))
 
 
 def _images(h: Hypothesis, subject: Subject, images: Any, train: Any) -> tuple[Tensor, Tensor | None]:
