@@ -25,6 +25,7 @@ def filter_memory(spectrum: Float[Tensor, " d"], images: int, sigma: float) -> f
 
     Examples
     --------
+    >>> import torch
     >>> round(filter_memory(torch.ones(64), 65, 0.5), 1), round(filter_memory(torch.ones(64), 10**6, 0.5), 1)
     (4.1, 0.0)
     """
@@ -37,6 +38,7 @@ def filter_agreement(spectrum: Float[Tensor, " d"], images: int, subtracted: int
 
     Examples
     --------
+    >>> import torch
     >>> round(filter_agreement(torch.ones(64), 100, 100, 0.5), 2)
     0.0
     """
