@@ -30,6 +30,7 @@ def apart(f: gt.Denoiser, g: gt.Denoiser, images: torch.Tensor) -> LogDivergence
 def main() -> None:
     """Measure, write and draw."""
     torch.set_num_threads(1)
+    OUT.mkdir(parents=True, exist_ok=True)
     images = PATCHES.sample(IMAGES, seed=2**64 + 5)
     found: dict[str, Any] = {"networks": {}, "wiener": {}, "range": list(RANGE), "images": IMAGES}
     for n in COUNTS:
@@ -73,7 +74,6 @@ def draw(found: dict[str, Any]) -> None:
         right.plot(row["sigmas"], row["nats_per_octave"], marker=".", color=plt.cm.viridis(k / 6), label=f"N = {n}")
     right.set(xscale="log", yscale="log", xlabel="noise level", ylabel="nats per octave")
     right.legend()
-    OUT.mkdir(parents=True, exist_ok=True)
     figure.savefig(OUT / "divergence.png", dpi=110)
 
 

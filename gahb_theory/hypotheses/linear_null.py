@@ -2,10 +2,11 @@
 
 By the theory of `theory.finite_data`, with its gains g_N = s / (s + kappa_N), at noise level sigma:
 
-    memory       10 log10 (test / train)
+    memory       10 log10 [(1 + 1/N) lost + sigma^2 v] / [(1 - 1/N) (train - sigma^2 v) + sigma^2 v]
     agreement    D / (D + (distance_N + distance_M) / 2),    D = sum_k (g_N - g_M)_k^2 (s_k + sigma^2)
 
-The second is the cosine of A - W and B - W', with A and B fitted on N images each, W and W' on M others. The spectrum s is
+with lost = test - sigma^2 v: as the mean is fitted as well, other images are further from it, and training images closer,
+than from the true one. The second is the cosine of A - W and B - W', with A and B fitted on N images each, W and W' on M others. The spectrum s is
 that of images which nobody trained on; where they are not many more than pixels, it is itself too wide.
 """
 
@@ -26,11 +27,17 @@ def filter_memory(spectrum: Float[Tensor, " d"], images: int, sigma: float) -> f
     Examples
     --------
     >>> import torch
-    >>> round(filter_memory(torch.ones(64), 65, 0.5), 1), round(filter_memory(torch.ones(64), 10**6, 0.5), 1)
-    (4.1, 0.0)
+    >>> filter_memory(torch.ones(64), 65, 0.5) > 3 > 0.01 > filter_memory(torch.ones(64), 10**6, 0.5)
+    True
     """
-    found = finite_data_wiener(spectrum, max(1, validate.integer(images, "images", 1) - 1), sigma)
-    return 10 * math.log10(found.test / max(found.train, 1e-300))
+    n = validate.integer(images, "images", 2)
+    found = finite_data_wiener(spectrum, n - 1, sigma)
+    gains = spectrum.double() / (spectrum.double() + found.kappa)
+    two = float(gains.square().sum())
+    lost = found.kappa * (float(gains.sum()) - two) / (1 - two / (n - 1))
+    noise = found.test - lost
+    train = (1 - 1 / n) * (found.train - noise) + noise
+    return 10 * math.log10(((1 + 1 / n) * lost + noise) / max(train, 1e-300))
 
 
 def filter_agreement(spectrum: Float[Tensor, " d"], images: int, subtracted: int, sigma: float) -> float:

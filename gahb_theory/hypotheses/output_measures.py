@@ -115,8 +115,10 @@ class Memory:
             gains.append(own - theirs)
         return gains[0] - gains[1]
 
-    def linear_null(self, sigma: float) -> float:
-        """What theory gives for a Wiener filter of the training images."""
+    def linear_null(self, sigma: float) -> float | None:
+        """What theory gives for a Wiener filter of the training images; None for a single one, which has no covariance."""
+        if len(self.train) < 2:
+            return None
         return filter_memory(self._linear.variances, len(self.train), sigma)
 
 
