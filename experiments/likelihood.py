@@ -24,7 +24,7 @@ RANGE, IMAGES, PATCHES = (0.02, 1.0), 24, gt.Photographs(size=32)
 
 def apart(f: gt.Denoiser, g: gt.Denoiser, images: torch.Tensor) -> LogDivergence:
     """Nats within the range, with the interval over images and draws."""
-    return kl_divergence(f, g, images, RANGE, strata=10, draws=2)
+    return kl_divergence(f, g, images, RANGE, strata=5, draws=4)
 
 
 def main() -> None:

@@ -5,8 +5,9 @@ By the theory of `theory.finite_data`, with its gains g_N = s / (s + kappa_N), a
     memory       10 log10 [(1 + 1/N) lost + sigma^2 v] / [(1 - 1/N) (train - sigma^2 v) + sigma^2 v]
     agreement    D / (D + (distance_N + distance_M) / 2),    D = sum_k (g_N - g_M)_k^2 (s_k + sigma^2)
 
-with lost = test - sigma^2 v: as the mean is fitted as well, other images are further from it, and training images closer,
-than from the true one. The second is the cosine of A - W and B - W', with A and B fitted on N images each, W and W' on M others. The spectrum s is
+with lost = test - sigma^2 v: as the mean is fitted as well, other images are further from it, and training images
+closer, than from the true one. The second is the cosine of A - W and B - W', with A and B fitted on N images each, W and W'
+on M others. The spectrum s is
 that of images which nobody trained on; where they are not many more than pixels, it is itself too wide.
 """
 

@@ -159,7 +159,8 @@ def log_likelihood(
         return ((theirs - ours) * (theirs + ours - 2 * wide(clean))).flatten(1).double().sum(dim=1)
 
     shares = integrate(gain, x, sigmas, strata, draws, seed)
-    own.check()
+    with torch.no_grad():
+        own.check()
     beyond = tails(shares, sigmas)
     values = base + shares.sum(axis=1) + beyond.sum(axis=0)
     truncation = np.abs(beyond.mean(axis=1))
@@ -222,8 +223,9 @@ def kl_divergence(
         return (wide(one(noisy, sigma)) - wide(other(noisy, sigma))).flatten(1).double().square().sum(dim=1)
 
     shares = integrate(distance, x, sigmas, strata, draws, seed)
-    for repeat in (one, other):
-        repeat.check()
+    with torch.no_grad():
+        for repeat in (one, other):
+            repeat.check()
     beyond = tails(shares, sigmas)
     below, above = (float(end) for end in beyond.mean(axis=(1, 2)))
     inside = shares.sum(axis=1)
