@@ -2,8 +2,9 @@
 
 import re
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -46,11 +47,14 @@ def at_work(tmp_path, monkeypatch):
 
     (tmp_path / "photos").mkdir()
     for name in ("photo.png", "photos/0.png", "photos/1.png"):
-        Image.fromarray(np.random.default_rng(len(name)).integers(0, 255, (24, 24), dtype=np.uint8)).save(
+        Image.fromarray(np.random.default_rng(len(name)).integers(0, 255, (32, 32), dtype=np.uint8)).save(
             tmp_path / name
         )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, "pandas", SimpleNamespace(DataFrame=Table))
+    pandas = ModuleType("pandas")
+    pandas.__spec__ = ModuleSpec("pandas", None)  # torch looks for it
+    pandas.DataFrame = Table
+    monkeypatch.setitem(sys.modules, "pandas", pandas)
     return tmp_path
 
 
