@@ -7,7 +7,7 @@ import torch
 import gahb_theory as gt
 from gahb_theory import plots
 
-SIZE, SIGMA = 8, 0.1
+SIZE, SIGMA = 16, 0.1
 
 
 @pytest.fixture(scope="module")
@@ -18,25 +18,25 @@ def E():
 
 def test_eigenvectors_stand_under_their_eigenvalues_beside_the_clean_image(E):
     clean = gt.Disks(size=SIZE).sample(1)
-    figure = plots.eigenvectors(E, [0, 63], clean=clean, columns=2)
+    figure = plots.eigenvectors(E, [0, 255], clean=clean, columns=2)
     shown = [ax for ax in figure.axes if ax.images]
-    assert [ax.get_title() for ax in shown] == ["clean", r"$\lambda_{1}$ = 0.90", r"$\lambda_{64}$ = 0.10"]
+    assert [ax.get_title() for ax in shown] == ["clean", r"$\lambda_{1}$ = 0.90", r"$\lambda_{256}$ = 0.10"]
     assert np.array_equal(shown[0].images[0].get_array(), clean[0, 0].numpy())
     low, high = shown[1].images[0].get_clim()
     assert low == -high  # zero is white
     assert len(figure.axes) == 4
-    assert len([ax for ax in plots.eigenvectors(E).axes if ax.images]) == 12
+    assert len([ax for ax in plots.eigenvectors(E).axes if ax.images]) == 16
 
 
-@pytest.mark.parametrize("ks", [[], [-1], [64]])
+@pytest.mark.parametrize("ks", [[], [-1], [256]])
 def test_ranks_that_are_not_there_are_refused(E, ks):
-    with pytest.raises(ValueError, match="ks must be ranks from 0 to 63"):
+    with pytest.raises(ValueError, match="ks must be ranks from 0 to 255"):
         plots.eigenvectors(E, ks)
 
 
 def test_a_clean_image_of_another_shape_is_refused(E):
-    with pytest.raises(ValueError, match=r"clean must be an image of shape \(1, 8, 8\)"):
-        plots.eigenvectors(E, clean=torch.zeros(1, 1, 9, 9))
+    with pytest.raises(ValueError, match=r"clean must be an image of shape \(1, 16, 16\)"):
+        plots.eigenvectors(E, clean=torch.zeros(1, 1, 9, 16))
 
 
 def test_three_curves_on_one_axis():
