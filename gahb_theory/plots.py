@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from gahb_theory import validate
+from gahb_theory import scalars, validate
 from gahb_theory.bases import Eigenbasis
 from gahb_theory.metrics import PSNRCurve
 from gahb_theory.report import figures
@@ -62,7 +62,7 @@ def eigenvectors(
     """
     n = len(E.eigenvalues)
     ranks = [k for k in SHOWN if k < n] if ks is None else list(ks)
-    columns = validate.whole_number(columns, "columns")
+    columns = scalars.integer(columns, "columns", 1)
     if not ranks or min(ranks) < 0 or max(ranks) >= n:
         raise ValueError(f"ks must be ranks from 0 to {n - 1}, at least one, got {ranks}")
     atoms = E.atom_images(ranks)
