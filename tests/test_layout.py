@@ -21,7 +21,7 @@ FLOORS = (
     {"comparison", "generalization"},
     {"pretrained", "testing"},
     {"hypotheses"},
-    {"report"},
+    {"report", "plots"},
     {"tour", "commands", "cli", "__main__", "__init__"},
 )
 LONGEST = 400
