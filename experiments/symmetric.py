@@ -67,3 +67,184 @@ def train_twice() -> None:
                 f = gt.train(build(seed), X, recipe=recipe, run=run)
                 gt.save_denoiser(f, twice(label, seed))
                 print(twice(label, seed).name, flush=True)
+
+
+def psnr(f: Any, images: Tensor, sigma: float, seed: int) -> Tensor:
+    """PSNR of each image in dB."""
+    with torch.no_grad():
+        return psnr_per_image(images, f(gt.add_noise(images, sigma, seed=seed), sigma))
+
+
+def negative_part(f: Any, images: Tensor, sigma: float, seed: int) -> Tensor:
+    """Sum of the negative eigenvalues of S, over the sum of the absolute values of all."""
+    y, found = gt.add_noise(images, sigma, seed=seed), []
+    for i in range(len(y)):
+        J = gt.jacobian(f, y[i : i + 1], sigma).matrix().double()
+        values = torch.linalg.eigvalsh((J + J.mT) / 2)
+        found.append(-values.clamp(max=0).sum() / values.abs().sum())
+    return torch.stack(found)
+
+
+def log_density(f: Any, y: Tensor, sigma: float) -> Tensor:
+    """log p of each noisy image up to a constant, of a conservative or of a Gaussian denoiser."""
+    if isinstance(f, gt.Conservative):
+        with torch.no_grad():
+            return f.log_density(y, sigma).double()
+    coefficients = (y - f.mean.to(y)).flatten(1).double() @ f.atoms.double().mT
+    return -(coefficients.square() / (f.variances.double() + sigma**2)).sum(dim=1) / 2
+
+
+def standard(values: Tensor) -> Tensor:
+    """Deviations from the mean over images, in units of their root mean square."""
+    deviations = values - values.mean()
+    return deviations / deviations.square().mean().sqrt().clamp(min=1e-30)
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """Product of the standardised log p of f and of its twin, the model of the next seed; its mean is their correlation."""
+
+    twins: list[Any]
+    name: str = "correlation of log p with that of a model of disjoint images"
+
+    def __call__(self, f: Any, images: Tensor, sigma: float, seed: int) -> Tensor:
+        """One number for each image."""
+        y = gt.add_noise(images, sigma, seed=seed)
+        twin = self.twins[(seed + 1) % len(self.twins)]
+        return standard(log_density(f, y, sigma)) * standard(log_density(twin, y, sigma))
+
+
+@dataclass(frozen=True, eq=False)
+class AgreementBeyond:
+    """The same of what is left of log p after regression on 1, ||y||^2, and log p of a Gaussian fit to images of its own.
+
+    Two Gaussian fits of disjoint images, one for f and one for the twin: with one for both, its errors would be common.
+    """
+
+    twins: list[Any]
+    gaussians: tuple[GaussianDenoiser, GaussianDenoiser]
+    name: str = "correlation of log p beyond a Gaussian"
+
+    def __call__(self, f: Any, images: Tensor, sigma: float, seed: int) -> Tensor:
+        """One number for each image."""
+        y, left = gt.add_noise(images, sigma, seed=seed), []
+        for g, gaussian in zip((f, self.twins[(seed + 1) % len(self.twins)]), self.gaussians, strict=True):
+            value = standard(log_density(g, y, sigma))
+            columns = (torch.ones_like(value), y.double().square().sum((1, 2, 3)), log_density(gaussian, y, sigma))
+            design = torch.stack([columns[0], *(standard(c) for c in columns[1:])], dim=1)
+            left.append(standard(value - design @ torch.linalg.lstsq(design, value[:, None]).solution[:, 0]))
+        return left[0] * left[1]
+
+
+@dataclass(frozen=True, eq=False)
+class BudgetDoubled:
+    """Twice the budget changes the mean of the measure by less than half its interval, for the seeds that were trained so."""
+
+    labels: tuple[str, ...]
+    name: str = "twice the budget changes nothing"
+
+    def check(self, run: Any) -> GateResult:
+        """Whether it is passed."""
+        seeds = [s for s in SEEDS if all(twice(label, s).exists() for label in self.labels)]
+        if not seeds:
+            return GateResult(self.name, None, "not looked at: no network of twice the budget")
+        h, x = run.hypothesis, run.settings[0].images
+        change = 0.0
+        for sign, label in zip((1, -1), self.labels, strict=False):
+            for seed in seeds:
+                long = gt.load_denoiser(twice(label, seed))
+                short = gt.load_denoiser(asymmetry.CHECKPOINTS / f"{label}; seed {seed}")
+                for sigma in h.plan.sigmas:
+                    apart = h.measure(long, x, sigma, seed).double() - h.measure(short, x, sigma, seed).double()
+                    change += sign * float(apart.mean()) / len(seeds) / len(h.plan.sigmas)
+        room = float(run.estimate.high - run.estimate.low) / 2
+        return GateResult(
+            self.name,
+            abs(change) < room,
+            f"changes the measure by {change:+.3g} ({len(seeds)} seeds), the interval is +-{room:.3g}",
+        )
+
+
+def assessments() -> dict[str, gt.Assessment]:
+    """All verdicts, by a short name."""
+    symmetric, plain = Given(networks(SYMMETRIC), "conservative"), Given(networks(PLAIN), "plain")
+    less = {label: Given(networks(FEWER[label]), f"{FEWER[label]}, 12,800 images") for label in FEWER}
+    others = X.sample(4096, seed=OTHERS_SEED)
+    both, alone = (BeatsSimple(), BudgetDoubled((SYMMETRIC, PLAIN))), (BeatsSimple(), BudgetDoubled((SYMMETRIC,)))
+    found = {}
+
+    def judge(name: str, h: gt.Hypothesis, subject: Any, rival: Any = None) -> None:
+        images = X.sample(h.plan.images, seed=TEST_SEED)
+        found[name] = gt.assess(h, subject, rival, images=images, train=others)
+        print(name, found[name], "", sep="\n", flush=True)
+
+    for sigma in SIGMAS:
+        h = gt.Hypothesis(
+            f"At sigma = {sigma:g} symmetry costs less than .2 dB.",
+            psnr,
+            Criterion(-0.2, ">"),
+            nulls=[Wiener(), less[SYMMETRIC], Untrained()],
+            gates=both,
+            plan=Plan(images=128, sigmas=(sigma,)),
+            unit="dB",
+        )
+        judge(f"psnr, sigma = {sigma:g}", h, symmetric, plain)
+    h = gt.Hypothesis(
+        "Symmetry makes eigenbases more adapted to their image: own less foreign energy rises by more than .02.",
+        adaptivity,
+        Criterion(0.02, ">"),
+        nulls=[Wiener(), OtherGeometry(), Untrained(), AnotherSeed()],
+        gates=both,
+        plan=Plan(images=24, sigmas=BASES),
+    )
+    judge("adaptivity", h, symmetric, plain)
+    h = gt.Hypothesis(
+        "Of a symmetric Jacobian the negative eigenvalues vanish: less than .02 of the sum of absolute values.",
+        negative_part,
+        Criterion(0.02, "<"),
+        nulls=[plain, Untrained()],
+        gates=alone,
+        plan=Plan(images=24, sigmas=BASES),
+    )
+    judge("negative part", h, symmetric)
+    h = gt.Hypothesis(
+        "Symmetry makes the negative part of the spectrum smaller, by more than .02.",
+        negative_part,
+        Criterion(-0.02, "<"),
+        nulls=[AnotherSeed(), less[PLAIN]],
+        gates=both,
+        plan=Plan(images=24, sigmas=BASES),
+    )
+    judge("negative part less that of plain", h, symmetric, plain)
+    fits = [GaussianDenoiser.fit(X.sample(20_000, seed=OTHERS_SEED + 1 + s)) for s in range(len(SEEDS) + 2)]
+    gaussians = Given(fits[: len(SEEDS)], "Gaussian fits")
+    wide = Plan(images=256, sigmas=FOR_DENSITY)
+
+    for sigma in FOR_DENSITY:
+        h = gt.Hypothesis(
+            f"At sigma = {sigma:g} log p of two networks from disjoint images correlates by more than .9.",
+            Agreement(symmetric.denoisers),
+            Criterion(0.9, ">"),
+            nulls=[gaussians, Untrained()],
+            gates=alone,
+            plan=replace(wide, sigmas=(sigma,)),
+        )
+        judge(f"log p, sigma = {sigma:g}", h, symmetric)
+        h = replace(
+            h,
+            statement=f"At sigma = {sigma:g} it does so in what a Gaussian fit and the norm leave: more than .5.",
+            measure=AgreementBeyond(symmetric.denoisers, (fits[-2], fits[-1])),
+            criterion=Criterion(0.5, ">"),
+        )
+        judge(f"log p beyond a Gaussian, sigma = {sigma:g}", h, symmetric)
+    return found
+
+
+def gaussians_agree() -> dict[str, float]:
+    """Correlation of log p of two Gaussian fits to disjoint images, at each noise level."""
+    a, b = (GaussianDenoiser.fit(X.sample(20_000, seed=OTHERS_SEED + 1 + s)) for s in range(2))
+    found = {}
+    for sigma in FOR_DENSITY:
+        y = gt.add_noise(X.sample(256, seed=TEST_SEED), sigma, seed=0)
+        found[f"{sigma:g}"] = float((standard(log_density(a, y, sigma)) * standard(log_density(b, y, sigma))).mean())
+    return found
