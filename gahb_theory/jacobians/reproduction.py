@@ -57,7 +57,7 @@ class Reproduction(Result):
         """Which matrix eigenvalues and eigenvectors are of."""
         if self.asymmetry <= SYMMETRIC:
             return "the Jacobian J, which is symmetric"
-        return f"S = (J + J')/2, the symmetric part of the Jacobian J, ||J - J'|| / ||J|| = {self.asymmetry:.2f}"
+        return f"S = (J + J')/2, the symmetric part of the Jacobian J, ||J - J'|| / ||J|| = {self.asymmetry:.2g}"
 
     def __repr__(self) -> str:
         said = f"Spectrum of {self.matrix}. f(y) = S y holds to {self.error:.1e}"
