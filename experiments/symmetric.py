@@ -52,7 +52,7 @@ VERDICTS, TABLE, FIGURE = RESULTS / "verdicts.json", RESULTS / "README.md", RESU
 X = asymmetry.X
 TEST_SEED, OTHERS_SEED = 2**41, 2**42
 SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
-BASES = (0.05, 0.2)
+BASES = (0.05, 0.1)
 FOR_DENSITY = (0.02, 0.1, 0.5)
 SHOWN_SIGMA, SHOWN = 0.1, (0, 1, 2, 4, 8, 16)
 
@@ -232,7 +232,7 @@ def assess_all() -> None:
             Criterion(-0.2, ">"),
             nulls=[Wiener(), less[SYMMETRIC], Untrained()],
             gates=both,
-            plan=Plan(images=128, sigmas=(sigma,)),
+            plan=Plan(images=248, sigmas=(sigma,)),
             unit="dB",
         )
         judge(f"psnr, sigma = {sigma:g}", h, symmetric, plain)
@@ -242,7 +242,7 @@ def assess_all() -> None:
         Criterion(0.02, ">"),
         nulls=[Wiener(), OtherGeometry(), Untrained(), AnotherSeed()],
         gates=both,
-        plan=Plan(images=12, sigmas=BASES),
+        plan=Plan(images=24, sigmas=BASES),
     )
     judge("adaptivity", h, symmetric, plain)
     h = gt.Hypothesis(
@@ -251,7 +251,7 @@ def assess_all() -> None:
         Criterion(0.02, "<"),
         nulls=[plain, Given(networks("UNet, 60,000 images"), "UNet")],  # a Wiener filter has the property
         gates=alone,
-        plan=Plan(images=12, sigmas=BASES),
+        plan=Plan(images=24, sigmas=BASES),
     )
     judge("negative part", h, symmetric)
     h = gt.Hypothesis(
@@ -260,7 +260,7 @@ def assess_all() -> None:
         Criterion(-0.02, "<"),
         nulls=[AnotherSeed(), less[PLAIN]],
         gates=both,
-        plan=Plan(images=12, sigmas=BASES),
+        plan=Plan(images=24, sigmas=BASES),
     )
     judge("negative part less that of plain", h, symmetric, plain)
     fits = [GaussianDenoiser.fit(X.sample(20_000, seed=OTHERS_SEED + 1 + s)) for s in range(len(SEEDS) + 2)]

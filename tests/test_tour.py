@@ -69,7 +69,7 @@ def test_the_tour_writes_a_run_and_a_report(small_tour):
     assert f"tr J = {analysis.effective_dimension:.0f}" in html
     r = analysis.reproduction
     assert html.count(escape(str(r))) == 3, "beside the numbers, the eigenvectors and the eigenvalues"
-    assert f"S y has {analysis.psnr_shrinkage:.2f} dB beside {analysis.psnr_denoised:.2f} dB of f(y)" in html
+    assert f": {analysis.psnr_shrinkage:.2f} dB beside {analysis.psnr_denoised:.2f} dB of f(y)" in html
     assert not r.exact
     assert f"and not of this one: at the first image below the two sides differ by {r.error:.1e}" in html
     assert f"has a PSNR {analysis.psnr_denoised - analysis.psnr_shrinkage:.2f} dB lower" in html
@@ -87,7 +87,7 @@ def test_the_equation_is_true_in_the_tour_of_conservative_denoisers(small_tour, 
     assert r.exact
     assert r.error < 5e-6
     assert f"the two sides differ by {r.error:.1e} of f(y)" in page
-    assert "Spectrum of the Jacobian J, which is symmetric." in page
+    assert "Spectrum of J, which is symmetric;" in page
     assert "not of this one" not in page
     assert "antisymmetric" not in page
     assert analysis.psnr_shrinkage == pytest.approx(analysis.psnr_denoised, abs=1e-4)

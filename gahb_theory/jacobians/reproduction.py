@@ -56,16 +56,15 @@ class Reproduction(Result):
     def matrix(self) -> str:
         """Which matrix eigenvalues and eigenvectors are of."""
         if self.asymmetry <= SYMMETRIC:
-            return "the Jacobian J, which is symmetric"
-        return f"S = (J + J')/2, the symmetric part of the Jacobian J, ||J - J'|| / ||J|| = {self.asymmetry:.2g}"
+            return "J, which is symmetric"
+        return f"S = (J + J')/2, where ||J - J'|| / ||J|| = {self.asymmetry:.2g}"
 
     def __repr__(self) -> str:
-        said = f"Spectrum of {self.matrix}. f(y) = S y holds to {self.error:.1e}"
+        said = f"Spectrum of {self.matrix}; S y is f(y) to {self.error:.1e}"
         if self.psnr is None or self.psnr_shrinkage is None:
             return said + "."
-        shown = f"S y has {self.psnr_shrinkage:.2f} dB beside {self.psnr:.2f} dB of f(y)"
-        lost = "" if self.exact else f": the shrinkage loses {self.psnr - self.psnr_shrinkage:.2f} dB"
-        return f"{said}; {shown}{lost}."
+        lost = "" if self.exact else f", {self.psnr - self.psnr_shrinkage:.2f} dB lost"
+        return f"{said}: {self.psnr_shrinkage:.2f} dB beside {self.psnr:.2f} dB of f(y){lost}."
 
 
 def reproduction(
