@@ -294,3 +294,83 @@ def gaussians_agree() -> dict[str, float]:
         y = gt.add_noise(X.sample(256, seed=TEST_SEED), sigma, seed=0)
         found[f"{sigma:g}"] = float(correlation(log_density(a, y, sigma), log_density(b, y, sigma)).mean())
     return found
+
+
+def table() -> str:
+    """The verdicts as Markdown, negative ones first."""
+    order = ("refuted", "not converged", "not discriminating", "undecided", "supported")
+    rows = sorted(recorded().values(), key=lambda v: order.index(v["verdict"]))
+    lines = ["# Symmetric against plain at equal budget", ""]
+    lines += ["`python experiments/symmetric.py`. 95 % intervals over three seeds and the test images.", ""]
+    lines += ["| verdict | claim | measured | null models | twice the budget |", "|---|---|---|---|---|"]
+    for v in rows:
+        mean, low, high = v["estimate"]
+        nulls = "; ".join(f"{n} {e[1]:.3g} ({e[0]})" for n, e in v["nulls"].items() if len(e) > 1)
+        gate = v["gates"][BudgetDoubled.name][1]
+        lines.append(
+            f"| **{v['verdict']}** | {v['statement']} | {mean:.3g} [{low:.3g}, {high:.3g}] | {nulls} | {gate} |"
+        )
+    lines += ["", "## Correlation of log p of two Gaussian fits to disjoint images", ""]
+    lines += [f"- sigma = {sigma}: {value:.4f}" for sigma, value in gaussians_agree().items()]
+    return "\n".join(lines) + "\n"
+
+
+def draw() -> None:
+    """Eigenvectors of both networks side by side, signs aligned, eigenvalues above; a Wiener filter in grey."""
+    import matplotlib.pyplot as plt
+
+    x = X.sample(1, seed=TEST_SEED)
+    y = gt.add_noise(x, SHOWN_SIGMA, seed=0)
+    models = {
+        "Wiener filter": GaussianDenoiser.fit(X.sample(4096, seed=OTHERS_SEED)),
+        "plain": networks(PLAIN)[0],
+        "conservative": networks(SYMMETRIC)[0],
+    }
+    figure = plt.figure(figsize=(9, 6.4), layout="constrained")
+    grid = figure.add_gridspec(4, len(SHOWN) + 1, height_ratios=(1.6, 1, 1, 1))
+    spectrum = figure.add_subplot(grid[0, :-1])
+    clean = figure.add_subplot(grid[0, -1])
+    clean.imshow(x[0, 0], cmap="gray", vmin=0, vmax=1)
+    clean.set_title("clean image", fontsize=8)
+    clean.axis("off")
+    reference: Tensor | None = None
+    for place, ((name, f), colour) in enumerate(zip(models.items(), ("0.6", "C0", "C3"), strict=True), 1):
+        J = gt.jacobian(f, y, SHOWN_SIGMA)
+        E = J.eigenbasis()
+        spectrum.plot(
+            range(1, len(E.eigenvalues) + 1), E.eigenvalues, color=colour, label=f"{name}: {J.reproduction(x)}"
+        )
+        atoms = E.atoms[list(SHOWN)]
+        if reference is not None:
+            atoms = atoms * torch.where((atoms * reference).sum(dim=1, keepdim=True) < 0, -1.0, 1.0)
+        reference = atoms if reference is None else reference
+        side = figure.add_subplot(grid[place, -1])
+        side.axis("off")
+        side.text(0, 0.5, name, va="center", color=colour)
+        for column, (k, atom) in enumerate(zip(SHOWN, atoms, strict=True)):
+            ax = figure.add_subplot(grid[place, column])
+            bound = float(atom.abs().max())
+            ax.imshow(atom.reshape(x.shape[2:]), cmap="gray" if place == 1 else "RdBu_r", vmin=-bound, vmax=bound)
+            ax.set_title(f"$\\lambda_{{{k + 1}}}$ = {E.eigenvalues[k]:.2f}", fontsize=8)
+            ax.axis("off")
+    spectrum.set(xscale="log", xlabel="rank k", ylabel="eigenvalue of S = (J + J')/2")
+    spectrum.legend(fontsize=6, loc="lower left", frameon=False)
+    spectrum.set_title(f"eigenvalues of S at one noisy image, sigma = {SHOWN_SIGMA:g}", fontsize=9)
+    figure.savefig(FIGURE, dpi=130)
+
+
+def main(arguments: list[str]) -> None:
+    """Train, measure, and write the table and the figure."""
+    torch.set_num_threads(1)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    if arguments != ["draw"]:
+        train_twice()
+        assess_all()
+    text = table()
+    write_bytes(TABLE, text.encode())
+    print(text)
+    draw()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -71,7 +71,7 @@ def reproduction(
     J: LinearOperator,
     y: Float[Tensor, "1 c h w"],
     output: Float[Tensor, "1 ..."],
-    x: Float[Tensor, "1 c h w"] | None = None,
+    x: Float[Tensor, "1 ..."] | None = None,
 ) -> Reproduction:
     """How much of f(y) the shrinkage S y reproduces; see `Jacobian.reproduction`, which is this.
 
