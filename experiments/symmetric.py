@@ -343,7 +343,7 @@ def draw() -> None:
         atoms = E.atoms[list(SHOWN)]
         if reference is not None:
             atoms = atoms * torch.where((atoms * reference).sum(dim=1, keepdim=True) < 0, -1.0, 1.0)
-        reference = atoms if reference is None else reference
+        reference = atoms  # of the model above
         side = figure.add_subplot(grid[place, -1])
         side.axis("off")
         side.text(0, 0.5, name, va="center", color=colour)

@@ -258,7 +258,9 @@ def _with_denoiser(side: Side, J: Jacobian, x: Tensor | None) -> Side:
     if x is not None and len(x) == 1:
         error = float((J.output.to(x).flatten() - x.flatten()).square().sum())
         excess = None if side.oracle_mse is None else error - side.oracle_mse
-    said = J.reproduction(x.to(J.output) if error is not None else None) if J.shape[0] == J.shape[1] else None
+    said = (
+        J.reproduction(x.to(J.output) if x is not None and len(x) == 1 else None) if J.shape[0] == J.shape[1] else None
+    )
     return replace(
         side,
         asymmetry=J.asymmetry(),
