@@ -1,5 +1,6 @@
 """What is drawn of a denoiser at one image: the images, the eigenvectors, the spectrum, the energy that M terms leave out."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,26 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_energy_left_out", "draw_shrinkage", "eigenvector_panels", "image_panels", "photograph_with_box"]
+    from gahb_theory.jacobians import Reproduction
+
+__all__ = [
+    "draw_energy_left_out",
+    "draw_shrinkage",
+    "eigenvector_panels",
+    "image_panels",
+    "photograph_with_box",
+    "state_matrix",
+]
+
+WIDTH = 80
+"""Letters in a line above a figure."""
+
+
+def state_matrix(reproduction: "Reproduction | None", ax: "Axes", width: int = WIDTH) -> "Axes":
+    """Write above the axes which matrix a spectrum is of, and how much of f the shrinkage reproduces."""
+    if reproduction is not None:
+        ax.set_title("\n".join(textwrap.wrap(plain_text(str(reproduction)), width)), fontsize=7, loc="left")
+    return ax
 
 
 def image_panels(images: Mapping[str, np.ndarray]) -> "Figure":
@@ -49,8 +69,15 @@ def eigenvector_panels(atoms: np.ndarray, indices: np.ndarray, eigenvalues: np.n
         return figure
 
 
-def draw_shrinkage(eigenvalues: np.ndarray, coefficients: np.ndarray, sigma: float, ax: "Axes") -> "Axes":
-    """Draw the eigenvalues of S beside the coefficients of the clean image in its eigenvectors."""
+def draw_shrinkage(
+    eigenvalues: np.ndarray,
+    coefficients: np.ndarray,
+    sigma: float,
+    ax: "Axes",
+    reproduction: "Reproduction | None" = None,
+) -> "Axes":
+    """Draw the eigenvalues of S beside the coefficients of the clean image in its eigenvectors, and what S y reproduces."""
+    state_matrix(reproduction, ax)
     right = ax.twinx()
     rank = np.arange(1, len(eigenvalues) + 1)
     ax.plot(rank, np.abs(coefficients), ".", ms=2.5, color=BLUE, alpha=0.6)

@@ -28,11 +28,8 @@ __all__ = ["CASE", "FORMAT", "tour_report"]
 CASE = "image"
 """The case of `gahb analyze`, whatever the name of its file."""
 
-FORMAT = 2
+FORMAT = 3
 """Version of the names in arrays.npz; it stands in config.json."""
-
-SYMMETRIC = 1e-5
-"""Below this asymmetry a Jacobian is symmetric but for rounding in single precision."""
 
 TITLES = {"c_alpha": "C^alpha images", "photographs": "Photographs"}
 LEAD = (
@@ -63,8 +60,9 @@ def tour_report(run: Path) -> Path:
     if retrained := [case for case in cases if f"{case}/retrained/sigmas" in arrays]:
         sections.append(_retrained(retrained, arrays, config["settings"]["retrain_images"]))
     sections.append(_limits())
+    headline = _equation(stored_results.from_arrays(ImageAnalysis, arrays, f"{cases[0]}/analysis"))
     footer = {"command": f"gahb {config['command']}", **config["versions"]}
-    return write_page(run / "report.html", "Why does this denoiser generalise?", LEAD, sections, footer)
+    return write_page(run / "report.html", "Why does this denoiser generalise?", f"{LEAD} {headline}", sections, footer)
 
 
 def _config(file: Path) -> dict[str, Any]:
@@ -97,13 +95,18 @@ def _classes(arrays: Arrays) -> Section:
     return Section("Image classes", (), (Picture("image_classes", gallery(images), caption),))
 
 
-def _matrix(a: ImageAnalysis) -> str:
-    """Which matrix the spectrum is that of."""
-    if a.asymmetry <= SYMMETRIC:
-        return "J is symmetric, since f is the gradient of an energy: eigenvectors and eigenvalues below are those of S = J."
+def _equation(a: ImageAnalysis) -> str:
+    """The first sentence of the page: whether the equation is true of the denoiser below, with its measured error."""
+    r = a.reproduction
+    if r.exact:
+        return (
+            "f(y) = sum_k lambda_k <y, e_k> e_k, with the eigenvalues and eigenvectors of its Jacobian: measured at the first "
+            f"image below, the two sides differ by {r.error:.1e} of f(y)."
+        )
     return (
-        f"J is not symmetric: ||J - J'|| / ||J|| = {a.asymmetry:.2f}. Eigenvectors and eigenvalues below are those of its "
-        "symmetric part S = (J + J')/2;"
+        "f(y) = sum_k lambda_k <y, e_k> e_k is true of a homogeneous denoiser with a symmetric Jacobian, and not of this one: "
+        f"at the first image below the two sides differ by {r.error:.1e} of f(y), and the sum, of eigenvalues and eigenvectors "
+        f"of the symmetric part S, has a PSNR {a.psnr_denoised - a.psnr_shrinkage:.2f} dB lower."
     )
 
 
@@ -117,10 +120,9 @@ def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
     words = (
         f"At sigma = {a.sigma:g} the denoiser lifts the PSNR from {a.psnr_noisy:.2f} to {a.psnr_denoised:.2f} dB. Its "
         f"Jacobian J has an effective dimension tr J = {a.effective_dimension:.0f} out of {d} pixels.",
-        f"{_matrix(a)} {a.eigenvalues_above_half} eigenvalues are above 1/2, and they run from "
-        f"{a.smallest_eigenvalue:.2f} to {a.largest_eigenvalue:.2f}. That J y = f(y) holds to {a.homogeneity_error:.1e}. "
-        f"The shrinkage S y alone has a PSNR of {a.psnr_shrinkage:.2f} dB, beside {a.psnr_denoised:.2f} dB of f(y)"
-        f"{': the difference is what the antisymmetric part of J does' if a.asymmetry > SYMMETRIC else ''}.",
+        f"{a.reproduction} {a.eigenvalues_above_half} eigenvalues are above 1/2, and they run from "
+        f"{a.smallest_eigenvalue:.2f} to {a.largest_eigenvalue:.2f}. That J y = f(y) holds to {a.homogeneity_error:.1e}"
+        f"{'' if a.reproduction.exact else '; the rest is what the antisymmetric part of J does'}.",
         f"The best 100 terms leave out, of the energy of the image without its mean, {ranking}.",
     )
     with style():
@@ -139,16 +141,16 @@ def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
         Picture(
             f"{case}_eigenvectors",
             eigenvector_panels(a.eigenvectors, a.atom_indices, a.eigenvalues),
-            "Eigenvectors of S, the symmetric part of the Jacobian at the noisy image, in the order of their eigenvalues "
-            "(red positive, blue negative): what the network keeps. Look for oscillations along contours and inside "
-            "regions.",
+            "Eigenvectors in the order of their eigenvalues (red positive, blue negative): what the network keeps. Look for "
+            f"oscillations along contours and inside regions. {a.reproduction}",
         ),
         Picture(
             f"{case}_shrinkage",
             spectrum,
             "The coefficients of the clean image in the eigenvectors of S (blue) and the eigenvalues of S, which are the "
             "shrinkage factors (red), both in the order of the eigenvalues. A good shrinkage keeps what stands above the "
-            "noise level sigma and removes the rest.",
+            "noise level sigma and removes the rest. "
+            f"{a.reproduction}",
         ),
         Picture(
             f"{case}_approximation",
