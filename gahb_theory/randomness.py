@@ -97,6 +97,10 @@ class Component(IntEnum):
     """Initial weights of networks."""
     FINGERPRINT = 25
     """Signs through which an identity sees the images of a class."""
+    POSTERIOR = 26
+    """Chains of the posterior over contours and parameters, and samples of it."""
+    PRIOR = 27
+    """Images of the distribution that an exact denoiser is optimal for."""
 
 
 def uniforms(

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory.images.batches import admit, block_length, draw_images, draw_scene
+from gahb_theory.randomness import Component, uniforms
 from gahb_theory.scalars import kind_of
 from gahb_theory.stored_results import Result
 
@@ -129,10 +130,13 @@ def keep(image_class: Any, name: str, value: Any) -> Any:
 class Manifold:
     """Images painted from a few parameters: what the classes of this kind share.
 
-    A subclass has a `size` and a `dimension`, draws parameters, paints images from them, and knows the derivatives.
+    A subclass has a `size` and a `dimension`, makes parameters of uniform numbers, paints images from them, and knows the
+    derivatives.
     """
 
     size: int
+    uniform_count: int
+    """Uniform numbers that one image is made of."""
 
     @property
     def dimension(self) -> int:
@@ -167,8 +171,23 @@ class Manifold:
         shape = (2 * self.dimension + 1, self.size, self.size)
         return draw_scene(draw, n, start, block_length(self.size**2, self.dimension), shape, dtype)
 
-    def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n p"]:
+    def numbers(
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "n u"]:
+        """The independent uniform numbers of which images start .. start + n - 1 are made."""
+        count = self.uniform_count
+        return uniforms(n, count, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
+
+    def paint(self, parameters: Float[Tensor, "n p"]) -> Float[Tensor, "n 1 size size"]:
+        """The images of given parameters, whose meaning stands in the class."""
+        return self._paint(parameters)
+
+    def placed(self, u: Float[Tensor, "n u"]) -> Float[Tensor, "n p"]:
+        """Parameters as a function of independent uniform numbers."""
         raise NotImplementedError
+
+    def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n p"]:
+        return self.placed(self.numbers(n, seed=seed, start=start, dtype=dtype))
 
     def _paint(self, parameters: Tensor) -> Tensor:
         """Images (n, 1, size, size)."""

@@ -28,7 +28,7 @@ from gahb_theory.images.raster import area_below, area_inside, blurred
 from gahb_theory.randomness import Component, uniforms
 from gahb_theory.stored_results import Result
 
-__all__ = ["CAlpha", "CAlphaScene"]
+__all__ = ["CAlpha", "CAlphaScene", "background_covariance"]
 
 SUB_COLUMNS = 16
 CONTOUR_STD = 0.13
@@ -190,7 +190,7 @@ class CAlpha(Drawn[CAlphaScene]):
         covariance = None
         if self.convention == "holder":
             means = _means_covariance(self.contours, self.jump).to(dtype).expand(n, -1, -1)
-            field = _background_covariance(self.size, self.background_regularity)
+            field = background_covariance(self.size, self.background_regularity)
             covariance = RegionCovariance(_weights(coverage), field, means)
         return CAlphaScene(images, contour, coverage, backgrounds, contours, covariance)
 
@@ -201,18 +201,40 @@ class CAlpha(Drawn[CAlphaScene]):
         if self.convention == "paper":
             beta = self.background_regularity
             return (*paper_images(n, self.size, self.alpha, beta, seed=seed, start=start, dtype=dtype), None)
-        u = torch.stack([self._parameters(n, seed, start, j, dtype) for j in range(self.contours)], dim=1)
-        coefficients = torch.stack([self._series(n, seed, start, j, dtype) for j in range(self.contours)], dim=1)
-        render = _graphs if self.contour == "graph" else _closed
-        contour, coverage, contours = render(u, coefficients, self.size)
-        if self.blur > 0:
-            coverage = blurred(coverage, self.blur)
+        u, coefficients = self.numbers(n, seed=seed, start=start, dtype=dtype)
+        contour, coverage, contours = self._render(u, coefficients)
         backgrounds = self._backgrounds(u, seed, start)
         if self.contours == 1:
             contour, images = contour[:, 0], _mix(backgrounds, coverage)
         else:
             images = (_weights(coverage) * backgrounds).sum(dim=1, keepdim=True)
         return images, contour, coverage, backgrounds, contours
+
+    def numbers(
+        self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32
+    ) -> tuple[Float[Tensor, "n c p"], Float[Tensor, "n c k 2"]]:
+        """The random numbers that determine the contours and the means of the regions ("holder" only).
+
+        Uniform ones for each contour, of which a graph uses height, centre, gap, and side or tilt, a closed contour in
+        the place of the height its centre and radius, which come last; and the coefficients of its series.
+        """
+        parts = range(self.contours)
+        u = torch.stack([self._parameters(n, seed, start, j, dtype) for j in parts], dim=1)
+        return u, torch.stack([self._series(n, seed, start, j, dtype) for j in parts], dim=1)
+
+    def regions(
+        self, u: Float[Tensor, "n c p"], coefficients: Float[Tensor, "n c k 2"]
+    ) -> Float[Tensor, "n r size size"]:
+        """Share of each region in each pixel, for random numbers such as those of `numbers`; they sum to 1."""
+        return _weights(self._render(u, coefficients)[1])
+
+    def _render(
+        self, u: Tensor, coefficients: Tensor
+    ) -> tuple[Tensor, Tensor, GraphContours | ClosedContours]:
+        """Contour, coverage, contours as functions."""
+        render = _graphs if self.contour == "graph" else _closed
+        contour, coverage, contours = render(u, coefficients, self.size)
+        return contour, blurred(coverage, self.blur) if self.blur > 0 else coverage, contours
 
     def _parameters(self, n: int, seed: int, start: int, part: int, dtype: torch.dtype) -> Tensor:
         count = 4 if self.contour == "graph" else 7
@@ -290,7 +312,8 @@ def _weights(coverage: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _background_covariance(size: int, beta: float) -> StationaryCovariance:
+def background_covariance(size: int, beta: float) -> StationaryCovariance:
+    """Covariance of the field of each region, without its mean, of regularity beta."""
     return StationaryCovariance((BACKGROUND_STD * lattice(size, power_law(beta))) ** 2, size)
 
 

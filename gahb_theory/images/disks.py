@@ -34,7 +34,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.images.base import Manifold, keep, two_intensities
 from gahb_theory.images.raster import area_of_ellipses, ellipse_arcs, own_pixels
-from gahb_theory.randomness import Component, step_generator, uniforms
+from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["Disks"]
 
@@ -86,6 +86,8 @@ class Disks(Manifold):
                 'the intensities of "published" disks are independent, and nothing bounds their difference; leave jump at '
                 'its default, or use edge="sampled"'
             )
+
+    uniform_count = 6
 
     @property
     def dimension(self) -> int:
@@ -145,8 +147,8 @@ class Disks(Manifold):
         largest = torch.einsum("ijkl,pi,pj,pk,pl->p", gram, v, v, v, v).max()
         return largest.rsqrt()[None]
 
-    def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n 5"]:
-        u = uniforms(n, 6, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
+    def placed(self, u: Float[Tensor, "n u"]) -> Float[Tensor, "n 5"]:
+        """Parameters as a function of independent uniform numbers."""
         if self.edge == "published":
             span = (self.size - 3) // 2 - SMALLEST_PUBLISHED_RADIUS
             radius = SMALLEST_PUBLISHED_RADIUS + span * u[:, 0]

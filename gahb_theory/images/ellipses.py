@@ -15,7 +15,6 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.images.base import Manifold, keep, two_intensities
 from gahb_theory.images.raster import area_of_ellipses, ellipse_arcs, own_pixels
-from gahb_theory.randomness import Component, uniforms
 
 __all__ = ["Ellipses"]
 
@@ -49,13 +48,15 @@ class Ellipses(Manifold):
         keep(self, "size", validate.integer(self.size, "size", 16, 4096))
         keep(self, "jump", validate.number(self.jump, "jump", above=0.0, below=1.0))
 
+    uniform_count = 8
+
     @property
     def dimension(self) -> int:
         """Dimension of the manifold."""
         return 7
 
-    def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n 7"]:
-        u = uniforms(n, 8, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
+    def placed(self, u: Float[Tensor, "n u"]) -> Float[Tensor, "n 7"]:
+        """Parameters as a function of independent uniform numbers."""
         p = self.size * (0.12 + 0.23 * u[:, 0])
         smallest = 0.08 * self.size
         q = smallest + (0.9 * p - smallest) * u[:, 1]

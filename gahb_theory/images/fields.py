@@ -21,20 +21,21 @@ from torch import Tensor
 from gahb_theory.images.transforms import inverse_corner, inverse_real
 from gahb_theory.randomness import Component, normals, polar_normals
 
-__all__ = ["complex_fields", "gaussian_fields", "gaussian_series", "lattice", "power_law", "series_coefficients"]
+__all__ = ["complex_fields", "gaussian_fields", "gaussian_series", "lattice", "power_law", "series_amplitude", "series_coefficients"]
 
 
 def series_coefficients(
     n: int, size: int, alpha: float, *, seed: int, start: int, dtype: torch.dtype, part: int = 0
 ) -> Float[Tensor, "n k 2"]:
     """Coefficients of cos(pi k u) and sin(pi k u), k = 1 .. size - 1, of series of variance 1 and regularity alpha."""
-    amplitude = _series_amplitude(size, alpha).to(dtype)
+    amplitude = series_amplitude(size, alpha).to(dtype)
     g = normals(n, 2 * (size - 1), seed=seed, start=start, component=Component.CONTOUR, part=part, dtype=dtype)
     return g.reshape(n, size - 1, 2) * amplitude[:, None]
 
 
 @lru_cache(maxsize=64)
-def _series_amplitude(size: int, alpha: float) -> Tensor:
+def series_amplitude(size: int, alpha: float) -> Float[Tensor, " k"]:
+    """Standard deviation of both coefficients of each frequency k = 1 .. size - 1, of series of variance 1."""
     k = torch.arange(1, size, dtype=torch.float64, device="cpu")
     full = torch.arange(1, 2**20, dtype=torch.float64, device="cpu")
     # cos and sin of each frequency: variance sum_k a_k^2 (the tail beyond 2^20 in closed form)

@@ -54,13 +54,15 @@ class SineCone(Manifold):
                 f"frequency must be two numbers, not both 0, below size / 2 = {self.size / 2:g}, got {self.frequency}"
             )
 
+    uniform_count = 2
+
     @property
     def dimension(self) -> int:
         """Dimension of the cone."""
         return 2
 
-    def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n 2"]:
-        u = uniforms(n, 2, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
+    def placed(self, u: Float[Tensor, "n u"]) -> Float[Tensor, "n 2"]:
+        """Parameters as a function of independent uniform numbers."""
         return torch.stack([(1 - u[:, 0]) / 2, 2 * torch.pi * u[:, 1]], dim=1)
 
     def _paint(self, parameters: Tensor) -> Tensor:

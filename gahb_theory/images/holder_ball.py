@@ -26,7 +26,7 @@ from gahb_theory.images.base import Drawn, keep
 from gahb_theory.randomness import Component, uniforms
 from gahb_theory.stored_results import Result
 
-__all__ = ["HolderBall", "HolderBallScene"]
+__all__ = ["HolderBall", "HolderBallScene", "coefficient_bounds", "synthesis"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -86,7 +86,7 @@ class HolderBall(Drawn[HolderBallScene]):
         gains, _ = _gains(self.alpha, self.size, self.wavelet)
         u = uniforms(n, self.size**2, seed=seed, start=start, component=Component.FIELDS, dtype=dtype)
         c = (2 * u - 1).reshape(n, self.size, self.size) * gains.to(dtype)
-        images = _synthesis(c.numpy(), self.wavelet).clip(-0.5, 0.5) + 0.5  # the bound holds but for rounding
+        images = synthesis(c.numpy(), self.wavelet).clip(-0.5, 0.5) + 0.5  # the bound holds but for rounding
         place = uniforms(n, 2, seed=seed, start=start, component=Component.PARAMETERS, dtype=torch.float64)
         shift = (place * self.size).long()
         row, column = (torch.arange(self.size, device="cpu") - shift[:, d, None] for d in (0, 1))
@@ -99,7 +99,7 @@ def _levels(size: int) -> int:
     return size.bit_length() - 3  # a coarse image of 4 x 4
 
 
-def _synthesis(c: np.ndarray, wavelet: str) -> np.ndarray:
+def synthesis(c: np.ndarray, wavelet: str) -> np.ndarray:
     """Images from coefficients in the layout of pywt.coeffs_to_array, both of shape (n, size, size)."""
     coarse = c.shape[1] >> _levels(c.shape[1])
     x = c[:, :coarse, :coarse]
@@ -107,6 +107,11 @@ def _synthesis(c: np.ndarray, wavelet: str) -> np.ndarray:
         details = (c[:, half : 2 * half, :half], c[:, :half, half : 2 * half], c[:, half : 2 * half, half : 2 * half])
         x = pywt.idwt2((x, details), wavelet, mode="periodization", axes=(1, 2))
     return x
+
+
+def coefficient_bounds(images: HolderBall) -> Float[Tensor, "size size"]:
+    """The bound g of each coefficient of x - 1/2, which is uniform on [-g, g], in the layout of the coefficients."""
+    return _gains(images.alpha, images.size, images.wavelet)[0]
 
 
 @lru_cache(maxsize=16)

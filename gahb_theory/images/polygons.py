@@ -15,7 +15,6 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.images.base import Manifold, keep, two_intensities
 from gahb_theory.images.raster import area_inside, own_pixels, polygon_pieces, subdivided
-from gahb_theory.randomness import Component, uniforms
 
 __all__ = ["Polygons"]
 
@@ -57,18 +56,29 @@ class Polygons(Manifold):
         """Dimension of the manifold: two coordinates for each corner, and two intensities."""
         return 2 * self.corners + 2
 
-    def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n p"]:
+    @property
+    def uniform_count(self) -> int:  # type: ignore[override]
+        """Uniform numbers that one image is made of."""
+        return 5 * self.corners + 6
+
+    def placed(self, u: Float[Tensor, "n u"]) -> Float[Tensor, "n p"]:
+        """Parameters as a function of independent uniform numbers."""
         k = self.corners
-        u = uniforms(n, 5 * k + 6, seed=seed, start=start, component=Component.PARAMETERS, dtype=dtype)
-        numbers, place = u[:, : 5 * k].reshape(n, 5, k), u[:, 5 * k :]
+        numbers, place = u[:, : 5 * k].reshape(-1, 5, k), u[:, 5 * k :]
         down, right = _steps(numbers[:, 0], numbers[:, 1]), _steps(numbers[:, 2], numbers[:, 3])
         right = right.gather(1, numbers[:, 4].argsort(dim=1))
         order = torch.atan2(down, right).argsort(dim=1, descending=True)
         corners = torch.stack([down.gather(1, order), right.gather(1, order)], dim=2).cumsum(dim=1)
         low, high = corners.amin(dim=1, keepdim=True), corners.amax(dim=1, keepdim=True)
-        corners = (corners - low) / (high - low)  # in the unit square, and touching its four sides
+        return self.arranged((corners - low) / (high - low), place)
+
+    def arranged(self, shape: Float[Tensor, "n k 2"], place: Float[Tensor, "n 6"]) -> Float[Tensor, "n p"]:
+        """Parameters of polygons whose corners lie in the unit square and touch its four sides.
+
+        The uniform numbers are those of the extent, the place, and the two intensities.
+        """
         extent = self.size * (0.4 + 0.4 * place[:, :1, None])
-        corners = extent * corners + (self.size - extent) * place[:, None, 1:3]
+        corners = extent * shape + (self.size - extent) * place[:, None, 1:3]
         inside, outside = two_intensities(place[:, 3:], self.jump)
         return torch.cat([corners.flatten(1), inside[:, None], outside[:, None]], dim=1)
 
