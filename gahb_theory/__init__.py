@@ -34,6 +34,7 @@ from gahb_theory.denoisers import (
     save_denoiser,
 )
 from gahb_theory.generalization import copies, function_distance, measure_behaviour, psnr_gap
+from gahb_theory.hypotheses import Hypothesis, assess
 from gahb_theory.images import (
     CAlpha,
     Disks,
@@ -127,6 +128,9 @@ __all__ = [
     "function_distance",
     "measure_behaviour",
     "psnr_gap",
+    # hypotheses and their verdicts
+    "Hypothesis",
+    "assess",
     # many runs, and checks of your own classes
     "map_images",
     "sweep",

@@ -19,6 +19,7 @@ FLOORS = (
     {"theory"},
     {"training", "sampling"},
     {"comparison", "generalization"},
+    {"hypotheses"},
     {"pretrained", "testing"},
     {"report"},
     {"tour", "cli", "__main__", "__init__"},

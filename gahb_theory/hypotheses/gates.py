@@ -1,0 +1,144 @@
+"""What must hold of a subject before its numbers mean anything: that it denoises, and that training was long enough.
+
+A gate is an object with a `name` and a method `check(run)` that returns a `GateResult`; `run` is the `Measured` of the
+assessment.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.hypotheses.hypothesis import Hypothesis, checked_values
+from gahb_theory.hypotheses.nulls import ConstantMean, Identity, Wiener
+from gahb_theory.hypotheses.subjects import Setting, Trained
+from gahb_theory.hypotheses.crossed import two_level
+from gahb_theory.metrics.errors import mse
+from gahb_theory.metrics.intervals import Estimate
+from gahb_theory.randomness import add_noise
+
+__all__ = ["BeatsSimple", "BudgetDoubled", "Gate", "GateResult", "Measured"]
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What a gate sees: the hypothesis, the settings of all seeds, and the values of the subject.
+
+    Parameters
+    ----------
+    hypothesis
+        The hypothesis.
+    settings, rivals
+        Those of the subject, one for each seed, and of what it is compared with; none without a rival.
+    values
+        Values of the subject, shape (seeds, images), averaged over noise levels.
+    estimate
+        Their mean with its interval.
+    """
+
+    hypothesis: Hypothesis
+    settings: tuple[Setting, ...]
+    rivals: tuple[Setting, ...]
+    values: np.ndarray
+    estimate: Estimate
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """Whether a gate is passed; None where it could not be looked at.
+
+    Parameters
+    ----------
+    name
+        Of the gate.
+    passed
+        Yes, no, or None.
+    detail
+        The numbers, or why not.
+    """
+
+    name: str
+    passed: bool | None
+    detail: str
+
+
+@runtime_checkable
+class Gate(Protocol):
+    """A condition on the subject."""
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        ...
+
+    def check(self, run: Measured) -> GateResult:
+        """Whether it is passed."""
+        ...
+
+
+@dataclass(frozen=True)
+class BeatsSimple:
+    """The subject beats the identity, the constant mean and the Wiener filter at every noise level.
+
+    It does if the interval of its gain in decibels over the better of them, over seeds and images, lies above 0.
+    """
+
+    name: str = "beats identity, mean and Wiener filter"
+
+    def check(self, run: Measured) -> GateResult:
+        """Whether it is passed."""
+        worst: tuple[float, str] | None = None
+        for group in (run.settings, run.rivals):
+            for null in (Identity(), ConstantMean(), Wiener()):
+                models = [null.model(s) for s in group]
+                for sigma in run.hypothesis.plan.sigmas if group else ():
+                    rows = [_gain(s, f, sigma) for s, f in zip(group, models, strict=True)]
+                    gain, _ = two_level(np.stack(rows))
+                    if worst is None or gain.low < worst[0]:
+                        ends = f"{gain.value:+.2f} dB [{gain.low:.2f}, {gain.high:.2f}]"
+                        worst = float(gain.low), f"{ends} over the {null.name} at sigma = {sigma:g}"
+        assert worst is not None
+        return GateResult(self.name, worst[0] > 0, f"least gain {worst[1]}")
+
+
+def _gain(setting: Setting, simple: Denoiser, sigma: float) -> np.ndarray:
+    """Decibels that the subject gains over a simple denoiser, image by image."""
+    x: Tensor = setting.images
+    with torch.no_grad():
+        y = add_noise(x, sigma, seed=setting.seed)
+        own, theirs = (mse(x, f(y.clone(), sigma)).double().cpu().numpy() for f in (setting.f, simple))
+    least = np.finfo(float).tiny
+    return 10 * np.log10((theirs + least) / (own + least))
+
+
+@dataclass(frozen=True)
+class BudgetDoubled:
+    """Training for twice the budget changes the mean of the measure by less than half the length of its interval.
+
+    A subject that cannot be trained anew is not looked at, and the result says so.
+    """
+
+    name: str = "twice the budget changes nothing"
+
+    def check(self, run: Measured) -> GateResult:
+        """Whether it is passed."""
+        h = run.hypothesis
+        if not all(isinstance(s.subject, Trained) for s in run.settings + run.rivals):
+            return GateResult(self.name, None, "not looked at: the subject cannot be trained anew")
+        means = [self._longer(h, group) for group in (run.settings, run.rivals) if group]
+        longer = means[0] - (means[1] if run.rivals else 0)
+        change = longer - float(run.values.mean())
+        room = float(run.estimate.high - run.estimate.low) / 2
+        return GateResult(self.name, abs(change) < room, f"changes the measure by {change:+.3g}, the interval is +-{room:.3g}")
+
+    def _longer(self, h: Hypothesis, settings: tuple[Setting, ...]) -> float:
+        """Mean of the measure after twice the budget."""
+        levels = []
+        for s in settings:
+            assert isinstance(s.subject, Trained)
+            f = s.subject.train(s.seed, budget=2)
+            levels += [checked_values(h.measure, f, s.images, sigma, s.seed, self.name) for sigma in h.plan.sigmas]
+        return float(np.mean(levels))

@@ -1,0 +1,156 @@
+"""Measures of what a denoiser returns, one number for each image.
+
+    inhomogeneity    ||f(2 y, 2 sigma) / 2 - f(y, sigma)|| / ||f(y, sigma)||
+    shift_error      ||f(T y) - T f(y)|| / ||f(y) - y|| on the inner half, T a shift by two rows and columns
+    knows_noise      decibels that f loses where its affine part is that of half, or twice, the noise level
+    Memory           PSNR on training images less PSNR on test images
+    TwinAgreement    <a, b> / (||a|| ||b||), a = f(y) - W(y), b = g(y) - W(y), g the twin and W a Wiener filter
+    RiskRatio        ||f(y) - x||^2 over the Bayes risk
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gahb_theory import validate
+from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.hypotheses.nulls import wiener_filter
+from gahb_theory.jacobians import jacobian
+from gahb_theory.metrics.errors import mse, psnr_per_image
+from gahb_theory.precision import wide
+from gahb_theory.randomness import add_noise
+
+__all__ = ["Memory", "RiskRatio", "TwinAgreement", "inhomogeneity", "knows_noise", "shift_error"]
+
+SHIFT = 2
+BATCH = 64
+TINY = 1e-12
+
+
+def _denoise(f: Denoiser, y: Tensor, sigma: float) -> Tensor:
+    """f(y, sigma) in parts, without gradients."""
+    with torch.no_grad():
+        return wide(torch.cat([validate.denoised(f, part, sigma) for part in y.split(BATCH)]))
+
+
+def _norms(x: Tensor) -> Tensor:
+    return x.flatten(1).double().norm(dim=1)
+
+
+def inhomogeneity(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
+    """||f(2 y, 2 sigma) / 2 - f(y, sigma)|| / ||f(y, sigma)||: 0 for a homogeneous denoiser."""
+    y = add_noise(images, sigma, seed=seed)
+    out = _denoise(f, y, sigma)
+    return _norms(_denoise(f, 2 * y, 2 * sigma) / 2 - out) / _norms(out).clamp(min=TINY)
+
+
+def shift_error(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
+    """||f(T y) - T f(y)|| / ||f(y) - y|| on the inner half of the image: 0 if f commutes with shifts.
+
+    The shift is by two rows and two columns, cyclic, and the border is left out, where padding breaks it.
+    """
+    y = add_noise(images, sigma, seed=seed)
+    out = _denoise(f, y, sigma)
+    height, width = y.shape[2:]
+    inner = (..., slice(height // 4, height - height // 4), slice(width // 4, width - width // 4))
+    turned = (SHIFT, SHIFT), (2, 3)
+    apart = _denoise(f, y.roll(*turned), sigma) - out.roll(*turned)
+    return _norms(apart[inner]) / _norms((out - y).roll(*turned)[inner]).clamp(min=TINY)
+
+
+def knows_noise(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
+    """Decibels that f would lose if it took the noise for half, or twice, of what it is; the lesser loss of the two.
+
+    At y_s = x + s z the denoiser is affine, f(y_s) + J(y_s) (y - y_s). With s = sigma that is f(y); with s = sigma / 2 or
+    2 sigma it is what f does where it sees another noise level around the same image. A filter that is one for all levels
+    loses nothing. Of a denoiser that is told sigma this says little.
+    """
+    y, own = add_noise(images, sigma, seed=seed), None
+    own = mse(images, _denoise(f, y, sigma).to(images))
+    losses = []
+    for other in (sigma / 2, 2 * sigma):
+        z = add_noise(images, other, seed=seed)
+        affine = []
+        for i in range(len(z)):
+            J = jacobian(f, z[i : i + 1], other)
+            affine.append(J.output + J.matvec((y - z)[i].flatten()).reshape(J.output.shape))
+        losses.append(10 * ((mse(images, torch.cat(affine).detach().to(images)) + TINY) / (own + TINY)).log10())
+    return torch.minimum(*losses)
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """PSNR on a training image less that on a test image, with the same noise, in decibels.
+
+    Parameters
+    ----------
+    train
+        Training images, at least as many as there are test images; image i is compared with test image i.
+    """
+
+    train: Tensor
+    name: str = "PSNR on training images less that on others"
+
+    def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
+        """One number for each image."""
+        if len(self.train) < len(images):
+            raise ValueError(
+                f"there must be a training image for each of the {len(images)} test images, got {len(self.train)}; "
+                "repeat them, or measure fewer"
+            )
+        seen = self.train[: len(images)].to(images)
+        ratios = [
+            psnr_per_image(x, _denoise(f, add_noise(x, sigma, seed=seed), sigma).to(x)).clamp(max=100) for x in (seen, images)
+        ]
+        return ratios[0] - ratios[1]
+
+
+@dataclass(frozen=True, eq=False)
+class TwinAgreement:
+    """Cosine of what a denoiser and its twin do beyond a Wiener filter.
+
+    Parameters
+    ----------
+    twin
+        A denoiser trained on other images of the same distribution, with other weights and noise.
+    reference
+        Images of the same distribution, from which the Wiener filter is made.
+    """
+
+    twin: Denoiser
+    reference: Tensor
+    name: str = "agreement with the twin beyond a Wiener filter"
+
+    def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
+        """One number for each image, between -1 and 1; 0 where one does nothing beyond the filter."""
+        y = add_noise(images, sigma, seed=seed)
+        linear = _denoise(wiener_filter(self.reference), y, sigma)
+        a, b = (_denoise(g, y, sigma) - linear for g in (f, self.twin))
+        least = 1e-4 * _norms(y)  # what is smaller is rounding
+        return (a * b).flatten(1).double().sum(dim=1) / ((_norms(a) + least) * (_norms(b) + least))
+
+
+@dataclass(frozen=True, eq=False)
+class RiskRatio:
+    """Squared error over the lower end of the Bayes risk of an image class; 1 on average for the best denoiser.
+
+    Parameters
+    ----------
+    law
+        An image class that `gahb_theory.bayes_risk` knows.
+    images
+        Number of images from which the Bayes risk is estimated, where it is not exact.
+    """
+
+    law: Any
+    images: int = 32
+    name: str = "squared error over the Bayes risk"
+
+    def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
+        """One number for each image."""
+        from gahb_theory.theory import bayes_risk
+
+        best = float(bayes_risk(self.law, sigma, images=self.images, seed=0).lower.value)
+        return mse(images, _denoise(f, add_noise(images, sigma, seed=seed), sigma).to(images)).double() / best
