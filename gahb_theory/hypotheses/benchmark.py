@@ -1,0 +1,202 @@
+"""Denoisers ranked by their distance from the optimum, on image classes whose optimum is known.
+
+    gap(class, sigma) = 10 log10 ( E||f(y) - x||^2 / R ),        score(class) = mean of the gap over the noise levels,
+
+with the Bayes risk R exact or between two bounds (`gahb_theory.theory.optimum`), so that 0 dB is the best that any denoiser
+can do, on any class and at any level. A score is an interval: its ends are the means of the ends at each level, which covers at
+least as often as they do.
+
+The set is fixed: classes, sizes, noise levels, number and seed of the images; a changed set has another `VERSION`. The images
+are those of a seed that no training of this library draws unless it is asked to; another seed gives fresh ones.
+
+A benchmark of exact posteriors for one-dimensional signals is dps-benchmark (ICLR 2026): there samplers are compared on sparse
+Levy processes, whose posteriors a Gibbs sampler draws. Here images have geometry, and what is compared are denoisers.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from gahb_theory import runs, validate
+from gahb_theory.images import CAlpha, Disks, GaussianField, HolderBall, ImageClass
+from gahb_theory.metrics.intervals import Estimate
+from gahb_theory.theory.optimum import Optimality, optimality
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["BENCHMARK_SEED", "LEVELS", "VERSION", "Benchmark", "benchmark", "leaderboard", "standard_classes"]
+
+VERSION = "1"
+LEVELS = (0.03, 0.1, 0.3, 1.0)
+IMAGES = 32
+BENCHMARK_SEED = 2**40
+LEADERBOARD = Path(__file__).with_name("leaderboard.json")
+
+
+def standard_classes() -> dict[str, ImageClass]:
+    """The image classes of the benchmark by name, 16 pixels wide."""
+    return {
+        "gaussian": GaussianField(size=16),
+        "holder_ball": HolderBall(size=16),
+        "c_alpha_1": CAlpha(alpha=1.0, size=16),
+        "c_alpha_2": CAlpha(alpha=2.0, size=16),
+        "c_alpha_3": CAlpha(alpha=3.0, size=16),
+        "disks": Disks(size=16),
+    }
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Benchmark:
+    """How far a denoiser is from the optimum on each class; print it, `plot` it, `save` it.
+
+    Parameters
+    ----------
+    name
+        Of the denoiser.
+    classes
+        For each class the risk, the Bayes risk and the gap at each noise level.
+    seed
+        Of the test images and their noise.
+    """
+
+    name: str
+    classes: Mapping[str, Optimality]
+    seed: int
+
+    @property
+    def scores(self) -> dict[str, Estimate]:
+        """Decibels above the optimum for each class: the mean over its noise levels."""
+        return {name: _score([o]) for name, o in self.classes.items()}
+
+    @property
+    def total(self) -> Estimate:
+        """Decibels above the optimum: the mean over classes and noise levels."""
+        return _score(list(self.classes.values()))
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row for each class and noise level, in decibels above the optimum."""
+        return [{"class": name} | row for name, o in self.classes.items() for row in o.table()]
+
+    def place(self) -> tuple[int, int]:
+        """Place on the leaderboard and number of its entries with this one: 1 is nearest to the optimum.
+
+        Only entries that were judged on the same classes count.
+        """
+        others = [
+            np.mean([scores[name]["value"] for name in self.classes])
+            for scores in leaderboard().values()
+            if set(self.classes) <= set(scores)
+        ]
+        return 1 + sum(other < self.total.value for other in others), 1 + len(others)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as numbers, lists and strings."""
+        return {
+            "name": self.name,
+            "version": VERSION,
+            "seed": self.seed,
+            "total": self.total.to_dict(),
+            "scores": {name: score.to_dict() for name, score in self.scores.items()},
+            "classes": {name: o.to_dict() for name, o in self.classes.items()},
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything as a JSON file."""
+        return runs.write_json(validate.path(path, "path"), self.to_dict())
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the gap against the noise level, a line for each class, and return the axes."""
+        from gahb_theory.report.draw_benchmark import draw_benchmark
+
+        return draw_benchmark(self, ax)
+
+    def __repr__(self) -> str:
+        place, entries = self.place()
+        lines = [f"{self.name}: {_shown(self.total)} dB above the optimum; place {place} of {entries}"]
+        for name, o in self.classes.items():
+            levels = ", ".join(f"{row['gap_lower_dB']:.2f} at {row['sigma']:g}" for row in o.table())
+            lines.append(f"  {name:12} {_shown(self.scores[name]):24} {levels}")
+        return "\n".join(lines)
+
+
+def benchmark(
+    f: Any, *, name: str = "", classes: Mapping[str, ImageClass] | None = None, seed: int = BENCHMARK_SEED
+) -> Benchmark:
+    """Decibels above the optimum of a denoiser, per image class and noise level.
+
+    Parameters
+    ----------
+    f
+        A denoiser f(y, sigma), judged on all classes; or a mapping of names of classes to denoisers, each made for its class.
+    name
+        What to call it.
+    classes
+        The image classes by name; by default those of `standard_classes` that `f` has a denoiser for.
+    seed
+        Of the test images. The default set has its Bayes risks in the package and takes seconds; another seed has fresh images, and
+        chains that take minutes for each noise level.
+
+    Raises
+    ------
+    ValueError
+        If `f` names a class that is not among `classes`.
+
+    Examples
+    --------
+    The identity is 5 to 20 dB above the optimum of a Gaussian field:
+
+    >>> result = benchmark({"gaussian": lambda y, sigma: y}, name="identity")
+    >>> result.classes["gaussian"].gap.lower.value.round(0)
+    array([ 3.,  8., 15., 25.])
+    """
+    known = dict(standard_classes() if classes is None else classes)
+    subjects: dict[str, Callable[..., Any]] = dict(f) if isinstance(f, Mapping) else dict.fromkeys(known, f)
+    strange = sorted(set(subjects) - set(known))
+    if strange or not subjects:
+        raise ValueError(f"f must name classes of the benchmark, {', '.join(known)}; got {', '.join(strange) or 'none'}")
+    seed = validate.seed(seed)
+    judged: dict[str, Optimality] = {}
+    with tqdm(subjects.items(), desc="benchmark", unit="class", delay=2, leave=False, disable=None) as bar:
+        for label, subject in bar:
+            judged[label] = optimality(subject, known[label], LEVELS, IMAGES, seed=seed)
+    return Benchmark(name or _name(f), judged, seed)
+
+
+@lru_cache(maxsize=1)
+def leaderboard() -> dict[str, dict[str, dict[str, float]]]:
+    """The committed entries: for each name and class the score in decibels above the optimum, `value`, `low`, `high`.
+
+    Made by experiments/leaderboard.py.
+    """
+    stored: dict[str, Any] = runs.read_json(LEADERBOARD)
+    if stored["version"] != VERSION:
+        raise ValueError(f"the leaderboard is of version {stored['version']} and the benchmark of {VERSION}; make it anew")
+    return {entry["name"]: entry["scores"] for entry in stored["entries"]}
+
+
+def _score(classes: list[Optimality]) -> Estimate:
+    """The mean over levels and classes; in the middle of lower and upper gap, from the lowest to the highest end."""
+    lower, upper = (np.concatenate([np.atleast_1d(getattr(o.gap, end).value) for o in classes]) for end in ("lower", "upper"))
+    low = np.concatenate([np.atleast_1d(o.gap.lower.low) for o in classes])
+    high = np.concatenate([np.atleast_1d(o.gap.upper.high) for o in classes])
+    error = np.concatenate([np.atleast_1d(o.gap.lower.standard_error) for o in classes])
+    value = float((lower + upper).mean() / 2)
+    method = "means of the ends at each level"
+    return Estimate(value, float(low.mean()), float(high.mean()), float(error.mean()), 0.95, method)
+
+
+def _shown(e: Estimate) -> str:
+    return f"{e.value:.2f} [{e.low:.2f}, {e.high:.2f}]"
+
+
+def _name(f: Any) -> str:
+    if isinstance(f, Mapping):
+        names = dict.fromkeys(_name(part) for part in f.values())
+        return ", ".join(names)
+    return getattr(f, "__name__", type(f).__name__)
