@@ -56,6 +56,7 @@ from gahb_theory.sampling import generate
 from gahb_theory.shrinkage import Hard, Soft, oracle_gains
 from gahb_theory.sweeps import sweep
 from gahb_theory.theory import fit_slope, kl_bound, local_slopes, oracle_mse, sure
+from gahb_theory.theory.optimum import bayes_risk, optimality
 from gahb_theory.training import Recipe, train
 from gahb_theory.version import __version__
 
@@ -114,10 +115,12 @@ __all__ = [
     "train",
     # errors, slopes and theory
     "Estimate",
+    "bayes_risk",
     "fit_slope",
     "kl_bound",
     "local_slopes",
     "mse",
+    "optimality",
     "oracle_mse",
     "psnr",
     "psnr_curve",

@@ -228,9 +228,7 @@ class CAlpha(Drawn[CAlphaScene]):
         """Share of each region in each pixel, for random numbers such as those of `numbers`; they sum to 1."""
         return _weights(self._render(u, coefficients)[1])
 
-    def _render(
-        self, u: Tensor, coefficients: Tensor
-    ) -> tuple[Tensor, Tensor, GraphContours | ClosedContours]:
+    def _render(self, u: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor, GraphContours | ClosedContours]:
         """Contour, coverage, contours as functions."""
         render = _graphs if self.contour == "graph" else _closed
         contour, coverage, contours = render(u, coefficients, self.size)

@@ -21,7 +21,15 @@ from torch import Tensor
 from gahb_theory.images.transforms import inverse_corner, inverse_real
 from gahb_theory.randomness import Component, normals, polar_normals
 
-__all__ = ["complex_fields", "gaussian_fields", "gaussian_series", "lattice", "power_law", "series_amplitude", "series_coefficients"]
+__all__ = [
+    "complex_fields",
+    "gaussian_fields",
+    "gaussian_series",
+    "lattice",
+    "power_law",
+    "series_amplitude",
+    "series_coefficients",
+]
 
 
 def series_coefficients(

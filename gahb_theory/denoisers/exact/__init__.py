@@ -9,13 +9,21 @@ tangent       projection on the tangent space of a manifold: an oracle for small
 local         each pixel estimated from the patch around it
 equivariant   the same, with the patches of all places
 patches       what local and equivariant have in common; the side of a patch for each noise level
+holder_posterior  of the class `HolderBall`: a shrinkage for each wavelet coefficient
+cone_posterior    of the classes `Ray` and `SineCone`
+chain_posterior   of `CAlpha`, `Disks`, `Ellipses`, `Polygons`, by the chains of posterior_chain over contour_target or
+                  parameter_target; given_regions: images given their regions
+bounded_normal    a uniform number in Gaussian noise
 finite_sums   posterior means over a finite set in bounded memory
 """
 
+from gahb_theory.denoisers.exact.chain_posterior import CAlphaBayes, ChainPosterior, ManifoldBayes
+from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
 from gahb_theory.denoisers.exact.disk_posterior import DiskBayes, DiskPosterior
 from gahb_theory.denoisers.exact.empirical import EmpiricalBayes, EmpiricalRays
 from gahb_theory.denoisers.exact.equivariant import BoundaryBrokenPatchBayes, EquivariantPatchBayes
 from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
+from gahb_theory.denoisers.exact.holder_posterior import HolderBallBayes
 from gahb_theory.denoisers.exact.local import PatchBayes, WienerPatchBayes
 from gahb_theory.denoisers.exact.mixtures import GaussianMixture, mixture_of_gaussians, union_of_subspaces
 from gahb_theory.denoisers.exact.patches import (
@@ -32,6 +40,9 @@ __all__ = [
     "BUDGET",
     "Boundary",
     "BoundaryBrokenPatchBayes",
+    "CAlphaBayes",
+    "ChainPosterior",
+    "ConeBayes",
     "DiskBayes",
     "DiskPosterior",
     "EmpiricalBayes",
@@ -39,6 +50,8 @@ __all__ = [
     "EquivariantPatchBayes",
     "GaussianDenoiser",
     "GaussianMixture",
+    "HolderBallBayes",
+    "ManifoldBayes",
     "PatchBayes",
     "PatchMachine",
     "PatchSchedule",

@@ -37,16 +37,17 @@ def bounded_moments(t: Tensor, s: Tensor | float, low: Tensor | float, high: Ten
     >>> round(found.variance.item(), 4)  # that of the uniform distribution
     0.3333
     """
-    t, s, low, high = torch.broadcast_tensors(*(torch.as_tensor(a, dtype=torch.float64) for a in (t, s, low, high)))
-    nearest = torch.minimum(torch.maximum(t, low), high)
-    first = torch.maximum(low, nearest - REACH * s)
-    width = torch.minimum(high, nearest + REACH * s) - first
+    given = (torch.as_tensor(a, dtype=torch.float64) for a in (t, s, low, high))
+    t, spread, least, most = torch.broadcast_tensors(*given)  # type: ignore[no-untyped-call]
+    nearest = torch.minimum(torch.maximum(t, least), most)
+    first = torch.maximum(least, nearest - REACH * spread)
+    width = torch.minimum(most, nearest + REACH * spread) - first
     x, weight = legendre(NODES)
     place = first[..., None] + width[..., None] * x
-    log_density = -((place - t[..., None]) / s[..., None]).square() / 2 + weight.log()
+    log_density = -((place - t[..., None]) / spread[..., None]).square() / 2 + weight.log()
     log_sum = torch.logsumexp(log_density, dim=-1)
     p = (log_density - log_sum[..., None]).exp()
     mean = (p * place).sum(dim=-1)
     variance = (p * (place - mean[..., None]).square()).sum(dim=-1)
-    log_scale = (width / (high - low)).log() - s.log() - math.log(2 * math.pi) / 2
+    log_scale = (width / (most - least)).log() - spread.log() - math.log(2 * math.pi) / 2
     return BoundedMoments(log_sum + log_scale, mean, variance)

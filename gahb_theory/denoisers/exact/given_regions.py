@@ -161,7 +161,9 @@ class Dense:
             parts.append(Moments(log_evidence, estimate, trace))
         return Moments(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
-    def covariance(self, w: Float[Tensor, "n R d"], nodes: MeanNodes, y: Float[Tensor, "n d"]) -> Float[Tensor, "n d d"]:
+    def covariance(
+        self, w: Float[Tensor, "n R d"], nodes: MeanNodes, y: Float[Tensor, "n d"]
+    ) -> Float[Tensor, "n d d"]:
         """Cov[x | y, regions] of each state."""
         root = torch.linalg.cholesky(self._covariance(w))
         _, _, spread, half = self._weighed(root, torch.cat([y[:, None], w], dim=1), nodes)
@@ -184,9 +186,7 @@ class Dense:
         return [slice(first, first + size) for first in range(0, len(w), size)]
 
 
-def given_regions(
-    spectrum: tuple[Tensor, Tensor], sigma: float, error: float, dtype: torch.dtype
-) -> LowRank | Dense:
+def given_regions(spectrum: tuple[Tensor, Tensor], sigma: float, error: float, dtype: torch.dtype) -> LowRank | Dense:
     """The cheaper form whose error is at most `error` nats a region.
 
     Parameters
@@ -253,4 +253,3 @@ def legendre(count: int) -> tuple[Tensor, Tensor]:
 
     nodes, weights = np.polynomial.legendre.leggauss(count)
     return torch.from_numpy((nodes + 1) / 2), torch.from_numpy(weights / 2)
-

@@ -113,7 +113,7 @@ class PolygonTarget(ParameterTarget):
         return value.masked_fill(~in_convex_order(corners), -torch.inf), x
 
     def _images(self, z: Tensor) -> Tensor:
-        k, size = self.images.corners, self.images.size
+        k = self.images.corners
         u = torch.special.ndtr(z).clamp(0, 1 - SMALLEST)
         corners, place = u[:, : 2 * k].reshape(len(z), k, 2), u[:, 2 * k :]
         low = corners.amin(dim=1, keepdim=True)

@@ -11,7 +11,8 @@ else the chain returns to z_0: that leaves the exact posterior invariant, howeve
 transition method). Sizes are drawn from a mixture at every step: all directions, some, one; small and large.
 
 Basis and sizes come from a search that sees y and nothing else: chains that begin at the best of many draws of the prior,
-of which those that are lost are started again at the best. After the search they are fixed.
+of which those that are lost are started again at the best. In the first half of the search the likelihood is raised to a power
+that grows to 1 (annealing), so that chains cross from mode to mode. After the search basis and sizes are fixed.
 """
 
 from dataclasses import dataclass
@@ -24,12 +25,13 @@ from torch import Tensor
 from gahb_theory.denoisers.exact.given_regions import Moments
 from gahb_theory.randomness import Component, step_generator
 
-__all__ = ["BLOCK", "Kernel", "Search", "States", "Target", "block", "begin", "search"]
+__all__ = ["BLOCK", "Kernel", "Search", "States", "Target", "begin", "block", "search"]
 
 BLOCK = 25
 """Steps between two looks at the exact likelihood."""
-ACCEPTANCE, LOST = 0.3, 15.0
-SMALLEST_SCALE, LARGEST_STEP = 1e-5, 4.0
+ACCEPTANCE, LOST = 0.25, 15.0
+SMALLEST_SCALE, SMALLEST_STEP, LARGEST_STEP = 1e-5, 0.01, 30.0
+FIRST_POWER = 0.01
 
 
 class Target(Protocol):
@@ -75,7 +77,7 @@ class Search:
     """How the blind search is done: chains for each image, draws of the prior for each, rounds, and steps in a round."""
 
     chains: int = 4
-    draws: int = 100
+    draws: int = 300
     rounds: int = 24
     steps: int = 100
 
@@ -105,29 +107,32 @@ def block(
 def search(target: Target, n: int, settings: Search, *, seed: int = 0) -> tuple[Kernel, Float[Tensor, "n K D"]]:
     """The kernel and the places of the blind chains; a function of the target, which sees y alone, and of the seed."""
     generator = step_generator("cpu", Component.POSTERIOR, seed)
-    chains, d = settings.chains, target.dimension
+    d = target.dimension
     z, rough = _best_draws(target, n, settings, generator)
     scale = target.scales().expand(n, -1)
     basis = torch.eye(d, dtype=z.dtype).expand(n, -1, -1)
     kernel = Kernel(basis, scale, torch.full((n,), 0.5, dtype=z.dtype))
     history: list[Tensor] = []
     every = max(1, settings.steps // 10)
+    hot = settings.rounds // 2
     for number in range(settings.rounds):
+        power = FIRST_POWER ** max(0.0, 1 - number / max(1, hot))
         level, accepted = torch.zeros_like(rough), torch.zeros(n, dtype=z.dtype)
         for _ in range(10):
-            z, rough, share = _steps(target, z, rough, kernel, every, generator)
+            z, rough, share = _steps(target, z, rough, kernel, every, generator, power)
             history.append(z)
             level, accepted = level + rough / 10, accepted + share / 10
-        step = (kernel.step * torch.exp(2 * (accepted - ACCEPTANCE))).clamp(0.02, LARGEST_STEP)
+        step = (kernel.step * torch.exp(3 * (accepted - ACCEPTANCE))).clamp(SMALLEST_STEP, LARGEST_STEP)
         kernel = Kernel(kernel.basis, kernel.scale, step)
-        if number < 2 * settings.rounds // 3:  # a chain far below the best of its image begins again there
+        if number < 3 * settings.rounds // 4:  # a chain far below the best of its image begins again there
             best = level.argmax(dim=1)
-            lost = level < level.amax(dim=1, keepdim=True) - LOST
+            lost = power * (level.amax(dim=1, keepdim=True) - level) > LOST
             image = torch.arange(n)
             z = torch.where(lost[:, :, None], z[image, best][:, None], z)
             rough = torch.where(lost, rough[image, best][:, None], rough)
-        if number % 4 == 3 and number < settings.rounds - 2:
-            kernel = _informed(torch.stack(history[len(history) // 2 :]), kernel)
+        if power == 1 and (number - hot) % 4 == 2 and number < settings.rounds - 1:
+            cold = history[10 * hot :]
+            kernel = _informed(torch.stack(cold[len(cold) // 3 :]), kernel)
     return kernel, z
 
 
@@ -152,26 +157,39 @@ def _informed(places: Float[Tensor, "t n K D"], kernel: Kernel) -> Kernel:
 
 
 def _steps(
-    target: Target, z: Tensor, rough: Tensor, kernel: Kernel, steps: int, generator: torch.Generator
+    target: Target,
+    z: Tensor,
+    rough: Tensor,
+    kernel: Kernel,
+    steps: int,
+    generator: torch.Generator,
+    power: float = 1.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Places and surrogate after some steps, and the share of steps that were accepted at each image."""
+    """Places and surrogate after some steps, and the share of those in all directions that was accepted at each image.
+
+    The likelihood is raised to `power`.
+    """
     n, chains, d = z.shape
     index = _index(n, chains)
     a = z @ kernel.basis
-    accepted = torch.zeros(n, dtype=z.dtype)
+    accepted, whole = torch.zeros(2, n, dtype=z.dtype)
     for _ in range(steps):
-        size = _sizes(kernel, chains, generator)
+        size, everywhere = _sizes(kernel, chains, generator)
         noise = torch.randn(n, chains, d, generator=generator, dtype=z.dtype)
         moved = (1 - size.square()).sqrt() * a + size * noise
         value = target.surrogate((moved @ kernel.basis.mT).flatten(0, 1), index).reshape(n, chains)
-        taken = torch.rand(n, chains, generator=generator, dtype=z.dtype).log() < value - rough
+        taken = torch.rand(n, chains, generator=generator, dtype=z.dtype).log() < power * (value - rough)
         a, rough = torch.where(taken[:, :, None], moved, a), torch.where(taken, value, rough)
-        accepted += taken.to(z.dtype).mean(dim=1)
-    return a @ kernel.basis.mT, rough, accepted / steps
+        accepted += (taken & everywhere).sum(dim=1)
+        whole += everywhere.sum(dim=1)
+    return a @ kernel.basis.mT, rough, accepted / whole.clamp(min=1)
 
 
-def _sizes(kernel: Kernel, chains: int, generator: torch.Generator) -> Float[Tensor, "n K D"]:
-    """Sizes of a step: of all directions, of a quarter, of a few by more, or of one; a share of 0.4, 0.3, 0.15, 0.15."""
+def _sizes(kernel: Kernel, chains: int, generator: torch.Generator) -> tuple[Float[Tensor, "n K D"], Tensor]:
+    """Sizes of a step, and where it is one of all directions (n, K).
+
+    Of all directions, of a quarter, of a few by more, or of one: a share of 0.4, 0.3, 0.15, 0.15.
+    """
     n, d = kernel.scale.shape
     kind = torch.rand(n, chains, 1, generator=generator, dtype=kernel.scale.dtype)
     spread = torch.randn(n, chains, 1, generator=generator, dtype=kernel.scale.dtype).mul(0.6).exp()
@@ -184,7 +202,7 @@ def _sizes(kernel: Kernel, chains: int, generator: torch.Generator) -> Float[Ten
         step,
         torch.where(kind < 0.7, 2 * step * some, torch.where(kind < 0.85, 4 * step * few, 2 * one)),
     )
-    return (size * spread * kernel.scale[:, None]).clamp(max=1)
+    return (size * spread * kernel.scale[:, None]).clamp(max=1), kind[:, :, 0] < 0.4
 
 
 def _chosen(taken: Tensor, new: States, old: States) -> States:

@@ -30,7 +30,7 @@ from tqdm import tqdm
 from gahb_theory.denoisers.exact.posterior_chain import BLOCK, Kernel, Search, States, Target, begin, block, search
 from gahb_theory.randomness import Component, step_generator
 
-__all__ = ["Progress", "TRUE_CHAINS", "advance", "bounds", "from_stored", "start", "to_stored"]
+__all__ = ["TRUE_CHAINS", "Progress", "advance", "bounds", "from_stored", "start", "to_stored"]
 
 TRUE_CHAINS, SEGMENTS = 2, 16
 
@@ -67,9 +67,10 @@ def start(target: Target, truth: Tensor, settings: Search, *, seed: int) -> Prog
     kernel, blind = search(target, n, settings, seed=seed)
     states = begin(target, torch.cat([truth[:, None].expand(-1, TRUE_CHAINS, -1), blind], dim=1))
     chains, d = states.mean.shape[1:]
-    zeros = [torch.zeros(SEGMENTS, n, chains, *rest, dtype=torch.float64) for rest in ((d,), (), ())]
+    means = torch.zeros(SEGMENTS, n, chains, d, dtype=torch.float64)
+    sums = torch.zeros(SEGMENTS, n, chains, dtype=torch.float64)
     accepted = torch.zeros(n, dtype=torch.float64)
-    return Progress(kernel, states, *zeros, 1, 0, accepted, time.monotonic() - before)
+    return Progress(kernel, states, means, sums, sums.clone(), 1, 0, accepted, time.monotonic() - before)
 
 
 def advance(
@@ -89,7 +90,9 @@ def advance(
     total = -(-steps // BLOCK)
     if progress.blocks >= total:
         return progress
-    with tqdm(total=total, initial=progress.blocks, desc="chains", unit=" blocks", delay=2, disable=None, leave=False) as bar:
+    with tqdm(
+        total=total, initial=progress.blocks, desc="chains", unit=" blocks", delay=2, disable=None, leave=False
+    ) as bar:
         while progress.blocks < total and (seconds is None or time.monotonic() - began < seconds):
             before = time.monotonic()
             generator = step_generator("cpu", Component.POSTERIOR, seed, progress.blocks)

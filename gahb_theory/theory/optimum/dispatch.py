@@ -1,9 +1,9 @@
 """The Bayes risk of an image class: which computation a class needs.
 
-    Gaussian fields, textures, mixtures, finite sets, HolderBall, rays, sine cones     exact
-    Shuffled                                                                           that of the class before
-    CAlpha("holder"), Disks with smooth or area edges, Ellipses, Polygons              between two bounds, by chains
-    anything else                                                                      unknown: 0, and the Wiener filter
+Gaussian fields, textures, mixtures, finite sets, HolderBall, rays, sine cones     exact
+Shuffled                                                                           that of the class before
+CAlpha("holder"), Disks with smooth or area edges, Ellipses, Polygons              between two bounds, by chains
+anything else                                                                      unknown: 0, and the Wiener filter
 """
 
 from pathlib import Path
@@ -129,7 +129,13 @@ def _by_chains(
     target = posterior_target(X, y.flatten(1), sigma)
     file, progress = None, None
     if directory is not None:
-        config = {"class": runs.describe(X), "sigma": sigma, "images": n, "seed": seed, "search": runs.describe(settings)}
+        config = {
+            "class": runs.describe(X),
+            "sigma": sigma,
+            "images": n,
+            "seed": seed,
+            "search": runs.describe(settings),
+        }
         file = runs.open_run(directory, config) / "chains.npz"
         arrays = read_arrays(file)
         progress = from_stored(arrays) if arrays else None

@@ -5,8 +5,8 @@ With posterior states (exact or of a chain) at n noisy images y_i = x_i + sigma 
     lower_i, upper_i          whose expectations enclose  R = E tr Cov[x | y],
     trace_i + ||centre_i - f(y_i)||^2,      whose expectation is the risk of f .
 
-The noise of the posterior draw behind x_i is integrated out of both, and both share y_i: their difference is far less noisy than
-either (Rao 1945; Blackwell 1947).
+The noise of the posterior draw behind x_i is integrated out of both, and both share y_i: their difference is far less
+noisy than either (Rao 1945; Blackwell 1947).
 """
 
 import math
@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 

@@ -9,7 +9,7 @@ log risk against log sigma^2, by least squares over all levels; that of the opti
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -19,6 +19,9 @@ from gahb_theory import validate
 from gahb_theory.metrics.intervals import Estimate, bootstrap_means, draw_counts, mean_estimate, percentiles
 from gahb_theory.theory.optimum.dispatch import Known, bayes_risk
 from gahb_theory.theory.optimum.enclosure import BayesRisk
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Gap", "Optimality", "optimality"]
 
@@ -61,17 +64,20 @@ class Optimality:
     def table(self) -> list[dict[str, Any]]:
         """One row for each noise level."""
         rows = []
+        ends = (self.risk.value, self.gap.lower.value, self.gap.upper.value, self.gap.lower.low, self.gap.upper.high)
+        columns = [np.atleast_1d(values) for values in ends]
         for i, b in enumerate(self.bayes):
+            risk, lower, upper, low, high = (float(column[i]) for column in columns)
             rows.append(
                 {
                     "sigma": float(self.sigmas[i]),
-                    "risk": float(self.risk.value[i]),
+                    "risk": risk,
                     "bayes_lower": float(b.lower.value),
                     "bayes_upper": float(b.upper.value),
-                    "gap_lower_dB": float(self.gap.lower.value[i]),
-                    "gap_upper_dB": float(self.gap.upper.value[i]),
-                    "gap_low_dB": float(self.gap.lower.low[i]),
-                    "gap_high_dB": float(self.gap.upper.high[i]),
+                    "gap_lower_dB": lower,
+                    "gap_upper_dB": upper,
+                    "gap_low_dB": low,
+                    "gap_high_dB": high,
                     "exact": b.exact,
                     "converged": b.converged,
                     "method": b.method,
@@ -89,11 +95,12 @@ class Optimality:
             "slope_gap": None if self.slope_gap is None else self.slope_gap.to_dict(),
         }
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw risk and Bayes interval against the noise level."""
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw risk and Bayes interval against the noise level, and return the axes."""
         from gahb_theory.report.draw_optimum import draw_optimality
+        from gahb_theory.report.figures import axes_or_new
 
-        return draw_optimality(self, ax)
+        return draw_optimality(self, axes_or_new(ax))
 
     def __repr__(self) -> str:
         lines = ["Optimality: dB above the optimum, from .. to, [95 % interval]"]

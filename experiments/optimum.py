@@ -1,0 +1,67 @@
+"""The table of Bayes intervals that comes with the package: standard classes, sizes and noise levels.
+
+    python experiments/optimum.py            # makes what is missing, one entry after the other, and can be stopped at any time
+    python experiments/optimum.py --minutes 30
+
+Each entry is `bayes_risk(X, sigma, 32, seed=0, steps=STEPS)`. The bounds at each image, the work and the versions go to
+gahb_theory/theory/optimum/standard.json, the centres of the posteriors to standard.npz beside it.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+import gahb_theory
+from gahb_theory import runs
+from gahb_theory.images import CAlpha, Disks, Ellipses
+from gahb_theory.stored_results import read_arrays, write_arrays
+from gahb_theory.theory.optimum.dispatch import bayes_risk
+from gahb_theory.theory.optimum.standard_table import UNIT, entry_name
+
+IMAGES, SEED, STEPS = 32, 0, 3000
+SIGMAS = (0.03, 0.1, 0.3, 1.0, 0.05, 0.2, 0.5)
+FOLDER = Path(gahb_theory.__file__).parent / "theory" / "optimum"
+
+
+def standard_set() -> Iterator[tuple[CAlpha | Disks | Ellipses, float]]:
+    """Classes and noise levels, the most wanted first."""
+    small = [*(CAlpha(alpha=a, size=16) for a in (2.0, 1.0, 3.0)), Disks(size=16), Ellipses(size=16)]
+    large = [Disks(size=32), *(CAlpha(alpha=a, size=32) for a in (2.0, 3.0, 1.0))]
+    for classes in (small, large):
+        for levels in (SIGMAS[:4], SIGMAS[4:]):
+            yield from ((X, sigma) for X in classes for sigma in levels)
+
+
+def main() -> None:
+    """Make the entries that are missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=None, help="begin no entry after so long")
+    limit = parser.parse_args().minutes
+    began = time.monotonic()
+    table, centres = FOLDER / "standard.json", FOLDER / "standard.npz"
+    entries = runs.read_json(table)["entries"] if table.exists() else []
+    for X, sigma in standard_set():
+        name = entry_name(X, sigma, IMAGES, SEED)
+        if any(entry["name"] == name for entry in entries):
+            continue
+        if limit is not None and time.monotonic() - began > 60 * limit:
+            break
+        b = bayes_risk(X, sigma, IMAGES, seed=SEED, steps=STEPS)
+        print(X, b, b.work, flush=True)
+        number = len(entries)
+        entries.append(
+            {"name": name, "number": number, "width_dB": b.width, "converged": b.converged, "work": b.work}
+            | {key: [float(f"{v:.8g}") for v in getattr(b.images, key).tolist()] for key in ("lower", "upper", "trace")}
+            | {"versions": runs.versions()}
+        )
+        rounded = np.round(b.images.centre.numpy() / UNIT).astype(np.int16)
+        # centres first: an entry of the table without its centre would be an error, a centre without an entry is none
+        write_arrays(centres, read_arrays(centres) | {f"centre-{number}": rounded})
+        runs.write_json(table, {"entries": entries})
+
+
+if __name__ == "__main__":
+    main()
