@@ -149,11 +149,11 @@ def benchmark(
 
     Examples
     --------
-    The identity is 5 to 20 dB above the optimum of a Gaussian field:
+    The identity is 10 to 20 dB above the optimum of a Gaussian field:
 
     >>> result = benchmark({"gaussian": lambda y, sigma: y}, name="identity")
     >>> result.classes["gaussian"].gap.lower.value.round(0)
-    array([ 3.,  8., 15., 25.])
+    array([10., 13., 16., 20.])
     """
     known = dict(standard_classes() if classes is None else classes)
     subjects: dict[str, Callable[..., Any]] = dict(f) if isinstance(f, Mapping) else dict.fromkeys(known, f)
