@@ -21,8 +21,8 @@ from gahb_theory.stored_results import read_arrays, write_arrays
 from gahb_theory.theory.optimum.dispatch import bayes_risk
 from gahb_theory.theory.optimum.standard_table import UNIT, entry_name
 
-IMAGES, SEED, STEPS = 32, 0, 3000
-SIGMAS = (0.03, 0.1, 0.3, 1.0, 0.05, 0.2, 0.5)
+IMAGES, SEED, STEPS = 32, 0, 2000
+SIGMAS = (0.1, 0.3, 1.0, 0.03, 0.2, 0.05, 0.5)
 FOLDER = Path(gahb_theory.__file__).parent / "theory" / "optimum"
 
 
@@ -31,7 +31,7 @@ def standard_set() -> Iterator[tuple[CAlpha | Disks | Ellipses, float]]:
     small = [*(CAlpha(alpha=a, size=16) for a in (2.0, 1.0, 3.0)), Disks(size=16), Ellipses(size=16)]
     large = [Disks(size=32), *(CAlpha(alpha=a, size=32) for a in (2.0, 3.0, 1.0))]
     for classes in (small, large):
-        for levels in (SIGMAS[:4], SIGMAS[4:]):
+        for levels in (SIGMAS[:3], SIGMAS[3:]):
             yield from ((X, sigma) for X in classes for sigma in levels)
 
 

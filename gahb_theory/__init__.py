@@ -55,8 +55,18 @@ from gahb_theory.randomness import add_noise
 from gahb_theory.sampling import generate
 from gahb_theory.shrinkage import Hard, Soft, oracle_gains
 from gahb_theory.sweeps import sweep
-from gahb_theory.theory import fit_slope, kl_bound, local_slopes, oracle_mse, sure
-from gahb_theory.theory.optimum import bayes_risk, optimality
+from gahb_theory.theory import (
+    bayes_risk,
+    excess_risk,
+    fit_slope,
+    kl_bound,
+    local_slopes,
+    optimality,
+    oracle_mse,
+    sure,
+    verify,
+    verify_theory,
+)
 from gahb_theory.training import Recipe, train
 from gahb_theory.version import __version__
 
@@ -116,6 +126,7 @@ __all__ = [
     # errors, slopes and theory
     "Estimate",
     "bayes_risk",
+    "excess_risk",
     "fit_slope",
     "kl_bound",
     "local_slopes",
@@ -125,6 +136,8 @@ __all__ = [
     "psnr",
     "psnr_curve",
     "sure",
+    "verify",
+    "verify_theory",
     # side by side
     "compare",
     "copies",

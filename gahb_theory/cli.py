@@ -5,14 +5,12 @@ Every command is a frozen dataclass, which is its configuration and its help. Ba
 
 import hashlib
 import os
-import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 import tyro
@@ -22,7 +20,6 @@ from tyro.conf import Positional
 from gahb_theory import runs, signals, stored_results, validate
 from gahb_theory.comparison import analyse_image, reference_bases
 from gahb_theory.denoisers.base import Network
-from gahb_theory.denoisers.checkpoints.files import load_denoiser
 from gahb_theory.denoisers.networks.bias_free import BFCNN, UNet
 from gahb_theory.images import (
     CAlpha,
@@ -39,15 +36,17 @@ from gahb_theory.images import (
 )
 from gahb_theory.images.dataset import ImageDataset, dataset, write_dataset
 from gahb_theory.images.photographs import centre_crop
-from gahb_theory.pretrained import Shipped, shipped_class, shipped_denoiser
+from gahb_theory.judging import AuditCommand, ClaimCommand
+from gahb_theory.pretrained import named_denoiser, shipped_class
 from gahb_theory.randomness import add_noise
 from gahb_theory.report.tour_page import CASE, FORMAT, tour_report
+from gahb_theory.theory.identities import Card, TheoryTable, verify, verify_theory
 from gahb_theory.tour import PCA_SAMPLES, PCA_SEED, Tour, run_tour
 from gahb_theory.training.loop import train
 from gahb_theory.training.recipes import Recipe
 from gahb_theory.workers import MOST_WORKERS
 
-__all__ = ["Analyze", "Generate", "Report", "Reproduce", "Train", "main"]
+__all__ = ["Analyze", "Generate", "Report", "Reproduce", "Train", "Verify", "main"]
 
 LONGEST_NAME = 100  # bytes
 
@@ -158,8 +157,7 @@ class Analyze:
         sigma = validate.sigma_level(self.sigma)
         if self.image.exists() and not self.image.is_file():
             raise ValueError(f"{self.image} is no regular file; give an image file")
-        named = self.denoiser in get_args(Shipped)
-        f = shipped_denoiser(self.denoiser) if named else load_denoiser(self.denoiser)  # type: ignore[arg-type]
+        f = named_denoiser(self.denoiser)
         channels = f.image_channels if isinstance(f, Network) else 1  # an adapted network does not say
         x = read_image(self.image, channels=channels)
         if min(x.shape[2:]) < self.size:
@@ -190,6 +188,37 @@ class Analyze:
 
 
 @dataclass(frozen=True)
+class Verify:
+    """Compute every equation of the paper in two ways, each beside a mistake that must be caught; or test one denoiser.
+
+    Without a denoiser: a line for each equation, with value, expected value, tolerance and verdict; status 1 if one fails.
+    With one: what theory says of the optimal denoiser, measured on it.
+    """
+
+    denoiser: str | None = None
+    """A shipped denoiser (c_alpha, photographs), or the path of a checkpoint."""
+    sigma: float = 0.1
+    """Noise level, for a denoiser."""
+    n: int = 32
+    """Number of images, for a denoiser."""
+    seed: int = 0
+    """Names images and noise, for a denoiser."""
+    images: Images = field(default_factory=lambda: Photographs(size=32))
+    """The image class, for a denoiser."""
+
+    def execute(self) -> TheoryTable | Card:
+        """Return the table, or the card of the denoiser."""
+        if self.denoiser is None:
+            table = verify_theory()
+            if not table.holds:
+                print(table)
+                raise SystemExit(1)
+            return table
+        f = named_denoiser(self.denoiser)
+        return verify(f, self.images.sample(self.n, seed=self.seed), self.sigma, seed=self.seed)
+
+
+@dataclass(frozen=True)
 class Report:
     """Draw the report and the figures of a run directory again, from its numbers."""
 
@@ -203,14 +232,16 @@ class Report:
 
 @dataclass(frozen=True)
 class Reproduce:
-    """Measure a claim of the paper, by a program.
+    """Measure claims of the paper: train the networks, measure them, and judge.
 
-    It is that of experiments/ in the current folder or in the source of this library; where there is neither, the programs
-    are copied to gahb_experiments/ in the current folder first. Networks are trained once and measurements made once;
-    killed at any moment, the same command goes on. `gahb reproduce report` draws what has been measured on one page.
+    Networks are trained once and measurements made once; killed at any moment, the same command goes on. In a clone of the
+    source the results of the scale laptop are those of experiments/; elsewhere all is in runs/paper/SCALE. `gahb reproduce
+    report` draws what has been measured on one page.
     """
 
-    name: Positional[Literal["memorisation", "shrinkage", "near_optimal", "manifolds", "shuffling", "report"]]
+    name: Positional[
+        Literal["memorisation", "memorisation_plane", "shrinkage", "near_optimal", "manifolds", "shuffling", "report"]
+    ]
     """The experiment."""
     scale: Literal["smoke", "laptop", "paper"] = "laptop"
     """smoke: a minute, to see that it runs; laptop: two cores, hours; paper: the published sizes, on a GPU."""
@@ -219,22 +250,27 @@ class Reproduce:
     workers: int | None = None
     """Processes; by default one for each core, or one for a GPU."""
     dry_run: bool = False
-    """Print the parameters, memory, operations and hours of a GPU that the networks take, and stop."""
+    """Print the parameters, operations, and hours of this machine and of a GPU that the networks take, and stop."""
 
-    def execute(self) -> Path:
-        """Run the program and return where its results are."""
+    def execute(self) -> Path | str:
+        """Run the experiment and return where its results are, or what it would take."""
+        from gahb_theory.hypotheses.paper import running
+        from gahb_theory.report.paper_page import paper_report
+
         if self.workers is not None:
             validate.integer(self.workers, "workers", 1, MOST_WORKERS)
-        file = _program(self.name)
-        options = []
-        if self.name != "report":
-            options += ["--scale", self.scale] + (["--dry-run"] if self.dry_run else [])
-            options += [] if self.photographs is None else ["--photographs", str(self.photographs)]
-            options += [] if self.workers is None else ["--workers", str(self.workers)]
-        code = _run_program([sys.executable, str(file), *options])
-        if code:
-            raise SystemExit(code)
-        return file.parent / "results"
+        where = running.place(self.scale)
+        if self.name == "report":
+            return paper_report(where.results)
+        experiment = running.EXPERIMENTS[self.name]
+        s = running.settings(experiment, self.scale, self.photographs)
+        if self.dry_run:
+            return running.plan(experiment, s, where, self.workers)
+        with running.laboratory(where, self.workers) as lab:
+            numbers = running.run(experiment, s, self.scale, where, lab)
+        for c in experiment.claims(numbers):
+            print(f"\n{c.claim}\n  ours     {c.ours}\n  paper    {c.paper}\n  verdict  {c.verdict}: {c.why}")
+        return where.results / self.name
 
 
 KEPT = {
@@ -242,7 +278,10 @@ KEPT = {
     Generate: "the finished blocks are kept, and the same command goes on from here",
     Train: "the last checkpoint is kept, and the same command goes on from it",
     Analyze: "no file is half written, and the same command begins again",
+    ClaimCommand: "no file is half written, and the same command begins again",
+    AuditCommand: "no file is half written, and the same command begins again",
     Report: "no file is half written, and the same command begins again",
+    Verify: "nothing is written, and the same command begins again",
     Reproduce: "what is trained and measured is kept, and the same command goes on from here",
 }
 """What a command that is stopped says."""
@@ -262,6 +301,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "generate": Generate,
                 "train": Train,
                 "analyze": Analyze,
+                "test": ClaimCommand,
+                "audit": AuditCommand,
+                "verify": Verify,
                 "report": Report,
                 "reproduce": Reproduce,
             }
@@ -303,39 +345,6 @@ def _short(name: str) -> str:
         return name
     digest = hashlib.sha256(written).hexdigest()[:8]
     return f"{written[: LONGEST_NAME - 9].decode(errors='ignore')}-{digest}"
-
-
-def _program(name: str) -> Path:
-    """The program of an experiment: here, in the source, or copied here from the installed library."""
-    for place in (Path("experiments"), Path(__file__).parents[1] / "experiments"):
-        if (place / f"{name}.py").exists():
-            return place / f"{name}.py"
-    packed, here = Path(__file__).parent / "programs", Path("gahb_experiments")
-    if not (packed / f"{name}.py").exists():
-        raise FileNotFoundError(
-            f"no experiments/{name}.py here, and this installation holds no copy of it; install the library anew"
-        )
-    here.mkdir(exist_ok=True)
-    for file in packed.glob("*.py"):
-        if not (here / file.name).exists():
-            shutil.copyfile(file, here / file.name)
-    return here / f"{name}.py"
-
-
-def _run_program(words: list[str]) -> int:
-    """Run a program that ends when this one does, and pass SIGTERM on to it; its exit status."""
-    program = subprocess.Popen(words, env=signals.ends_with_this_process(), process_group=_own_group())
-    try:
-        return program.wait()
-    except BaseException:
-        program.terminate()  # training ends its step and writes its checkpoint
-        program.wait()
-        raise
-
-
-def _own_group() -> int | None:
-    """A group of its own, where there are such, so that Ctrl-C reaches a program by this one alone."""
-    return 0 if os.name == "posix" else None
 
 
 def _device(name: str) -> torch.device:

@@ -29,10 +29,11 @@ from gahb_theory import validate
 from gahb_theory.identity.code import is_function
 from gahb_theory.identity.content import function_identity, identity
 from gahb_theory.identity.hashing import digest, hash_array
+from gahb_theory.precision import takes_arrays
 from gahb_theory.runs import set_aside
 from gahb_theory.stored_results import read_arrays, to_arrays, write_arrays
 from gahb_theory.sweeps import Executor, Serial, completed, refuse_fork
-from gahb_theory.workers import check_workers, pool
+from gahb_theory.workers import MOST_WORKERS, WorkersNotPossible, check_workers, pool
 
 __all__ = ["ImageResults", "map_images", "map_pieces"]
 
@@ -101,6 +102,7 @@ class ImageResults(Sequence[Result | None]):
         return f"ImageResults of {len(self)} images, {len(self.failures)} failed: {', '.join(names)}"
 
 
+@takes_arrays
 def map_images(
     measure: Measure,
     f: Any,
@@ -146,9 +148,14 @@ def map_images(
     >>> map_images(brightness, lambda y, sigma: y / 2, torch.ones(3, 1, 4, 4)).stack("mean")
     array([0.5, 0.5, 0.5])
     """
-    if not isinstance(images, Sequence):
-        images = torch.split(validate.images(torch.as_tensor(images), "images"), 1)
-    chosen = [validate.one_image(image, f"images[{i}]") for i, image in enumerate(images)]
+    if not callable(measure):
+        raise TypeError(f"measure must be a function of a denoiser and an image, got {type(measure).__name__}")
+    given: Any = images
+    if not isinstance(given, list | tuple):
+        given = torch.split(validate.images(given), 1)
+    if not given:
+        raise ValueError("images must hold at least one image, got an empty sequence")
+    chosen = [validate.one_image(image, f"images[{i}]") for i, image in enumerate(given)]
     return map_pieces(measure, f, chosen, executor, folder=folder, unit="image")
 
 
@@ -224,16 +231,19 @@ def _outcomes(task: _Task, chunks: list[list[int]], executor: Executor | int | N
         for chunk in chunks:
             for i in chunk:
                 yield _compute(*task.arguments([i]))
-    elif isinstance(executor, int | np.integer):
-        yield from _in_workers(task, chunks, validate.integer(executor, "executor", 1))
-    else:
+    elif isinstance(executor, Executor):
         refuse_fork(executor)
         yield from _submitted(task, chunks, executor)
+    else:
+        yield from _in_workers(task, chunks, validate.integer(executor, "executor", 1, MOST_WORKERS))
 
 
 def _in_workers(task: _Task, chunks: list[list[int]], workers: int) -> Iterator[Outcomes]:
     """All chunks in worker processes; those that a killed worker was at are computed again, an image at a time."""
-    check_workers(workers, task.measure, task.f)
+    try:
+        check_workers(workers, task.measure, task.f)
+    except WorkersNotPossible as error:
+        raise WorkersNotPossible(str(error).replace("workers=", "executor=")) from error
     waiting = deque(chunks)
     while waiting:
         suspects: list[list[int]] = []

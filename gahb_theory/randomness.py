@@ -101,6 +101,8 @@ class Component(IntEnum):
     """Chains of the posterior over contours and parameters, and samples of it."""
     PRIOR = 27
     """Images of the distribution that an exact denoiser is optimal for."""
+    DISPLACEMENTS = 31
+    """Of the noisy image, of `SmoothedEmpiricalBayes`."""
 
 
 def uniforms(

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import numpy as np
 from torch import Tensor
 
+from gahb_theory import validate
 from gahb_theory.runs import write_bytes, write_json
 
 __all__ = ["Result", "format_value", "from_arrays", "read_arrays", "to_arrays", "write_arrays"]
@@ -27,11 +28,11 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as numbers, strings, lists and dictionaries."""
-        return _plain(self)
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}  # type: ignore[arg-type]
 
     def save(self, path: str | Path) -> Path:
         """Write all fields as JSON, atomically; `gahb_theory.runs.read_json` reads them."""
-        return write_json(path, self.to_dict())
+        return write_json(validate.path(path, "path"), self.to_dict())
 
     def __repr__(self) -> str:
         values = [(field.name, getattr(self, field.name)) for field in fields(self) if field.repr]  # type: ignore[arg-type]
@@ -66,6 +67,8 @@ def _in_short(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Result):
+        return value.to_dict()
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, np.ndarray | np.generic | Tensor):

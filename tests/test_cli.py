@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import get_args
 
@@ -141,7 +140,7 @@ NAMES = ["classes", "a" * 235, "é" * 100, "a'b\"c", "<b>&amp;", "{x}{{y}}%s", "
 def test_an_image_may_have_any_name(name, monkeypatch, tmp_path):
     """Also that of an array of the tour, one that is too long for a folder, and characters that mean something in HTML."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "shipped_denoiser", lambda name: gt.UNet(channels=4, blocks=1).eval())
+    monkeypatch.setattr(cli, "named_denoiser", lambda name: gt.UNet(channels=4, blocks=1).eval())
     monkeypatch.setattr(cli, "PCA_SAMPLES", 32)
     pixels = (255 * gt.Photographs(size=24).sample(1)[0, 0].numpy()).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / f"{name}.png")
@@ -210,55 +209,41 @@ def test_the_module_is_the_command():
     assert all(command in told for command in ("tour", "generate", "train", "analyze", "report"))
 
 
-def test_reproduce_passes_its_options_on(monkeypatch, tmp_path, capfd):
-    """The program of the current folder goes first."""
-    (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "manifolds.py").write_text("import sys; print(sys.argv[1:])")
+def test_a_dry_run_says_what_is_left(monkeypatch, tmp_path, capsys):
+    """In hours of this machine and of a GPU, with what is assumed; nothing is trained."""
     monkeypatch.chdir(tmp_path)
-    run("reproduce", "manifolds", "--scale", "smoke", "--workers", 2, "--dry-run")
-    assert "['--scale', 'smoke', '--dry-run', '--workers', '2']" in capfd.readouterr().out
+    run("reproduce", "shuffling", "--scale", "smoke", "--workers", 2, "--dry-run")
+    told = capsys.readouterr().out
+    assert "2 networks to train and 1 measurements (1 of them of unknown length)" in told
+    assert "2 at once" in told
+    assert "assuming 300 TFLOP/s" in told
+    assert not list(tmp_path.iterdir())
 
 
-def test_reproduce_without_the_source_copies_the_programs(monkeypatch, tmp_path, capfd):
-    """As in a folder where only the installed library is."""
-    installed = tmp_path / "site-packages" / "gahb_theory"
-    (installed / "programs").mkdir(parents=True)
-    (installed / "programs" / "shrinkage.py").write_text("import laboratory, sys; print(laboratory.A, sys.argv[1:])")
-    (installed / "programs" / "laboratory.py").write_text("A = 7")
-    monkeypatch.setattr(cli, "__file__", str(installed / "cli.py"))
-    (tmp_path / "empty").mkdir()
-    monkeypatch.chdir(tmp_path / "empty")
-    run("reproduce", "shrinkage", "--scale", "smoke")
-    assert "7 ['--scale', 'smoke']" in capfd.readouterr().out
-    (tmp_path / "empty" / "gahb_experiments" / "laboratory.py").write_text("A = 8")  # one's own changes are kept
-    run("reproduce", "shrinkage")
-    assert "8 ['--scale', 'laptop']" in capfd.readouterr().out
+def test_reproduce_in_an_empty_folder(monkeypatch, tmp_path, capsys):
+    """Where there is no source, everything is made in the current folder; the page follows from the results."""
+    from gahb_theory.hypotheses.paper import running
 
-
-def test_reproduce_without_any_program_says_what_to_do(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "__file__", str(tmp_path / "a" / "cli.py"))
-    assert "install the library anew" in refusal(capsys, "reproduce", "shrinkage")
+    monkeypatch.setattr(running, "__file__", str(tmp_path / "a" / "b" / "c" / "running.py"))
+    assert "no results in" in refusal(capsys, "reproduce", "report")
+    run("reproduce", "shuffling", "--scale", "smoke", "--workers", 1)
+    assert "verdict" in capsys.readouterr().out
+    run("reproduce", "report", "--scale", "smoke")
+    assert capsys.readouterr().out.strip() == "runs/paper/smoke/results/report.html"
+    assert [f.name for f in tmp_path.iterdir()] == ["runs"]
 
 
-def test_the_wheel_holds_every_program_of_reproduce():
-    """Each program, and all that the programs import from their folder."""
-    root = Path(cli.__file__).parents[1]
-    if not (root / "pyproject.toml").exists():
-        pytest.skip("no source here")
-    packed = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
-    files = {Path(file).stem for file in packed["force-include"]}
-    assert set(get_args(get_args(cli.Reproduce.__annotations__["name"])[0])) <= files
-    for file, target in packed["force-include"].items():
-        assert target == f"gahb_theory/programs/{Path(file).name}"
-        imported = re.findall(r"^(?:from|import) (\w+)", (root / file).read_text(), re.MULTILINE)
-        assert {name for name in imported if (root / "experiments" / f"{name}.py").exists()} <= files
+def test_every_experiment_has_a_command():
+    from gahb_theory.hypotheses.paper import running
+    from gahb_theory.report.paper_page import PICTURES
+
+    names = set(get_args(get_args(cli.Reproduce.__annotations__["name"])[0]))
+    assert names == {*running.EXPERIMENTS, "report"} == {*PICTURES, "report"}
 
 
-def test_reproduce_ends_as_its_program_does(monkeypatch, tmp_path):
-    (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "report.py").write_text("raise SystemExit(3)")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as stop:
-        run("reproduce", "report")
-    assert stop.value.code == 3
+def test_verify_prints_every_equation_and_the_card_of_a_denoiser(capsys):
+    cli.main(["verify"])
+    assert "35 of 35 statements hold, 35 of 35 mutants are caught" in capsys.readouterr().out
+    cli.main(["verify", "--denoiser", "photographs", "--n", "4", "images:disks", "--images.size", "16"])
+    assert "SURE less MSE" in capsys.readouterr().out

@@ -19,10 +19,10 @@ FLOORS = (
     {"theory"},
     {"training", "sampling"},
     {"comparison", "generalization"},
-    {"hypotheses"},
     {"pretrained", "testing"},
+    {"hypotheses"},
     {"report"},
-    {"tour", "cli", "__main__", "__init__"},
+    {"tour", "judging", "cli", "__main__", "__init__"},
 )
 LONGEST = 400
 

@@ -92,6 +92,7 @@ def test_results_come_in_the_order_of_the_images():
     np.testing.assert_array_equal(results.stack("half")[:, 0], IMAGES.numpy() / 2)
     assert isinstance(results[0]["mean"], float) and not results.failures
     assert repr(results) == "ImageResults of 6 images, 0 failed: half, mean"
+    np.testing.assert_array_equal(map_images(brightness, half, IMAGES.numpy()).stack("mean"), MEANS)
 
 
 @FOREIGN

@@ -121,6 +121,9 @@ CONSUMERS = {
     Component.PROJECTIONS: named(Component.PROJECTIONS, "signs"),
     Component.CALIBRATION: named(Component.CALIBRATION),
     Component.WEIGHTS: weights,
+    Component.POSTERIOR: named(Component.POSTERIOR),
+    Component.PRIOR: named(Component.PRIOR),
+    Component.DISPLACEMENTS: named(Component.DISPLACEMENTS),
     Component.FINGERPRINT: lambda seed, dtype: array_generator(Component.FINGERPRINT, seed).random(COUNT),
 }
 

@@ -65,8 +65,10 @@ def test_programs_that_cannot_start_processes(case, tmp_path):
 
 
 BUSY = """
-import os, time, sys
+import os, signal, time, sys
 from gahb_theory.workers import pool
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs the tests in the background ignores it
 
 def busy(seconds):
     print(os.getpid(), flush=True)

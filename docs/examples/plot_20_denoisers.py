@@ -47,8 +47,8 @@ print(found)
 print(f"tied with it: {len(found.tied)} readings, homogeneity error {found.homogeneity_error:.0e}")
 
 # %%
-# Twelve denoisers
-# ----------------
+# Fourteen denoisers
+# ------------------
 
 flat = train.flatten(1)
 covariance = torch.cov(flat.mT)
@@ -63,9 +63,11 @@ denoisers = {
     "tangent space (oracle)": gt.denoisers.TangentDenoiser(x, scene.tangent),
     "memoriser": gt.EmpiricalBayes(known),
     "homogeneous memoriser": gt.denoisers.EmpiricalRays(known),
+    "smoothed memoriser": gt.denoisers.SmoothedEmpiricalBayes(known, smoothing=0.1, draws=64),
     "local": gt.denoisers.PatchBayes(known, patch=7),
     "local, equivariant": gt.denoisers.EquivariantPatchBayes(known, patch=7),
     "the same, border broken": gt.denoisers.BoundaryBrokenPatchBayes(known, patch=7),
+    "composite of patches": gt.denoisers.PatchComposite(known, patch=7),
 }
 
 # %%
@@ -84,7 +86,7 @@ def matrix(f):
 
 shown = [0, 1, 2, 4, 9]
 J = {name: matrix(f) for name, f in denoisers.items()}
-figure, axes = plt.subplots(1 + len(denoisers), 2 + len(shown), figsize=(8.2, 15.8), layout="constrained")
+figure, axes = plt.subplots(1 + len(denoisers), 2 + len(shown), figsize=(8.2, 18.2), layout="constrained")
 for ax in axes[0]:
     ax.set_axis_off()
 plots.image(x[0].numpy(), axes[0, 1], "clean")

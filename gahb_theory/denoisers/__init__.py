@@ -17,6 +17,7 @@ from gahb_theory.denoisers.base import Denoiser, DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints.files import load_denoiser, save_denoiser
 from gahb_theory.denoisers.classical import AdaptedArrays, NonLocalMeans, adapt_arrays
 from gahb_theory.denoisers.diffusion import AdaptedDiffusion, DiffusionConvention, adapt_diffusion
+from gahb_theory.denoisers.exact.composites import PatchComposite
 from gahb_theory.denoisers.exact.disk_posterior import DiskBayes, DiskPosterior
 from gahb_theory.denoisers.exact.empirical import EmpiricalBayes, EmpiricalRays
 from gahb_theory.denoisers.exact.equivariant import BoundaryBrokenPatchBayes, EquivariantPatchBayes
@@ -24,6 +25,7 @@ from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.denoisers.exact.local import PatchBayes, WienerPatchBayes
 from gahb_theory.denoisers.exact.mixtures import GaussianMixture, mixture_of_gaussians, union_of_subspaces
 from gahb_theory.denoisers.exact.patches import PatchSchedule, calibrate_patches
+from gahb_theory.denoisers.exact.smoothed import SmoothedEmpiricalBayes
 from gahb_theory.denoisers.exact.stationary import StationaryGaussianDenoiser
 from gahb_theory.denoisers.exact.tangent import TangentDenoiser
 from gahb_theory.denoisers.networks.bias_free import BFCNN, BiasFreeNorm, UNet
@@ -35,6 +37,7 @@ from gahb_theory.denoisers.networks.ffdnet import FFDNet
 from gahb_theory.denoisers.networks.ircnn import IRCNN
 from gahb_theory.denoisers.networks.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
 from gahb_theory.denoisers.networks.receptive import WindowedCNN, kernels_for
+from gahb_theory.denoisers.networks.smooth import SmoothUNet
 from gahb_theory.denoisers.networks.transformer import DiT
 from gahb_theory.denoisers.probing import Probe, probe
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
@@ -72,10 +75,13 @@ __all__ = [
     "Network",
     "NonLocalMeans",
     "PatchBayes",
+    "PatchComposite",
     "PatchSchedule",
     "Probe",
     "RecursiveCNN",
     "ShrinkageDenoiser",
+    "SmoothUNet",
+    "SmoothedEmpiricalBayes",
     "StagedCNN",
     "StationaryGaussianDenoiser",
     "TangentDenoiser",

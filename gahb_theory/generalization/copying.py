@@ -14,11 +14,9 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.metrics.intervals import (
     Estimate,
-    bootstrap_means,
     check_confidence,
-    draw_counts,
+    linear_estimate,
     mean_estimate,
-    percentiles,
     share_estimate,
 )
 from gahb_theory.metrics.similarity import Vectors, centred_unit_vectors, check_pair, closest, vectors_of
@@ -78,7 +76,7 @@ def paired_similarity(
     vectors
         The convention of the similarity: `centred_unit_vectors`, or `unit_vectors` as in the paper.
     confidence
-        Probability of the intervals: the bootstrap over pairs.
+        Probability of the intervals over pairs.
 
     Examples
     --------
@@ -92,20 +90,16 @@ def paired_similarity(
     check_pair(validate.images(a, "a", least=2), b)
     n, confidence = len(a), check_confidence(confidence)
     matrix = (vectors_of(vectors, a) @ vectors_of(vectors, b).mT).cpu().double().numpy()
-    counts = draw_counts(n)
     pairs = matrix.diagonal().copy()
-    paired = bootstrap_means(pairs, counts)
-    # a draw with counts w has sum_{i, j} w_i w_j S_ij - sum_i w_i^2 S_ii over n^2 - sum_i w_i^2 pairs that are no pairs
-    others = ((counts @ matrix) * counts).sum(axis=1) - counts**2 @ pairs
-    others /= np.maximum(n**2 - (counts**2).sum(axis=1), 1)
     null = matrix[~np.eye(n, dtype=bool)]
-    method = f"bootstrap over {n} pairs"
+    # how much pair i adds to the mean over i != j of S_ij (Hoeffding 1948)
+    parts = (matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * pairs) / (n - 1)
     return PairedSimilarity(
         pairs=pairs,
         null=null,
-        mean=percentiles(float(pairs.mean()), paired, confidence, method),
-        null_mean=percentiles(float(null.mean()), others, confidence, method),
-        excess=percentiles(float(pairs.mean() - null.mean()), paired - others, confidence, method),
+        mean=mean_estimate(pairs, confidence),
+        null_mean=linear_estimate(float(null.mean()), [parts], confidence),
+        excess=linear_estimate(float(pairs.mean() - null.mean()), [pairs - parts], confidence),
     )
 
 
@@ -163,7 +157,7 @@ def copies(
         The convention of the similarity: `centred_unit_vectors`, or `unit_vectors` as in the paper, for which every
         smooth image is a copy at 0.95.
     confidence
-        Probability of the intervals: that of Wilson for the share, the bootstrap over samples for the mean.
+        Probability of the intervals: that of Wilson for the share, that over samples for the mean.
 
     Examples
     --------

@@ -29,11 +29,10 @@ from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.metrics.errors import PSNRCurve, Repeat, psnr_curve
 from gahb_theory.metrics.intervals import (
     Estimate,
-    bootstrap_means,
     check_confidence,
-    draw_counts,
+    difference_estimate,
+    linear_estimate,
     mean_estimate,
-    percentiles,
 )
 from gahb_theory.precision import takes_arrays, wide
 from gahb_theory.randomness import add_noise
@@ -107,7 +106,7 @@ def psnr_gap(
     batch_size
         Number of images that are denoised at once.
     confidence
-        Probability of the intervals: the bootstrap over the images of both sets, drawn apart.
+        Probability of the intervals over the images of both sets.
 
     Examples
     --------
@@ -123,15 +122,9 @@ def psnr_gap(
     for x, name in ((train, "train"), (test, "test")):
         validate.images(x, name, least=2)
     curves = [psnr_curve(f, x, sigmas, seed=seed, batch_size=batch_size) for x in (train, test)]
-    draws = [
-        bootstrap_means(curve.psnr_per_image, draw_counts(curve.psnr_per_image.shape[1], seed=part))
-        for part, curve in enumerate(curves)
-    ]
-    method = f"bootstrap over {len(train)} and {len(test)} images"
-    with np.errstate(invalid="ignore"):  # two perfect estimates have no gap
-        value, resampled = curves[0].psnr - curves[1].psnr, draws[0] - draws[1]
-    gap = percentiles(value, resampled, confidence, method)
-    mean_gap = percentiles(float(value.mean()), resampled.mean(axis=0), confidence, method)
+    seen, fresh = (curve.psnr_per_image for curve in curves)
+    gap = difference_estimate(seen, fresh, confidence)
+    mean_gap = difference_estimate(seen.mean(axis=0), fresh.mean(axis=0), confidence)
     return PSNRGap(curves[0].sigmas, curves[0], curves[1], gap, mean_gap)
 
 
@@ -148,7 +141,7 @@ class Distance(Result):
     reference
         The squared distance it is compared with, shape (s,).
     ratio
-        distance / reference, shape (s,), with the interval of the paired bootstrap.
+        distance / reference, shape (s,), with the interval of the pairs.
     per_image
         Squared distance of each image, shape (s, n).
     """
@@ -289,13 +282,13 @@ def _distance(
         for denoiser in denoisers:
             denoiser.check()
     both = torch.cat(rows, dim=1).reshape(2, len(levels), len(x)).numpy()
-    resampled = bootstrap_means(both, draw_counts(len(x)))
     with np.errstate(invalid="ignore", divide="ignore"):  # a reference of 0 has no ratio
-        value, ratios = both[0].mean(axis=1) / both[1].mean(axis=1), resampled[0] / resampled[1]
+        ratio = both[0].mean(axis=1) / both[1].mean(axis=1)
+        parts = (both[0] - ratio[:, None] * both[1]) / both[1].mean(axis=1, keepdims=True)
     return Distance(
         sigmas=np.array(levels),
         distance=mean_estimate(both[0], confidence),
         reference=mean_estimate(both[1], confidence),
-        ratio=percentiles(value, ratios, confidence, f"bootstrap over {len(x)} images"),
+        ratio=linear_estimate(ratio, [parts], confidence),
         per_image=both[0],
     )

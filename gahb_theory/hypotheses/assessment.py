@@ -2,12 +2,11 @@
 
     values[s, i] = mean over noise levels of measure(f_s, images, sigma, seed s)_i
 
-or, where the hypothesis compares the subject with a rival, the same less that of the rival, seed by seed and image by image; the
-nulls are then variants of the rival. Everything is measured on the same images.
+or, where the hypothesis compares the subject with a rival, the same less that of the rival, by seed and by image; the nulls
+are then variants of the rival. Everything is measured on the same images.
 """
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,17 +15,18 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from gahb_theory import runs, validate
+from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.hypotheses.crossed import LEAST_IMAGES, LEAST_SEEDS, two_level
 from gahb_theory.hypotheses.gates import GateResult, Measured
 from gahb_theory.hypotheses.hypothesis import Hypothesis, checked_values
 from gahb_theory.hypotheses.nulls import NotApplicable, Null, as_null
 from gahb_theory.hypotheses.subjects import Setting, Subject, Trained, as_subject
-from gahb_theory.hypotheses.crossed import LEAST_IMAGES, LEAST_SEEDS, two_level
 from gahb_theory.hypotheses.verdicts import NullResult, Power, Verdict, decide, power
 from gahb_theory.metrics.intervals import Estimate
 from gahb_theory.precision import wide
 from gahb_theory.randomness import add_noise
+from gahb_theory.stored_results import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ TRAIN_IMAGES = 1024
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Assessment:
+class Assessment(Result):
     """The verdict on a hypothesis, with all the numbers it follows from; print it, `plot` it, `save` it.
 
     Parameters
@@ -78,32 +78,12 @@ class Assessment:
     sigmas: tuple[float, ...]
     values: Float[np.ndarray, "seeds levels images"]
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields as numbers, lists, strings and dictionaries of these."""
-        plain: dict[str, Any] = {
-            name: getattr(self, name) for name in ("statement", "source", "unit", "verdict", "reason", "about", "criterion")
-        }
-        return plain | {
-            "estimate": self.estimate.to_dict(),
-            "nulls": [
-                {"name": n.name, "passes": n.passes, "detail": n.detail}
-                | {"estimate": None if n.estimate is None else n.estimate.to_dict()}
-                for n in self.nulls
-            ],
-            "gates": [asdict(gate) for gate in self.gates],
-            "power": asdict(self.power),
-            "sigmas": list(self.sigmas),
-            "values": self.values.tolist(),
-        }
-
-    def save(self, path: str | Path) -> Path:
-        """Write everything as a JSON file."""
-        return runs.write_json(validate.path(path, "path"), self.to_dict())
-
     def __repr__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
         rows = [("subject", self.estimate, "criterion " + self.criterion)]
-        rows += [(n.name, n.estimate, f"passes: {n.passes}" + (f" ({n.detail})" if n.detail else "")) for n in self.nulls]
+        rows += [
+            (n.name, n.estimate, f"passes: {n.passes}" + (f" ({n.detail})" if n.detail else "")) for n in self.nulls
+        ]
         width = max(len(name) for name, _, _ in rows) + 2
         lines = [self.statement, f"{self.verdict.upper()}: {self.reason}", f"about {self.about}"]
         for name, e, said in rows:
@@ -309,7 +289,9 @@ def _refuse_subject(model: Denoiser, setting: Setting, name: str, sigma: float) 
     """Refuse a null that gives the same images as the subject."""
     y = add_noise(setting.images[:LEAST_IMAGES], sigma, seed=setting.seed)
     with torch.no_grad():
-        a, b = (wide(validate.denoised(f, y.clone(), sigma, what)) for f, what in ((model, name), (setting.f, "subject")))
+        a, b = (
+            wide(validate.denoised(f, y.clone(), sigma, what)) for f, what in ((model, name), (setting.f, "subject"))
+        )
     if float((a - b).abs().max()) <= 1e-6 * float(b.abs().max().clamp(min=1e-30)):
         raise ValueError(
             f"the null {name!r} is the subject: both return the same images; a null must be a model without the property, "

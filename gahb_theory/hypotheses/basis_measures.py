@@ -1,9 +1,9 @@
 """Measures of the Jacobian J of a denoiser and of its eigenbasis, one number for each image.
 
-    asymmetry        ||J - J^T|| / ||J||
-    reach_beyond     share of ||J||^2 between pixels that are far from each other
-    adaptivity       energy of an image in the best d / 16 vectors of its eigenbasis, less that expected of other images' bases
-    Sparsity         the same energy, less that in the best d / 16 atoms of the best fixed basis
+    asymmetry        ||J - J^T|| / ||J - (tr J / d) Id||
+    reach_beyond     share of ||J - diag J||^2 between pixels that are far from each other
+    adaptivity       energy of an image in the best d / 32 vectors of its eigenbasis, less that expected of other images' bases
+    Sparsity         the same energy, less that in the best d / 32 atoms of the best fixed basis
     TangentFirst     share of the tangent space in the first m eigenvectors
     ProjectsOnTangent  ||S - P||^2 / m, P the projection on the tangent space
 
@@ -29,7 +29,7 @@ from gahb_theory.randomness import add_noise
 
 __all__ = ["ProjectsOnTangent", "Sparsity", "TangentFirst", "adaptivity", "asymmetry", "reach_beyond"]
 
-PART = 16
+PART = 32
 """An image is described by one vector for each so many pixels."""
 TINY = 1e-12
 
@@ -41,7 +41,9 @@ def _matrices(f: Denoiser, images: Tensor, sigma: float, seed: int) -> list[Tens
 
 
 def asymmetry(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
-    """||J - J^T|| / ||J|| in the Frobenius norm; 0 for a symmetric J, 1.41 for a random one, 0 where J = 0.
+    """||J - J^T|| / ||J - (tr J / d) Id|| in the Frobenius norm; 0 for a symmetric J, 1.41 for a random one.
+
+    A multiple of the identity does not count: near it every Jacobian looks symmetric.
 
     Examples
     --------
@@ -49,19 +51,29 @@ def asymmetry(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
     >>> asymmetry(lambda y, sigma: 0.5 * y, gt.Disks(size=16).sample(2), 0.1, 0)
     tensor([0., 0.], dtype=torch.float64)
     """
-    return torch.stack([(J - J.mT).norm() / J.norm().clamp(min=TINY) for J in _matrices(f, images, sigma, seed)])
+    found = []
+    for J in _matrices(f, images, sigma, seed):
+        rest = J - J.trace() / len(J) * torch.eye(len(J), dtype=J.dtype)
+        size = rest.norm()
+        found.append((J - J.mT).norm() / size if size > 1e-6 * J.norm() else torch.zeros_like(size))
+    return torch.stack(found)
 
 
 def reach_beyond(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
-    """Share of ||J||^2 between pixels more than a quarter of the image apart, in rows or columns; 1 where J = 0."""
+    """Share of ||J - diag J||^2 between pixels more than a quarter of the image apart, in rows or columns.
+
+    0 for a multiple of the identity, 1 where J = 0: a denoiser that looks at nothing is not local.
+    """
     channels, height, width = images.shape[1:]
     rows = torch.arange(height).repeat_interleave(width).repeat(channels)
     columns = torch.arange(width).repeat(height * channels)
     apart = ((rows[:, None] - rows).abs() > height // 4) | ((columns[:, None] - columns).abs() > width // 4)
     found = []
     for J in _matrices(f, images, sigma, seed):
-        total = J.square().sum()
-        found.append(J.square()[apart].sum() / total if total > TINY else torch.ones((), dtype=torch.float64))
+        between = (J - torch.diag(J.diagonal())).square()
+        total = between.sum()
+        empty = torch.full_like(total, float(J.square().sum() <= TINY))
+        found.append(between[apart].sum() / total if total > TINY * J.square().sum().clamp(min=1) else empty)
     return torch.stack(found)
 
 
@@ -82,7 +94,7 @@ def _best_energy(coefficients: Tensor, count: int) -> Tensor:
 
 
 def adaptivity(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
-    """Energy of each image in the best d / 16 vectors of its own eigenbasis, less what other images' bases let expect.
+    """Energy of each image in the best d / 32 vectors of its own eigenbasis, less what other images' bases let expect.
 
     Energies are between 0 and 1. 0 if the basis does not depend on the image, whatever the gains.
     """
@@ -99,7 +111,7 @@ def adaptivity(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Sparsity:
-    """Energy in the best d / 16 vectors of the eigenbasis, less that in the best d / 16 atoms of the best fixed basis.
+    """Energy in the best d / 32 vectors of the eigenbasis, less that in the best d / 32 atoms of the best fixed basis.
 
     The fixed bases are sym4 wavelets, cosines and the principal components of the training images; the best of the three is
     taken for each image.
@@ -154,7 +166,9 @@ class TangentFirst:
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image, between 0 and 1."""
         pairs = zip(_tangents(self.law, images), _bases(f, images, sigma, seed), strict=True)
-        return torch.stack([(tangent @ basis[:, : len(tangent)]).square().sum() / len(tangent) for tangent, basis in pairs])
+        return torch.stack(
+            [(tangent @ basis[:, : len(tangent)]).square().sum() / len(tangent) for tangent, basis in pairs]
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,9 @@
 """Null models that are built to lack one property: locality and equivariance, a symmetric Jacobian, a knowledge of the noise.
 
-    Permuted     Pi^T f(Pi y), Pi a permutation of the pixels: as good a denoiser of permuted images, but neither local nor
-                 equivariant to shifts
-    Displaced    the Wiener filter moved by one pixel: its Jacobian is not symmetric
-    FixedLevel   the Wiener filter of one noise level, whatever the noise
+Permuted     Pi^T f(Pi y), Pi a permutation of the pixels: as good a denoiser of permuted images, but neither local nor
+             equivariant to shifts
+Displaced    the Wiener filter moved by one pixel: its Jacobian is not symmetric
+FixedLevel   the Wiener filter of one noise level, whatever the noise
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,6 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.hypotheses.nulls import training_images, wiener_filter
 from gahb_theory.hypotheses.subjects import Setting
 from gahb_theory.randomness import Component, uniforms
 
@@ -48,7 +47,7 @@ class Displaced:
 
     def model(self, setting: Setting) -> Denoiser:
         """The denoiser."""
-        f = wiener_filter(training_images(setting))
+        f = setting.wiener
         return lambda y, sigma: torch.roll(f(y, sigma), 1, dims=3)
 
 
@@ -70,5 +69,5 @@ class FixedLevel:
 
     def model(self, setting: Setting) -> Denoiser:
         """The denoiser."""
-        f = wiener_filter(training_images(setting))
+        f = setting.wiener
         return lambda y, sigma: f(y, self.sigma)

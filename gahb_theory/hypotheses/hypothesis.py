@@ -163,8 +163,9 @@ class Hypothesis:
         if not isinstance(self.statement, str) or not self.statement.strip():
             raise ValueError(f"the statement must be a sentence, got {self.statement!r}")
         validate.function(self.measure, "measure", "measure(f, images, sigma, seed)")
-        if not isinstance(self.criterion, Criterion):
-            what = "a function of the results" if callable(self.criterion) else type(self.criterion).__name__
+        given: Any = self.criterion
+        if not isinstance(given, Criterion):
+            what = "a function of the results" if callable(given) else type(given).__name__
             raise TypeError(
                 f"the criterion must be fixed beforehand, as Criterion(0.1, '>'), got {what}; write threshold and side down"
             )

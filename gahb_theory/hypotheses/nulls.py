@@ -32,7 +32,6 @@ from gahb_theory.bases.base import Basis
 from gahb_theory.bases.fourier import DCT
 from gahb_theory.denoisers.base import Denoiser, DenoiserModule
 from gahb_theory.denoisers.exact.empirical import EmpiricalBayes
-from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.hypotheses.subjects import Given, Setting, Subject, Trained, as_subject
 from gahb_theory.images.shuffled import Shuffled
 from gahb_theory.jacobians import jacobian
@@ -53,12 +52,8 @@ __all__ = [
     "Untrained",
     "Wiener",
     "as_null",
-    "training_images",
-    "wiener_filter",
 ]
 
-MOST_IMAGES = 4096
-"""Training images that the Wiener filter and the memoriser take, at most."""
 SEED_OF_OTHERS = 1_000_003
 """What is added to a seed for a network that must differ from that of the seed."""
 
@@ -81,13 +76,6 @@ class Null(Protocol):
         ...
 
 
-def training_images(setting: Setting) -> Tensor:
-    """The training images of a setting, refused if there are none."""
-    if setting.train is None:
-        raise ValueError("this null model is made of training images, and none were given; give train=images, or a class")
-    return setting.train[:MOST_IMAGES]
-
-
 @dataclass(frozen=True)
 class Wiener:
     """The best linear denoiser of the training images."""
@@ -96,23 +84,7 @@ class Wiener:
 
     def model(self, setting: Setting) -> Denoiser:
         """The denoiser."""
-        return wiener_filter(training_images(setting))
-
-
-def wiener_filter(images: Tensor) -> GaussianDenoiser:
-    """The posterior mean of a Gaussian distribution with mean and covariance of some images.
-
-    Examples
-    --------
-    >>> from gahb_theory.images.disks import Disks
-    >>> f = wiener_filter(Disks(size=16).sample(100))
-    >>> f.variances.shape
-    torch.Size([256])
-    """
-    x = images.flatten(1).double()
-    centred = x - x.mean(dim=0)
-    covariance = centred.mT @ centred / max(1, len(x) - 1)
-    return GaussianDenoiser(x.mean(dim=0).reshape(1, *images.shape[1:]), covariance)
+        return setting.wiener
 
 
 @dataclass(frozen=True)
@@ -123,7 +95,7 @@ class Memoriser:
 
     def model(self, setting: Setting) -> Denoiser:
         """The denoiser."""
-        return EmpiricalBayes(training_images(setting))
+        return EmpiricalBayes(setting.training_images)
 
 
 @dataclass(frozen=True)
@@ -149,7 +121,7 @@ class ConstantMean:
 
     def model(self, setting: Setting) -> Denoiser:
         """The denoiser."""
-        mean = training_images(setting).mean(dim=0, keepdim=True)
+        mean = setting.training_images.mean(dim=0, keepdim=True)
         return lambda y, sigma: mean.to(y).expand_as(y) + 0 * y
 
 
@@ -206,7 +178,7 @@ class OtherGeometry:
 
     def model(self, setting: Setting) -> Denoiser:
         """The denoiser."""
-        return _Frozen(setting.f, training_images(setting)[:1], setting.seed)
+        return _Frozen(setting.f, setting.training_images[:1], setting.seed)
 
 
 @dataclass(frozen=True)
@@ -232,12 +204,14 @@ def _redrawn(f: torch.nn.Module, seed: int) -> Denoiser:
         for part, p in enumerate(p for p in g.parameters() if p.ndim > 1):
             drawn = normals(1, p.numel(), seed=seed, component=Component.WEIGHTS, part=part).reshape(p.shape)
             p.copy_(drawn * (2 / max(1, p[0].numel())) ** 0.5)
-    return g  # type: ignore[return-value]
+    return g
 
 
 def _trained(setting: Setting) -> Trained:
     if not isinstance(setting.subject, Trained):
-        raise NotApplicable("the subject cannot be trained anew: give a Trained, or checkpoints of such networks as a null")
+        raise NotApplicable(
+            "the subject cannot be trained anew: give a Trained, or checkpoints of such networks as a null"
+        )
     return setting.subject
 
 
@@ -251,7 +225,7 @@ class LessTrained:
         How many times less.
     """
 
-    factor: float = 10.0
+    factor: float | int = 10.0
     name: str = "network trained ten times less"
 
     def __post_init__(self) -> None:
@@ -278,9 +252,7 @@ class AnotherSeed:
         if isinstance(subject, Given):
             raise NotApplicable("one denoiser has no other seed: give several checkpoints, or a Trained")
         other = setting.seed + SEED_OF_OTHERS
-        return (
-            subject.train(other, data_seed=setting.seed) if isinstance(subject, Trained) else subject.denoiser(other)
-        )
+        return subject.train(other, data_seed=setting.seed) if isinstance(subject, Trained) else subject.denoiser(other)
 
 
 @dataclass(frozen=True)

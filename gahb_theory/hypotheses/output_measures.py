@@ -1,14 +1,15 @@
 """Measures of what a denoiser returns, one number for each image.
 
-    inhomogeneity    ||f(2 y, 2 sigma) / 2 - f(y, sigma)|| / ||f(y, sigma)||
-    shift_error      ||f(T y) - T f(y)|| / ||f(y) - y|| on the inner half, T a shift by two rows and columns
-    knows_noise      decibels that f loses where its affine part is that of half, or twice, the noise level
-    Memory           PSNR on training images less PSNR on test images
-    TwinAgreement    <a, b> / (||a|| ||b||), a = f(y) - W(y), b = g(y) - W(y), g the twin and W a Wiener filter
-    RiskRatio        ||f(y) - x||^2 over the Bayes risk
+inhomogeneity    ||f(2 y, 2 sigma) / 2 - f(y, sigma)|| / ||f(y, sigma)||
+shift_error      ||f(T y) - T f(y)|| / ||f(y) - y|| on the inner half, T a shift by two rows and columns
+knows_noise      decibels that f would lose by acting as at half, or twice, the noise level
+Memory           PSNR on training images less PSNR on test images, less the same for a Wiener filter of others
+TwinAgreement    <a, b> / (||a|| ||b||), a = f(y) - W(y), b = g(y) - W(y), g the twin and W a Wiener filter
+RiskRatio        ||f(y) - x||^2 over the Bayes risk
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.hypotheses.nulls import wiener_filter
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.jacobians import jacobian
 from gahb_theory.metrics.errors import mse, psnr_per_image
 from gahb_theory.precision import wide
@@ -32,7 +33,7 @@ TINY = 1e-12
 def _denoise(f: Denoiser, y: Tensor, sigma: float) -> Tensor:
     """f(y, sigma) in parts, without gradients."""
     with torch.no_grad():
-        return wide(torch.cat([validate.denoised(f, part, sigma) for part in y.split(BATCH)]))
+        return wide(torch.cat([validate.denoised(f, part, sigma) for part in torch.split(y, BATCH)]))
 
 
 def _norms(x: Tensor) -> Tensor:
@@ -61,13 +62,13 @@ def shift_error(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
 
 
 def knows_noise(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
-    """Decibels that f would lose if it took the noise for half, or twice, of what it is; the lesser loss of the two.
+    """Decibels that f would lose if it took the noise for half, or twice, of what it is; the mean of the two losses.
 
     At y_s = x + s z the denoiser is affine, f(y_s) + J(y_s) (y - y_s). With s = sigma that is f(y); with s = sigma / 2 or
     2 sigma it is what f does where it sees another noise level around the same image. A filter that is one for all levels
     loses nothing. Of a denoiser that is told sigma this says little.
     """
-    y, own = add_noise(images, sigma, seed=seed), None
+    y = add_noise(images, sigma, seed=seed)
     own = mse(images, _denoise(f, y, sigma).to(images))
     losses = []
     for other in (sigma / 2, 2 * sigma):
@@ -77,34 +78,41 @@ def knows_noise(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
             J = jacobian(f, z[i : i + 1], other)
             affine.append(J.output + J.matvec((y - z)[i].flatten()).reshape(J.output.shape))
         losses.append(10 * ((mse(images, torch.cat(affine).detach().to(images)) + TINY) / (own + TINY)).log10())
-    return torch.minimum(*losses)
+    return (losses[0] + losses[1]) / 2
 
 
 @dataclass(frozen=True, eq=False)
 class Memory:
-    """PSNR on a training image less that on a test image, with the same noise, in decibels.
+    """PSNR on a training image less that on a test image, less the same for a Wiener filter that has seen neither, in dB.
+
+    Some images are harder than others; what a filter of other images sees of that is subtracted, image by image.
 
     Parameters
     ----------
     train
-        Training images, at least as many as there are test images; image i is compared with test image i.
+        Training images; fewer than test images are repeated, with other noise.
+    others
+        Images of the same distribution, neither trained on nor tested on.
     """
 
     train: Tensor
+    others: Tensor
     name: str = "PSNR on training images less that on others"
+
+    @cached_property
+    def _linear(self) -> GaussianDenoiser:
+        return GaussianDenoiser.fit(self.others)
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image."""
-        if len(self.train) < len(images):
-            raise ValueError(
-                f"there must be a training image for each of the {len(images)} test images, got {len(self.train)}; "
-                "repeat them, or measure fewer"
-            )
-        seen = self.train[: len(images)].to(images)
-        ratios = [
-            psnr_per_image(x, _denoise(f, add_noise(x, sigma, seed=seed), sigma).to(x)).clamp(max=100) for x in (seen, images)
-        ]
-        return ratios[0] - ratios[1]
+        seen = self.train[torch.arange(len(images)) % len(self.train)].to(images)
+        linear = self._linear.to(images.device)
+        gains = []
+        for x in (seen, images):
+            y = add_noise(x, sigma, seed=seed)
+            own, theirs = (psnr_per_image(x, _denoise(g, y, sigma).to(x)).clamp(max=100) for g in (f, linear))
+            gains.append(own - theirs)
+        return gains[0] - gains[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,19 +123,26 @@ class TwinAgreement:
     ----------
     twin
         A denoiser trained on other images of the same distribution, with other weights and noise.
-    reference
-        Images of the same distribution, from which the Wiener filter is made.
+    others
+        Images of the same distribution. The filters of f and of the twin are made of disjoint thirds of them: with one
+        filter for both, its errors would be common to a and b, and two linear filters would agree.
     """
 
     twin: Denoiser
-    reference: Tensor
+    others: Tensor
     name: str = "agreement with the twin beyond a Wiener filter"
+
+    @cached_property
+    def _filters(self) -> tuple[GaussianDenoiser, GaussianDenoiser]:
+        return GaussianDenoiser.fit(self.others[::3]), GaussianDenoiser.fit(self.others[1::3])
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image, between -1 and 1; 0 where one does nothing beyond the filter."""
         y = add_noise(images, sigma, seed=seed)
-        linear = _denoise(wiener_filter(self.reference), y, sigma)
-        a, b = (_denoise(g, y, sigma) - linear for g in (f, self.twin))
+        a, b = (
+            _denoise(g, y, sigma) - _denoise(linear.to(y.device), y, sigma)
+            for g, linear in zip((f, self.twin), self._filters, strict=True)
+        )
         least = 1e-4 * _norms(y)  # what is smaller is rounding
         return (a * b).flatten(1).double().sum(dim=1) / ((_norms(a) + least) * (_norms(b) + least))
 
@@ -150,7 +165,7 @@ class RiskRatio:
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image."""
-        from gahb_theory.theory import bayes_risk
+        from gahb_theory.theory.optimum import bayes_risk
 
         best = float(bayes_risk(self.law, sigma, images=self.images, seed=0).lower.value)
         return mse(images, _denoise(f, add_noise(images, sigma, seed=seed), sigma).to(images)).double() / best

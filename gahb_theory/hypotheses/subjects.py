@@ -8,8 +8,9 @@ A subject gives one denoiser for each seed. `as_subject` makes one of
     Trained(network, data, recipe)                                   network(seed), trained on data drawn with this seed
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,6 +20,7 @@ from torch import Tensor
 from gahb_theory import runs, validate
 from gahb_theory.denoisers.base import Denoiser, DenoiserModule
 from gahb_theory.denoisers.checkpoints.files import load_denoiser
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.hypotheses.crossed import LEAST_SEEDS
 from gahb_theory.identity import content as identity
 from gahb_theory.identity.hashing import digest
@@ -28,6 +30,9 @@ from gahb_theory.training.loop import train
 from gahb_theory.training.recipes import Recipe
 
 __all__ = ["Given", "PerSeed", "Setting", "Subject", "Trained", "as_subject"]
+
+MOST_IMAGES = 4096
+"""Training images that the Wiener filter and the memoriser take, at most."""
 
 
 @runtime_checkable
@@ -66,6 +71,20 @@ class Setting:
     images: Tensor
     train: Tensor | None
 
+    @property
+    def training_images(self) -> Tensor:
+        """The training images that null models are made of, refused if there are none."""
+        if self.train is None:
+            raise ValueError(
+                "this null model is made of training images, and none were given; give train=images, or a class"
+            )
+        return self.train[:MOST_IMAGES]
+
+    @cached_property
+    def wiener(self) -> GaussianDenoiser:
+        """The Wiener filter of the training images, which several nulls and gates share."""
+        return GaussianDenoiser.fit(self.training_images)
+
 
 @dataclass(frozen=True, eq=False)
 class Given:
@@ -79,7 +98,7 @@ class Given:
         What to call them.
     """
 
-    denoisers: Sequence[Any]
+    denoisers: Any
     name: str = "given denoiser"
 
     def __post_init__(self) -> None:
@@ -91,7 +110,9 @@ class Given:
             )
         for i, f in enumerate(loaded):
             if any(_same(f, other) for other in loaded[:i]):
-                raise ValueError(f"denoiser {i} of the subject is the same as one before; repetitions must be independent")
+                raise ValueError(
+                    f"denoiser {i} of the subject is the same as one before; repetitions must be independent"
+                )
         object.__setattr__(self, "denoisers", loaded)
 
     @property
@@ -101,7 +122,7 @@ class Given:
 
     def denoiser(self, seed: int) -> Denoiser:
         """Denoiser number `seed`; a single one for every seed."""
-        return self.denoisers[seed % len(self.denoisers)]  # type: ignore[no-any-return]
+        return self.denoisers[seed % len(self.denoisers)]
 
 
 def _loaded(f: Any) -> Any:
@@ -141,7 +162,7 @@ class PerSeed:
 
     def denoiser(self, seed: int) -> Denoiser:
         """make(seed), in eval mode."""
-        return _loaded(validate.denoiser(self.make(seed), "what the function of PerSeed returned"))  # type: ignore[no-any-return]
+        return _loaded(validate.denoiser(self.make(seed), "what the function of PerSeed returned"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +211,9 @@ class Trained:
         """The network of a seed, trained with the whole budget."""
         return self.train(seed)
 
-    def train(self, seed: int, *, budget: float = 1.0, data_seed: int | None = None, data: Any = None) -> DenoiserModule:
+    def train(
+        self, seed: int, *, budget: float | int = 1.0, data_seed: int | None = None, data: Any = None
+    ) -> DenoiserModule:
         """The network of a seed, trained with a multiple of the budget, on the images of another seed, or on other images.
 
         Parameters

@@ -15,10 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-
+from gahb_theory.hypotheses.crossed import Spread, quantile, reach
 from gahb_theory.hypotheses.gates import GateResult
 from gahb_theory.hypotheses.hypothesis import Criterion
-from gahb_theory.hypotheses.crossed import Spread, quantile, reach
 from gahb_theory.metrics.intervals import Estimate
 
 __all__ = ["NullResult", "Power", "Verdict", "decide", "power"]
@@ -53,7 +52,11 @@ class NullResult:
     @classmethod
     def judged(cls, name: str, estimate: Estimate, criterion: Criterion) -> "NullResult":
         """Whether a null passes a criterion."""
-        return cls(name, estimate, "yes" if criterion.met(estimate) else "no" if criterion.missed(estimate) else "cannot be told")
+        return cls(
+            name,
+            estimate,
+            "yes" if criterion.met(estimate) else "no" if criterion.missed(estimate) else "cannot be told",
+        )
 
 
 def decide(
@@ -131,13 +134,15 @@ def power(estimate: Estimate, spread: Spread, criterion: Criterion, seeds: int, 
         more_seeds = next((s for s in _grid(seeds, MOST_SEEDS) if detectable(spread, s, images) < distance), None)
         ways += [] if more_seeds is None else [f"{more_seeds} seeds with as many images"]
     if not ways:
-        return Power(smallest, f"more than {MOST_IMAGES} images or {MOST_SEEDS} seeds: the mean is too near the threshold")
+        return Power(
+            smallest, f"more than {MOST_IMAGES} images or {MOST_SEEDS} seeds: the mean is too near the threshold"
+        )
     return Power(smallest, " or ".join(ways))
 
 
 def _grid(first: int, last: int) -> list[int]:
     """Whole numbers above `first`, each about a tenth more than the one before."""
-    return sorted({int(round(first * 1.1**k)) for k in range(1, 200) if first < round(first * 1.1**k) <= last} | {first + 1})
+    return sorted({round(first * 1.1**k) for k in range(1, 200) if first < round(first * 1.1**k) <= last} | {first + 1})
 
 
 def detectable(spread: Spread, seeds: int, images: int) -> float:
@@ -156,7 +161,11 @@ def detectable(spread: Spread, seeds: int, images: int) -> float:
 
     e = spread.rest
     if seeds == 1:
-        half, error, freedom = quantile(images) * (spread.images / images) ** 0.5, (spread.images / images) ** 0.5, images - 1.0
+        half, error, freedom = (
+            quantile(images) * (spread.images / images) ** 0.5,
+            (spread.images / images) ** 0.5,
+            images - 1.0,
+        )
     else:
         a, b = e + images * spread.seeds, e + seeds * spread.images
         half, error = (float(part) for part in reach(a, b, e, seeds, images))

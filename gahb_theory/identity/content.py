@@ -325,11 +325,11 @@ def _dataset(thing: Any, name: str, seen: Seen) -> dict[str, Any]:
     except TypeError:
         raise TypeError(f"{name} is a {type(thing).__name__} without a length, whose items cannot be seen") from None
     every = range(n) if n <= FEW_ITEMS else [i * (n - 1) // (SAMPLED_ITEMS - 1) for i in range(SAMPLED_ITEMS)]
-    description, first = hashlib.sha256(), None
+    hasher, first = hashlib.sha256(), None
     for i in every:
         item = digest(_describe(thing[i], f"{name}[{i}]", seen))
         first = item if first is None else first
-        description.update(item.encode())
+        hasher.update(item.encode())
     if n and first != digest(_describe(thing[every[0]], f"{name}[0]", seen)):
         raise TypeError(
             f"{name}[0] is another at each call, so that it cannot be known again; make every item a function of its "
@@ -340,7 +340,7 @@ def _dataset(thing: Any, name: str, seen: Seen) -> dict[str, Any]:
         for label, value in sorted(getattr(thing, "__dict__", {}).items())
         if n > FEW_ITEMS and _is_plain(value)
     }
-    return {"class": class_name(type(thing)), "items": n, "sha256": description.hexdigest()} | attributes
+    return {"class": class_name(type(thing)), "items": n, "sha256": hasher.hexdigest()} | attributes
 
 
 def _is_plain(value: Any) -> bool:

@@ -1,8 +1,8 @@
 """What an image class is.
 
 An image class is a distribution p(x) one can sample, together with the truth about it: what theory says of its optimal
-denoising (`optimal_slope`, the asymptotic slope of output against input PSNR; `dimension`, where it is a manifold) and, through
-`scene`, the ground truth of each image. Image i is a pure function of (class, seed, i).
+denoising (`optimal_slope`, the asymptotic minimax slope of output against input PSNR; `dimension`, where it is a manifold)
+and, through `scene`, the ground truth of each image. Image i is a pure function of (class, seed, i).
 """
 
 from dataclasses import dataclass

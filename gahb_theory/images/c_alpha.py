@@ -147,8 +147,10 @@ class CAlpha(Drawn[CAlphaScene]):
 
     @property
     def optimal_slope(self) -> float | None:
-        """Asymptotic PSNR slope a / (a + 1) of the optimal denoiser, a the smaller of the regularities the images have.
+        """Asymptotic PSNR slope a / (a + 1) of the minimax denoiser, a the smaller of the regularities the images have.
 
+        It bounds the worst image of that regularity. The optimal denoiser of the images as they are drawn has a slope that
+        is not less, and that a finite grid does not show.
         These are alpha and beta for "holder", alpha - 1/2 and beta - 1 for "paper"; None if that is not above 0.
         """
         lost = (0.5, 1.0) if self.convention == "paper" else (0.0, 0.0)

@@ -79,7 +79,7 @@ class HolderBall(Drawn[HolderBallScene]):
 
     @property
     def optimal_slope(self) -> float:
-        """Asymptotic PSNR slope alpha / (alpha + 1) of the minimax denoiser."""
+        """Asymptotic PSNR slope alpha / (alpha + 1) of the minimax denoiser: no denoiser does better on the worst image."""
         return self.alpha / (self.alpha + 1)
 
     def _draw(self, n: int, seed: int, start: int, dtype: torch.dtype) -> HolderBallScene:

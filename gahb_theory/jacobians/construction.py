@@ -27,7 +27,12 @@ from gahb_theory.jacobians.engines.recorded import FrozenProducts
 from gahb_theory.jacobians.engines.recording import UnknownOperation, record
 from gahb_theory.jacobians.linear_operator import Products
 from gahb_theory.jacobians.operator import Jacobian
-from gahb_theory.jacobians.symmetric import SymmetricJacobian, SymmetricProducts
+from gahb_theory.jacobians.symmetric import (
+    HessianJacobian,
+    HessianProducts,
+    SymmetricJacobian,
+    SymmetricProducts,
+)
 from gahb_theory.precision import full_precision, takes_arrays
 from gahb_theory.randomness import Component, step_generator
 
@@ -126,12 +131,16 @@ def jacobian(
         except UnknownOperation as reason:
             fitting = _within(default_chunk(point), products.bytes_per_direction, budget)
             engine, name, product = products, f"autograd ({reason})", None
+            if isinstance(f, Conservative):
+                engine = HessianProducts(products)
+                product = engine.push(direction(point))
         refuse_memory(products.value, point, products.output)
         if getattr(f, "own_derivative", False):
             check = "not compared with differences: f estimates its derivative beside its values"
         else:
             check = _checked(products, point, level, product, stairs=bool(stairs))
-    kind = SymmetricJacobian if isinstance(engine, SymmetricProducts) else Jacobian
+    kinds = {SymmetricProducts: SymmetricJacobian, HessianProducts: HessianJacobian}
+    kind = kinds.get(type(engine), Jacobian)
     return kind(engine, point, products.output, chunk=chunk or fitting, engine=name, check=check)
 
 

@@ -1,11 +1,12 @@
-"""The Jacobian of a conservative denoiser: one push and one pull of the network inside.
+"""The Jacobian of a conservative denoiser, which is symmetric: one product serves both directions.
 
 f = grad 1/2 <y, N(y)> with N piecewise linear has the Jacobian
 
     S = 1/2 (J_N + J_N^T),        S v = 1/2 (J_N v + J_N^T v),        S_ii = (J_N)_ii ,
 
 so that N alone is recorded. The dense matrix, its sparse form and the diagonal cost what they cost for N: they are formed for
-N, by windows or from both ends where that is cheapest, and made symmetric.
+N, by windows or from both ends where that is cheapest, and made symmetric. Where N is smooth, S is the Hessian of the energy,
+with the second derivatives of N in it, and S v = S^T v is one pass back through the graph of f.
 """
 
 from typing import Any, ClassVar
@@ -13,11 +14,41 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from gahb_theory.jacobians.engines.autograd import AutogradProducts
 from gahb_theory.jacobians.engines.recorded import FrozenProducts
 from gahb_theory.jacobians.linear_operator import LinearOperator
 from gahb_theory.jacobians.operator import Jacobian
 
-__all__ = ["SymmetricJacobian", "SymmetricProducts"]
+__all__ = ["HessianJacobian", "HessianProducts", "SymmetricJacobian", "SymmetricProducts"]
+
+
+class HessianProducts:
+    """S v = S^T v through the graph of f."""
+
+    def __init__(self, products: AutogradProducts) -> None:
+        self.products = products
+
+    def push(self, v: Tensor) -> Tensor:
+        """S v for `v` of shape (batch, *input shape)."""
+        return self.products.pull(v)
+
+    def pull(self, u: Tensor) -> Tensor:
+        """S u, since S is symmetric."""
+        return self.products.pull(u)
+
+
+class HessianJacobian(Jacobian):
+    """The symmetric Jacobian of a conservative denoiser whose network is smooth. Build it with `jacobian`."""
+
+    is_symmetric: ClassVar[bool] = True
+
+    def matrix(self) -> Tensor:
+        """The dense matrix S, computed the first time and kept; rounding does not make it asymmetric."""
+        if self._matrix is None:
+            matrix = super().matrix()
+            self._matrix = torch.add(matrix, matrix.mT).div_(2)
+            self._version = self._matrix._version
+        return self._dense()
 
 
 class SymmetricProducts:

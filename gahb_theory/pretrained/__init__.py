@@ -17,7 +17,7 @@ from gahb_theory.images import CAlpha, Photographs
 from gahb_theory.training.loop import train
 from gahb_theory.training.recipes import Recipe
 
-__all__ = ["Shipped", "shipped_class", "shipped_denoiser", "shipped_recipe", "train_shipped"]
+__all__ = ["Shipped", "named_denoiser", "shipped_class", "shipped_denoiser", "shipped_recipe", "train_shipped"]
 
 Shipped = Literal["c_alpha", "photographs"]
 
@@ -33,6 +33,12 @@ def shipped_denoiser(name: Shipped) -> UNet:
     _check(name)
     with torch.device("cpu"):  # whatever the default device
         return load_denoiser(Path(__file__).parent / name)  # type: ignore[return-value]
+
+
+def named_denoiser(name: str) -> torch.nn.Module:
+    """The shipped denoiser of this name, or else that of the checkpoint at this path, in eval mode."""
+    shipped = get_args(Shipped)
+    return (shipped_denoiser(name) if name in shipped else load_denoiser(name)).eval()  # type: ignore[arg-type]
 
 
 def shipped_class(name: Shipped, split: Literal["train", "test"] = "train") -> CAlpha | Photographs:

@@ -25,6 +25,9 @@ CASE = "image"
 FORMAT = 2
 """Version of the names in arrays.npz; it stands in config.json."""
 
+SYMMETRIC = 1e-5
+"""Below this asymmetry a Jacobian is symmetric but for rounding in single precision."""
+
 TITLES = {"c_alpha": "C^alpha images", "photographs": "Photographs"}
 LEAD = (
     "A denoiser is a shrinkage in a basis adapted to its input. Below, the basis and the shrinkage factors of a trained "
@@ -88,6 +91,16 @@ def _classes(arrays: Arrays) -> Section:
     return Section("Image classes", (), (Picture("image_classes", gallery(images), caption),))
 
 
+def _matrix(a: ImageAnalysis) -> str:
+    """Which matrix the spectrum is that of."""
+    if a.asymmetry <= SYMMETRIC:
+        return "J is symmetric, since f is the gradient of an energy: eigenvectors and eigenvalues below are those of S = J."
+    return (
+        f"J is not symmetric: ||J - J'|| / ||J|| = {a.asymmetry:.2f}. Eigenvectors and eigenvalues below are those of its "
+        "symmetric part S = (J + J')/2;"
+    )
+
+
 def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
     a = stored_results.from_arrays(ImageAnalysis, arrays, f"{case}/analysis")
     d = a.clean.size
@@ -98,11 +111,10 @@ def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
     words = (
         f"At sigma = {a.sigma:g} the denoiser lifts the PSNR from {a.psnr_noisy:.2f} to {a.psnr_denoised:.2f} dB. Its "
         f"Jacobian J has an effective dimension tr J = {a.effective_dimension:.0f} out of {d} pixels.",
-        f"J is not symmetric: ||J - J'|| / ||J|| = {a.asymmetry:.2f}. Eigenvectors and eigenvalues below are those of its "
-        f"symmetric part S = (J + J')/2; {a.eigenvalues_above_half} eigenvalues are above 1/2, and they run from "
+        f"{_matrix(a)} {a.eigenvalues_above_half} eigenvalues are above 1/2, and they run from "
         f"{a.smallest_eigenvalue:.2f} to {a.largest_eigenvalue:.2f}. That J y = f(y) holds to {a.homogeneity_error:.1e}. "
-        f"The shrinkage S y alone has a PSNR of {a.psnr_shrinkage:.2f} dB, beside {a.psnr_denoised:.2f} dB of f(y): the "
-        "difference is what the antisymmetric part of J does.",
+        f"The shrinkage S y alone has a PSNR of {a.psnr_shrinkage:.2f} dB, beside {a.psnr_denoised:.2f} dB of f(y)"
+        f"{': the difference is what the antisymmetric part of J does' if a.asymmetry > SYMMETRIC else ''}.",
         f"The best 100 terms leave out, of the energy of the image without its mean, {ranking}.",
     )
     with style():

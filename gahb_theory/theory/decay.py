@@ -22,7 +22,7 @@ from gahb_theory.bases.base import Basis
 from gahb_theory.metrics.intervals import Estimate, check_confidence
 from gahb_theory.precision import takes_arrays
 from gahb_theory.theory.exact_risks import coefficients
-from gahb_theory.theory.rates import decay_to_slope, fit_slope
+from gahb_theory.theory.rates import decay_to_slope, fit_slope, interval_in_words
 
 __all__ = ["DecayFit", "approximation_error", "decay_exponent"]
 
@@ -91,8 +91,8 @@ class DecayFit(Estimate):
 
     def __str__(self) -> str:
         return (
-            f"exponent {self.exponent:.3f}, {100 * self.confidence:g} % interval [{self.low:.3f}, {self.high:.3f}] "
-            f"({self.method}; {self.points} ranks in [{self.window[0]}, {self.window[1]}])"
+            f"exponent {self.exponent:.3f}{interval_in_words(self)} ({self.method}; {self.points} "
+            f"ranks in [{self.window[0]}, {self.window[1]}])"
         )
 
 
@@ -109,8 +109,10 @@ def decay_exponent(
     """Fit the decay of the sorted squared coefficients of images in a basis.
 
     The mean over images of c_(k)^2 is fitted in log-log by least squares. With several images the interval is a
-    bootstrap over images; with one it is Student's t of the distance of the points from a line, which is too short,
-    because sorted coefficients are not independent.
+    studentised bootstrap over images, and holds the exponent of the mean over all images of the class .91 to .96 times
+    instead of .95 for 6 to 24 images of Gaussian fields, C^alpha images, disks and photographs. With one image there is no
+    interval, its ends are NaN: the distance of sorted coefficients from a line says nothing about other images, and
+    Student's t of it holds that exponent .20 to .42 times.
 
     Parameters
     ----------

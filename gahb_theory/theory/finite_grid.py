@@ -172,7 +172,7 @@ def fit_slope_in_window(
     used = np.where(used.sum(axis=0) < 2, chosen[:, None], used)  # a draw without a window has that of all images
     slopes = _slopes(2 * np.log(levels), np.log(bootstrap_means(errors, draws)), used.astype(np.float64))
     method = f"bootstrap over {errors.shape[1]} images and their windows"
-    ends = percentiles(fit.slope, slopes, confidence, method)
+    ends = percentiles(fit.slope, slopes, confidence, method, images=errors.shape[1])
     low, high, error = float(ends.low), float(ends.high), float(ends.standard_error)
     return replace(fit, low=low, high=high, standard_error=error, method=method, window=window)
 

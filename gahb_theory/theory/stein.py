@@ -92,7 +92,7 @@ def sure_risk(
     trace: Trace = exact_trace,
     confidence: float = 0.95,
 ) -> Estimate:
-    """The mean of `sure` over at least 2 images, with the interval of the bootstrap over images.
+    """The mean of `sure` over at least 2 images, with its interval over images.
 
     The interval takes in the noise of the images and, of a `Hutchinson`, that of the probes.
 
@@ -100,7 +100,7 @@ def sure_risk(
     --------
     >>> import torch
     >>> print(sure_risk(lambda y, sigma: y, torch.ones(5, 1, 4, 4), sigma=0.5))
-    4 [4, 4] (95 % interval, bootstrap over 5 images)
+    4 [4, 4] (95 % interval, t and skewness of 5 images)
     """
     return mean_estimate(_numpy(sure(f, y, sigma, trace)), confidence)
 
@@ -116,7 +116,7 @@ class TraceIdentity(Result):
     trace
         sigma^2 E tr J(y).
     gap
-        mse less trace, with the interval of the paired bootstrap. An interval without 0 shows that f is not the
+        mse less trace, with the interval of paired differences. An interval without 0 shows that f is not the
         posterior mean; one with 0 does not show that it is.
     """
 
@@ -153,7 +153,7 @@ def trace_identity(
     trace
         How to compute tr J: `exact_trace` or a `Hutchinson`.
     confidence
-        Probability of the intervals, which are those of the bootstrap over images.
+        Probability of the intervals over images.
 
     References
     ----------

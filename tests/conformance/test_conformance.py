@@ -315,6 +315,8 @@ def gaussian(shape, dtype):
 DENOISERS = {
     "unet": lambda shape, dtype: trained(gt.UNet(4, 2, shape[0]), dtype),
     "bfcnn": lambda shape, dtype: trained(gt.BFCNN(4, 4, shape[0]), dtype),
+    "smooth": lambda shape, dtype: denoisers.SmoothUNet(4, 2, shape[0]).to(dtype).eval(),
+    "conservative, smooth": lambda shape, dtype: gt.Conservative(denoisers.SmoothUNet(4, 2, shape[0])).to(dtype).eval(),
     "conservative": lambda shape, dtype: gt.Conservative(trained(gt.UNet(4, 2, shape[0]), dtype)),
     "gaussian": gaussian,
     "adapted": lambda shape, dtype: denoisers.adapt(lambda y: 0.5 * y),

@@ -17,6 +17,7 @@ from gahb_theory.denoisers.networks.ircnn import IRCNN
 
 NETWORKS = {
     "UNet": lambda seed: gt.UNet(4, 2, 3, seed=seed),
+    "SmoothUNet": lambda seed: gt.denoisers.SmoothUNet(3, 2, 3, seed=seed),
     "UNet, one scale": lambda seed: gt.UNet(3, 1, seed=seed),
     "BFCNN": lambda seed: gt.BFCNN(6, 5, 2, seed=seed),
     "DnCNN": lambda seed: gt.DnCNN(4, 4, 3, seed=seed),

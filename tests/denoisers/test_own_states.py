@@ -11,6 +11,8 @@ from gahb_theory.denoisers.checkpoints.own_states import SEEN, own_class
 MADE = [
     gt.UNet(3, 1),
     gt.UNet(2, 3, 3),
+    gt.denoisers.SmoothUNet(3, 1),
+    gt.denoisers.SmoothUNet(2, 3, 3),
     gt.BFCNN(4, 2),
     gt.BFCNN(3, 5, 3),
     gt.WindowedCNN(3, (3, 1, 3)),
@@ -35,6 +37,7 @@ MADE = [
     gt.LocallyConnected(4, 2, 2),
     gt.LocallyConnected(5, 3, 4, 5, 3),
     gt.Conservative(gt.UNet(3, 1)),
+    gt.Conservative(gt.denoisers.SmoothUNet(3, 1)),
     gt.Conservative(gt.WindowedCNN(3, (3, 1, 3))),
     gt.DRUNet(2, 1),
     gt.DRUNet(2, 2, 3),

@@ -78,7 +78,7 @@ def test_the_gap_covers_as_often_as_it_says():
     for trial in range(60):
         gap = gt.psnr_gap(f, draw(20, 1000 + trial), draw(30, 3000 + trial), [0.2], seed=trial, confidence=0.9).gap
         misses += not gap.low[0] <= 0 <= gap.high[0]
-    assert 1 <= misses <= 15  # 6 are due, with a deviation of 2.3; percentiles are a little short at n = 20
+    assert 1 <= misses <= 15  # 6 are due, with a deviation of 2.3
 
 
 def test_the_distance_of_two_linear_denoisers_is_known(fresh):

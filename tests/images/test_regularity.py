@@ -100,10 +100,10 @@ def test_the_ball_is_uniformly_regular(alpha):
 def test_the_ball_reaches_its_bound():
     """All signs aligned with the atoms at one pixel give 0 or 1 there: L is the largest that keeps [0, 1]."""
     law = gt.HolderBall(alpha=1.0, size=16)
-    from gahb_theory.images.holder_ball import _gains, _synthesis
+    from gahb_theory.images.holder_ball import _gains, synthesis
 
     gains = _gains(law.alpha, law.size, law.wavelet)[0].numpy()
-    atoms = _synthesis(np.eye(256).reshape(256, 16, 16), law.wavelet).reshape(256, 256)
+    atoms = synthesis(np.eye(256).reshape(256, 16, 16), law.wavelet).reshape(256, 256)
     highest = (np.abs(atoms) * gains.reshape(256, 1)).sum(axis=0)
     np.testing.assert_allclose(highest.max(), 0.5)
 

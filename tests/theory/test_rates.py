@@ -54,7 +54,6 @@ def test_slopes_of_an_exact_power_law(slope: float, scale: float, order: list[in
     fit = fit_slope(sigmas, errors)
     assert math.isclose(fit.slope, slope, abs_tol=1e-10)
     assert math.isclose(fit.intercept, math.log(scale), abs_tol=1e-9)
-    assert fit.low - 1e-10 <= slope <= fit.high + 1e-10
 
 
 def test_local_slopes_of_a_parabola_in_logarithms() -> None:
@@ -127,16 +126,27 @@ def test_the_seed_decides_the_bootstrap() -> None:
     assert fit_slope(GRID, errors, seed=1).low != fit_slope(GRID, errors, seed=2).low
 
 
-def test_the_interval_of_averaged_errors_is_that_of_a_regression() -> None:
+def test_averaged_errors_have_a_slope_and_no_interval() -> None:
+    """The residuals of a curve are correlated: Student's t held the slope .60 times, see benchmarks/interval_coverage."""
     from scipy import stats
 
     errors = GRID**1.4 * np.random.default_rng(0).uniform(0.8, 1.2, 9)
     expected = stats.linregress(2 * np.log(GRID), np.log(errors))
-    half = stats.t.ppf(0.95, 7) * expected.stderr
-    fit = fit_slope(GRID, errors, confidence=0.9)
+    fit = fit_slope(GRID, errors)
     np.testing.assert_allclose([fit.slope, fit.intercept], [expected.slope, expected.intercept])
-    np.testing.assert_allclose([fit.low, fit.high], [expected.slope - half, expected.slope + half])
-    assert fit.method == "Student's t with 7 degrees of freedom"
+    assert np.isnan([fit.low, fit.high, fit.standard_error]).all()
+    assert str(fit).startswith(f"slope {fit.slope:.3f} (no interval for one curve; give the errors of each image; ")
+
+
+def test_images_that_are_the_same_at_all_levels_are_drawn_together() -> None:
+    """Neighbouring levels with a correlation of .9; the residuals of the curve alone would cover .60."""
+    root = np.linalg.cholesky(0.9 ** np.abs(np.subtract.outer(range(8), range(8))))
+    sigmas, hits = np.geomspace(0.03, 1, 8), 0
+    for trial in range(300):
+        draw = np.random.default_rng(trial).normal(size=(8, 12))
+        fit = fit_slope(sigmas, sigmas[:, None] ** 1.5 * np.exp(0.3 * root @ draw), resamples=400, seed=trial)
+        hits += fit.low <= 0.75 <= fit.high
+    assert 0.92 <= hits / 300 <= 0.98
 
 
 def test_images_are_averaged_before_the_logarithm() -> None:
@@ -191,8 +201,8 @@ def test_bad_curves_are_refused(slopes: type, unchecked: None) -> None:
 def test_bad_fits_are_refused(unchecked: None) -> None:
     with pytest.raises(ValueError, match="sigmas must all be different"):
         local_slopes([0.1, 0.1, 0.2], [1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match="needs at least 3 different noise levels, got 2 in the window"):
-        fit_slope(GRID, GRID, window=(0.5, 1.0))
+    with pytest.raises(ValueError, match="needs at least 2 different noise levels, got 1 in the window"):
+        fit_slope(GRID, GRID, window=(0.7, 1.0))
     with pytest.raises(ValueError, match="needs at least 2 different noise levels, got 1 in the window"):
         fit_slope(GRID, np.ones((9, 4)), window=(0.9, 1.0))
     with pytest.raises(ValueError, match=r"window must be \(smallest, largest\)"):

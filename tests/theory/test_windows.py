@@ -68,13 +68,16 @@ def test_each_draw_of_images_has_its_own_window():
     assert fixed.method == "bootstrap over 10 images"
     assert (own.low, own.high) != (fixed.low, fixed.high)
     # by hand: one draw after the other
+    from scipy import stats
+
     counts = np.random.default_rng(1).multinomial(10, np.full(10, 0.1), size=1000)
     slopes = []
     for w in counts:
         m = terms @ w / 10
         used = (m > 8 + 1e-9) & (m < 512 - 1e-9)
         slopes.append(np.polyfit(2 * np.log(SIGMAS[used]), np.log(errors @ w / 10)[used], 1)[0])
-    np.testing.assert_allclose([own.low, own.high], np.quantile(slopes, [(1 - 0.95) / 2, 0.975], method="inverted_cdf"))
+    tail = stats.norm.cdf((10 / 9) ** 0.5 * stats.t.ppf(0.025, 9))  # moved outwards for 10 images
+    np.testing.assert_allclose([own.low, own.high], np.quantile(slopes, [tail, 1 - tail], method="inverted_cdf"))
 
 
 def test_refusals(unchecked):

@@ -18,6 +18,7 @@ from gahb_theory.denoisers.networks.conditioned import ConditionedUNet
 from gahb_theory.denoisers.networks.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
 from gahb_theory.denoisers.networks.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
 from gahb_theory.denoisers.networks.receptive import WindowedCNN
+from gahb_theory.denoisers.networks.smooth import SmoothUNet
 from gahb_theory.denoisers.networks.transformer import DiT
 
 __all__ = ["SEEN", "own_class"]
@@ -32,6 +33,7 @@ def own_class(tensors: Tensors) -> type[Network] | None:
     for name, network in (
         ("encoder.0.0.convolution.weight", ConditionedUNet),
         ("middle.0.weight", UNet),
+        ("deepest.0.weight", SmoothUNet),
         ("fine.0.weight", DilatedUNet),
         ("layers.0.0.weight", StagedCNN),
         ("weights.0", LocallyConnected),
@@ -172,6 +174,7 @@ SEEN: dict[type[Network], Callable[[Tensors], dict[str, Any]]] = {
     DilatedUNet: _dilated,
     RecursiveCNN: _recursive,
     StagedCNN: _staged,
+    SmoothUNet: _unet,
     ConditionedUNet: _conditioned,
     DiT: _transformer,
     FullyConnected: _perceptron,

@@ -4,11 +4,13 @@ gaussian      of a Gaussian distribution, any covariance
 stationary    of a stationary Gaussian distribution, by Fourier transforms
 mixtures      of mixtures of Gaussians and of unions of subspaces
 empirical     of a finite set of images, and of the rays through them
+smoothed      the same, averaged over displacements of the noisy image
 disks         of the class `Disks`, by importance sampling
 tangent       projection on the tangent space of a manifold: an oracle for small noise
 local         each pixel estimated from the patch around it
 equivariant   the same, with the patches of all places
-patches       what local and equivariant have in common; the side of a patch for each noise level
+composites    each patch estimated on its own, and averaged where patches overlap
+patches       what these three have in common; the side of a patch for each noise level
 holder_posterior  of the class `HolderBall`: a shrinkage for each wavelet coefficient
 cone_posterior    of the classes `Ray` and `SineCone`
 chain_posterior   of `CAlpha`, `Disks`, `Ellipses`, `Polygons`, by the chains of posterior_chain over contour_target or
@@ -18,6 +20,7 @@ finite_sums   posterior means over a finite set in bounded memory
 """
 
 from gahb_theory.denoisers.exact.chain_posterior import CAlphaBayes, ChainPosterior, ManifoldBayes
+from gahb_theory.denoisers.exact.composites import PatchComposite
 from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
 from gahb_theory.denoisers.exact.disk_posterior import DiskBayes, DiskPosterior
 from gahb_theory.denoisers.exact.empirical import EmpiricalBayes, EmpiricalRays
@@ -33,6 +36,7 @@ from gahb_theory.denoisers.exact.patches import (
     PatchSchedule,
     calibrate_patches,
 )
+from gahb_theory.denoisers.exact.smoothed import SmoothedEmpiricalBayes
 from gahb_theory.denoisers.exact.stationary import StationaryGaussianDenoiser
 from gahb_theory.denoisers.exact.tangent import TangentDenoiser
 
@@ -53,8 +57,10 @@ __all__ = [
     "HolderBallBayes",
     "ManifoldBayes",
     "PatchBayes",
+    "PatchComposite",
     "PatchMachine",
     "PatchSchedule",
+    "SmoothedEmpiricalBayes",
     "StationaryGaussianDenoiser",
     "TangentDenoiser",
     "WienerPatchBayes",

@@ -31,7 +31,7 @@ MOST_STEPS, MOST_CHAINS = 10**7, 1024
 
 
 class ChainPosterior(NamedTuple):
-    """States of all chains at one noisy image, m in all, every 25 steps of the last half."""
+    """States of all chains at one noisy image, m in all, every 50 steps of the last half."""
 
     numbers: Tensor
     """What determines contours or parameters, as standard normal numbers, (m, D)."""

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.exact.bounded_normal import bounded_moments
+from gahb_theory.denoisers.exact.one_by_one import OneByOne
 from gahb_theory.denoisers.shapes import fitting
 from gahb_theory.images.harmonics import Ray, SineCone
 
@@ -24,7 +24,7 @@ __all__ = ["ConeBayes"]
 FEWEST_PHASES, MOST_PHASES, SPACING = 256, 2**16, 2.0
 
 
-class ConeBayes(DenoiserModule):
+class ConeBayes(OneByOne):
     """The posterior mean of `Ray` or `SineCone`, exact.
 
     Parameters
@@ -41,8 +41,6 @@ class ConeBayes(DenoiserModule):
     2.0
     """
 
-    own_derivative = True
-
     def __init__(self, images: Ray | SineCone) -> None:
         super().__init__()
         if not isinstance(images, Ray | SineCone):
@@ -54,29 +52,21 @@ class ConeBayes(DenoiserModule):
             phases = torch.tensor([[1.0, 0.0], [1.0, -torch.pi / 2]], dtype=torch.float64, device="cpu")
             waves, self.largest = images.paint(phases), 0.5
         self.register_buffer("waves", waves)  # C, and for a cone S
+        self.image_shape = tuple(waves.shape[1:])
         self.eval()
 
     waves: Tensor
 
-    def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
-        """E[x | y] for each image."""
-        fitting(y, tuple(self.waves.shape[1:]))
-        levels = sigma.flatten().expand(len(y)).tolist()
-        means = [self._one(image, level)[0] for image, level in zip(y, levels, strict=True)]
-        return torch.stack([(m @ self.waves.flatten(1)).reshape(y.shape[1:]) for m in means]).to(y.dtype)
-
-    def variance(self, y: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, " n"]:
-        """The trace of Cov[x | y], whose mean over y is the Bayes risk."""
-        fitting(validate.images(y, "y"), tuple(self.waves.shape[1:]))
-        rows = self.waves.flatten(1)
-        level = validate.sigma_level(sigma)
-        return torch.stack([(self._one(image, level)[1] * (rows @ rows.mT)).sum() for image in y])
-
     def jacobian_matrix(self, y: Float[Tensor, "1 c h w"], sigma: float) -> Float[Tensor, "d d"]:
         """J = Cov[x | y] / sigma^2 at one noisy image, in closed form."""
-        fitting(validate.one_image(y, "y"), tuple(self.waves.shape[1:]))
+        fitting(validate.one_image(y, "y"), self.image_shape)
         level, rows = validate.sigma_level(sigma), self.waves.flatten(1)
         return (rows.mT @ self._one(y[0], level)[1] @ rows / level**2).to(y.dtype)
+
+    def _moments(self, y: Tensor, level: float) -> tuple[Tensor, Tensor]:
+        rows = self.waves.flatten(1)
+        mean, covariance = self._one(y, level)
+        return (mean @ rows).reshape(self.image_shape), (covariance * (rows @ rows.mT)).sum()
 
     def _one(self, y: Tensor, level: float) -> tuple[Tensor, Tensor]:
         """Posterior mean (k,) and covariance (k, k) of the coefficients of the waves."""

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gahb_theory.denoisers.exact.given_regions import Dense, MeanNodes, Moments, given_regions, legendre
+from gahb_theory.denoisers.exact.given_regions import Dense, MeanNodes, Moments, given_regions, legendre, quick_regions
 from gahb_theory.images.c_alpha import CAlpha, background_covariance
 from gahb_theory.images.fields import series_amplitude
 
@@ -22,7 +22,7 @@ __all__ = ["ContourTarget"]
 
 NODES = 12
 CENTRE = 0.5
-SURROGATE_ERROR, EXACT_ERROR = 0.1, 1e-5
+EXACT_ERROR = 1e-5
 
 
 class ContourTarget:
@@ -47,8 +47,8 @@ class ContourTarget:
         self.dimension = len(self.uniform) + len(self.amplitude)
         values, vectors = torch.linalg.eigh(background_covariance(images.size, images.background_regularity).matrix())
         spectrum = values.flip(0).clamp(min=0), vectors.flip(1)
-        self.coarse = given_regions(spectrum, sigma, SURROGATE_ERROR, torch.float32)
-        self.fine = given_regions(spectrum, sigma, EXACT_ERROR, torch.float64)
+        self.coarse = quick_regions(spectrum, sigma)
+        self.fine = given_regions(spectrum, sigma, EXACT_ERROR)
         self.full = Dense((spectrum[1] * spectrum[0]) @ spectrum[1].mT, sigma**2)
         self.y_single = self.y.float()
 

@@ -88,6 +88,22 @@ class GaussianDenoiser(DenoiserModule):
         self.register_buffer("atoms", atoms)
         self.eval()
 
+    @classmethod
+    @takes_arrays
+    def fit(cls, images: Float[Tensor, "N c h w"]) -> "GaussianDenoiser":
+        """The denoiser of the distribution with the mean and the covariance of a set of images: their Wiener filter.
+
+        Examples
+        --------
+        >>> from gahb_theory.images.disks import Disks
+        >>> GaussianDenoiser.fit(Disks(size=16).sample(100)).variances.shape
+        torch.Size([256])
+        """
+        x = validate.images(images).detach().flatten(1).double()
+        centred = x - x.mean(dim=0)
+        covariance = centred.mT @ centred / max(1, len(x) - 1)
+        return cls(x.mean(dim=0).reshape(1, *images.shape[1:]), covariance)
+
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """E[x | y] for each image; `sigma` may differ from one to the next."""
         fitting(y, self.mean)

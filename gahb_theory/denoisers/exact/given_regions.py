@@ -17,16 +17,18 @@ Kullback-Leibler divergence of a field from its replacement, both seen through t
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Dense", "GivenRegions", "LowRank", "MeanNodes", "Moments", "given_regions", "legendre"]
+__all__ = ["Dense", "GivenRegions", "LowRank", "MeanNodes", "Moments", "given_regions", "legendre", "quick_regions"]
 
 CHUNK_BYTES = 2**26
-LARGEST_RANK = 64
+QUICK_ERROR, MOST_QUICK = 0.1, 48
 
 
 class Moments(NamedTuple):
@@ -186,8 +188,14 @@ class Dense:
         return [slice(first, first + size) for first in range(0, len(w), size)]
 
 
-def given_regions(spectrum: tuple[Tensor, Tensor], sigma: float, error: float, dtype: torch.dtype) -> LowRank | Dense:
-    """The cheaper form whose error is at most `error` nats a region.
+def quick_regions(spectrum: tuple[Tensor, Tensor], sigma: float) -> LowRank:
+    """A rough form in single precision: an error of 0.1 nats a region, or as many modes as are quick."""
+    rank = min(rank_for(spectrum[0], sigma**2, QUICK_ERROR), MOST_QUICK)
+    return _low_rank(spectrum, sigma**2, rank, torch.float32)
+
+
+def given_regions(spectrum: tuple[Tensor, Tensor], sigma: float, error: float) -> LowRank | Dense:
+    """The cheaper form, in double precision, whose error is at most `error` nats a region.
 
     Parameters
     ----------
@@ -196,18 +204,20 @@ def given_regions(spectrum: tuple[Tensor, Tensor], sigma: float, error: float, d
     sigma
         Noise level.
     error
-        Largest divergence of a field from its replacement; 0 asks for the dense form.
-    dtype
-        In which to compute.
+        Largest divergence of a field from its replacement.
     """
     values, vectors = spectrum
-    level, d = sigma**2, len(values)
-    rank = d if error == 0 else rank_for(values, level, error)
-    if rank > min(LARGEST_RANK, d // 3):
-        return Dense(((vectors * values) @ vectors.mT).to(dtype), level)
+    rank = rank_for(values, sigma**2, error)
+    if 3 * rank > len(values):
+        return Dense((vectors * values) @ vectors.mT, sigma**2)
+    return _low_rank(spectrum, sigma**2, rank, torch.float64)
+
+
+def _low_rank(spectrum: tuple[Tensor, Tensor], level: float, rank: int, dtype: torch.dtype) -> LowRank:
+    values, vectors = spectrum
     modes = (vectors[:, :rank] * values[:rank].sqrt()).to(dtype)
     table = (modes[:, :, None] * modes[:, None, :]).flatten(1)
-    return LowRank(modes, table, level, level + float(values[rank:].sum()) / d)
+    return LowRank(modes, table, level, level + float(values[rank:].sum()) / len(values))
 
 
 def rank_for(values: Float[Tensor, " d"], level: float, error: float) -> int:
@@ -249,7 +259,12 @@ def _eye(root: Tensor) -> Tensor:
 
 def legendre(count: int) -> tuple[Tensor, Tensor]:
     """Nodes and weights of Gauss and Legendre on [0, 1]."""
-    import numpy as np
-
-    nodes, weights = np.polynomial.legendre.leggauss(count)
+    nodes, weights = _leggauss(count)
     return torch.from_numpy((nodes + 1) / 2), torch.from_numpy(weights / 2)
+
+
+@cache
+def _leggauss(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Those on [-1, 1]; a chain asks for them at every step."""
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return nodes, weights

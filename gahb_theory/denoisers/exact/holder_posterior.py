@@ -18,15 +18,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.exact.bounded_normal import bounded_moments
+from gahb_theory.denoisers.exact.one_by_one import OneByOne
 from gahb_theory.denoisers.shapes import fitting
 from gahb_theory.images.holder_ball import HolderBall, coefficient_bounds, synthesis
 
 __all__ = ["HolderBallBayes"]
 
 
-class HolderBallBayes(DenoiserModule):
+class HolderBallBayes(OneByOne):
     """The posterior mean of `HolderBall`, exact.
 
     Parameters
@@ -42,8 +42,6 @@ class HolderBallBayes(DenoiserModule):
     torch.Size([1, 1, 16, 16])
     """
 
-    own_derivative = True
-
     def __init__(self, images: HolderBall) -> None:
         super().__init__()
         if not isinstance(images, HolderBall):
@@ -51,25 +49,14 @@ class HolderBallBayes(DenoiserModule):
         self.images = images
         self.register_buffer("bounds", coefficient_bounds(images))
         self.period = images.size // 4
+        self.image_shape = (1, images.size, images.size)
         self.eval()
 
     bounds: Tensor
 
-    def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
-        """E[x | y] for each image."""
-        fitting(y, (1, self.images.size, self.images.size))
-        levels = sigma.flatten().expand(len(y)).tolist()
-        rows = [self._one(image, level)[0] for image, level in zip(y[:, 0], levels, strict=True)]
-        return torch.stack(rows)[:, None].to(y.dtype)
-
-    def variance(self, y: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, " n"]:
-        """The trace of Cov[x | y], whose mean over y is the Bayes risk."""
-        fitting(validate.images(y, "y"), (1, self.images.size, self.images.size))
-        return torch.stack([self._one(image, validate.sigma_level(sigma))[1] for image in y[:, 0]])
-
     def jacobian_matrix(self, y: Float[Tensor, "1 1 h w"], sigma: float) -> Float[Tensor, "d d"]:
         """J = Cov[x | y] / sigma^2 at one noisy image, in closed form."""
-        fitting(validate.one_image(y, "y"), (1, self.images.size, self.images.size))
+        fitting(validate.one_image(y, "y"), self.image_shape)
         level, size = validate.sigma_level(sigma), self.images.size
         probability, means, variances = self._shifts(y[0, 0], level)
         centred = (means - torch.einsum("s,sij->ij", probability, means)).flatten(1)
@@ -82,12 +69,11 @@ class HolderBallBayes(DenoiserModule):
             total = total + p * (rows.mT * variance.flatten()) @ rows
         return (total / level**2).to(y.dtype)
 
-    def _one(self, y: Tensor, level: float) -> tuple[Tensor, Tensor]:
-        """E[x | y] and the trace of Cov[x | y] of one image."""
-        probability, means, variances = self._shifts(y, level)
+    def _moments(self, y: Tensor, level: float) -> tuple[Tensor, Tensor]:
+        probability, means, variances = self._shifts(y[0], level)
         mean = torch.einsum("s,sij->ij", probability, means)
         spread = (means - mean).square().sum(dim=(1, 2)) + variances.sum(dim=(1, 2))
-        return mean, (probability * spread).sum()
+        return mean[None], (probability * spread).sum()
 
     def _shifts(self, y: Tensor, level: float) -> tuple[Tensor, Tensor, Tensor]:
         """Posterior probability of each shift; given it, the mean of the image, and the variances of the coefficients."""

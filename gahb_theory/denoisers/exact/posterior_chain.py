@@ -16,7 +16,7 @@ that grows to 1 (annealing), so that chains cross from mode to mode. After the s
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -27,13 +27,14 @@ from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["BLOCK", "Kernel", "Search", "States", "Target", "begin", "block", "search"]
 
-BLOCK = 25
+BLOCK = 50
 """Steps between two looks at the exact likelihood."""
 ACCEPTANCE, LOST = 0.25, 15.0
 SMALLEST_SCALE, SMALLEST_STEP, LARGEST_STEP = 1e-5, 0.01, 30.0
 FIRST_POWER = 0.01
 
 
+@runtime_checkable
 class Target(Protocol):
     """A posterior over `dimension` standard normal numbers for each of n images; `index` names the image of each row."""
 

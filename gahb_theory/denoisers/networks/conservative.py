@@ -10,7 +10,8 @@ By Euler's theorem f(y) = S(y) y, hence
     f(y) = sum_k lambda_k(y) <y, e_k(y)> e_k(y),        S e_k = lambda_k e_k,        e_k orthonormal,
 
 to rounding, and not only up to the antisymmetric part of a Jacobian (Kadkhodaie et al. 2024, equation 6). Where N is linear
-around y, S = 1/2 (J_N + J_N^T). And f(y) - y is the gradient of phi(y) - ||y||^2 / 2, so that Miyasawa's
+around y, S = 1/2 (J_N + J_N^T); f jumps from one linear region of N to the next, and trains worse than N for it. A smooth
+network (`smooth`) has no jumps. And f(y) - y is the gradient of phi(y) - ||y||^2 / 2, so that Miyasawa's
 f(y) = y + sigma^2 grad log p_sigma(y) gives the density of the noisy images,
 
     log p_sigma(y) = (phi(y) - ||y||^2 / 2) / sigma^2 + constant .
@@ -50,8 +51,8 @@ class Conservative(Network):
     Parameters
     ----------
     network
-        A blind network of this library without additive constants: `UNet`, `BFCNN`, `WindowedCNN`, `DilatedUNet` and
-        others. A copy is taken, with its weights.
+        A blind network of this library without additive constants: `SmoothUNet`, which trains best, `UNet`, `BFCNN`,
+        `WindowedCNN`, `DilatedUNet` and others. A copy is taken, with its weights.
 
     Attributes
     ----------
@@ -276,7 +277,7 @@ def _check_values(network: Network) -> None:
     if _differ(louder, 3 * base):
         raise ValueError(
             f"{name} has additive constants, or activations that are not piecewise linear, but {REASON}, "
-            "N(s y) = s N(y); leave out constants, and take ReLU"
+            "N(s y) = s N(y); leave out constants, and take ReLU, or SmoothUNet"
         )
 
 

@@ -85,7 +85,7 @@ def bayes_risk(
     --------
     >>> from gahb_theory.images import GaussianField
     >>> bayes_risk(GaussianField(size=16), sigma=0.1, images=2)
-    BayesRisk(0.40377 at sigma = 0.1, closed form of a Gaussian)
+    BayesRisk(0.11017 at sigma = 0.1, closed form of a Gaussian)
     """
     sigma, n = validate.sigma_level(sigma), validate.integer(images, "images", 2, MOST_IMAGES)
     seed = validate.seed(seed)

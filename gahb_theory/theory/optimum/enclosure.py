@@ -20,6 +20,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.metrics.intervals import Estimate, mean_estimate
+from gahb_theory.stored_results import Result
 
 __all__ = ["BayesRisk", "Enclosed", "enclosure", "unknown"]
 
@@ -39,7 +40,7 @@ class Enclosed:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BayesRisk:
+class BayesRisk(Result):
     """Lower and upper bound of the smallest risk E||f(y) - x||^2 of any denoiser f, summed over pixels.
 
     Parameters
@@ -99,16 +100,10 @@ class BayesRisk:
         return replace(self, images=images, method=method)
 
     def to_dict(self) -> dict[str, Any]:
-        """The bounds and how they came about, as numbers, strings and dictionaries."""
-        return {
-            "sigma": self.sigma,
-            "lower": self.lower.to_dict(),
-            "upper": self.upper.to_dict(),
-            "exact": self.exact,
-            "converged": self.converged,
-            "method": self.method,
-            "work": dict(self.work),
-        }
+        """The bounds and how they came about, as numbers, strings and dictionaries, without the images."""
+        plain = super().to_dict()
+        del plain["images"]
+        return plain
 
     def _known(self) -> Enclosed:
         if self.images is None:

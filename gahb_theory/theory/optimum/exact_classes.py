@@ -18,7 +18,6 @@ from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
 from gahb_theory.denoisers.exact.holder_posterior import HolderBallBayes
 from gahb_theory.images import GaussianField, HolderBall, Ray, SineCone, Texture
 from gahb_theory.randomness import Component, add_noise, step_generator
-from gahb_theory.theory.exact_risks import gaussian_mse
 from gahb_theory.theory.optimum.enclosure import BayesRisk, Enclosed, enclosure
 
 __all__ = ["EXACT", "Exact", "exact_risk"]
@@ -38,11 +37,11 @@ def exact_risk(X: Exact, sigma: float, n: int, *, seed: int) -> BayesRisk:
     x = (_draws(X, n, seed) if isinstance(X, GaussianMixture | EmpiricalBayes) else X.sample(n, seed=seed)).double()
     y = add_noise(x, sigma, seed=seed)
     if isinstance(X, HolderBall):
-        f: HolderBallBayes | ConeBayes = HolderBallBayes(X)
-        centre, trace, method = f(y, sigma), f.variance(y, sigma), "exact posterior of each wavelet coefficient"
+        centre, trace = HolderBallBayes(X).moments(y, sigma)
+        method = "exact posterior of each wavelet coefficient"
     elif isinstance(X, Ray | SineCone):
-        f = ConeBayes(X)
-        centre, trace, method = f(y, sigma), f.variance(y, sigma), "exact posterior of amplitude and phase"
+        centre, trace = ConeBayes(X).moments(y, sigma)
+        method = "exact posterior of amplitude and phase"
     elif isinstance(X, GaussianMixture):
         centre, method = X(y, sigma), "exact posterior of a mixture"
         trace = torch.stack([X.jacobian_matrix(row[None], sigma).trace() * sigma**2 for row in y])
@@ -56,11 +55,10 @@ def _gaussian(X: Gaussian, sigma: float, n: int, seed: int) -> BayesRisk:
     f: GaussianDenoiser | StationaryGaussianDenoiser
     if isinstance(X, GaussianField | Texture):
         mean = torch.full((1, 1, X.size, X.size), X.mean, dtype=torch.float64)
-        f = GaussianDenoiser(mean, X.covariance.matrix())
-        x = X.sample(n, seed=seed).double()
-        value = float(gaussian_mse(torch.linalg.eigvalsh(X.covariance.matrix()).clamp(min=0), sigma))
+        f, x = GaussianDenoiser(mean, X.covariance.matrix()), X.sample(n, seed=seed)
     else:
-        f, x, value = X, _draws(X, n, seed), float(X.mse(sigma))
+        f, x = X, _draws(X, n, seed)
+    value = float(f.mse(sigma))
     y = add_noise(x.double(), sigma, seed=seed)
     trace = torch.full((n,), value, dtype=torch.float64)
     known = Enclosed(y, f(y, sigma), trace, trace, trace)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.metrics.intervals import Estimate, bootstrap_means, draw_counts, mean_estimate, percentiles
+from gahb_theory.stored_results import Result
 from gahb_theory.theory.optimum.dispatch import Known, bayes_risk
 from gahb_theory.theory.optimum.enclosure import BayesRisk
 
@@ -35,7 +36,7 @@ class Gap:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Optimality:
+class Optimality(Result):
     """A denoiser beside the optimum.
 
     Parameters
@@ -84,16 +85,6 @@ class Optimality:
                 }
             )
         return rows
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it as numbers, lists and strings."""
-        return {
-            "sigmas": self.sigmas.tolist(),
-            "risk": self.risk.to_dict(),
-            "bayes": [b.to_dict() for b in self.bayes],
-            "gap": {"lower": self.gap.lower.to_dict(), "upper": self.gap.upper.to_dict()},
-            "slope_gap": None if self.slope_gap is None else self.slope_gap.to_dict(),
-        }
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw risk and Bayes interval against the noise level, and return the axes."""
@@ -144,7 +135,7 @@ def optimality(
     >>> from gahb_theory.images import GaussianField
     >>> o = optimality(lambda y, sigma: y, GaussianField(size=16), [0.1, 0.2], images=4)
     >>> o.gap.lower.value.round(1).tolist()
-    [8.0, 12.3]
+    [13.6, 15.3]
     """
     validate.denoiser(f)
     levels = validate.levels(sigmas)
@@ -153,12 +144,12 @@ def optimality(
     counts = draw_counts(scores.shape[1], seed=seed)
     means = bootstrap_means(scores, counts)
     ends = [_end(bayes, which, scores, means, counts) for which in ("upper", "lower")]
-    slope = None
+    slope, method = None, f"bootstrap over {scores.shape[1]} images"
     if len(levels) > 1 and all(b.lower.value > 0 for b in bayes):
         value = _slope(levels, scores.mean(axis=1)) - _slope(levels, _middle(bayes, None))
         drawn = _slope(levels, means) - _slope(levels, _middle(bayes, counts))
-        slope = percentiles(float(value), drawn, 0.95, f"bootstrap over {scores.shape[1]} images")
-    return Optimality(np.array(levels), mean_estimate(scores, seed=seed), bayes, Gap(*ends), slope, scores)
+        slope = percentiles(float(value), drawn, 0.95, method, images=scores.shape[1])
+    return Optimality(np.array(levels), mean_estimate(scores), bayes, Gap(*ends), slope, scores)
 
 
 def _end(
@@ -171,7 +162,7 @@ def _end(
         values.append(_decibels(score.mean() / bound.value) if bound.value > 0 else np.inf)
         drawn.append(_decibels(mean / _drawn(b, which, counts)) if bound.value > 0 else np.full(len(mean), np.inf))
     method = f"bootstrap over {scores.shape[1]} images"
-    return percentiles(np.array(values), np.stack(drawn), 0.95, method)
+    return percentiles(np.array(values), np.stack(drawn), 0.95, method, images=scores.shape[1])
 
 
 def _drawn(b: BayesRisk, which: str, counts: np.ndarray | None) -> Any:

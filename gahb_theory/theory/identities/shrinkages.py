@@ -1,0 +1,178 @@
+"""Equations 11 to 13 and 28 to 34: shrinkage in a fixed basis, the oracle, and what decay and regularity make of it.
+
+32 and 33 are the two halves of (13): how many coefficients are above the noise, and what the others hold.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gahb_theory.bases import DCT, Pixels
+from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
+from gahb_theory.shrinkage import FixedGains, oracle_gains
+from gahb_theory.theory.decay import approximation_error
+from gahb_theory.theory.exact_risks import oracle_mse, projection_mse, shrinkage_mse
+from gahb_theory.theory.finite_grid import terms_above
+from gahb_theory.theory.identities.statements import Identity
+from gahb_theory.theory.rates import fit_slope, optimal_slope
+
+__all__ = ["identities"]
+
+SIGMA, ALPHA = 0.3, 2.0
+SIGMAS = np.geomspace(3e-5, 3e-3, 9)
+
+
+def identities() -> list[Identity]:
+    """The statements about shrinkage in a basis."""
+    basis = DCT()
+    x = torch.linspace(-1, 2, 64, dtype=torch.float64).sin().reshape(1, 1, 8, 8)
+    c = basis.analysis(x)
+    gains = torch.linspace(1, 0, 64, dtype=torch.float64)
+    powers = torch.arange(1, 128**2 + 1, dtype=torch.float64)
+
+    def decaying(alpha: float) -> Tensor:
+        return (powers ** (-(alpha + 1) / 2)).reshape(1, 1, 128, 128)
+
+    def measured() -> float:
+        """E over noise of +-sigma in each coefficient, which is exact for a square."""
+        f = ShrinkageDenoiser(basis, FixedGains(gains))
+        kick = SIGMA * basis.synthesis(torch.eye(64, dtype=torch.float64), (1, 8, 8))
+        middle = f(x, SIGMA)
+        along = [(f(x + kick, SIGMA) - middle).square().sum(), (middle - x).square().sum()]
+        return float(along[0] + along[1])
+
+    def ratio(low: float) -> tuple[float, float]:
+        found = float(oracle_mse(basis, x, SIGMA) / projection_mse(basis, x, SIGMA))
+        return max(0.0, low - found, found - 1), 0.0
+
+    def best_gain(power: float) -> tuple[float, float]:
+        tried = torch.linspace(0, 1, 100_001, dtype=torch.float64)
+        coefficient = 0.37
+        risks = (1 - tried) ** 2 * coefficient**2 + tried**2 * SIGMA**2
+        closed = coefficient**power / (coefficient**power + SIGMA**power)
+        return float(tried[risks.argmin()]), closed
+
+    def library_gain() -> tuple[float, float]:
+        _, closed = best_gain(2.0)
+        found = float(oracle_gains(torch.tensor([[0.37]], dtype=torch.float64), SIGMA))
+        return abs(best_gain(2.0)[0] - closed) + found, closed
+
+    def terms_and_rest(level: float) -> tuple[float, float]:
+        count = int(terms_above(basis, x, [level])[0, 0])
+        rest = float(approximation_error(basis, x, count))
+        return float(projection_mse(basis, x, SIGMA)), count * SIGMA**2 + rest
+
+    def slope_of_oracle(alpha: float) -> tuple[float, float]:
+        risks = [float(oracle_mse(Pixels(), decaying(alpha), float(s))) for s in SIGMAS]
+        return fit_slope(SIGMAS, risks).slope, optimal_slope(ALPHA)
+
+    def count_slope(exponent: float) -> tuple[float, float]:
+        counts = terms_above(Pixels(), decaying(ALPHA), SIGMAS)[:, 0]
+        return 2 * fit_slope(SIGMAS, counts).slope, exponent
+
+    def rest_constant(alpha: float) -> tuple[float, float]:
+        rest = float(approximation_error(Pixels(), decaying(ALPHA), 400))
+        beyond = float(powers[-1]) ** -ALPHA / ALPHA  # of the terms after the last pixel
+        return (rest + beyond) * 400.5**ALPHA, 1 / alpha
+
+    def taylor(degree: int) -> tuple[float, float]:
+        """f(t) = |t|^1.5 sign(t) + t near 0, whose Taylor polynomial of degree 1 is t."""
+        h = np.geomspace(1e-3, 1e-1, 9)
+        error = h**1.5 + (0.0 if degree >= 1 else h)
+        return 2 * fit_slope(h, error).slope, 1.5
+
+    cosines = "cosines, 64 pixels"
+    decay = "c_k^2 = k^-3, 16384 coefficients"
+    exact = float(shrinkage_mse(gains, c, SIGMA))
+    return [
+        Identity(
+            "11",
+            "E ||x - sum_k lambda_k <y, e_k> e_k||^2 = sum_k (1 - lambda_k)^2 <x, e_k>^2 + lambda_k^2 sigma^2",
+            cosines,
+            1e-9,
+            lambda: (measured(), exact),
+            "without what is lost of x",
+            lambda: (measured(), float((gains.square() * SIGMA**2).sum())),
+        ),
+        Identity(
+            "12",
+            "1/2 sum min(c_k^2, sigma^2) <= sum_k c_k^2 sigma^2 / (c_k^2 + sigma^2) <= sum min: by how much not",
+            cosines,
+            1e-9,
+            lambda: ratio(0.5),
+            "0.99 in place of 1/2",
+            lambda: ratio(0.99),
+        ),
+        Identity(
+            "13",
+            "MSE ~ (sigma^2)^(alpha / (alpha + 1)) for c_k^2 ~ k^-(alpha + 1): the slope",
+            decay,
+            0.01,
+            lambda: slope_of_oracle(ALPHA),
+            "c_k^2 ~ k^-alpha",
+            lambda: slope_of_oracle(ALPHA - 1),
+        ),
+        Identity(
+            "28",
+            "the error of fixed gains is the sum over coefficients of bias and noise",
+            cosines,
+            1e-9,
+            lambda: (exact, float(((1 - gains) ** 2 * c**2 + gains**2 * SIGMA**2).sum())),
+            "the gain of the noise not squared",
+            lambda: (exact, float(((1 - gains) ** 2 * c**2 + gains * SIGMA**2).sum())),
+        ),
+        Identity(
+            "29",
+            "the best gains are c_k^2 / (c_k^2 + sigma^2)",
+            "one coefficient, by search",
+            2e-5,
+            library_gain,
+            "|c_k| / (|c_k| + sigma)",
+            lambda: best_gain(1.0),
+        ),
+        Identity(
+            "30",
+            "the risk of the oracle is sigma^2 sum_k lambda_k",
+            cosines,
+            1e-9,
+            lambda: (float(oracle_mse(basis, x, SIGMA)), SIGMA**2 * float(oracle_gains(c, SIGMA).sum())),
+            "the gains squared",
+            lambda: (float(oracle_mse(basis, x, SIGMA)), SIGMA**2 * float(oracle_gains(c, SIGMA).square().sum())),
+        ),
+        Identity(
+            "31",
+            "sum_k min(c_k^2, sigma^2) = M sigma^2 + ||x - x_M||^2, M coefficients above sigma",
+            cosines,
+            1e-9,
+            lambda: terms_and_rest(SIGMA),
+            "M coefficients above 2 sigma",
+            lambda: terms_and_rest(2 * SIGMA),
+        ),
+        Identity(
+            "32",
+            "M ~ sigma^(-2 / (alpha + 1)): the exponent",
+            decay,
+            0.01,
+            lambda: count_slope(-2 / (ALPHA + 1)),
+            "-2 / alpha",
+            lambda: count_slope(-2 / ALPHA),
+        ),
+        Identity(
+            "33",
+            "||x - x_M||^2 ~ (1 / alpha) M^-alpha for c_k^2 = k^-(alpha + 1): the constant",
+            decay,
+            0.01,
+            lambda: rest_constant(ALPHA),
+            "1 / (alpha + 1)",
+            lambda: rest_constant(ALPHA + 1),
+        ),
+        Identity(
+            "34",
+            "|f(y) - q_x(y)| <= C |x - y|^alpha, q_x of degree floor(alpha): the exponent",
+            "t + |t|^1.5 sign t at 0",
+            1e-6,
+            lambda: taylor(1),
+            "a constant in place of q_x",
+            lambda: taylor(0),
+        ),
+    ]

@@ -1,0 +1,200 @@
+"""The Bayes risk against closed forms and brute force; `optimality` against gaps known beforehand."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import gahb_theory as gt
+from gahb_theory.denoisers import GaussianMixture, StationaryGaussianDenoiser, mixture_of_gaussians
+from gahb_theory.denoisers.exact.contour_target import ContourTarget
+from gahb_theory.denoisers.exact.posterior_chain import Search
+from gahb_theory.images import Ray, SineCone, Texture
+from gahb_theory.theory import gaussian_mse
+from gahb_theory.theory.optimum import BayesRisk
+from gahb_theory.theory.optimum.enclosure import Enclosed, enclosure
+from gahb_theory.theory.optimum.standard_table import stored_table
+
+QUICK = Search(chains=3, draws=50, rounds=12, steps=40)
+
+
+def brute_force(target: ContourTarget, n: int, draws: int) -> torch.Tensor:
+    """Tr Cov[x | y] by importance sampling from the prior of the contours."""
+    generator = torch.Generator().manual_seed(1)
+    z = torch.randn(draws, target.dimension, generator=generator, dtype=torch.float64)
+    risks = []
+    for i in range(n):
+        found = target.exact(z, torch.full((draws,), i))
+        w = torch.softmax(found.log_evidence, dim=0)
+        assert 1 / w.square().sum() > 50
+        mean = w @ found.mean
+        risks.append(w @ (found.trace + (found.mean - mean).square().sum(dim=1)))
+    return torch.stack(risks)
+
+
+def test_bounds_enclose_the_brute_force_value() -> None:
+    X, sigma, n = gt.CAlpha(alpha=2.0, size=8), 0.4, 8
+    b = gt.bayes_risk(X, sigma, n, steps=1500, search=QUICK)
+    target = ContourTarget(X, b.images.noisy.flatten(1), sigma)
+    exact = brute_force(target, n, 2000)
+    assert abs(float(b.images.lower.mean() / exact.mean()) - 1) < 0.05
+    assert abs(float(b.images.upper.mean() / exact.mean()) - 1) < 0.05
+    assert b.width < 0.3
+    assert b.lower.value <= b.upper.value
+
+
+def test_chains_that_have_not_moved_give_a_wide_interval_not_a_wrong_one() -> None:
+    X, sigma = gt.CAlpha(alpha=2.0, size=8), 0.05
+    long = gt.bayes_risk(X, sigma, 8, steps=1000, search=QUICK)
+    poor = Search(chains=2, draws=1, rounds=1, steps=1)
+    short = gt.bayes_risk(X, sigma, 8, steps=50, search=poor)
+    assert not short.converged
+    assert short.width > max(2 * long.width, 0.3)
+    assert short.lower.low < long.upper.value
+    assert short.upper.high > long.lower.value
+
+
+def test_upper_is_not_below_lower_on_a_hundred_problems() -> None:
+    b = gt.bayes_risk(
+        gt.CAlpha(alpha=1.0, size=8), 0.2, 100, steps=100, search=Search(chains=2, draws=20, rounds=4, steps=30)
+    )
+    difference = (b.images.upper - b.images.lower).numpy()
+    assert difference.mean() > -3 * difference.std() / 10
+    assert b.lower.value <= b.upper.value
+
+
+def test_bounds_that_cross_are_pooled() -> None:
+    images, numbers = torch.zeros(3, 1, 2, 2), torch.ones(3, dtype=torch.float64)
+    crossed = enclosure(Enclosed(images, images, numbers, 1.2 * numbers, numbers), 0.1, "chains", {}, exact=False)
+    assert crossed.lower.value == crossed.upper.value == pytest.approx(1.1)
+
+
+@pytest.mark.parametrize("X", [gt.GaussianField(exponent=1.5, size=8), Texture(size=8, frequency=2.0)])
+def test_gaussian_classes_are_a_closed_form(X: gt.ImageClass) -> None:
+    b = gt.bayes_risk(X, 0.1, 4)
+    value = float(gaussian_mse(torch.linalg.eigvalsh(X.covariance.matrix()).clamp(min=0), 0.1))
+    assert b.exact
+    assert b.lower.low == b.upper.high == pytest.approx(value, rel=1e-10)
+
+
+def test_two_points_are_a_one_dimensional_integral() -> None:
+    """x = +-a: tr Cov = a^2 (1 - tanh^2), an integral over the projection of y."""
+    sigma, points = 0.7, torch.tensor([1.0, -1.0], dtype=torch.float64).reshape(2, 1, 1, 1).expand(2, 1, 1, 2) / 2
+    a2 = float(points[0].square().sum())
+    t = np.linspace(-12, 12, 20001)
+    noisy = math.sqrt(a2) + sigma * t
+    density = np.exp(-(t**2) / 2) / math.sqrt(2 * math.pi)
+    expected = np.trapezoid(density * a2 / np.cosh(math.sqrt(a2) * noisy / sigma**2) ** 2, t)
+    b = gt.bayes_risk(gt.EmpiricalBayes(points.contiguous()), sigma, 2000)
+    assert b.exact
+    assert b.lower.low < expected < b.lower.high
+    mixture = gt.bayes_risk(
+        mixture_of_gaussians(points.contiguous(), 1e-12 * torch.eye(2).double().expand(2, 2, 2)), sigma, 2000
+    )
+    assert mixture.lower.low < expected < mixture.lower.high
+
+
+def test_exact_denoisers_stand_for_their_distribution() -> None:
+    spectrum = torch.tensor([[[4.0, 1.0], [1.0, 0.5]]], dtype=torch.float64)
+    f = StationaryGaussianDenoiser(torch.zeros(1, 1, 2, 2, dtype=torch.float64), spectrum)
+    b = gt.bayes_risk(f, 1.0, 4000)
+    assert b.lower.value == pytest.approx(4 / 5 + 1 / 2 + 1 / 2 + 0.5 / 1.5)
+    assert float(b.score(f).mean()) == pytest.approx(b.lower.value, rel=1e-5)
+    dense = gt.GaussianDenoiser(
+        torch.zeros(1, 1, 1, 2, dtype=torch.float64), torch.diag(torch.tensor([3.0, 1.0])).double()
+    )
+    assert gt.bayes_risk(dense, 1.0, 2).lower.value == pytest.approx(0.75 + 0.5)
+    one = mixture_of_gaussians(torch.zeros(1, 1, 1, 2).double(), torch.diag(torch.tensor([3.0, 1.0])).double()[None])
+    assert isinstance(one, GaussianMixture)
+    assert gt.bayes_risk(one, 1.0, 3).lower.value == pytest.approx(0.75 + 0.5)
+
+
+def test_cones_at_small_and_at_large_noise() -> None:
+    assert gt.bayes_risk(SineCone(size=16), 0.01, 32).lower.value / 1e-4 == pytest.approx(2, rel=0.03)
+    ray = Ray(torch.ones(1, 1, 2, 2))
+    assert gt.bayes_risk(ray, 0.003, 32).lower.value / 0.003**2 == pytest.approx(1, rel=0.03)
+    assert gt.bayes_risk(ray, 100.0, 8).lower.value == pytest.approx(4 / 12, rel=1e-3)  # the variance of the class
+
+
+def test_holder_ball_at_large_noise_has_the_variance_of_the_class() -> None:
+    X = gt.HolderBall(alpha=1.0, size=16)
+    x = X.sample(4000, dtype=torch.float64)
+    assert gt.bayes_risk(X, 30.0, 2).lower.value == pytest.approx(float(x.var(dim=0).sum()), rel=0.05)
+
+
+def test_holder_ball_beats_its_wiener_filter() -> None:
+    X, sigma = gt.HolderBall(alpha=1.0, size=16), 0.05
+    o = gt.optimality(StationaryGaussianDenoiser.fit(X.sample(500, seed=9)), X, [sigma], images=16)
+    assert o.bayes[0].exact
+    assert o.gap.lower.value[0] == o.gap.upper.value[0] > 0.05
+
+
+def test_shuffling_changes_nothing_but_the_order() -> None:
+    X = gt.HolderBall(size=16)
+    plain, shuffled = gt.bayes_risk(X, 0.1, 3), gt.bayes_risk(gt.Shuffled(X, seed=4), 0.1, 3)
+    assert shuffled.lower.value == plain.lower.value
+    assert torch.equal(gt.Shuffled(X, seed=4).unshuffle(shuffled.images.noisy), plain.images.noisy)
+
+
+@pytest.mark.parametrize("X", [gt.CAlpha(size=8, convention="paper"), gt.Photographs(size=16)])
+def test_unknown_is_said(X: gt.ImageClass) -> None:
+    b = gt.bayes_risk(X, 0.2, 4)
+    assert b.method.startswith("unknown")
+    assert (b.lower.value, b.width, b.converged, b.exact) == (0, math.inf, False, False)
+    assert 0 < b.upper.value < X.size**2 * 0.04
+    o = gt.optimality(lambda y, sigma: y, X, [0.1, 0.2], images=4)
+    assert o.slope_gap is None
+    assert np.isinf(o.gap.upper.value).all()
+    assert (o.gap.lower.value > 0).all()
+
+
+def test_a_run_that_is_taken_up_again_is_the_uninterrupted_one(tmp_path) -> None:
+    X = gt.CAlpha(alpha=2.0, size=8)
+    arguments = {"sigma": 0.3, "images": 4, "search": Search(chains=2, draws=20, rounds=4, steps=20)}
+    whole = gt.bayes_risk(X, steps=500, directory=tmp_path / "whole", **arguments)
+    gt.bayes_risk(X, steps=200, directory=tmp_path / "parts", **arguments)
+    parts = gt.bayes_risk(X, steps=500, directory=tmp_path / "parts", **arguments)
+    assert parts.work["steps"] == 500
+    for name in ("lower", "upper", "trace", "centre"):
+        assert torch.equal(getattr(whole.images, name), getattr(parts.images, name))
+    with pytest.raises(FileExistsError, match="sigma"):
+        gt.bayes_risk(X, steps=500, directory=tmp_path / "parts", **(arguments | {"sigma": 0.4}))
+
+
+def test_the_optimum_has_no_gap_and_the_identity_a_known_one() -> None:
+    X, sigmas = gt.GaussianField(size=8), [0.05, 0.1, 0.4]
+    f = gt.GaussianDenoiser(torch.full((1, 1, 8, 8), 0.5, dtype=torch.float64), X.covariance.matrix())
+    o = gt.optimality(f, X, sigmas)
+    assert np.abs(o.gap.lower.value).max() < 1e-4
+    assert abs(o.slope_gap.value) < 1e-4
+    identity = gt.optimality(lambda y, sigma: y, X, sigmas, images=2000)
+    expected = [10 * math.log10(64 * s**2 / b.lower.value) for s, b in zip(sigmas, o.bayes, strict=True)]
+    np.testing.assert_allclose(identity.gap.upper.value, expected, atol=0.1)
+    assert identity.to_dict()["gap"]["lower"]["value"] == identity.gap.lower.value.tolist()
+    assert len(identity.table()) == 3
+    assert "dB above the optimum" in repr(identity)
+    axes = identity.plot()
+    assert len(axes.lines) == 2
+
+
+def test_the_standard_table_is_looked_up() -> None:
+    b = gt.bayes_risk(gt.CAlpha(alpha=2.0, size=16), 0.1)
+    assert isinstance(b, BayesRisk)
+    assert "standard table" in b.method
+    assert 0.14 < b.lower.value <= b.upper.value < 0.18  # 0.156 to 0.159 by an earlier, independent program
+    assert b.width < 0.15
+    score = b.score(lambda y, sigma: b.images.centre.to(y))  # that of an optimal denoiser, which saw the truth
+    assert float(score.mean()) < b.upper.value
+    x = gt.CAlpha(alpha=2.0, size=16).sample(4000, seed=5, dtype=torch.float64)
+    wiener = gt.GaussianDenoiser(x.mean(dim=0, keepdim=True), torch.cov(x.flatten(1).mT))
+    assert 3 < 10 * math.log10(float(b.score(wiener).mean()) / b.upper.value) < 4.5
+
+
+def test_every_entry_of_the_standard_table_has_ordered_bounds() -> None:
+    entries = list(stored_table().values())
+    assert len(entries) >= 12
+    for entry in entries:
+        difference = np.array(entry["upper"]) - np.array(entry["lower"])
+        assert difference.mean() > -3 * difference.std() / len(difference) ** 0.5, entry["name"]
+        assert min(entry["trace"]) > 0

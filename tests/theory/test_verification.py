@@ -1,0 +1,103 @@
+"""Every equation holds, every mistake is caught, and the card tells denoisers apart."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import gahb_theory as gt
+from gahb_theory.theory.identities import Identity, TheoryTable, check, verify_theory
+
+PAGE = Path(__file__).parents[2] / "docs" / "verification.md"
+
+
+@pytest.fixture(scope="module")
+def table() -> TheoryTable:
+    return verify_theory()
+
+
+def test_every_equation_has_a_line(table) -> None:
+    assert {int(row.equation) for row in table} == set(range(1, 14)) | set(range(15, 35))
+
+
+def test_every_statement_holds(table) -> None:
+    assert [row for row in table if row.verdict != "holds"] == []
+
+
+def test_every_mistake_is_caught(table) -> None:
+    assert [row for row in table if not row.caught] == []
+    assert table.holds
+
+
+def test_no_statement_is_compared_with_itself(table) -> None:
+    """A mutant changes a number, and its two sides are further apart than ten tolerances."""
+    for row in table:
+        assert (row.mutant_value, row.mutant_expected) != (row.value, row.expected)
+        away = abs(row.mutant_value - row.mutant_expected)
+        assert away > 3 * row.tolerance * max(1.0, abs(row.mutant_expected)), row
+
+
+def test_what_fails_is_called_so() -> None:
+    wrong = Identity("0", "1 = 2", "numbers", 0.1, lambda: (1.0, 2.0), "right by mistake", lambda: (1.0, 1.05))
+    (row,) = failed = check([wrong])
+    assert (row.verdict, row.caught, failed.holds) == ("fails", False, False)
+    assert "0 of 1 statements hold, 0 of 1 mutants are caught" in repr(failed)
+
+
+def test_the_page_of_the_documentation_is_this_table(table) -> None:
+    """Its numbers may differ in the last digit from machine to machine; everything else is the same."""
+
+    def words(text: str) -> list[str]:
+        cells = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+        return [" | ".join(c for k, c in enumerate(row) if k not in (3, 4)) for row in cells]
+
+    assert words(PAGE.read_text()) == words(table.to_markdown())
+    assert len(re.findall("caught \\|$", PAGE.read_text(), flags=re.M)) == len(table)
+
+
+def gaussian(n: int, seed: int = 0) -> tuple[gt.GaussianDenoiser, torch.Tensor]:
+    variances = torch.arange(1, 17, dtype=torch.float64) ** -1.5
+    x = torch.randn(n, 16, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * variances.sqrt()
+    f = gt.GaussianDenoiser(torch.zeros(1, 1, 4, 4, dtype=torch.float64), torch.diag(variances))
+    return f, x.reshape(n, 1, 4, 4)
+
+
+def test_the_card_of_the_posterior_mean_holds() -> None:
+    f, x = gaussian(400, seed=2)
+    card = gt.verify(f, x, 0.4)
+    assert [row["property"] for row in card.rows() if not row["holds"]] == []
+    assert card.implied_sigma.value == pytest.approx(0.4, rel=0.03)
+    assert card.mse.low < float(f.mse(0.4)) < card.mse.high
+    assert "does not hold" not in str(card)
+
+
+def test_the_card_finds_what_is_wrong() -> None:
+    f, x = gaussian(400, seed=2)
+    turn = torch.linalg.qr(torch.randn(16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).Q
+    cases = {
+        "asymmetry": lambda y, s: 0.5 * (y.flatten(1) @ turn).reshape(y.shape),
+        "homogeneity error": lambda y, s: f(y, s) + 0.1,
+        "smallest eigenvalue": lambda y, s: y - 1.5 * f(y, s),
+        "SURE less MSE": lambda y, s: torch.where(y.abs() > 0.4, y, 0 * y),  # jumps that J does not see
+        "MSE less sigma^2 tr J": lambda y, s: 0.8 * f(y, s),
+        "implied sigma": lambda y, s: f(y, 2 * s),
+        "circulation": lambda y, s: 0.5 * (y.flatten(1) @ turn).reshape(y.shape),
+    }
+    for name, g in cases.items():
+        failed = {row["property"] for row in gt.verify(g, x, 0.4).rows() if not row["holds"]}
+        assert name in failed, (name, failed)
+
+
+def test_the_card_does_not_call_the_identity_map_optimal_by_its_trace() -> None:
+    """It satisfies (10); its implied noise level is what tells."""
+    _, x = gaussian(50)
+    card = gt.verify(lambda y, s: y, x, 0.4)
+    assert card.trace_gap.low <= 0 <= card.trace_gap.high
+    assert not next(row for row in card.rows() if row["property"] == "implied sigma")["holds"]
+
+
+def test_refusals(unchecked: None) -> None:
+    f, x = gaussian(3)
+    with pytest.raises(ValueError, match="images must hold at least 4 images, got 3"):
+        gt.verify(f, x, 0.4)
