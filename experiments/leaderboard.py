@@ -1,103 +1,150 @@
 """Judge denoisers on the benchmark, and write the leaderboard that comes with the package.
 
-    python experiments/leaderboard.py              all entries, about an hour of one core
-    python experiments/leaderboard.py UNet DiT     some
+    python experiments/leaderboard.py              all that have no line yet, about an hour of one core
+    python experiments/leaderboard.py UNet DiT     these again
 
-Networks are trained by the default recipe on IMAGES_SEEN images of each class, one network for each class, one seed. Those
-without training get what their name says: a Wiener filter and the local machines see FITTED images of the class. Killed at any
-moment, the same command goes on.
+Networks of the kind "trained" see IMAGES_SEEN images of their class, one network for each class, by the default recipe and one
+seed. Killed at any moment, the same command goes on. The published networks are judged where GAHB_TEST_DATA is set.
 """
 
+import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import Tensor
 
 import gahb_theory as gt
 from gahb_theory import denoisers, runs
-from gahb_theory.bases import Bandlet, CycleSpinning, Wavelet
-from gahb_theory.denoisers import (
-    EquivariantPatchBayes,
-    LinearDenoiser,
-    NonLocalMeans,
-    PatchBayes,
-    StationaryGaussianDenoiser,
-    WienerPatchBayes,
+from gahb_theory.bases import CycleSpinning
+from gahb_theory.hypotheses.benchmark import (
+    LEADERBOARD,
+    LEVELS,
+    VERSION,
+    Entry,
+    Kind,
+    benchmark,
+    leaderboard,
+    standard_classes,
 )
-from gahb_theory.hypotheses.benchmark import LEADERBOARD, VERSION, benchmark, standard_classes
+from gahb_theory.report.draw_benchmark import draw_leaderboard
+from gahb_theory.report.figures import panels, style
 from gahb_theory.shrinkage import BayesShrink
 
-IMAGES_SEEN, FITTED, SMALL_SET = 40_000, 4096, 512
-RESULTS = Path(__file__).parent / "results" / "leaderboard"
+IMAGES_SEEN, FITTED, SMALL_SET, SEED = 40_000, 4096, 512, 1
+SIDES = (3, 5, 7, 11, 15)
+HERE = Path(__file__).parent
+FIGURE = HERE / "results" / "figures" / "leaderboard.png"
 RUNS = Path("runs") / "leaderboard"
+SYM4 = gt.Wavelet("sym4")
 
 
-def fitted(make: Callable[[torch.Tensor], Any], n: int = FITTED) -> Callable[[str, Any], Any]:
-    """A denoiser made from images of its class, none of which is a test image."""
-    return lambda name, X: make(X.sample(n, seed=1))
-
-
-def fixed(f: Any) -> Callable[[str, Any], Any]:
-    """A denoiser that is the same for all classes."""
-    return lambda name, X: f
-
-
-def trained(label: str, make: Callable[[], Any]) -> Callable[[str, Any], Any]:
+def trained(make: Callable[[], Any], label: str, X: Any) -> Any:
     """A network trained on its class."""
-
-    def train(name: str, X: Any) -> Any:
-        recipe = gt.Recipe(images_seen=IMAGES_SEEN, seed=0)
-        return gt.train(make(), X, recipe=recipe, run=RUNS / f"{label}-{name}").eval()
-
-    return train
+    recipe = gt.Recipe(images_seen=IMAGES_SEEN, seed=0)
+    return gt.train(make(), X, recipe=recipe, run=RUNS / f"{runs.describe(make())['class']}-{label}").eval()
 
 
-def wavelet_shrinkage(basis: Any, shrinkage: Any) -> Any:
-    """Thresholding in a basis."""
-    return gt.ShrinkageDenoiser(basis, shrinkage)
+def local(machine: Callable[[Tensor, Any], Any], label: str, X: Any) -> Any:
+    """A local machine, with the patches that are best on other images of the class."""
+    images, other = X.sample(SMALL_SET, seed=SEED), X.sample(32, seed=SEED + 1)
+    noisy = partial(gt.add_noise, other, seed=SEED)
+    schedule = denoisers.calibrate_patches(
+        lambda y, sigma: other, lambda side: machine(images, side), noisy, LEVELS, SIDES
+    )
+    return machine(images, schedule)
 
 
-ENTRIES: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
-    "identity": ("does nothing", fixed(lambda y, sigma: y)),
-    "Wiener": (f"linear, of {FITTED} images", fitted(StationaryGaussianDenoiser.fit)),
-    "soft wavelet": ("sym4, universal threshold 3 sigma", fixed(wavelet_shrinkage(Wavelet("sym4"), gt.Soft(3.0)))),
-    "hard wavelet": ("sym4, threshold 3 sigma", fixed(wavelet_shrinkage(Wavelet("sym4"), gt.Hard(3.0)))),
-    "BayesShrink": ("sym4", fixed(wavelet_shrinkage(Wavelet("sym4"), BayesShrink()))),
-    "cycle spinning": ("sym4, threshold 3 sigma", fixed(wavelet_shrinkage(CycleSpinning(Wavelet("sym4")), gt.Hard(3.0)))),
-    "bandlets": ("threshold 3 sigma", fixed(wavelet_shrinkage(Bandlet(), gt.Hard(3.0)))),
-    "local machine": (f"patches of {SMALL_SET} images", fitted(PatchBayes, SMALL_SET)),
-    "equivariant local machine": (f"patches of {SMALL_SET} images", fitted(EquivariantPatchBayes, SMALL_SET)),
-    "UNet": ("UNet(8, 2)", trained("UNet", lambda: gt.UNet(8, 2, seed=0))),
-    "BF-CNN": ("BFCNN(16, 8)", trained("BF-CNN", lambda: gt.BFCNN(16, 8, seed=0))),
-    "DnCNN": ("DnCNN(16, 8)", trained("DnCNN", lambda: gt.DnCNN(16, 8, seed=0))),
-    "DiT": ("DiT(16, patch 2, width 64, depth 4)", trained("DiT", lambda: gt.DiT(size=16, patch=2, width=64, depth=4, heads=4, seed=0))),
-    "conservative UNet": ("Conservative(UNet(8, 2))", trained("conservative", lambda: gt.Conservative(gt.UNet(8, 2, seed=0)))),
+def everywhere(f: Any) -> Callable[[str, Any], Any]:
+    """The same denoiser for all classes."""
+    return lambda label, X: f
+
+
+def shrinking(basis: Any, shrinkage: Any) -> Callable[[str, Any], Any]:
+    """Shrinkage in a basis, the same for all classes."""
+    return everywhere(gt.ShrinkageDenoiser(basis, shrinkage))
+
+
+def published(file: str) -> Callable[[str, Any], Any]:
+    """A published network."""
+    return lambda label, X: gt.load_denoiser(Path(os.environ["GAHB_TEST_DATA"]) / "weights" / file).eval()
+
+
+NETWORKS: dict[str, tuple[str, Callable[[], Any]]] = {
+    "UNet": ("UNet(8, 2)", lambda: gt.UNet(8, 2, seed=0)),
+    "conservative": ("Conservative(SmoothUNet(8, 2))", lambda: gt.Conservative(denoisers.SmoothUNet(8, 2, seed=0))),
+    "BF-CNN": ("BFCNN(16, 8)", lambda: gt.BFCNN(16, 8, seed=0)),
+    "DnCNN": ("DnCNN(16, 8)", lambda: gt.DnCNN(16, 8, seed=0)),
+    "DiT": ("DiT(16, 2, 64, 4, 4)", lambda: gt.DiT(size=16, patch=2, width=64, depth=4, heads=4, seed=0)),
+}
+SMALL = f"of {SMALL_SET} images, the best of sides {SIDES[0]} to {SIDES[-1]}"
+SUBJECTS: dict[str, tuple[str, Kind, Callable[[str, Any], Any]]] = {
+    "noisy image": ("the identity", "null", everywhere(lambda y, sigma: y)),
+    "untrained UNet": ("UNet(8, 2) before training", "null", everywhere(gt.UNet(8, 2, seed=0).eval())),
+    "Wiener": (f"covariance of {FITTED} images", "fitted", lambda _, X: gt.GaussianDenoiser.fit(X.sample(FITTED, seed=1))),
+    "soft wavelets": ("sym4, 1.5 sigma", "fixed", shrinking(SYM4, gt.Soft(1.5))),
+    "hard wavelets": ("sym4, 3 sigma", "fixed", shrinking(SYM4, gt.Hard(3.0))),
+    "BayesShrink": ("sym4", "fixed", shrinking(SYM4, BayesShrink())),
+    "cycle spinning": ("sym4, hard, 3 sigma", "fixed", shrinking(CycleSpinning(SYM4), gt.Hard(3.0))),
+    "bandlets": ("hard, 3 sigma", "fixed", shrinking(gt.Bandlet(), gt.Hard(3.0))),
+    "non-local means": ("of scikit-image, patches of 7 pixels", "fixed", everywhere(denoisers.NonLocalMeans())),
+    "patch machine": (f"patches {SMALL}", "fitted", partial(local, denoisers.PatchBayes)),
+    "ELS machine": (f"equivariant, patches {SMALL}", "fitted", partial(local, denoisers.EquivariantPatchBayes)),
+    "memoriser": (f"empirical Bayes of {FITTED} images", "fitted", lambda _, X: gt.EmpiricalBayes(X.sample(FITTED, seed=1))),
+    **{
+        name: (f"{what}, {IMAGES_SEEN:,} images seen", "trained", partial(trained, make))
+        for name, (what, make) in NETWORKS.items()
+    },
+    "shipped c_alpha": ("trained on C^2 images of 64 pixels", "elsewhere", everywhere(gt.shipped_denoiser("c_alpha").eval())),
+    "shipped photographs": (
+        "trained on photographs, 64 pixels",
+        "elsewhere",
+        everywhere(gt.shipped_denoiser("photographs").eval()),
+    ),
+    "published UNet": (
+        "bias-free, Mohan et al. 2020, trained on photographs",
+        "elsewhere",
+        published("bfdenoising_unet_biasfree_0-100.pt"),
+    ),
+    "published BF-CNN": (
+        "trained on faces of 160 pixels",
+        "elsewhere",
+        published("localprob_celeba160_bfcnn_rf43.pt"),
+    ),
 }
 
 
+def judged(name: str) -> Entry:
+    """The line of a subject."""
+    what, kind, make = SUBJECTS[name]
+    result = benchmark({label: make(label, X) for label, X in standard_classes().items()}, name=name)
+    print(result, flush=True)
+    scores = {
+        label: {end: round(getattr(score, end), 4) for end in ("value", "low", "high")}
+        for label, score in result.scores.items()
+    }
+    return Entry(name, what, kind, round(float(result.total.value), 4), scores)
+
+
 def main(names: list[str]) -> None:
-    """Judge the entries that have no result yet, and write the leaderboard of all that have one."""
-    for name in names or ENTRIES:
-        file = RESULTS / f"{name}.json"
-        if not file.exists():
-            _, make = ENTRIES[name]
-            judged = benchmark({label: make(label, X) for label, X in standard_classes().items()}, name=name)
-            RESULTS.mkdir(parents=True, exist_ok=True)
-            judged.save(file)
-            print(judged, flush=True)
-    entries = []
-    for name, (what, _) in ENTRIES.items():
-        file = RESULTS / f"{name}.json"
-        if file.exists():
-            stored = runs.read_json(file)
-            scores = {k: {end: round(s[end], 4) for end in ("value", "low", "high")} for k, s in stored["scores"].items()}
-            entries.append({"name": name, "what": what, "total": round(stored["total"]["value"], 4), "scores": scores})
-    entries.sort(key=lambda entry: entry["total"])
-    runs.write_json(LEADERBOARD, {"version": VERSION, "entries": entries})
-    for entry in entries:
-        print(f"{entry['total']:8.2f} dB  {entry['name']}")
+    """Judge the subjects, and write the leaderboard after each."""
+    entries = {entry.name: entry for entry in leaderboard()} if LEADERBOARD.exists() else {}
+    for name in names or [name for name in SUBJECTS if name not in entries]:
+        if name.startswith("published") and "GAHB_TEST_DATA" not in os.environ:
+            print(f"{name}: GAHB_TEST_DATA is not set")
+            continue
+        entries[name] = judged(name)
+        lines = sorted(entries.values(), key=lambda entry: entry.total)
+        runs.write_json(LEADERBOARD, {"version": VERSION, "entries": [asdict(line) for line in lines]})
+        leaderboard.cache_clear()
+    with style():
+        figure, axes = panels(6.5, 5.0)
+        draw_leaderboard(leaderboard(), axes[0])
+        figure.savefig(FIGURE)
+    print("\n".join(f"{entry.total:8.2f} dB  {entry.name}" for entry in leaderboard()))
 
 
 if __name__ == "__main__":

@@ -3,21 +3,22 @@
     gap(class, sigma) = 10 log10 ( E||f(y) - x||^2 / R ),        score(class) = mean of the gap over the noise levels,
 
 with the Bayes risk R exact or between two bounds (`gahb_theory.theory.optimum`), so that 0 dB is the best that any denoiser
-can do, on any class and at any level. A score is an interval: its ends are the means of the ends at each level, which covers at
-least as often as they do.
+can do, on any class and at any level. A score is an interval: its ends are the means of the ends at each level.
 
 The set is fixed: classes, sizes, noise levels, number and seed of the images; a changed set has another `VERSION`. The images
 are those of a seed that no training of this library draws unless it is asked to; another seed gives fresh ones.
 
-A benchmark of exact posteriors for one-dimensional signals is dps-benchmark (ICLR 2026): there samplers are compared on sparse
-Levy processes, whose posteriors a Gibbs sampler draws. Here images have geometry, and what is compared are denoisers.
+References
+----------
+M. Zach, Y. Haouchat, M. Unser, A statistical benchmark for diffusion posterior sampling algorithms, ICLR 2026
+(github.com/zacmar/dps-benchmark): one-dimensional signals whose posteriors a Gibbs sampler draws, for inverse problems.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from tqdm import tqdm
@@ -25,18 +26,20 @@ from tqdm import tqdm
 from gahb_theory import runs, validate
 from gahb_theory.images import CAlpha, Disks, GaussianField, HolderBall, ImageClass
 from gahb_theory.metrics.intervals import Estimate
+from gahb_theory.stored_results import Result
 from gahb_theory.theory.optimum import Optimality, optimality
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["BENCHMARK_SEED", "LEVELS", "VERSION", "Benchmark", "benchmark", "leaderboard", "standard_classes"]
+__all__ = ["BENCHMARK_SEED", "LEVELS", "VERSION", "Benchmark", "Entry", "benchmark", "leaderboard", "standard_classes"]
 
 VERSION = "1"
 LEVELS = (0.03, 0.1, 0.3, 1.0)
 IMAGES = 32
 BENCHMARK_SEED = 2**40
 LEADERBOARD = Path(__file__).with_name("leaderboard.json")
+Kind: TypeAlias = Literal["trained", "elsewhere", "fitted", "fixed", "null"]
 
 
 def standard_classes() -> dict[str, ImageClass]:
@@ -51,9 +54,34 @@ def standard_classes() -> dict[str, ImageClass]:
     }
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A line of the leaderboard.
+
+    Parameters
+    ----------
+    name, what
+        Of the denoiser: what it is called, and its settings.
+    kind
+        "trained": a network for each class, trained on it; "elsewhere": one network, trained on other images; "fitted": made from
+        images of the class without training; "fixed": the same for all classes; "null": what has learned nothing, without a
+        place.
+    total
+        Decibels above the optimum, the mean over classes and noise levels.
+    scores
+        For each class decibels above the optimum with interval, as `value`, `low`, `high`.
+    """
+
+    name: str
+    what: str
+    kind: Kind
+    total: float
+    scores: Mapping[str, Mapping[str, float]]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Benchmark:
-    """How far a denoiser is from the optimum on each class; print it, `plot` it, `save` it.
+class Benchmark(Result):
+    """How far a denoiser is from the optimum on each class.
 
     Parameters
     ----------
@@ -84,15 +112,12 @@ class Benchmark:
         return [{"class": name} | row for name, o in self.classes.items() for row in o.table()]
 
     def place(self) -> tuple[int, int]:
-        """Place on the leaderboard and number of its entries with this one: 1 is nearest to the optimum.
+        """Place on the leaderboard and number of places with this one, on the classes of this one: 1 is nearest to the optimum.
 
-        Only entries that were judged on the same classes count.
+        The leaderboard is of the standard images, also where this result is of another seed.
         """
-        others = [
-            np.mean([scores[name]["value"] for name in self.classes])
-            for scores in leaderboard().values()
-            if set(self.classes) <= set(scores)
-        ]
+        board = [entry for entry in leaderboard() if entry.kind != "null" and set(self.classes) <= set(entry.scores)]
+        others = [np.mean([entry.scores[name]["value"] for name in self.classes]) for entry in board]
         return 1 + sum(other < self.total.value for other in others), 1 + len(others)
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,10 +130,6 @@ class Benchmark:
             "scores": {name: score.to_dict() for name, score in self.scores.items()},
             "classes": {name: o.to_dict() for name, o in self.classes.items()},
         }
-
-    def save(self, path: str | Path) -> Path:
-        """Write everything as a JSON file."""
-        return runs.write_json(validate.path(path, "path"), self.to_dict())
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the gap against the noise level, a line for each class, and return the axes."""
@@ -126,26 +147,31 @@ class Benchmark:
 
 
 def benchmark(
-    f: Any, *, name: str = "", classes: Mapping[str, ImageClass] | None = None, seed: int = BENCHMARK_SEED
+    f: Callable[..., Any] | Mapping[str, Callable[..., Any]], *, name: str = "", seed: int = BENCHMARK_SEED
 ) -> Benchmark:
     """Decibels above the optimum of a denoiser, per image class and noise level.
 
     Parameters
     ----------
     f
-        A denoiser f(y, sigma), judged on all classes; or a mapping of names of classes to denoisers, each made for its class.
+        A denoiser f(y, sigma), judged on all of `standard_classes`; or a mapping of names of classes to denoisers, each made for
+        its class, judged on these. It sees images of 16 pixels with one channel, in float32.
     name
-        What to call it.
-    classes
-        The image classes by name; by default those of `standard_classes` that `f` has a denoiser for.
+        What to call it; by default its class.
     seed
-        Of the test images. The default set has its Bayes risks in the package and takes seconds; another seed has fresh images, and
-        chains that take minutes for each noise level.
+        Of the test images and their noise. The Bayes risks of the standard seed come with the package, and it takes seconds;
+        another seed has fresh images, whose Bayes risks are computed: at once on "gaussian" and "holder_ball", by chains of 2000
+        steps on the others, which is about ten minutes for all of them.
 
     Raises
     ------
     ValueError
-        If `f` names a class that is not among `classes`.
+        If `f` names a class that the benchmark does not have, or none.
+
+    See Also
+    --------
+    gahb_theory.optimality : The same on a class of your own.
+    gahb_theory.excess_risk : A certificate where no optimum is known, as for photographs.
 
     Examples
     --------
@@ -155,12 +181,15 @@ def benchmark(
     >>> result.classes["gaussian"].gap.lower.value.round(0)
     array([10., 13., 16., 20.])
     """
-    known = dict(standard_classes() if classes is None else classes)
+    known = standard_classes()
     subjects: dict[str, Callable[..., Any]] = dict(f) if isinstance(f, Mapping) else dict.fromkeys(known, f)
     strange = sorted(set(subjects) - set(known))
     if strange or not subjects:
         raise ValueError(f"f must name classes of the benchmark, {', '.join(known)}; got {', '.join(strange) or 'none'}")
     seed = validate.seed(seed)
+    for label, subject in subjects.items():  # refused before chains run
+        validate.evaluation_mode(validate.denoiser(subject))
+        validate.denoised(subject, known[label].sample(1, seed=seed), LEVELS[0])
     judged: dict[str, Optimality] = {}
     with tqdm(subjects.items(), desc="benchmark", unit="class", delay=2, leave=False, disable=None) as bar:
         for label, subject in bar:
@@ -169,15 +198,12 @@ def benchmark(
 
 
 @lru_cache(maxsize=1)
-def leaderboard() -> dict[str, dict[str, dict[str, float]]]:
-    """The committed entries: for each name and class the score in decibels above the optimum, `value`, `low`, `high`.
-
-    Made by experiments/leaderboard.py.
-    """
+def leaderboard() -> tuple[Entry, ...]:
+    """The committed entries, the nearest to the optimum first; made by experiments/leaderboard.py."""
     stored: dict[str, Any] = runs.read_json(LEADERBOARD)
     if stored["version"] != VERSION:
         raise ValueError(f"the leaderboard is of version {stored['version']} and the benchmark of {VERSION}; make it anew")
-    return {entry["name"]: entry["scores"] for entry in stored["entries"]}
+    return tuple(Entry(**entry) for entry in stored["entries"])
 
 
 def _score(classes: list[Optimality]) -> Estimate:
