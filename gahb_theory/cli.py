@@ -18,6 +18,7 @@ from torch import Tensor
 from tyro.conf import Positional
 
 from gahb_theory import runs, signals, stored_results, validate
+from gahb_theory.benchmarking import BenchmarkCommand
 from gahb_theory.comparison import analyse_image, reference_bases
 from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.networks.bias_free import BFCNN, UNet
@@ -280,6 +281,7 @@ KEPT = {
     Analyze: "no file is half written, and the same command begins again",
     ClaimCommand: "no file is half written, and the same command begins again",
     AuditCommand: "no file is half written, and the same command begins again",
+    BenchmarkCommand: "no file is half written, and the same command begins again",
     Report: "no file is half written, and the same command begins again",
     Verify: "nothing is written, and the same command begins again",
     Reproduce: "what is trained and measured is kept, and the same command goes on from here",
@@ -303,6 +305,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "analyze": Analyze,
                 "test": ClaimCommand,
                 "audit": AuditCommand,
+                "benchmark": BenchmarkCommand,
                 "verify": Verify,
                 "report": Report,
                 "reproduce": Reproduce,

@@ -22,7 +22,7 @@ FLOORS = (
     {"pretrained", "testing"},
     {"hypotheses"},
     {"report"},
-    {"tour", "judging", "cli", "__main__", "__init__"},
+    {"tour", "judging", "benchmarking", "cli", "__main__", "__init__"},
 )
 LONGEST = 400
 
