@@ -9,7 +9,7 @@ seed. Killed at any moment, the same command goes on. The published networks are
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,7 @@ IMAGES_SEEN, FITTED, SEED = 20_000, 4096, 1
 SIDES = (3, 7, 15)
 HERE = Path(__file__).parent
 FIGURE = HERE / "results" / "figures" / "leaderboard.png"
+TABLE = HERE / "results" / "leaderboard.md"
 RUNS = Path("runs") / "leaderboard"
 SYM4 = gt.Wavelet("sym4", levels=4)
 
@@ -140,6 +141,19 @@ def judged(name: str) -> Entry:
     return Entry(name, what, kind, round(float(result.total.value), 4), scores)
 
 
+def table(entries: Sequence[Entry]) -> str:
+    """The leaderboard for the documentation; what has no place stands without a number."""
+    labels = list(standard_classes())
+    lines = [f"| place | denoiser | | all | {' | '.join(labels)} |", "|---" * (4 + len(labels)) + "|"]
+    place = 0
+    for entry in entries:
+        place += entry.kind != "null"
+        numbers = " | ".join(f"{entry.scores[label]['value']:.2f}" for label in labels)
+        shown = "" if entry.kind == "null" else place
+        lines.append(f"| {shown} | {entry.name} | {entry.what} | {entry.total:.2f} | {numbers} |")
+    return "\n".join(lines) + "\n"
+
+
 def main(names: list[str]) -> None:
     """Judge the subjects, and write the leaderboard after each."""
     torch.set_num_threads(1)
@@ -158,6 +172,7 @@ def main(names: list[str]) -> None:
         figure, axes = panels(6.5, 5.0)
         draw_leaderboard(leaderboard(), axes[0])
         figure.savefig(FIGURE)
+    runs.write_text(TABLE, table(leaderboard()))
     print("\n".join(f"{entry.total:8.2f} dB  {entry.name}" for entry in leaderboard()))
 
 
