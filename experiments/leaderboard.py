@@ -92,7 +92,11 @@ BEST = f"the best of sides {', '.join(map(str, SIDES))}"
 SUBJECTS: dict[str, tuple[str, Kind, Callable[[str, Any], Any]]] = {
     "noisy image": ("the identity", "null", everywhere(lambda y, sigma: y)),
     "untrained UNet": ("UNet(8, 2) before training", "null", everywhere(gt.UNet(8, 2, seed=0).eval())),
-    "Wiener": (f"covariance of {FITTED} images", "fitted", lambda _, X: gt.GaussianDenoiser.fit(X.sample(FITTED, seed=1))),
+    "Wiener": (
+        f"covariance of {FITTED} images",
+        "fitted",
+        lambda _, X: gt.GaussianDenoiser.fit(X.sample(FITTED, seed=1)),
+    ),
     "soft wavelets": ("sym4, 1.5 sigma", "fixed", shrinking(SYM4, gt.Soft(1.5))),
     "hard wavelets": ("sym4, 3 sigma", "fixed", shrinking(SYM4, gt.Hard(3.0))),
     "BayesShrink": ("sym4", "fixed", shrinking(SYM4, BayesShrink(SYM4.bands((1, 16, 16))))),
@@ -105,12 +109,20 @@ SUBJECTS: dict[str, tuple[str, Kind, Callable[[str, Any], Any]]] = {
         "fitted",
         partial(local, denoisers.EquivariantPatchBayes, 32),
     ),
-    "memoriser": (f"empirical Bayes of {FITTED} images", "fitted", lambda _, X: gt.EmpiricalBayes(X.sample(FITTED, seed=1))),
+    "memoriser": (
+        f"empirical Bayes of {FITTED} images",
+        "fitted",
+        lambda _, X: gt.EmpiricalBayes(X.sample(FITTED, seed=1)),
+    ),
     **{
         name: (f"{what}, {IMAGES_SEEN:,} images seen", "trained", partial(trained, make))
         for name, (what, make) in NETWORKS.items()
     },
-    "shipped c_alpha": ("trained on C^2 images of 64 pixels", "elsewhere", everywhere(gt.shipped_denoiser("c_alpha").eval())),
+    "shipped c_alpha": (
+        "trained on C^2 images of 64 pixels",
+        "elsewhere",
+        everywhere(gt.shipped_denoiser("c_alpha").eval()),
+    ),
     "shipped photographs": (
         "trained on photographs, 64 pixels",
         "elsewhere",
@@ -172,7 +184,7 @@ def main(names: list[str]) -> None:
         figure, axes = panels(6.5, 5.0)
         draw_leaderboard(leaderboard(), axes[0])
         figure.savefig(FIGURE)
-    runs.write_text(TABLE, table(leaderboard()))
+    TABLE.write_text(table(leaderboard()))
     print("\n".join(f"{entry.total:8.2f} dB  {entry.name}" for entry in leaderboard()))
 
 

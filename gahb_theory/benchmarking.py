@@ -25,7 +25,7 @@ class BenchmarkCommand:
     classes: tuple[str, ...] = ()
     """Classes of the benchmark: gaussian, holder_ball, c_alpha_1, c_alpha_2, c_alpha_3, disks; all by default."""
     seed: int = BENCHMARK_SEED
-    """Of the test images. Another seed than the default has fresh images, whose optimum takes about ten minutes."""
+    """Of the test images. Another seed than the default has fresh images, whose optimum takes ten to twenty minutes."""
     run: Path = Path("runs/benchmark")
     """Where the page and the numbers go."""
 

@@ -63,9 +63,9 @@ class Entry:
     name, what
         Of the denoiser: what it is called, and its settings.
     kind
-        "trained": a network for each class, trained on it; "elsewhere": one network, trained on other images; "fitted": made from
-        images of the class without training; "fixed": the same for all classes; "null": what has learned nothing, without a
-        place.
+        "trained": a network for each class, trained on it; "elsewhere": one network, trained on other images; "fitted":
+        made from images of the class without training; "fixed": the same for all classes; "null": what has learned
+        nothing, without a place.
     total
         Decibels above the optimum, the mean over classes and noise levels.
     scores
@@ -118,7 +118,8 @@ class Benchmark(Result):
         """
         board = [entry for entry in leaderboard() if entry.kind != "null" and set(self.classes) <= set(entry.scores)]
         others = [np.mean([entry.scores[name]["value"] for name in self.classes]) for entry in board]
-        return 1 + sum(other < self.total.value for other in others), 1 + len(others)
+        mine = float(self.total.value)
+        return 1 + sum(bool(other < mine) for other in others), 1 + len(others)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as numbers, lists and strings."""
@@ -154,14 +155,14 @@ def benchmark(
     Parameters
     ----------
     f
-        A denoiser f(y, sigma), judged on all of `standard_classes`; or a mapping of names of classes to denoisers, each made for
-        its class, judged on these. It sees images of 16 pixels with one channel, in float32.
+        A denoiser f(y, sigma), judged on all of `standard_classes`; or a mapping of names of classes to denoisers, each
+        made for its class, judged on these. It sees images of 16 pixels with one channel, in float32.
     name
         What to call it; by default its class.
     seed
-        Of the test images and their noise. The Bayes risks of the standard seed come with the package, and it takes seconds;
-        another seed has fresh images, whose Bayes risks are computed: at once on "gaussian" and "holder_ball", by chains of 2000
-        steps on the others, which is about ten minutes for all of them.
+        Of the test images and their noise. The Bayes risks of the standard seed come with the package, and it takes
+        seconds; another seed has fresh images, whose Bayes risks are computed: at once on "gaussian" and "holder_ball", by
+        chains of 2000 steps on the others, which takes ten to twenty minutes for all of them.
 
     Raises
     ------
@@ -185,7 +186,9 @@ def benchmark(
     subjects: dict[str, Callable[..., Any]] = dict(f) if isinstance(f, Mapping) else dict.fromkeys(known, f)
     strange = sorted(set(subjects) - set(known))
     if strange or not subjects:
-        raise ValueError(f"f must name classes of the benchmark, {', '.join(known)}; got {', '.join(strange) or 'none'}")
+        raise ValueError(
+            f"f must name classes of the benchmark, {', '.join(known)}; got {', '.join(strange) or 'none'}"
+        )
     seed = validate.seed(seed)
     for label, subject in subjects.items():  # refused before chains run
         validate.evaluation_mode(validate.denoiser(subject))
@@ -202,13 +205,17 @@ def leaderboard() -> tuple[Entry, ...]:
     """The committed entries, the nearest to the optimum first; made by experiments/leaderboard.py."""
     stored: dict[str, Any] = runs.read_json(LEADERBOARD)
     if stored["version"] != VERSION:
-        raise ValueError(f"the leaderboard is of version {stored['version']} and the benchmark of {VERSION}; make it anew")
+        raise ValueError(
+            f"the leaderboard is of version {stored['version']} and the benchmark of {VERSION}; make it anew"
+        )
     return tuple(Entry(**entry) for entry in stored["entries"])
 
 
 def _score(classes: list[Optimality]) -> Estimate:
     """The mean over levels and classes; in the middle of lower and upper gap, from the lowest to the highest end."""
-    lower, upper = (np.concatenate([np.atleast_1d(getattr(o.gap, end).value) for o in classes]) for end in ("lower", "upper"))
+    lower, upper = (
+        np.concatenate([np.atleast_1d(getattr(o.gap, end).value) for o in classes]) for end in ("lower", "upper")
+    )
     low = np.concatenate([np.atleast_1d(o.gap.lower.low) for o in classes])
     high = np.concatenate([np.atleast_1d(o.gap.upper.high) for o in classes])
     error = np.concatenate([np.atleast_1d(o.gap.lower.standard_error) for o in classes])

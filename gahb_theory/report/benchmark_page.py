@@ -16,9 +16,7 @@ def benchmark_page(result: Benchmark, path: Path) -> Path:
     place, places = result.place()
     total = result.total
     lead = f"{total.value:.2f} dB above the optimum [{total.low:.2f}, {total.high:.2f}]; place {place} of {places}"
-    scores = [
-        (name, f"{score.value:.2f} [{score.low:.2f}, {score.high:.2f}]") for name, score in result.scores.items()
-    ]
+    scores = [(name, f"{score.value:.2f} [{score.low:.2f}, {score.high:.2f}]") for name, score in result.scores.items()]
     images = "the standard images" if result.seed == BENCHMARK_SEED else f"images of the seed {result.seed}"
     levels = [
         (

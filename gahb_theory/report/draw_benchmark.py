@@ -23,7 +23,7 @@ def draw_benchmark(result: Benchmark, ax: "Axes | None" = None) -> "Axes":
         value = (o.gap.lower.value + o.gap.upper.value) / 2
         # intervals of neighbouring lines beside each other
         shifted = o.sigmas * 1.03 ** (i - len(result.classes) / 2)
-        error = [value - o.gap.lower.low, o.gap.upper.high - value]
+        error = np.stack([value - o.gap.lower.low, o.gap.upper.high - value])
         ax.errorbar(shifted, value, yerr=error, fmt="o-", ms=4, color=COLOURS[i % len(COLOURS)], label=name)
     ax.axhline(0.0, color=GREY, linestyle="--", label="optimum")
     ax.set_xscale("log")

@@ -1,7 +1,6 @@
 """The benchmark: 0 dB for the optimum, the right gap for others, and places on a leaderboard."""
 
 import json
-import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -157,7 +156,7 @@ def test_the_command(tmp_path, capsys):
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="f must name classes of the benchmark, gaussian, .*; got faces"):
+    with pytest.raises(ValueError, match=r"f must name classes of the benchmark, gaussian, .*; got faces"):
         gt.benchmark({"faces": identity})
     with pytest.raises(ValueError, match="got none"):
         gt.benchmark({})

@@ -1,8 +1,8 @@
 """The tables of Bayes intervals that come with the package, made by experiments/optimum.py.
 
 standard.json, and benchmark.json for the images of `gahb_theory.benchmark`, hold for each class and noise level the bounds at
-each image, the work and the versions; the .npz files beside them the centres, as integers of 16 bits in units of 2^-14. Rounding a centre is as good as another denoiser's output: it
-adds less than 1e-7 of a squared intensity to a risk.
+each image, the work and the versions; the .npz files beside them the centres, as integers of 16 bits in units of 2^-14.
+Rounding a centre is as good as another denoiser's output: it adds less than 1e-7 of a squared intensity to a risk.
 """
 
 import json
