@@ -3,7 +3,7 @@
     python experiments/leaderboard.py              all that have no line yet, about an hour of one core
     python experiments/leaderboard.py UNet DiT     these again
 
-Networks of the kind "trained" see IMAGES_SEEN images of their class, one network for each class, by the default recipe and one
+Networks of the kind "trained" see the number of images of their class that NETWORKS gives, one network for each class, by the default recipe and one
 seed. Killed at any moment, the same command goes on. The published networks are judged where GAHB_TEST_DATA is set.
 """
 
@@ -35,7 +35,7 @@ from gahb_theory.report.draw_benchmark import draw_leaderboard
 from gahb_theory.report.figures import panels, style
 from gahb_theory.shrinkage import BayesShrink
 
-IMAGES_SEEN, FITTED, SEED = 20_000, 4096, 1
+FITTED, SEED = 4096, 1
 SIDES = (3, 7, 15)
 HERE = Path(__file__).parent
 FIGURE = HERE / "results" / "figures" / "leaderboard.png"
@@ -44,9 +44,9 @@ RUNS = Path("runs") / "leaderboard"
 SYM4 = gt.Wavelet("sym4", levels=4)
 
 
-def trained(make: Callable[[], Any], label: str, X: Any) -> Any:
+def trained(make: Callable[[], Any], images_seen: int, label: str, X: Any) -> Any:
     """A network trained on its class."""
-    recipe = gt.Recipe(images_seen=IMAGES_SEEN, seed=0)
+    recipe = gt.Recipe(images_seen=images_seen, seed=0)
     return gt.train(make(), X, recipe=recipe, run=RUNS / f"{runs.describe(make())['class']}-{label}").eval()
 
 
@@ -81,12 +81,20 @@ def published(file: str) -> Callable[[str, Any], Any]:
     return lambda label, X: gt.load_denoiser(Path(os.environ["GAHB_TEST_DATA"]) / "weights" / file).eval()
 
 
-NETWORKS: dict[str, tuple[str, Callable[[], Any]]] = {
-    "UNet": ("UNet(8, 2)", lambda: gt.UNet(8, 2, seed=0)),
-    "conservative": ("Conservative(SmoothUNet(8, 2))", lambda: gt.Conservative(denoisers.SmoothUNet(8, 2, seed=0))),
-    "DiT": ("DiT(16, 2, 64, 4, 4)", lambda: gt.DiT(size=16, patch=2, width=64, depth=4, heads=4, seed=0)),
-    "DnCNN": ("DnCNN(16, 8)", lambda: gt.DnCNN(16, 8, seed=0)),
-    "BF-CNN": ("BFCNN(16, 8)", lambda: gt.BFCNN(16, 8, seed=0)),
+NETWORKS: dict[str, tuple[str, int, Callable[[], Any]]] = {
+    "UNet": ("UNet(8, 2)", 20_000, lambda: gt.UNet(8, 2, seed=0)),
+    "conservative": (
+        "Conservative(SmoothUNet(8, 2))",
+        20_000,
+        lambda: gt.Conservative(denoisers.SmoothUNet(8, 2, seed=0)),
+    ),
+    "DiT": (
+        "DiT(16, 2, 64, 4, 4)",
+        20_000,
+        lambda: gt.DiT(size=16, patch=2, width=64, depth=4, heads=4, seed=0),
+    ),
+    "DnCNN": ("DnCNN(16, 8)", 8_000, lambda: gt.DnCNN(16, 8, seed=0)),
+    "BF-CNN": ("BFCNN(16, 8)", 8_000, lambda: gt.BFCNN(16, 8, seed=0)),
 }
 BEST = f"the best of sides {', '.join(map(str, SIDES))}"
 SUBJECTS: dict[str, tuple[str, Kind, Callable[[str, Any], Any]]] = {
@@ -115,8 +123,8 @@ SUBJECTS: dict[str, tuple[str, Kind, Callable[[str, Any], Any]]] = {
         lambda _, X: gt.EmpiricalBayes(X.sample(FITTED, seed=1)),
     ),
     **{
-        name: (f"{what}, {IMAGES_SEEN:,} images seen", "trained", partial(trained, make))
-        for name, (what, make) in NETWORKS.items()
+        name: (f"{what}, {seen:,} images seen", "trained", partial(trained, make, seen))
+        for name, (what, seen, make) in NETWORKS.items()
     },
     "shipped c_alpha": (
         "trained on C^2 images of 64 pixels",
