@@ -3,8 +3,9 @@
     python experiments/leaderboard.py              all that have no line yet, about an hour of one core
     python experiments/leaderboard.py UNet DiT     these again
 
-Networks of the kind "trained" see the number of images of their class that NETWORKS gives, one network for each class, by the default recipe and one
-seed. Killed at any moment, the same command goes on. The published networks are judged where GAHB_TEST_DATA is set.
+Networks of the kind "trained" see the number of images of their class that NETWORKS gives, one network for each class, by the
+default recipe and one seed. Killed at any moment, the same command goes on. The published networks are judged where
+GAHB_TEST_DATA is set.
 """
 
 import os
