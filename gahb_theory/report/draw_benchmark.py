@@ -55,5 +55,5 @@ def draw_leaderboard(entries: Sequence[Entry], ax: "Axes | None" = None) -> "Axe
     ax.invert_yaxis()
     ax.set_xlim(left=0)
     ax.set_xlabel("decibels above the optimum, mean over noise levels")
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper right")
     return ax
