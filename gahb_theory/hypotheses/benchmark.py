@@ -147,9 +147,7 @@ class Benchmark(Result):
         return "\n".join(lines)
 
 
-def benchmark(
-    f: Callable[..., Any] | Mapping[str, Callable[..., Any]], *, name: str = "", seed: int = BENCHMARK_SEED
-) -> Benchmark:
+def benchmark(f: Any, *, name: str = "", seed: int = BENCHMARK_SEED) -> Benchmark:
     """Decibels above the optimum of a denoiser, per image class and noise level.
 
     Parameters
