@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # and when it is first used: see __getattr__
     )
     from gahb_theory.generalization import copies, function_distance, measure_behaviour, psnr_gap
     from gahb_theory.hypotheses import Hypothesis, assess
+    from gahb_theory.hypotheses.benchmark import benchmark
     from gahb_theory.images import (
         CAlpha,
         Disks,
@@ -146,9 +147,10 @@ __all__ = [
     "function_distance",
     "measure_behaviour",
     "psnr_gap",
-    # hypotheses and their verdicts
+    # hypotheses and their verdicts, and the benchmark
     "Hypothesis",
     "assess",
+    "benchmark",
     # many runs, and checks of your own classes
     "map_images",
     "sweep",

@@ -248,7 +248,7 @@ RESULTS = set(
 )
 """Made by the library, and only read by the user."""
 ABSTRACT = {"Basis", "Denoiser", "DenoiserModule", "ImageClass", "Network"}
-JUDGED = {"Hypothesis", "assess", "bayes_risk", "excess_risk", "optimality", "verify", "verify_theory"}
+JUDGED = {"Hypothesis", "assess", "bayes_risk", "benchmark", "excess_risk", "optimality", "verify", "verify_theory"}
 """Minutes of chains and of measures; their refusals have tests of their own."""
 LONG = {"train_shipped", "sweep", "testing", "__version__"} | JUDGED
 """Hours of training; processes, which have tests of their own; no functions."""

@@ -48,6 +48,9 @@ COMMANDS = {
     "compare": Command(f"{HERE}.compare:Compare", "two denoisers, or a denoiser and a basis, at one image"),
     "test": Command(f"{HERE}.judging:ClaimCommand", "decide a hypothesis on a denoiser"),
     "audit": Command(f"{HERE}.judging:AuditCommand", "all that the data allows on one denoiser, on a page"),
+    "benchmark": Command(
+        f"{HERE}.benchmarking:BenchmarkCommand", "rank a denoiser by its distance from the optimum, on a page"
+    ),
     "verify": Command(f"{HERE}.verify:Verify", "compute every equation of the paper in two ways", NOTHING),
     "reproduce": Command(
         f"{HERE}.reproduce:Reproduce",

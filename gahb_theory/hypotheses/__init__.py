@@ -9,6 +9,7 @@ verdicts      the five verdicts, and the power
 assessment    assess, which runs all of it
 jobs          networks to be trained and tasks that measure them, known by their content
 laboratory    Laboratory, which trains once and measures once
+benchmark     denoisers ranked by their distance from the optimum
 forecast      how long a plan takes, here and on a GPU
 paper         the experiments on the claims of the paper
 """
