@@ -3,7 +3,7 @@
     python experiments/asymmetry.py        trains what is missing, about 15 minutes on one core
     python experiments/asymmetry.py table  the tables and the figure of what has been measured
 
-Small networks on C^alpha images (alpha = 2) of 16 pixels, two seeds each: normalisation, optimiser, output, architecture,
+Small networks on C^alpha images (alpha = 2) of 16 pixels, three seeds each: normalisation, optimiser, output, architecture,
 budget, and conservative denoisers. On test images that no training sees, for each noise level:
 
     psnr         of f, in dB
@@ -29,7 +29,7 @@ from gahb_theory.denoisers import SmoothUNet
 from gahb_theory.runs import write_bytes
 
 IMAGES, LONG = 12_800, 60_000
-SEEDS = (0, 1)
+SEEDS = (0, 1, 2)
 SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 TEST_SEED, NOISE_SEED = 2**40, 5
 TEST_IMAGES, SPECTRA = 256, 4

@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from laboratory import Patches, TrainingSet
 from torch import Tensor
 
 import gahb_theory as gt
 from gahb_theory import runs
 from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
-from gahb_theory.hypotheses import Plan, assess, catalogue
+from gahb_theory.hypotheses import DisjointPart, Plan, assess, catalogue
 
 HERE = Path(__file__).parent
 SIZE, IMAGES = 32, 64
@@ -41,12 +40,12 @@ def audited(f: gt.Denoiser, train: Tensor, test: Tensor, others: Tensor) -> dict
 
 def cases() -> Iterator[tuple[str, gt.Denoiser, Tensor, bool]]:
     """Name, denoiser, list of training images, whether it was trained on them."""
-    law = Patches.here(SIZE)
-    pool = TrainingSet(law, 6000, "A").images()
+    law = gt.Photographs(os.environ.get("GAHB_PHOTOGRAPHS"), size=SIZE)
+    pool = DisjointPart(law, 6000, 0).images()
     gaussian = GaussianDenoiser.fit(pool[2000:])
     for k in range(EXACT_SETS):
         for n in EXACT_N:
-            mine, stranger = pool[k * n : (k + 1) * n], TrainingSet(law, (k + 1) * n, "B").images()[k * n :]
+            mine, stranger = pool[k * n : (k + 1) * n], DisjointPart(law, (k + 1) * n, 1).images()[k * n :]
             f = gt.EmpiricalBayes(mine)
             yield f"memoriser of {n}", f, mine, True
             yield f"memoriser of {n}, other list", f, stranger, False
@@ -56,7 +55,7 @@ def cases() -> Iterator[tuple[str, gt.Denoiser, Tensor, bool]]:
                 yield f"memoriser of {n}, a tenth of the list", f, listed, True
         yield "Gaussian", gaussian, pool[k * 100 : (k + 1) * 100], False
     for n in (1, 10, 100, 1000, 10_000):
-        sets = {half: TrainingSet(law, min(n, 1000), half).images() for half in "AB"}
+        sets = {half: DisjointPart(law, min(n, 1000), part).images() for part, half in enumerate("AB")}
         for half, other in ("AB", "BA"):
             f = gt.load_denoiser(HERE / "checkpoints" / f"photographs_{n}_{half}")
             yield f"network of {n}", f, sets[half], True
@@ -69,8 +68,8 @@ def main() -> None:
         raise SystemExit(
             "set GAHB_PHOTOGRAPHS to the folder of photographs that the committed networks were trained on"
         )
-    law = Patches.here(SIZE)
-    test = TrainingSet(law, 10, "A").test(2 * IMAGES + 2000)
+    law = gt.Photographs(os.environ.get("GAHB_PHOTOGRAPHS"), size=SIZE)
+    test = DisjointPart(law, 2 * IMAGES + 2000, 2).images()
     test, others = test[:IMAGES], test[2 * IMAGES :]
     rows = []
     for name, f, train, seen in cases():

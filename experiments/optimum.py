@@ -2,54 +2,69 @@
 
     python experiments/optimum.py            # makes what is missing, one entry after the other, and can be stopped at any time
     python experiments/optimum.py --minutes 30
+    python experiments/optimum.py --table benchmark
 
-Each entry is `bayes_risk(X, sigma, 32, seed=0, steps=STEPS)`. The bounds at each image, the work and the versions go to
-gahb_theory/theory/optimum/standard.json, the centres of the posteriors to standard.npz beside it.
+Each entry is `bayes_risk(X, sigma, 32, seed=seed, steps=STEPS)`, with seed 0 in the table `standard`, and the seed of the
+held-out images of `gahb_theory.benchmark` in the table `benchmark`. The bounds at each image, the work and the versions go to
+gahb_theory/theory/optimum/TABLE.json, the centres of the posteriors to TABLE.npz beside it.
 """
 
 import argparse
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import gahb_theory
 from gahb_theory import runs
+from gahb_theory.hypotheses.benchmark import BENCHMARK_SEED, LEVELS, standard_classes
 from gahb_theory.images import CAlpha, Disks, Ellipses
 from gahb_theory.stored_results import read_arrays, write_arrays
-from gahb_theory.theory.optimum.dispatch import bayes_risk
+from gahb_theory.theory.optimum.dispatch import bayes_risk, chained
 from gahb_theory.theory.optimum.standard_table import UNIT, entry_name
 
-IMAGES, SEED, STEPS = 32, 0, 2000
+IMAGES, STEPS = 32, 2000
 SIGMAS = (0.1, 0.3, 1.0, 0.03, 0.2, 0.05, 0.5)
 FOLDER = Path(gahb_theory.__file__).parent / "theory" / "optimum"
 
 
-def standard_set() -> Iterator[tuple[CAlpha | Disks | Ellipses, float]]:
-    """Classes and noise levels, the most wanted first."""
+def standard_set() -> Iterator[tuple[Any, float, int]]:
+    """Classes, noise levels and seeds, the most wanted first."""
     small = [*(CAlpha(alpha=a, size=16) for a in (2.0, 1.0, 3.0)), Disks(size=16), Ellipses(size=16)]
     large = [Disks(size=32), *(CAlpha(alpha=a, size=32) for a in (2.0, 3.0, 1.0))]
     for classes in (small, large):
         for levels in (SIGMAS[:3], SIGMAS[3:]):
-            yield from ((X, sigma) for X in classes for sigma in levels)
+            yield from ((X, sigma, 0) for X in classes for sigma in levels)
+
+
+def benchmark_set() -> Iterator[tuple[Any, float, int]]:
+    """The classes of the benchmark that have no closed form."""
+    for sigma in reversed(LEVELS):
+        yield from ((X, sigma, BENCHMARK_SEED) for X in standard_classes().values() if chained(X))
+
+
+SETS = {"standard": standard_set, "benchmark": benchmark_set}
 
 
 def main() -> None:
     """Make the entries that are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=None, help="begin no entry after so long")
-    limit = parser.parse_args().minutes
+    parser.add_argument("--table", choices=SETS, default="standard")
+    given = parser.parse_args()
+    limit = given.minutes
     began = time.monotonic()
-    table, centres = FOLDER / "standard.json", FOLDER / "standard.npz"
+    table, centres = (FOLDER / f"{given.table}.{ending}" for ending in ("json", "npz"))
     entries = runs.read_json(table)["entries"] if table.exists() else []
-    for X, sigma in standard_set():
-        name = entry_name(X, sigma, IMAGES, SEED)
+    for X, sigma, seed in SETS[given.table]():
+        name = entry_name(X, sigma, IMAGES, seed)
         if any(entry["name"] == name for entry in entries):
             continue
         if limit is not None and time.monotonic() - began > 60 * limit:
             break
-        b = bayes_risk(X, sigma, IMAGES, seed=SEED, steps=STEPS)
+        b = bayes_risk(X, sigma, IMAGES, seed=seed, steps=STEPS)
         print(X, b, b.work, flush=True)
         number = len(entries)
         entries.append(

@@ -9,66 +9,69 @@ Jacobian. Import it as
     import gahb_theory as gt
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gahb_theory.signals as _signals  # noqa: F401  # before anything heavy: a command may be stopped as it starts
-from gahb_theory import testing
-from gahb_theory.bases import DCT, PCA, Bandlet, Basis, DenseBasis, Eigenbasis, Fourier, Pixels, Wavelet
-from gahb_theory.comparison import compare
-from gahb_theory.denoisers import (
-    BFCNN,
-    Conservative,
-    Convention,
-    Denoiser,
-    DenoiserModule,
-    DiT,
-    DnCNN,
-    EmpiricalBayes,
-    GaussianDenoiser,
-    ShrinkageDenoiser,
-    UNet,
-    adapt,
-    adapt_diffusion,
-    load_denoiser,
-    probe,
-    save_denoiser,
-)
-from gahb_theory.generalization import copies, function_distance, measure_behaviour, psnr_gap
-from gahb_theory.hypotheses import Hypothesis, assess
-from gahb_theory.images import (
-    CAlpha,
-    Disks,
-    Ellipses,
-    GaussianField,
-    HolderBall,
-    ImageClass,
-    Photographs,
-    Shuffled,
-    read_image,
-)
-from gahb_theory.images.dataset import dataset
-from gahb_theory.jacobians import Jacobian, difference_jacobian, jacobian
-from gahb_theory.many_images import map_images
-from gahb_theory.metrics import Estimate, mse, psnr, psnr_curve
-from gahb_theory.pretrained import shipped_denoiser
-from gahb_theory.randomness import add_noise
-from gahb_theory.sampling import generate
-from gahb_theory.shrinkage import Hard, Soft, oracle_gains
-from gahb_theory.sweeps import sweep
-from gahb_theory.theory import (
-    bayes_risk,
-    excess_risk,
-    fit_slope,
-    kl_bound,
-    local_slopes,
-    optimality,
-    oracle_mse,
-    sure,
-    verify,
-    verify_theory,
-)
-from gahb_theory.training import Recipe, train
 from gahb_theory.version import __version__
+
+if TYPE_CHECKING:  # and when it is first used: see __getattr__
+    from gahb_theory import testing
+    from gahb_theory.bases import DCT, PCA, Bandlet, Basis, DenseBasis, Eigenbasis, Fourier, Pixels, Wavelet
+    from gahb_theory.comparison import compare
+    from gahb_theory.denoisers import (
+        BFCNN,
+        Conservative,
+        Convention,
+        Denoiser,
+        DenoiserModule,
+        DiT,
+        DnCNN,
+        EmpiricalBayes,
+        GaussianDenoiser,
+        ShrinkageDenoiser,
+        UNet,
+        adapt,
+        adapt_diffusion,
+        load_denoiser,
+        probe,
+        save_denoiser,
+    )
+    from gahb_theory.generalization import copies, function_distance, measure_behaviour, psnr_gap
+    from gahb_theory.hypotheses import Hypothesis, assess
+    from gahb_theory.hypotheses.benchmark import benchmark
+    from gahb_theory.images import (
+        CAlpha,
+        Disks,
+        Ellipses,
+        GaussianField,
+        HolderBall,
+        ImageClass,
+        Photographs,
+        Shuffled,
+        read_image,
+    )
+    from gahb_theory.images.dataset import dataset
+    from gahb_theory.jacobians import Jacobian, difference_jacobian, jacobian
+    from gahb_theory.many_images import map_images
+    from gahb_theory.metrics import Estimate, mse, psnr, psnr_curve
+    from gahb_theory.pretrained import shipped_denoiser
+    from gahb_theory.randomness import add_noise
+    from gahb_theory.sampling import generate
+    from gahb_theory.shrinkage import Hard, Soft, oracle_gains
+    from gahb_theory.sweeps import sweep
+    from gahb_theory.theory import (
+        bayes_risk,
+        excess_risk,
+        fit_slope,
+        kl_bound,
+        local_slopes,
+        optimality,
+        oracle_mse,
+        sure,
+        verify,
+        verify_theory,
+    )
+    from gahb_theory.training import Recipe, train
 
 __all__ = [
     # image classes, noise, images on disk
@@ -144,9 +147,10 @@ __all__ = [
     "function_distance",
     "measure_behaviour",
     "psnr_gap",
-    # hypotheses and their verdicts
+    # hypotheses and their verdicts, and the benchmark
     "Hypothesis",
     "assess",
+    "benchmark",
     # many runs, and checks of your own classes
     "map_images",
     "sweep",
@@ -265,11 +269,28 @@ _ELSEWHERE = {
 """Names that are imported from their package; their place here is kept for older code."""
 
 
-def __getattr__(name: str) -> Any:
-    if name in _ELSEWHERE:
-        from importlib import import_module
+def _places() -> dict[str, str]:
+    """The module of each name that is imported above, read from there, so that the list stands once."""
+    import ast
+    from pathlib import Path
 
+    block = next(node for node in ast.parse(Path(__file__).read_text()).body if isinstance(node, ast.If))
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: str(node.module) for node in imports for alias in node.names}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, an older one, or a sub-package, imported when it is first used: torch alone takes two seconds."""
+    from importlib import import_module
+    from importlib.util import find_spec
+
+    if name in _ELSEWHERE:
         return getattr(import_module(_ELSEWHERE[name]), name)
+    if name in __all__ and name != "testing":
+        globals()[name] = getattr(import_module(_places()[name]), name)
+        return globals()[name]
+    if not name.startswith("_") and find_spec(f"gahb_theory.{name}") is not None:
+        return import_module(f"gahb_theory.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

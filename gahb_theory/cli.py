@@ -1,285 +1,25 @@
-"""The command `gahb`: the tour, and one command for each step from images to a report.
+"""The command `gahb`: finds the command that is asked for, runs it, and refuses bad input in one line.
 
-Every command is a frozen dataclass, which is its configuration and its help. Bad input is refused in one line.
+The commands stand in `gahb_theory.commands`. Nothing heavy is imported before one of them runs.
 """
 
-import hashlib
+import difflib
+import inspect
 import os
-import shutil
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from typing import Any
 
-import torch
-import tyro
-from torch import Tensor
-from tyro.conf import Positional
+from gahb_theory import signals
+from gahb_theory.commands.classes import RECIPE, classes_in_words, separate
+from gahb_theory.commands.settings_of_tour import Tour
+from gahb_theory.commands.table import COMMANDS, overview
+from gahb_theory.version import __version__
 
-from gahb_theory import runs, signals, stored_results, validate
-from gahb_theory.comparison import analyse_image, reference_bases
-from gahb_theory.denoisers.base import Network
-from gahb_theory.denoisers.networks.bias_free import BFCNN, UNet
-from gahb_theory.images import (
-    CAlpha,
-    DeadLeaves,
-    Disks,
-    Ellipses,
-    GaussianField,
-    HolderBall,
-    Photographs,
-    Polygons,
-    SineCone,
-    Texture,
-    read_image,
-)
-from gahb_theory.images.dataset import ImageDataset, dataset, write_dataset
-from gahb_theory.images.photographs import centre_crop
-from gahb_theory.judging import AuditCommand, ClaimCommand
-from gahb_theory.pretrained import named_denoiser, shipped_class
-from gahb_theory.randomness import add_noise
-from gahb_theory.report.tour_page import CASE, FORMAT, tour_report
-from gahb_theory.theory.identities import Card, TheoryTable, verify, verify_theory
-from gahb_theory.tour import PCA_SAMPLES, PCA_SEED, Tour, run_tour
-from gahb_theory.training.loop import train
-from gahb_theory.training.recipes import Recipe
-from gahb_theory.workers import MOST_WORKERS
-
-__all__ = ["Analyze", "Generate", "Report", "Reproduce", "Train", "Verify", "main"]
-
-LONGEST_NAME = 100  # bytes
-
-Images = (
-    CAlpha | Disks | Photographs | Ellipses | Polygons | SineCone | GaussianField | HolderBall | Texture | DeadLeaves
-)
-
-
-@dataclass(frozen=True)
-class Generate:
-    """Draw images of a class and write them to a .npy file, with a .json file that says what they are.
-
-    Image i depends on the class, the seed and i alone. The file has the shape (n, channels, size, size). Killed at any
-    moment, the same command goes on and ends with the same bytes.
-    """
-
-    output: Positional[Path]
-    """The .npy file; it must not exist."""
-    n: int = 1000
-    """Number of images."""
-    seed: int = 0
-    """Names the images."""
-    start: int = 0
-    """Number of the first image."""
-    dtype: Literal["float32", "uint8"] = "float32"
-    """Type of the pixels; uint8 cuts off intensities at 0 and 1 and rounds them to 255 steps."""
-    workers: int = 1
-    """Number of processes; more pay from some ten thousand images on."""
-    images: Images = field(default_factory=CAlpha)
-    """The image class."""
-
-    def execute(self) -> Path:
-        """Write the files."""
-        return write_dataset(
-            self.output,
-            self.images,
-            self.n,
-            seed=self.seed,
-            start=self.start,
-            dtype=self.dtype,
-            workers=self.workers,
-        )
-
-
-@dataclass(frozen=True)
-class Train:
-    """Train a bias-free network on images of a class, by the default recipe or one of your own.
-
-    Writes a checkpoint every minute; killed at any moment, the same command goes on and ends with the same weights.
-    On several GPUs: torchrun --nproc-per-node 8 -m -- gahb_theory train --run RUN ...
-    """
-
-    run: Path
-    """Run directory: checkpoint, log.jsonl, and the denoiser, which `gahb analyze --denoiser RUN` reads."""
-    network: Literal["unet", "bfcnn"] = "unet"
-    """The paper's UNet or BF-CNN."""
-    channels: int = 16
-    """Channels of the network; 64 in the paper."""
-    blocks: int = 3
-    """Scales of the UNet; 3 in the paper."""
-    depth: int = 21
-    """Convolutions of the BF-CNN; 21 in the paper."""
-    device: str = "auto"
-    """A torch device such as cpu, cuda, cuda:1 or mps; auto takes the first accelerator there is."""
-    recipe: Recipe = field(default_factory=Recipe)
-    """How to train."""
-    data: Positional[Path | None] = None
-    """A .npy file that `gahb generate` wrote, in place of an image class."""
-    images: Images = field(default_factory=CAlpha)
-    """The image class to train on."""
-
-    def execute(self) -> Path:
-        """Train the network."""
-        if self.data is not None and self.images != CAlpha():
-            raise ValueError(f"train takes either the file {self.data} or an image class, got both; leave one out")
-        data = self.images if self.data is None else dataset(self.data)
-        channels = data[0].shape[0] if isinstance(data, ImageDataset) else getattr(data, "channels", 1)
-        seed = self.recipe.seed
-        f: UNet | BFCNN = (
-            UNet(self.channels, self.blocks, channels, seed=seed)
-            if self.network == "unet"
-            else BFCNN(self.channels, self.depth, channels, seed=seed)
-        )
-        train(f.to(_device(self.device)), data, recipe=self.recipe, run=self.run)
-        return self.run / "denoiser"
-
-
-@dataclass(frozen=True)
-class Analyze:
-    """Take the Jacobian of a denoiser at one noisy image and compare its eigenbasis with wavelets, cosines and PCA."""
-
-    image: Positional[Path]
-    """An image file; its centre is cut out."""
-    denoiser: str = "photographs"
-    """A shipped denoiser (c_alpha, photographs), or the path of a checkpoint or of a run of `gahb train`."""
-    sigma: float = 0.15
-    """Noise level, for intensities in [0, 1]; that of an image in 0..255 divided by 255."""
-    size: int = 64
-    """Side of the square that is cut out; the cost grows as its fourth power."""
-    seed: int = 0
-    """Names the noise."""
-    run: Path | None = None
-    """Run directory; by default runs/analyze-IMAGE."""
-
-    def execute(self) -> Path:
-        """Write the run directory and its report."""
-        validate.integer(self.size, "size", 4, 128)
-        sigma = validate.sigma_level(self.sigma)
-        if self.image.exists() and not self.image.is_file():
-            raise ValueError(f"{self.image} is no regular file; give an image file")
-        f = named_denoiser(self.denoiser)
-        channels = f.image_channels if isinstance(f, Network) else 1  # an adapted network does not say
-        x = read_image(self.image, channels=channels)
-        if min(x.shape[2:]) < self.size:
-            raise ValueError(
-                f"size must not exceed the smaller side of {self.image}, got {self.size} for {tuple(x.shape[2:])}"
-            )
-        x = centre_crop(x, (self.size, self.size))
-        validate.denoised(f, add_noise(x, sigma, seed=self.seed), sigma)  # refused before a directory is made
-        config = {
-            "command": "analyze",
-            "format": FORMAT,
-            "settings": {key: value for key, value in runs.describe(self).items() if key not in ("class", "run")},
-            "data": runs.fingerprint(x),
-            "denoiser": runs.fingerprint_parameters(f),
-            "versions": runs.versions(),
-        }
-        run = runs.open_run(self.run or Path("runs") / f"analyze-{_short(self.image.stem)}", config)
-        analysis = analyse_image(f, x, sigma, reference_bases(self._samples(channels)), seed=self.seed)
-        stored_results.write_arrays(run / "arrays.npz", stored_results.to_arrays(analysis, f"{CASE}/analysis"))
-        runs.write_csv(run / "metrics.csv", analysis.rows())
-        return tour_report(run)
-
-    def _samples(self, channels: int) -> Tensor:
-        """Images whose principal components are compared with: those the shipped denoiser was trained on, or photographs."""
-        image_class = shipped_class("c_alpha") if self.denoiser == "c_alpha" else Photographs(channels=channels)  # type: ignore[arg-type]
-        image_class = type(image_class)(**(vars(image_class) | {"size": self.size}))
-        return image_class.sample(PCA_SAMPLES, seed=PCA_SEED)
-
-
-@dataclass(frozen=True)
-class Verify:
-    """Compute every equation of the paper in two ways, each beside a mistake that must be caught; or test one denoiser.
-
-    Without a denoiser: a line for each equation, with value, expected value, tolerance and verdict; status 1 if one fails.
-    With one: what theory says of the optimal denoiser, measured on it.
-    """
-
-    denoiser: str | None = None
-    """A shipped denoiser (c_alpha, photographs), or the path of a checkpoint."""
-    sigma: float = 0.1
-    """Noise level, for a denoiser."""
-    n: int = 32
-    """Number of images, for a denoiser."""
-    seed: int = 0
-    """Names images and noise, for a denoiser."""
-    images: Images = field(default_factory=lambda: Photographs(size=32))
-    """The image class, for a denoiser."""
-
-    def execute(self) -> TheoryTable | Card:
-        """Return the table, or the card of the denoiser."""
-        if self.denoiser is None:
-            table = verify_theory()
-            if not table.holds:
-                print(table)
-                raise SystemExit(1)
-            return table
-        f = named_denoiser(self.denoiser)
-        return verify(f, self.images.sample(self.n, seed=self.seed), self.sigma, seed=self.seed)
-
-
-@dataclass(frozen=True)
-class Report:
-    """Draw the report and the figures of a run directory again, from its numbers."""
-
-    run: Positional[Path]
-    """A run directory of the tour or of `gahb analyze`."""
-
-    def execute(self) -> Path:
-        """Write report.html and figures/."""
-        return tour_report(self.run)
-
-
-@dataclass(frozen=True)
-class Reproduce:
-    """Measure a claim of the paper, by a program.
-
-    It is that of experiments/ in the current folder or in the source of this library; where there is neither, the programs
-    are copied to gahb_experiments/ in the current folder first. Networks are trained once and measurements made once;
-    killed at any moment, the same command goes on. `gahb reproduce report` draws what has been measured on one page.
-    """
-
-    name: Positional[Literal["memorisation", "shrinkage", "near_optimal", "manifolds", "shuffling", "report"]]
-    """The experiment."""
-    scale: Literal["smoke", "laptop", "paper"] = "laptop"
-    """smoke: a minute, to see that it runs; laptop: two cores, hours; paper: the published sizes, on a GPU."""
-    photographs: Path | None = None
-    """A folder of images in place of the embedded photographs."""
-    workers: int | None = None
-    """Processes; by default one for each core, or one for a GPU."""
-    dry_run: bool = False
-    """Print the parameters, memory, operations and hours of a GPU that the networks take, and stop."""
-
-    def execute(self) -> Path:
-        """Run the program and return where its results are."""
-        if self.workers is not None:
-            validate.integer(self.workers, "workers", 1, MOST_WORKERS)
-        file = _program(self.name)
-        options = []
-        if self.name != "report":
-            options += ["--scale", self.scale] + (["--dry-run"] if self.dry_run else [])
-            options += [] if self.photographs is None else ["--photographs", str(self.photographs)]
-            options += [] if self.workers is None else ["--workers", str(self.workers)]
-        code = _run_program([sys.executable, str(file), *options])
-        if code:
-            raise SystemExit(code)
-        return file.parent / "results"
-
-
-KEPT = {
-    Tour: "the finished parts are kept, and the same command goes on from here",
-    Generate: "the finished blocks are kept, and the same command goes on from here",
-    Train: "the last checkpoint is kept, and the same command goes on from it",
-    Analyze: "no file is half written, and the same command begins again",
-    ClaimCommand: "no file is half written, and the same command begins again",
-    AuditCommand: "no file is half written, and the same command begins again",
-    Report: "no file is half written, and the same command begins again",
-    Verify: "nothing is written, and the same command begins again",
-    Reproduce: "what is trained and measured is kept, and the same command goes on from here",
-}
-"""What a command that is stopped says."""
+__all__ = ["main", "parse"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -287,41 +27,85 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["--"]:  # with which torchrun ends its own options, and which some versions pass on
         del given[0]
-    if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
+    if given[:1] in (["-h"], ["--help"], ["help"]):
+        print(overview())
+        raise SystemExit(0)
+    if given[:1] == ["--version"]:
+        print(f"gahb {__version__}")
+        raise SystemExit(0)
+    if not given or given[0].startswith("-"):
         given = ["tour", *given]
-    with signals.handled():
-        try:
-            commands: dict[str, Callable[..., Any]] = {
-                "tour": Tour,
-                "generate": Generate,
-                "train": Train,
-                "analyze": Analyze,
-                "test": ClaimCommand,
-                "audit": AuditCommand,
-                "verify": Verify,
-                "report": Report,
-                "reproduce": Reproduce,
-            }
-            command = tyro.extras.subcommand_cli_from_dict(
-                commands, prog="gahb", description="Why denoisers generalise. `gahb` alone is `gahb tour`.", args=given
-            )
-            signals.keeps(KEPT[type(command)])
-            result = run_tour(command) if isinstance(command, Tour) else command.execute()
-        except KeyboardInterrupt:
-            raise SystemExit(signals.say(signal.SIGINT)) from None
-        except signals.Stopped:
-            raise SystemExit(signals.say(signal.SIGTERM)) from None
-        except SystemExit as error:
-            if error.code == 128 + signal.SIGTERM:  # training has waited for the end of its step
-                signals.say(signal.SIGTERM)
-            raise
-        except (ValueError, TypeError, RuntimeError, OSError, ArithmeticError, MemoryError) as error:
-            if os.environ.get("GAHB_TRACEBACK"):
-                raise
-            print(f"gahb: {_one_line(error)}\n(GAHB_TRACEBACK=1 shows where)", file=sys.stderr)
-            raise SystemExit(2) from None
+    name, *options = given
+    with _in_one_line():
+        command = parse(name, options)
+    import torch  # noqa: F401  # before a signal is turned into an exception: nothing is begun, and it ends at once
+
+    with signals.handled(), _in_one_line():
+        signals.keeps(COMMANDS[name].when_stopped)
+        result = run_tour(command) if isinstance(command, Tour) else command.execute()
         if int(os.environ.get("RANK", "0")) == 0:
             print(result)
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """What stops or refuses a command, said in one line."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise SystemExit(signals.say(signal.SIGINT)) from None
+    except signals.Stopped:
+        raise SystemExit(signals.say(signal.SIGTERM)) from None
+    except SystemExit as error:
+        if error.code == 128 + signal.SIGTERM:  # training has waited for the end of its step
+            signals.say(signal.SIGTERM)
+        raise
+    except (ValueError, TypeError, RuntimeError, OSError, ArithmeticError, MemoryError) as error:
+        if os.environ.get("GAHB_TRACEBACK"):
+            raise
+        print(f"gahb: {_one_line(error)}\n(GAHB_TRACEBACK=1 shows where)", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def parse(name: str, options: Sequence[str]) -> Any:
+    """The command of a name with its options, in any order."""
+    import tyro
+
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
+        raise ValueError(f"there is no command {name!r}; {hint}")
+    kind = COMMANDS[name].load()
+    own = {"class" if field.name == "kind" else field.name.replace("_", "-") for field in fields(kind)}
+    words, text = list(options), inspect.cleandoc(str(kind.__doc__))
+    settings: dict[str, list[str]] = {}
+    if "settings" in own:
+        words, settings = separate(options, own)
+        text = f"{text}\n\n{classes_in_words()}"
+        recipe = set(settings) & set(RECIPE)
+        if name == "train":
+            text += f"\n\nOptions of the recipe: {' '.join(f'--{option}' for option in RECIPE)}"
+        elif recipe:
+            raise ValueError(f"{name} has no option --{min(recipe)}; gahb {name} --help shows those that it has")
+    for word in words:
+        option = word.partition("=")[0].removeprefix("--").replace("_", "-")
+        if word.startswith("--") and option.removeprefix("no-") not in own | {"help"}:
+            close = difflib.get_close_matches(option, own - {"settings"}, 1)
+            hint = f"did you mean --{close[0]}? " if close else ""
+            raise ValueError(f"{name} has no option --{option}; {hint}gahb {name} --help shows what it takes")
+    command, unknown = tyro.cli(kind, args=words, prog=f"gahb {name}", description=text, return_unknown_args=True)
+    if unknown:
+        raise ValueError(f"{name} has no place for {unknown[0]}; gahb {name} --help shows what it takes")
+    return replace(command, settings=settings) if settings else command
+
+
+def run_tour(tour: Tour) -> str:
+    """Run the tour; what it found, and where its page is."""
+    from gahb_theory.commands.findings import found_by_tour
+    from gahb_theory.tour import run_tour as run
+
+    page = run(tour)
+    return "\n".join([*found_by_tour(page.parent), str(page)])
 
 
 def _one_line(error: Exception) -> str:
@@ -331,56 +115,3 @@ def _one_line(error: Exception) -> str:
         files = [os.fsdecode(f) for f in (error.filename, error.filename2) if isinstance(f, str | bytes | os.PathLike)]
         message = ": ".join([*files, error.strerror])
     return ". ".join([message, *getattr(error, "__notes__", ())])
-
-
-def _short(name: str) -> str:
-    """A name of at most LONGEST_NAME bytes: the beginning of a longer one, with its hash."""
-    written = os.fsencode(name)
-    if len(written) <= LONGEST_NAME:
-        return name
-    digest = hashlib.sha256(written).hexdigest()[:8]
-    return f"{written[: LONGEST_NAME - 9].decode(errors='ignore')}-{digest}"
-
-
-def _program(name: str) -> Path:
-    """The program of an experiment: here, in the source, or copied here from the installed library."""
-    for place in (Path("experiments"), Path(__file__).parents[1] / "experiments"):
-        if (place / f"{name}.py").exists():
-            return place / f"{name}.py"
-    packed, here = Path(__file__).parent / "programs", Path("gahb_experiments")
-    if not (packed / f"{name}.py").exists():
-        raise FileNotFoundError(
-            f"no experiments/{name}.py here, and this installation holds no copy of it; install the library anew"
-        )
-    here.mkdir(exist_ok=True)
-    for file in packed.glob("*.py"):
-        if not (here / file.name).exists():
-            shutil.copyfile(file, here / file.name)
-    return here / f"{name}.py"
-
-
-def _run_program(words: list[str]) -> int:
-    """Run a program that ends when this one does, and pass SIGTERM on to it; its exit status."""
-    program = subprocess.Popen(words, env=signals.ends_with_this_process(), process_group=_own_group())
-    try:
-        return program.wait()
-    except BaseException:
-        program.terminate()  # training ends its step and writes its checkpoint
-        program.wait()
-        raise
-
-
-def _own_group() -> int | None:
-    """A group of its own, where there are such, so that Ctrl-C reaches a program by this one alone."""
-    return 0 if os.name == "posix" else None
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        return torch.zeros(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {name!r} is not available here ({error}); try auto or cpu") from error

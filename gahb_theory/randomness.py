@@ -103,6 +103,8 @@ class Component(IntEnum):
     """Images of the distribution that an exact denoiser is optimal for."""
     DISPLACEMENTS = 31
     """Of the noisy image, of `SmoothedEmpiricalBayes`."""
+    LIKELIHOOD = 32
+    """Noise levels and noise of integrals over all noise levels."""
 
 
 def uniforms(

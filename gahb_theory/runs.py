@@ -34,6 +34,7 @@ from gahb_theory.version import __version__
 
 __all__ = [
     "describe",
+    "differing",
     "fingerprint",
     "fingerprint_parameters",
     "from_json",
@@ -274,25 +275,30 @@ def open_run(path: str | Path, config: Mapping[str, Any]) -> Path:
         If the directory cannot be written.
     """
     path = make_directory(path)
-    wanted = json.loads(json.dumps(to_json(_plain(config))))
-    file = path / "config.json"
-    if file.exists():
-        try:
-            content = json.loads(file.read_text())
-            if not isinstance(content, dict):
-                raise ValueError(f"a {type(content).__name__} in the place of an object")
-        except ValueError as error:  # not text, not JSON, or not a configuration
-            raise ValueError(f"{file} is not valid JSON ({error}); remove the directory or choose another") from error
-        ignored = {"versions": None}
-        differing = differences(content | ignored, wanted | ignored)
-        if differing:
-            raise FileExistsError(
-                errno.EEXIST,
-                f"{path} holds a run of another configuration ({', '.join(differing)}); choose another directory",
-            )
-    else:
-        write_json(file, wanted)
+    different = differing(path, config)
+    if different:
+        raise FileExistsError(
+            errno.EEXIST,
+            f"{path} holds a run of another configuration ({', '.join(different)}); choose another directory",
+        )
+    if not (path / "config.json").exists():
+        write_json(path / "config.json", json.loads(json.dumps(to_json(_plain(config)))))
     return path
+
+
+def differing(path: Path, config: Mapping[str, Any]) -> list[str]:
+    """The entries in which the configuration of a run directory differs, such as "seed: 1 there, 2 now"; not the versions."""
+    file = path / "config.json"
+    if not file.exists():
+        return []
+    try:
+        content = json.loads(file.read_text())
+        if not isinstance(content, dict):
+            raise ValueError(f"a {type(content).__name__} in the place of an object")
+    except ValueError as error:  # not text, not JSON, or not a configuration
+        raise ValueError(f"{file} is not valid JSON ({error}); remove the directory or choose another") from error
+    wanted = json.loads(json.dumps(to_json(_plain(config))))
+    return differences(content | {"versions": None}, wanted | {"versions": None})
 
 
 def describe(thing: Any) -> Any:

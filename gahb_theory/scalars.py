@@ -3,6 +3,7 @@
 Each function returns what it converts; `gahb_theory.validate` offers them with those for images and noise levels.
 """
 
+import inspect
 import math
 import numbers
 import operator
@@ -17,6 +18,7 @@ from torch import Tensor
 
 __all__ = [
     "LARGEST_SEED",
+    "explain_call",
     "flag",
     "function",
     "hidden",
@@ -218,6 +220,32 @@ def function(value: Any, name: str, example: str) -> Any:
     if not callable(value):
         raise TypeError(f"{name} must be callable, got {kind_of(value)}; it is called as {example}")
     return value
+
+
+def explain_call(f: Any, y: Tensor, sigma: Any, name: str, error: Exception) -> None:
+    """Say what is wrong where f(y, sigma) raised `error`: no place for sigma, or weights of another type than the images.
+
+    Torch speaks of arguments and of Float and Double; what is neither is the user's own, and is left as it is.
+    """
+    if isinstance(error, TypeError):
+        try:
+            call = inspect.signature(f.forward if isinstance(f, torch.nn.Module) else f)
+            call.bind(y)
+        except (TypeError, ValueError):
+            return
+        try:
+            call.bind(y, sigma)
+        except TypeError:
+            raise TypeError(
+                f"{name} takes no sigma, and denoisers are called as {name}(y, sigma); gt.adapt({name}) makes it one"
+            ) from error
+        return
+    weights = {p.dtype for p in f.parameters() if p.is_floating_point()} if isinstance(f, torch.nn.Module) else set()
+    if weights and y.dtype not in weights:
+        given = " and ".join(sorted(map(str, weights)))
+        raise TypeError(
+            f"{name} holds {given}, but the images are {y.dtype}; convert them with .to({given.split()[0]})"
+        ) from error
 
 
 def real_array(value: Any, name: str, ndim: int | tuple[int, ...] | None = None) -> np.ndarray:

@@ -98,6 +98,7 @@ def sweep(
     executor: Executor | None = None,
     *,
     folder: str | Path,
+    finished: Callable[[Any], object] | None = None,
 ) -> list[Piece]:
     """Run a function on each configuration, or read its result where there is one.
 
@@ -115,6 +116,9 @@ def sweep(
         submitted together.
     folder
         Where the directories of the runs are.
+    finished
+        Called with the configuration of each run that has ended well, in the order in which they do, instead of a
+        progress bar.
 
     Returns
     -------
@@ -153,10 +157,14 @@ def sweep(
         d: (c, d, entry) for c, d, entry in zip(configs, directories, inputs, strict=True) if not (d / RESULT).exists()
     }
     outcomes: Outcomes = {}
-    with tqdm(total=len(jobs), desc="sweep", unit="run", delay=2, leave=False, disable=None) as bar:
+    silent = None if finished is None else True
+    with tqdm(total=len(jobs), desc="sweep", unit="run", delay=2, leave=False, disable=silent) as bar:
         for group in _outcomes(list(jobs.values()), run, executor or Serial()):
             outcomes |= group
             bar.update(len(group))
+            if finished is not None:
+                for directory in (d for d, error in group.items() if error is None):
+                    finished(jobs[directory][0])
     _raise_if_failed(jobs, outcomes)
     return [Piece(c, d, _read(d)) for c, d in zip(configs, directories, strict=True)]
 

@@ -5,7 +5,6 @@ compared with wavelets, cosines and principal components; the PSNR is set beside
 theory. Everything goes to a run directory, and the report is drawn from that directory alone.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gahb_theory import runs, stored_results, validate
+from gahb_theory.commands.settings_of_tour import Tour
 from gahb_theory.comparison import (
     ImageAnalysis,
     Performance,
@@ -31,28 +31,6 @@ WINDOW = (0.05, 0.5)
 PCA_SAMPLES = 1024
 PCA_SEED = 2**41
 SHOWN = {"c_alpha": 6, "photographs": 21}
-
-
-@dataclass(frozen=True)
-class Tour:
-    """See what the library does, on its own images and denoisers. This is the default command.
-
-    Writes a run directory with config.json, metrics.csv, arrays.npz, figures/ and report.html, within a few minutes
-    on two cores. Killed at any moment, the same command goes on.
-    """
-
-    run: Path | None = None
-    """Run directory; by default runs/tour, with a suffix where the settings below are not the default ones."""
-    sigma: float = 0.15
-    """Noise level at which the Jacobian is taken, for intensities in [0, 1]."""
-    test_images: int = 64
-    """Number of test images behind the PSNR curves."""
-    seed: int = 1
-    """Names the test images and the noise."""
-    retrain: bool = False
-    """Also train the shipped denoisers anew from scratch, and report how far below the shipped ones they stay."""
-    retrain_images: int = 20_000
-    """Budget, in images, of each denoiser that --retrain trains."""
 
 
 def run_tour(tour: Tour) -> Path:

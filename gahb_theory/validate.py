@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gahb_theory.scalars import (
     LARGEST_SEED,
+    explain_call,
     flag,
     function,
     hidden,
@@ -42,6 +43,7 @@ __all__ = [
     "denoised",
     "denoiser",
     "evaluation_mode",
+    "explain_call",
     "finite",
     "flag",
     "floating",
@@ -235,9 +237,11 @@ def sigma_level(sigma: Any, name: str = "sigma", *, zero: bool = False) -> float
 
 
 def levels(sigmas: Any, name: str = "sigmas", *, zero: bool = False) -> tuple[float, ...]:
-    """Return noise levels as floats, at least one."""
+    """Return noise levels as floats, at least one; a number is one level."""
     if isinstance(sigmas, Tensor | np.ndarray):
         sigmas = real_array(sigmas, name, 1)
+    elif isinstance(sigmas, int | float | np.number) and not isinstance(sigmas, bool):
+        sigmas = [sigmas]
     if isinstance(sigmas, str | bytes | dict) or not isinstance(sigmas, Iterable):
         raise TypeError(f"{name} must be a sequence of noise levels such as [0.05, 0.1, 0.2], got {kind_of(sigmas)}")
     result = tuple(sigma_level(s, f"each of {name}", zero=zero) for s in sigmas)
@@ -353,8 +357,8 @@ def returned(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> 
     evaluation_mode(f, name)
     try:
         out = f(y, sigma)
-    except RuntimeError as error:  # torch speaks of Float and Double; anything else is the user's own
-        _same_dtype(f, y, name, error)
+    except (TypeError, RuntimeError) as error:
+        explain_call(f, y, sigma, name, error)
         raise
     if not isinstance(out, Tensor):
         raise TypeError(
@@ -375,16 +379,6 @@ def returned(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> 
     if out.device != y.device:
         raise ValueError(f"{name} must return a tensor on the device of its input, {y.device}, got {out.device}")
     return out
-
-
-def _same_dtype(f: object, y: Tensor, name: str, error: Exception) -> None:
-    """Name the type of a network's weights as the cause, if it is not that of the images it could not take."""
-    weights = {p.dtype for p in f.parameters() if p.is_floating_point()} if isinstance(f, torch.nn.Module) else set()
-    if weights and y.dtype not in weights:
-        given = " and ".join(sorted(map(str, weights)))
-        raise TypeError(
-            f"{name} holds {given}, but the images are {y.dtype}; convert them with .to({given.split()[0]})"
-        ) from error
 
 
 def sampled(image_class: Any, n: int, *, seed: int = 0, start: int = 0, name: str = "the image class") -> Tensor:

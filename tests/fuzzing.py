@@ -157,7 +157,7 @@ REFUSED: dict[str, set[str]] = {
     "images": NO_TENSORS | WRONG_TENSORS | {"int tensor", "vector", "3 axes", "5 axes", "0-d tensor"},
     "tensor": NO_TENSORS | WRONG_TENSORS | {"array"},
     "tensor or none": (NO_TENSORS | WRONG_TENSORS | {"array"}) - {"empty tensor"},
-    "levels": set(VALUES) - {"vector"},
+    "levels": set(VALUES) - {"vector", "0.5", "2**31", "1e-46", "np.float32", "np.int64"},  # a number is one level
     "array": (set(PLAIN) | WRONG_TENSORS | set(FUNCTIONS)) - {"0", "0.5", "2**31", "1e-46", "np.float32", "np.int64"},
     "denoiser": set(VALUES) - {"raises"},
     "map": set(VALUES) - {"raises", "returns (n,h,w)"},  # a Jacobian may lead from images to other shapes
@@ -248,11 +248,12 @@ RESULTS = set(
 )
 """Made by the library, and only read by the user."""
 ABSTRACT = {"Basis", "Denoiser", "DenoiserModule", "ImageClass", "Network"}
-JUDGED = {"Hypothesis", "assess", "bayes_risk", "excess_risk", "optimality", "verify", "verify_theory"}
+JUDGED = {"Hypothesis", "assess", "bayes_risk", "benchmark", "excess_risk", "optimality", "verify", "verify_theory"}
 """Minutes of chains and of measures; their refusals have tests of their own."""
 LONG = {"train_shipped", "sweep", "testing", "__version__"} | JUDGED
 """Hours of training; processes, which have tests of their own; no functions."""
 NOT_FINITE = (
+    "fit_slope",  # averaged errors have no interval: its ends are NaN
     "Wedgelets",
     "Bandlet",
     "psnr",

@@ -6,9 +6,8 @@ import os
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -16,7 +15,9 @@ import torch
 from PIL import Image
 
 import gahb_theory as gt
-from gahb_theory import cli
+from gahb_theory import cli, pretrained
+from gahb_theory.commands import analyze, naming
+from gahb_theory.commands.table import COMMANDS
 
 
 def run(*arguments):
@@ -36,7 +37,7 @@ def refusal(capsys, *arguments):
     [
         ("tour", "--retrain"),
         ("generate", "--n"),
-        ("train", "--recipe.sigma-law"),
+        ("train", "--sigma-law"),
         ("analyze", "--sigma"),
         ("report", "RUN"),
         ("reproduce", "--dry-run"),
@@ -77,7 +78,7 @@ def test_train_then_analyze_then_report(tmp_path, capsys, monkeypatch):
     pixels = (255 * gt.Photographs(size=24).sample(1)[0, 0].numpy()).astype(np.uint8)
     Image.fromarray(pixels).save("photograph.png")
     run("analyze", "photograph.png", "--denoiser", "mine", "--size", 16, "--sigma", 0.1)
-    page = tmp_path / "runs" / "analyze-photograph" / "report.html"
+    page = tmp_path / "runs" / "analyze-photograph-denoiser-mine-sigma-0.1-size-16" / "report.html"
     assert "At sigma = 0.1 the denoiser lifts the PSNR" in page.read_text()
     page.unlink()
     run("report", page.parent)
@@ -141,8 +142,8 @@ NAMES = ["classes", "a" * 235, "é" * 100, "a'b\"c", "<b>&amp;", "{x}{{y}}%s", "
 def test_an_image_may_have_any_name(name, monkeypatch, tmp_path):
     """Also that of an array of the tour, one that is too long for a folder, and characters that mean something in HTML."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "named_denoiser", lambda name: gt.UNet(channels=4, blocks=1).eval())
-    monkeypatch.setattr(cli, "PCA_SAMPLES", 32)
+    monkeypatch.setattr(pretrained, "named_denoiser", lambda name: gt.UNet(channels=4, blocks=1).eval())
+    monkeypatch.setattr(analyze, "PCA_SAMPLES", 32)
     pixels = (255 * gt.Photographs(size=24).sample(1)[0, 0].numpy()).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     run("analyze", f"{name}.png", "--size", 8)
@@ -158,10 +159,10 @@ def test_an_image_may_have_any_name(name, monkeypatch, tmp_path):
 
 
 def test_long_names_stay_different():
-    first, second = cli._short("a" * 200 + "1"), cli._short("a" * 200 + "2")
+    first, second = naming.short_name("a" * 200 + "1"), naming.short_name("a" * 200 + "2")
     assert first != second
     assert len(first) == len(second) == 100
-    assert cli._short("é" * 50) == "é" * 50
+    assert naming.short_name("é" * 50) == "é" * 50
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"command": "tour"}', '{"command": 1, "versions": 2}'])
@@ -186,7 +187,9 @@ def test_train_on_what_generate_wrote(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_the_documented_words_for_several_processes_run(tmp_path):
     """Exactly as the help of `gahb train` says, on one process."""
-    words = re.search(r"torchrun --nproc-per-node 8 -m -- gahb_theory train --run RUN", cli.Train.__doc__)[0].split()
+    words = re.search(
+        r"torchrun --nproc-per-node 8 -m -- gahb_theory train --run RUN", COMMANDS["train"].load().__doc__
+    )[0].split()
     words[0] = str(Path(sys.executable).with_name("torchrun"))
     words[words.index("8")] = "1"
     words[words.index("RUN")] = str(tmp_path / "run")
@@ -210,58 +213,37 @@ def test_the_module_is_the_command():
     assert all(command in told for command in ("tour", "generate", "train", "analyze", "report"))
 
 
-def test_reproduce_passes_its_options_on(monkeypatch, tmp_path, capfd):
-    """The program of the current folder goes first."""
-    (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "manifolds.py").write_text("import sys; print(sys.argv[1:])")
+def test_a_dry_run_says_what_is_left(monkeypatch, tmp_path, capsys):
+    """In hours of this machine and of a GPU, with what is assumed; nothing is trained."""
     monkeypatch.chdir(tmp_path)
-    run("reproduce", "manifolds", "--scale", "smoke", "--workers", 2, "--dry-run")
-    assert "['--scale', 'smoke', '--dry-run', '--workers', '2']" in capfd.readouterr().out
+    run("reproduce", "shuffling", "--scale", "smoke", "--workers", 2, "--dry-run")
+    told = capsys.readouterr().out
+    assert "2 networks to train and 1 measurements (1 of them of unknown length)" in told
+    assert "2 at once" in told
+    assert "assuming 300 TFLOP/s" in told
+    assert not list(tmp_path.iterdir())
 
 
-def test_reproduce_without_the_source_copies_the_programs(monkeypatch, tmp_path, capfd):
-    """As in a folder where only the installed library is."""
-    installed = tmp_path / "site-packages" / "gahb_theory"
-    (installed / "programs").mkdir(parents=True)
-    (installed / "programs" / "shrinkage.py").write_text("import laboratory, sys; print(laboratory.A, sys.argv[1:])")
-    (installed / "programs" / "laboratory.py").write_text("A = 7")
-    monkeypatch.setattr(cli, "__file__", str(installed / "cli.py"))
-    (tmp_path / "empty").mkdir()
-    monkeypatch.chdir(tmp_path / "empty")
-    run("reproduce", "shrinkage", "--scale", "smoke")
-    assert "7 ['--scale', 'smoke']" in capfd.readouterr().out
-    (tmp_path / "empty" / "gahb_experiments" / "laboratory.py").write_text("A = 8")  # one's own changes are kept
-    run("reproduce", "shrinkage")
-    assert "8 ['--scale', 'laptop']" in capfd.readouterr().out
+def test_reproduce_in_an_empty_folder(monkeypatch, tmp_path, capsys):
+    """Where there is no source, everything is made in the current folder; the page follows from the results."""
+    from gahb_theory.hypotheses.paper import running
 
-
-def test_reproduce_without_any_program_says_what_to_do(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(cli, "__file__", str(tmp_path / "a" / "cli.py"))
-    assert "install the library anew" in refusal(capsys, "reproduce", "shrinkage")
+    monkeypatch.setattr(running, "__file__", str(tmp_path / "a" / "b" / "c" / "running.py"))
+    assert "no results in" in refusal(capsys, "reproduce", "report")
+    run("reproduce", "shuffling", "--scale", "smoke", "--workers", 1)
+    assert "verdict" in capsys.readouterr().out
+    run("reproduce", "report", "--scale", "smoke")
+    assert capsys.readouterr().out.strip() == "runs/paper/smoke/results/report.html"
+    assert [f.name for f in tmp_path.iterdir()] == ["runs"]
 
 
-def test_the_wheel_holds_every_program_of_reproduce():
-    """Each program, and all that the programs import from their folder."""
-    root = Path(cli.__file__).parents[1]
-    if not (root / "pyproject.toml").exists():
-        pytest.skip("no source here")
-    packed = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
-    files = {Path(file).stem for file in packed["force-include"]}
-    assert set(get_args(get_args(cli.Reproduce.__annotations__["name"])[0])) <= files
-    for file, target in packed["force-include"].items():
-        assert target == f"gahb_theory/programs/{Path(file).name}"
-        imported = re.findall(r"^(?:from|import) (\w+)", (root / file).read_text(), re.MULTILINE)
-        assert {name for name in imported if (root / "experiments" / f"{name}.py").exists()} <= files
+def test_every_experiment_has_a_command():
+    from gahb_theory.hypotheses.paper import running
+    from gahb_theory.report.paper_page import PICTURES
 
-
-def test_reproduce_ends_as_its_program_does(monkeypatch, tmp_path):
-    (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "report.py").write_text("raise SystemExit(3)")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as stop:
-        run("reproduce", "report")
-    assert stop.value.code == 3
+    names = set(get_args(get_type_hints(COMMANDS["reproduce"].load())["name"]))
+    assert names == {*running.EXPERIMENTS, "report"} == {*PICTURES, "report"}
 
 
 def test_verify_prints_every_equation_and_the_card_of_a_denoiser(capsys):

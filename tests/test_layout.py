@@ -19,10 +19,10 @@ FLOORS = (
     {"theory"},
     {"training", "sampling"},
     {"comparison", "generalization"},
-    {"hypotheses"},
     {"pretrained", "testing"},
-    {"report"},
-    {"tour", "judging", "cli", "__main__", "__init__"},
+    {"hypotheses"},
+    {"report", "plots"},
+    {"tour", "commands", "cli", "__main__", "__init__"},
 )
 LONGEST = 400
 

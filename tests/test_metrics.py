@@ -150,8 +150,8 @@ def test_bad_curves_are_refused(unchecked: None) -> None:
         psnr_curve(half, x, [])
     with pytest.warns(UserWarning, match=r"sigma is 25, but no intensity .* is sigma in units of 0 to 255"):
         psnr_curve(half, x, [0.1, 25.0])
-    with pytest.raises(TypeError, match=r"sigmas must be a sequence of noise levels such as .*, got float 0.1"):
-        psnr_curve(half, x, 0.1)
+    with pytest.raises(TypeError, match=r"sigmas must be a sequence of noise levels such as .*, got str '0.1'"):
+        psnr_curve(half, x, "0.1")
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         psnr_curve(half, x, [0.1], batch_size=0)
     with pytest.raises(ValueError, match="f must return images of the shape of its input"):

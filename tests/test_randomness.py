@@ -90,7 +90,7 @@ def test_streams_differ_by_seed_index_and_component(dtype):
         for start in starts
         for component in Component
     ]
-    assert len(set(firsts)) == len(seeds) * len(starts) * len(Component) == 928
+    assert len(set(firsts)) == len(seeds) * len(starts) * len(Component) == 960
 
 
 def test_the_last_index_and_the_largest_seed_exist():

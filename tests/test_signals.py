@@ -95,7 +95,7 @@ def test_train_ends_its_step(tmp_path):
         ),
         (
             ["analyze", "x.png", "--size", "48", "--run", "r"],
-            "r/config.json",
+            "r",
             signal.SIGINT,
             "no file is half written, and the same command begins again",
         ),
@@ -109,29 +109,25 @@ def test_computations_without_steps(words, begun, number, kept, tmp_path):
     assert not list((tmp_path / "r").glob(".*partial"))
 
 
-PROGRAM = """
-import sys, time
-from pathlib import Path
-import gahb_theory
-Path("begun").touch()
-time.sleep(600)
-"""
+REPRODUCE = ["reproduce", "manifolds", "--scale", "smoke", "--workers"]
 
 
-def test_reproduce_ends_its_program(tmp_path):
+def begun(folder):
+    return any((folder / "runs" / "paper" / "smoke" / "trainings").glob("*/training/config.json"))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_reproduce_says_what_is_kept(workers, tmp_path):
     number = signal.SIGTERM
-    (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "manifolds.py").write_text(PROGRAM)
-    code, told = stopped(["reproduce", "manifolds"], number, lambda process: (tmp_path / "begun").exists(), tmp_path)
+    code, told = stopped([*REPRODUCE, workers], number, lambda process: begun(tmp_path), tmp_path)
     check(number, code, told, "what is trained and measured is kept, and the same command goes on from here")
 
 
-def test_a_killed_command_takes_its_program_along(tmp_path):
-    (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "manifolds.py").write_text("import os\nprint(os.getpid(), flush=True)\n" + PROGRAM)
-    process = subprocess.Popen([*COMMAND, "reproduce", "manifolds"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
-    process.stdout.readline()
-    while not (tmp_path / "begun").exists():
+def test_a_killed_command_takes_its_workers_along(tmp_path):
+    words = [*COMMAND, *REPRODUCE, "2"]
+    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    while not begun(tmp_path):
+        assert process.poll() is None
         time.sleep(0.01)
     process.kill()
     process.wait()

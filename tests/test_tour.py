@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+from dataclasses import replace
+from html import escape
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 import gahb_theory as gt
 from gahb_theory import runs, stored_results, tour
 from gahb_theory.comparison import ImageAnalysis, Performance
+from gahb_theory.denoisers import SmoothUNet
 from gahb_theory.report.tour_page import tour_report
 
 
@@ -64,8 +67,31 @@ def test_the_tour_writes_a_run_and_a_report(small_tour):
     assert "http" not in html, "the page asks for nothing from outside"
     assert "Trained anew" in html
     assert f"tr J = {analysis.effective_dimension:.0f}" in html
-    assert f"The shrinkage S y alone has a PSNR of {analysis.psnr_shrinkage:.2f} dB" in html
+    r = analysis.reproduction
+    said = escape(str(r)).replace("&#x27;", "&#39;")
+    assert len(re.findall(f"<(?:p|figcaption)>[^<]*{re.escape(said)}", html)) == 3, "beside numbers and both pictures"
+    assert f": {analysis.psnr_shrinkage:.2f} dB beside {analysis.psnr_denoised:.2f} dB of f(y)" in html
+    assert not r.exact
+    assert f"and not of this one: at the first image below the two sides differ by {r.error:.1e}" in html
+    assert f"has a PSNR {analysis.psnr_denoised - analysis.psnr_shrinkage:.2f} dB lower" in html
     assert f"{analysis.comparisons['dct'].weighted_overlap:.3f}" in html
+
+
+def test_the_equation_is_true_in_the_tour_of_conservative_denoisers(small_tour, monkeypatch):
+    f = gt.Conservative(SmoothUNet(4, 2, seed=3)).eval()
+    f.calibrate((1, 16, 16))
+    monkeypatch.setattr(tour, "shipped_denoiser", lambda name: f)
+    page = tour.run_tour(replace(small_tour, retrain=False)).read_text()
+    arrays = stored_results.read_arrays(small_tour.run / "arrays.npz")
+    analysis = stored_results.from_arrays(ImageAnalysis, arrays, "c_alpha/analysis")
+    r = analysis.reproduction
+    assert r.exact
+    assert r.error < 5e-6
+    assert f"the two sides differ by {r.error:.1e} of f(y)" in page
+    assert "Spectrum of J, which is symmetric;" in page
+    assert "not of this one" not in page
+    assert "antisymmetric" not in page
+    assert analysis.psnr_shrinkage == pytest.approx(analysis.psnr_denoised, abs=1e-4)
 
 
 def test_the_tour_goes_on_and_the_report_needs_only_the_directory(small_tour, monkeypatch):
@@ -99,5 +125,5 @@ def test_refused_directories(tmp_path):
 def test_a_run_in_an_older_format_is_refused(tmp_path):
     runs.write_json(tmp_path / "config.json", {"command": "tour", "settings": {}, "versions": {}})
     stored_results.write_arrays(tmp_path / "arrays.npz", {"c_alpha/reading/clean": np.zeros((1, 4, 4))})
-    with pytest.raises(ValueError, match=r"in format 1, and this one draws format 2; run gahb tour again in another"):
+    with pytest.raises(ValueError, match=r"in format 1, and this one draws format 3; run gahb tour again in another"):
         tour_report(tmp_path)

@@ -191,7 +191,7 @@ def test_run_directory(small, tmp_path):
     again = train(f, X, images_seen=320, batch_size=16, run=tmp_path / "run")
     assert_same(weights(again), weights(g))
     with pytest.raises(FileExistsError, match="recipe"):
-        train(f, X, images_seen=640, batch_size=16, run=tmp_path / "run")
+        train(f, X, images_seen=320, batch_size=16, sigma_max=0.5, run=tmp_path / "run")
     with pytest.raises(FileExistsError, match="data"):
         train(f, gt.Disks(size=16, edge=0.7), images_seen=320, batch_size=16, run=tmp_path / "run")
     (tmp_path / "run" / "state.safetensors").write_bytes(b"no checkpoint")
@@ -538,8 +538,8 @@ def test_other_data_are_refused_and_the_same_are_known_again(kind, small, tmp_pa
 def test_only_what_differs_is_named(small, tmp_path):
     f, X = small
     train(f, X, images_seen=32, batch_size=16, run=tmp_path)
-    with pytest.raises(FileExistsError, match=r"configuration \(recipe.images_seen: 32 there, 48 now\); choose"):
-        train(f, X, images_seen=48, batch_size=16, run=tmp_path)
+    with pytest.raises(FileExistsError, match=r"configuration \(recipe.sigma_max: 1.0 there, 0.5 now\); choose"):
+        train(f, X, images_seen=32, batch_size=16, sigma_max=0.5, run=tmp_path)
 
 
 def test_a_refusal_leaves_nothing_in_the_way(tmp_path):

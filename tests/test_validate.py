@@ -246,7 +246,9 @@ def test_levels():
         iter([0.1, 0.2]),
     ):
         assert validate.levels(good) == (0.1, 0.2)
-    for bad in (0.1, "0.1", None, {}, torch.ones(2).to_sparse(), np.array([True])):
+    for one in (0.1, np.float32(0.5), 1):
+        assert validate.levels(one) == (float(one),)
+    for bad in (True, "0.1", None, {}, torch.ones(2).to_sparse(), np.array([True])):
         with refuses(TypeError, "sigmas must"):
             validate.levels(bad)
     for bad, shown in (([], "at least one noise level"), (np.ones((2, 2)), "1 axis"), (torch.tensor(0.1), "1 axis")):

@@ -10,13 +10,18 @@ image.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.bases.base import MatrixBasis
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Eigenbasis", "canonical_sign"]
 
@@ -78,6 +83,14 @@ class Eigenbasis(MatrixBasis):
                     f"{name} must hold one value for each of the {self.atoms.shape[0]} atoms, "
                     f"got shape {tuple(getattr(self, name).shape)}"
                 )
+
+    def plot(self, count: int = 24) -> "Figure":
+        """Draw the first `count` eigenvectors, each under its eigenvalue, red positive and blue negative."""
+        from gahb_theory.report.draw_analysis import eigenvector_panels
+
+        shown = range(min(validate.integer(count, "count", 1), len(self.eigenvalues)))
+        atoms = self.atom_images(shown).detach().cpu().numpy()
+        return eigenvector_panels(atoms, np.arange(len(shown)), self.eigenvalues.detach().cpu().numpy())
 
     def clusters(self, gap: float | None = None) -> tuple[range, ...]:
         """Groups of neighbouring eigenvalues, in which only the span of the atoms has a meaning.

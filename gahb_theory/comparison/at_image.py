@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.bases import DCT, PCA, Basis, Wavelet
 from gahb_theory.comparison.pair import compare
 from gahb_theory.comparison.quantities import QUANTITIES, Result, basis_label
 from gahb_theory.comparison.result import Comparison, Side
-from gahb_theory.jacobians import eigenbasis, jacobian
+from gahb_theory.jacobians import Reproduction, eigenbasis, jacobian
 from gahb_theory.metrics.errors import psnr
 from gahb_theory.precision import takes_arrays
 from gahb_theory.randomness import add_noise
@@ -81,6 +82,13 @@ class ImageAnalysis(Result):
         return {"eigenbasis": first} | {name: c.second for name, c in self.comparisons.items()}
 
     @property
+    def reproduction(self) -> Reproduction:
+        """Which matrix the spectrum is of, and how much of f(y) the shrinkage with it reproduces; printed, one line."""
+        found = self.sides["eigenbasis"].reproduction
+        assert found is not None
+        return found
+
+    @property
     def oracle_psnr(self) -> dict[str, float]:
         """PSNR of the oracle attenuation in each basis, in decibels."""
         d = self.clean.size
@@ -111,14 +119,14 @@ class ImageAnalysis(Result):
 
     def __repr__(self) -> str:
         oracles = [f"  {f'oracle PSNR, {basis_label(name)}':46}{v:.4g} dB" for name, v in self.oracle_psnr.items()]
-        return "\n".join([super().__repr__(), *oracles])
+        return "\n".join([super().__repr__(), *oracles, f"  {self.reproduction}"])
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the shrinkage factors beside the coefficients of the clean image, and return the axes."""
         from gahb_theory.report.draw_analysis import draw_shrinkage
         from gahb_theory.report.figures import axes_or_new
 
-        return draw_shrinkage(self.eigenvalues, self.coefficients, self.sigma, axes_or_new(ax))
+        return draw_shrinkage(self.eigenvalues, self.coefficients, self.sigma, axes_or_new(ax), self.reproduction)
 
 
 @takes_arrays
@@ -180,22 +188,26 @@ def analyse_image(
     x, sigma, bases = validate.one_image(x, "x"), validate.sigma_level(sigma), check_bases(bases)
     y = add_noise(x, sigma, seed=seed)
     J = jacobian(f, y, sigma)
-    E = eigenbasis(J)
-    comparisons = {
-        name: compare(J, basis, x, sigma, eigenbasis=E, names=("eigenbasis", basis_label(name)))
-        for name, basis in bases.items()
-    }
+    comparisons = {}
+    with tqdm(total=1 + len(bases), desc="analysis", unit=" parts", delay=2, leave=False, disable=None) as bar:
+        E = eigenbasis(J)
+        bar.update()
+        for name, basis in bases.items():
+            comparisons[name] = compare(J, basis, x, sigma, eigenbasis=E, names=("eigenbasis", basis_label(name)))
+            bar.update()
     first = next(iter(comparisons.values())).first
     assert first.dimensions is not None
     assert first.asymmetry is not None
     assert first.homogeneity_error is not None
+    assert first.reproduction is not None
+    assert first.reproduction.psnr_shrinkage is not None
     matrix = J.matrix()
     shown = [k for k in SHOWN_ATOMS if k < x.numel()]
     return ImageAnalysis(
         sigma=sigma,
         psnr_noisy=float(psnr(x, y)),
         psnr_denoised=float(psnr(x, J.output)),
-        psnr_shrinkage=float(psnr(x, E.synthesis(E.eigenvalues * E.analysis(y)))),
+        psnr_shrinkage=first.reproduction.psnr_shrinkage,
         effective_dimension=first.dimensions.trace,
         squared_norm=float(torch.linalg.vector_norm(matrix, dim=1).double().square().sum()),
         eigenvalues_above_half=first.dimensions.above_half,

@@ -181,7 +181,9 @@ def _side(
     """One basis by itself; `rows` are its atoms in the order that is compared."""
     numbers: dict[str, Any] = dict.fromkeys(
         ("energy", "best_energy", "energy_area", "terms", "decay", "oracle_mse", "gains", "dimensions")
-    ) | dict.fromkeys(("band_energy", "alignment", "frequency", "asymmetry", "homogeneity_error", "error", "excess"))
+    ) | dict.fromkeys(
+        ("band_energy", "alignment", "frequency", "asymmetry", "homogeneity_error", "error", "excess", "reproduction")
+    )
     gains = basis.eigenvalues if isinstance(basis, Eigenbasis) else None
     if x is not None:
         centred = x - x.mean(dim=(1, 2, 3), keepdim=True)  # the mean would hide everything else
@@ -256,7 +258,17 @@ def _with_denoiser(side: Side, J: Jacobian, x: Tensor | None) -> Side:
     if x is not None and len(x) == 1:
         error = float((J.output.to(x).flatten() - x.flatten()).square().sum())
         excess = None if side.oracle_mse is None else error - side.oracle_mse
-    return replace(side, asymmetry=J.asymmetry(), homogeneity_error=J.homogeneity_error(), error=error, excess=excess)
+    said = (
+        J.reproduction(x.to(J.output) if x is not None and len(x) == 1 else None) if J.shape[0] == J.shape[1] else None
+    )
+    return replace(
+        side,
+        asymmetry=J.asymmetry(),
+        homogeneity_error=J.homogeneity_error(),
+        error=error,
+        excess=excess,
+        reproduction=said,
+    )
 
 
 def _shape(bases: list[Basis], x: Tensor | None, shape: tuple[int, int, int] | None) -> tuple[int, int, int]:

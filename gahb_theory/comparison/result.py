@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from gahb_theory.comparison.quantities import QUANTITIES, Result
 from gahb_theory.jacobians.dimension import SubspaceDimension
+from gahb_theory.jacobians.reproduction import Reproduction
 from gahb_theory.theory import DecayFit
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Side(Result):
     frequency: Float[np.ndarray, " shown"] | None
     """Mean frequency of the first atoms along the contour, in cycles across the image."""
     asymmetry: float | None
-    """||J - J^T|| / ||J||; this and the next three only of a side given as a Jacobian."""
+    """||J - J^T|| / ||J||; this and the next four only of a side given as a Jacobian."""
     homogeneity_error: float | None
     """||J y - f(y)|| / ||f(y)||."""
     error: float | None
@@ -54,6 +55,8 @@ class Side(Result):
     excess: float | None
     """`error` less `oracle_mse`: what the gains lose to the oracle in the same basis. The first is of one draw of the noise,
     the second a mean over draws."""
+    reproduction: Reproduction | None
+    """Which matrix the gains are the eigenvalues of, and how much of f(y) the shrinkage with them reproduces."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -98,6 +101,15 @@ class Comparison(Result):
 
     def table(self) -> str:
         """Return the main figures as lines of text."""
+        lines = self.lines()
+        widths = [max(len(line[i]) for line in lines) for i in range(3)]
+        rows = [f"{line[0]:{widths[0]}}  {line[1]:>{widths[1]}}  {line[2]:>{widths[2]}}".rstrip() for line in lines]
+        if self.first.reproduction is not None:
+            rows.append(str(self.first.reproduction))
+        return "\n".join(rows)
+
+    def lines(self) -> list[tuple[str, str, str]]:
+        """Return the main figures as words: of each basis under their names, then of both under "both" and "chance"."""
         a, b = self.first, self.second
         lines: list[tuple[str, str, str]] = [("", a.name, b.name), ("atoms", str(a.atoms), str(b.atoms))]
 
@@ -128,10 +140,7 @@ class Comparison(Result):
         row("coherence", self.coherence, None, ".2f")
         row("effective_atoms", self.effective_atoms, None, ".1f")
         row("procrustes", self.procrustes, None if self.procrustes is None else math.sqrt(2), ".3f")
-        widths = [max(len(line[i]) for line in lines) for i in range(3)]
-        return "\n".join(
-            f"{line[0]:{widths[0]}}  {line[1]:>{widths[1]}}  {line[2]:>{widths[2]}}".rstrip() for line in lines
-        )
+        return lines
 
     @property
     def index_of_rank(self) -> int:

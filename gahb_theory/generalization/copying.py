@@ -21,6 +21,7 @@ from gahb_theory.metrics.intervals import (
 )
 from gahb_theory.metrics.similarity import Vectors, centred_unit_vectors, check_pair, closest, vectors_of
 from gahb_theory.precision import full_precision, takes_arrays
+from gahb_theory.sampling.samples import Samples
 from gahb_theory.stored_results import Result
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ class PairedSimilarity(Result):
 @full_precision
 @takes_arrays
 def paired_similarity(
-    a: Float[Tensor, "n c h w"],
-    b: Float[Tensor, "n c h w"],
+    a: Float[Tensor, "n c h w"] | Samples,
+    b: Float[Tensor, "n c h w"] | Samples,
     vectors: Vectors = centred_unit_vectors,
     confidence: float = 0.95,
 ) -> PairedSimilarity:
@@ -72,7 +73,7 @@ def paired_similarity(
     Parameters
     ----------
     a, b
-        Samples of `generate` with the same seed, shape (n, channels, height, width), at least 2.
+        What `generate` returns with the same seed, or its images, shape (n, channels, height, width), at least 2.
     vectors
         The convention of the similarity: `centred_unit_vectors`, or `unit_vectors` as in the paper.
     confidence
@@ -87,6 +88,7 @@ def paired_similarity(
     >>> round(result.mean.value, 3), bool(abs(result.null_mean.value) < 0.2)
     (1.0, True)
     """
+    a, b = (s.images if isinstance(s, Samples) else s for s in (a, b))
     check_pair(validate.images(a, "a", least=2), b)
     n, confidence = len(a), check_confidence(confidence)
     matrix = (vectors_of(vectors, a) @ vectors_of(vectors, b).mT).cpu().double().numpy()
@@ -137,7 +139,7 @@ class Copies(Result):
 
 @takes_arrays
 def copies(
-    samples: Float[Tensor, "n c h w"],
+    samples: Float[Tensor, "n c h w"] | Samples,
     train: Float[Tensor, "m c h w"],
     threshold: float = 0.95,
     vectors: Vectors = centred_unit_vectors,
@@ -150,7 +152,7 @@ def copies(
     Parameters
     ----------
     samples, train
-        Images, shape (n, channels, height, width); at least 2 samples.
+        Images, shape (n, channels, height, width); at least 2 samples. What `generate` returns can be given as it is.
     threshold
         A sample whose similarity to a training image exceeds this is a copy.
     vectors
@@ -168,6 +170,7 @@ def copies(
     """
     threshold = validate.number(threshold, "threshold", above=-1, below=1)
     confidence = check_confidence(confidence)
+    samples = samples.images if isinstance(samples, Samples) else samples
     validate.images(samples, "samples", least=2)
     validate.images(train, "train")
     check_pair(samples[:1], train[:1], "train", "samples")

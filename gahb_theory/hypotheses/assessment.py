@@ -62,6 +62,9 @@ class Assessment(Result):
         Noise levels.
     values
         Of the subject, shape (seeds, levels, images).
+    linear_null
+        What theory gives for a Wiener filter of as many training images, averaged over noise levels; None where the measure
+        has no such prediction (`hypotheses.linear_null`).
     """
 
     statement: str
@@ -77,6 +80,7 @@ class Assessment(Result):
     power: Power
     sigmas: tuple[float, ...]
     values: Float[np.ndarray, "seeds levels images"]
+    linear_null: float | None = None
 
     def __repr__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
@@ -89,6 +93,8 @@ class Assessment(Result):
         for name, e, said in rows:
             shown = "" if e is None else f"{e.value:.4g} [{e.low:.4g}, {e.high:.4g}]{unit}"
             lines.append(f"  {name:{width}}{shown:36}{said}")
+        if self.linear_null is not None:
+            lines.append(f"  a Wiener filter of as many training images would give {self.linear_null:.4g}{unit}")
         for gate in self.gates:
             said = {True: "passed", False: "not passed", None: "not looked at"}[gate.passed]
             lines.append(f"  gate: {gate.name}: {said}; {gate.detail}")
@@ -222,7 +228,17 @@ def assess(
         power=power(estimate, spread, hypothesis.criterion, len(seeds), len(x)),
         sigmas=tuple(plan.sigmas),
         values=table,
+        linear_null=None if rival is not None else _linear_null(hypothesis),
     )
+
+
+def _linear_null(h: Hypothesis) -> float | None:
+    """The prediction of the measure for a Wiener filter, averaged over noise levels, where it has one."""
+    predict = getattr(h.measure, "linear_null", None)
+    if not callable(predict):
+        return None
+    values = [predict(sigma) for sigma in h.plan.sigmas]
+    return None if None in values else float(np.mean(np.array(values, dtype=float)))
 
 
 def _images(h: Hypothesis, subject: Subject, images: Any, train: Any) -> tuple[Tensor, Tensor | None]:

@@ -189,16 +189,18 @@ def memorises(train: Tensor, others: Tensor, plan: Plan = MANY_IMAGES) -> Hypoth
     )
 
 
-def agrees_with_twin(twin: Denoiser, others: Tensor, plan: Plan = MORE_IMAGES) -> Hypothesis:
+def agrees_with_twin(
+    twin: Denoiser, others: Tensor, plan: Plan = MORE_IMAGES, *, train_images: int | None = None
+) -> Hypothesis:
     """What denoiser and twin do beyond a Wiener filter has a cosine above 0.5.
 
     A better Wiener filter, of three times as many images as those that are subtracted, must not agree: if it does, there are
-    too few images to tell.
+    too few images to tell. With the number of training images of each, the result shows what two Wiener filters of them give.
     """
     better = Given(GaussianDenoiser.fit(others), "Wiener filter of all other images")
     return Hypothesis(
         "Denoisers trained on disjoint sets agree beyond what a Wiener filter explains.",
-        TwinAgreement(twin, others),
+        TwinAgreement(twin, others, train_images),
         Criterion(0.5, ">"),
         nulls=[better, Memoriser(), Untrained()],
         plan=plan,

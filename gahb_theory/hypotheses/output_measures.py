@@ -18,6 +18,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
+from gahb_theory.hypotheses.linear_null import filter_agreement, filter_memory
 from gahb_theory.jacobians import jacobian
 from gahb_theory.metrics.errors import mse, psnr_per_image
 from gahb_theory.precision import wide
@@ -114,6 +115,12 @@ class Memory:
             gains.append(own - theirs)
         return gains[0] - gains[1]
 
+    def linear_null(self, sigma: float) -> float | None:
+        """What theory gives for a Wiener filter of the training images; None for a single one, which has no covariance."""
+        if len(self.train) < 2:
+            return None
+        return filter_memory(self._linear.variances, len(self.train), sigma)
+
 
 @dataclass(frozen=True, eq=False)
 class TwinAgreement:
@@ -126,10 +133,13 @@ class TwinAgreement:
     others
         Images of the same distribution. The filters of f and of the twin are made of disjoint thirds of them: with one
         filter for both, its errors would be common to a and b, and two linear filters would agree.
+    train_images
+        Number of training images of each, if it is known: for the linear null.
     """
 
     twin: Denoiser
     others: Tensor
+    train_images: int | None = None
     name: str = "agreement with the twin beyond a Wiener filter"
 
     @cached_property
@@ -145,6 +155,13 @@ class TwinAgreement:
         )
         least = 1e-4 * _norms(y)  # what is smaller is rounding
         return (a * b).flatten(1).double().sum(dim=1) / ((_norms(a) + least) * (_norms(b) + least))
+
+    def linear_null(self, sigma: float) -> float | None:
+        """What theory gives for two Wiener filters of the training images; None where their number is not known."""
+        if self.train_images is None:
+            return None
+        spectrum = GaussianDenoiser.fit(self.others).variances
+        return filter_agreement(spectrum, self.train_images, len(self.others[::3]), sigma)
 
 
 @dataclass(frozen=True, eq=False)

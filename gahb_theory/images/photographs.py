@@ -27,7 +27,7 @@ from gahb_theory.images.intake import as_planes, read_file
 from gahb_theory.randomness import Component, uniforms
 from gahb_theory.stored_results import Result
 
-__all__ = ["Photographs", "PhotographsScene", "centre_crop", "read_image"]
+__all__ = ["Photographs", "PhotographsScene", "centre_crop", "read_image", "reduced"]
 
 SETTLED = 10**9  # nanoseconds after which a file with the same times is taken to be the same
 SCALES = (1.0, 0.71, 0.5, 0.35, 0.25)
@@ -213,7 +213,7 @@ def _planes(files: _Files | None, size: int, channels: int, split: str) -> _Plan
     for number, (_, image) in enumerate(chosen):
         fitting = [s for s in SCALES if round(s * min(image.shape[1:])) >= size]
         for scale in fitting:
-            plane = _reduce(image, scale)
+            plane = reduced(image, scale)
             table.append((offset, *plane.shape[1:], number, scale, 1 / len(fitting)))
             pixels.append(plane.reshape(channels, -1))
             offset += pixels[-1].shape[1]
@@ -227,8 +227,8 @@ def _planes(files: _Files | None, size: int, channels: int, split: str) -> _Plan
     return _Planes(names, flat, offsets, heights, widths, numbers, scales, cumulative)
 
 
-def _reduce(image: np.ndarray, scale: float) -> np.ndarray:
-    """Shrink an image (channels, height, width) with an anti-aliasing filter."""
+def reduced(image: np.ndarray, scale: float) -> np.ndarray:
+    """An image (channels, height, width) made smaller by the factor `scale` below 1, with an anti-aliasing filter."""
     from PIL import Image
 
     if scale == 1:

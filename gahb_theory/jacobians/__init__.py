@@ -28,6 +28,7 @@ from gahb_theory.jacobians.posterior import (
     posterior_deviation,
     posterior_moments,
 )
+from gahb_theory.jacobians.reproduction import Reproduction
 from gahb_theory.jacobians.spectra import SVD, eigenbasis, svd
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "PosteriorComponents",
     "PosteriorMoments",
     "Products",
+    "Reproduction",
     "Schur",
     "Spectrum",
     "SubspaceDimension",

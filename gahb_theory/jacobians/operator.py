@@ -18,6 +18,7 @@ from gahb_theory.bases.eigen import Eigenbasis
 from gahb_theory.jacobians.decompositions import Polar, Schur, Spectrum, eig, polar, schur
 from gahb_theory.jacobians.difference_check import UNCHECKED
 from gahb_theory.jacobians.linear_operator import LinearOperator, Products
+from gahb_theory.jacobians.reproduction import Reproduction, reproduction
 from gahb_theory.jacobians.spectra import SVD, eigenbasis, svd
 
 __all__ = ["Jacobian"]
@@ -85,6 +86,13 @@ class Jacobian(LinearOperator):
         error = float((self.matvec(self._y.flatten()) - output).norm())
         size = float(output.norm())
         return error / size if size > 0 else float("inf") if error > 0 else 0.0
+
+    def reproduction(self, x: Float[Tensor, "1 c h w"] | None = None) -> Reproduction:
+        """Which matrix the spectrum is of, and how much of f(y) the shrinkage S y reproduces, S = (J + J^T) / 2.
+
+        Printed, it is the line that belongs beside every spectrum; with the clean image x it says decibels.
+        """
+        return reproduction(self, self._y, self.output, x)
 
     def eigenbasis(self, k: int | None = None) -> Eigenbasis:
         """The k largest eigenvalues and eigenvectors of the symmetric part (J + J^T) / 2; all of them if None.

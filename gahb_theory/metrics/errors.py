@@ -166,6 +166,14 @@ class PSNRCurve(Result):
         """PSNR of the noisy images, -20 log10 sigma, in decibels, shape (s,)."""
         return -20 * np.log10(self.sigmas)
 
+    def rows(self) -> list[dict[str, float]]:
+        """One row for each noise level, for a table or `pandas.DataFrame`."""
+        columns = {name: getattr(self, name).tolist() for name in ("sigmas", "input_psnr", "psnr", "standard_error")}
+        columns["sigma"] = columns.pop("sigmas")
+        columns["mse"] = self.mse_per_image.mean(axis=1).tolist()
+        names = ("sigma", "input_psnr", "psnr", "standard_error", "mse")
+        return [dict(zip(names, values, strict=True)) for values in zip(*(columns[n] for n in names), strict=True)]
+
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the PSNR over the noise level, and return the axes."""
         from gahb_theory.report.draw_results import draw_over_noise
@@ -178,7 +186,7 @@ class PSNRCurve(Result):
 def psnr_curve(
     f: Callable[[Tensor, float], Tensor],
     x: Float[Tensor, "n c h w"],
-    sigmas: Sequence[float] | Float[np.ndarray, " s"] | Float[Tensor, " s"],
+    sigmas: float | Sequence[float] | Float[np.ndarray, " s"] | Float[Tensor, " s"],
     *,
     seed: int = 0,
     batch_size: int = 64,
@@ -195,7 +203,7 @@ def psnr_curve(
     x
         Clean images, shape (n, channels, height, width).
     sigmas
-        Noise levels above 0, in the units of x.
+        Noise levels above 0, in the units of x; a number is one level.
     seed
         Seed of the noise.
     batch_size

@@ -1,5 +1,6 @@
 """What is drawn of a denoiser at one image: the images, the eigenvectors, the spectrum, the energy that M terms leave out."""
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,26 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_energy_left_out", "draw_shrinkage", "eigenvector_panels", "image_panels"]
+    from gahb_theory.jacobians import Reproduction
+
+__all__ = [
+    "draw_energy_left_out",
+    "draw_shrinkage",
+    "eigenvector_panels",
+    "image_panels",
+    "photograph_with_box",
+    "state_matrix",
+]
+
+WIDTH = 80
+"""Letters in a line above a figure."""
+
+
+def state_matrix(reproduction: "Reproduction | None", ax: "Axes", width: int = WIDTH) -> "Axes":
+    """Write above the axes which matrix a spectrum is of, and how much of f the shrinkage reproduces."""
+    if reproduction is not None:
+        ax.set_title("\n".join(textwrap.wrap(plain_text(str(reproduction)), width)), fontsize=7, loc="left")
+    return ax
 
 
 def image_panels(images: Mapping[str, np.ndarray]) -> "Figure":
@@ -20,6 +40,20 @@ def image_panels(images: Mapping[str, np.ndarray]) -> "Figure":
         figure, axes = panels(2.2 * len(images), 2.4, 1, len(images))
         for (title, x), ax in zip(images.items(), axes, strict=True):
             image(x, ax, title)
+        return figure
+
+
+def photograph_with_box(levels: np.ndarray, left: float, top: float, side: float) -> "Figure":
+    """A photograph (h, w, c), uint8, with a square outlined in it."""
+    from matplotlib.patches import Rectangle
+
+    with style():
+        height, width = levels.shape[:2]
+        figure, axes = panels(4.4, 4.4 * height / width)
+        axes[0].imshow(levels if levels.shape[2] == 3 else levels[:, :, 0], cmap="gray", vmin=0, vmax=255)
+        for colour, line in (("white", 3.0), (VERMILION, 1.5)):  # seen on dark and on light ground
+            axes[0].add_patch(Rectangle((left - 0.5, top - 0.5), side, side, fill=False, ec=colour, lw=line))
+        axes[0].set_axis_off()
         return figure
 
 
@@ -35,8 +69,15 @@ def eigenvector_panels(atoms: np.ndarray, indices: np.ndarray, eigenvalues: np.n
         return figure
 
 
-def draw_shrinkage(eigenvalues: np.ndarray, coefficients: np.ndarray, sigma: float, ax: "Axes") -> "Axes":
-    """Draw the eigenvalues of S beside the coefficients of the clean image in its eigenvectors."""
+def draw_shrinkage(
+    eigenvalues: np.ndarray,
+    coefficients: np.ndarray,
+    sigma: float,
+    ax: "Axes",
+    reproduction: "Reproduction | None" = None,
+) -> "Axes":
+    """Draw the eigenvalues of S beside the coefficients of the clean image in its eigenvectors, and what S y reproduces."""
+    state_matrix(reproduction, ax)
     right = ax.twinx()
     rank = np.arange(1, len(eigenvalues) + 1)
     ax.plot(rank, np.abs(coefficients), ".", ms=2.5, color=BLUE, alpha=0.6)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gahb_theory.report.draw_analysis import state_matrix
 from gahb_theory.report.figures import BLUE, GREY, VERMILION, panels, plain_text, style
 
 if TYPE_CHECKING:
@@ -67,4 +68,4 @@ def draw_gains(c: "Comparison", ax: "Axes") -> "Axes":
             ax.plot(np.arange(1, len(side.gains) + 1), side.gains, color=colour, label=plain_text(side.name))
     ax.set(xscale="log", xlabel="number k of the atom", ylabel="shrinkage factor")
     ax.legend()
-    return ax
+    return state_matrix(c.first.reproduction, ax, 44)

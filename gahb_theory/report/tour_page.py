@@ -10,7 +10,13 @@ import numpy as np
 from gahb_theory import stored_results
 from gahb_theory.comparison import Comparison, ImageAnalysis, Performance, basis_label
 from gahb_theory.comparison.quantities import BASES, QUANTITIES, table_rows
-from gahb_theory.report.draw_analysis import draw_energy_left_out, draw_shrinkage, eigenvector_panels, image_panels
+from gahb_theory.report.draw_analysis import (
+    draw_energy_left_out,
+    draw_shrinkage,
+    eigenvector_panels,
+    image_panels,
+    photograph_with_box,
+)
 from gahb_theory.report.draw_performance import draw_performance
 from gahb_theory.report.figures import gallery, panels, style
 from gahb_theory.report.page import Picture, Section, Table, write_page
@@ -22,11 +28,8 @@ __all__ = ["CASE", "FORMAT", "tour_report"]
 CASE = "image"
 """The case of `gahb analyze`, whatever the name of its file."""
 
-FORMAT = 2
+FORMAT = 3
 """Version of the names in arrays.npz; it stands in config.json."""
-
-SYMMETRIC = 1e-5
-"""Below this asymmetry a Jacobian is symmetric but for rounding in single precision."""
 
 TITLES = {"c_alpha": "C^alpha images", "photographs": "Photographs"}
 LEAD = (
@@ -57,8 +60,9 @@ def tour_report(run: Path) -> Path:
     if retrained := [case for case in cases if f"{case}/retrained/sigmas" in arrays]:
         sections.append(_retrained(retrained, arrays, config["settings"]["retrain_images"]))
     sections.append(_limits())
+    headline = _equation(stored_results.from_arrays(ImageAnalysis, arrays, f"{cases[0]}/analysis"))
     footer = {"command": f"gahb {config['command']}", **config["versions"]}
-    return write_page(run / "report.html", "Why does this denoiser generalise?", LEAD, sections, footer)
+    return write_page(run / "report.html", "Why does this denoiser generalise?", f"{LEAD} {headline}", sections, footer)
 
 
 def _config(file: Path) -> dict[str, Any]:
@@ -91,13 +95,18 @@ def _classes(arrays: Arrays) -> Section:
     return Section("Image classes", (), (Picture("image_classes", gallery(images), caption),))
 
 
-def _matrix(a: ImageAnalysis) -> str:
-    """Which matrix the spectrum is that of."""
-    if a.asymmetry <= SYMMETRIC:
-        return "J is symmetric, since f is the gradient of an energy: eigenvectors and eigenvalues below are those of S = J."
+def _equation(a: ImageAnalysis) -> str:
+    """The first sentence of the page: whether the equation is true of the denoiser below, with its measured error."""
+    r = a.reproduction
+    if r.exact:
+        return (
+            "f(y) = sum_k lambda_k <y, e_k> e_k, with the eigenvalues and eigenvectors of its Jacobian: measured at the first "
+            f"image below, the two sides differ by {r.error:.1e} of f(y)."
+        )
     return (
-        f"J is not symmetric: ||J - J'|| / ||J|| = {a.asymmetry:.2f}. Eigenvectors and eigenvalues below are those of its "
-        "symmetric part S = (J + J')/2;"
+        "f(y) = sum_k lambda_k <y, e_k> e_k is true of a homogeneous denoiser with a symmetric Jacobian, and not of this one: "
+        f"at the first image below the two sides differ by {r.error:.1e} of f(y), and the sum, of eigenvalues and eigenvectors "
+        f"of the symmetric part S, has a PSNR {a.psnr_denoised - a.psnr_shrinkage:.2f} dB lower."
     )
 
 
@@ -111,10 +120,9 @@ def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
     words = (
         f"At sigma = {a.sigma:g} the denoiser lifts the PSNR from {a.psnr_noisy:.2f} to {a.psnr_denoised:.2f} dB. Its "
         f"Jacobian J has an effective dimension tr J = {a.effective_dimension:.0f} out of {d} pixels.",
-        f"{_matrix(a)} {a.eigenvalues_above_half} eigenvalues are above 1/2, and they run from "
-        f"{a.smallest_eigenvalue:.2f} to {a.largest_eigenvalue:.2f}. That J y = f(y) holds to {a.homogeneity_error:.1e}. "
-        f"The shrinkage S y alone has a PSNR of {a.psnr_shrinkage:.2f} dB, beside {a.psnr_denoised:.2f} dB of f(y)"
-        f"{': the difference is what the antisymmetric part of J does' if a.asymmetry > SYMMETRIC else ''}.",
+        f"{a.reproduction} {a.eigenvalues_above_half} eigenvalues are above 1/2, and they run from "
+        f"{a.smallest_eigenvalue:.2f} to {a.largest_eigenvalue:.2f}. That J y = f(y) holds to {a.homogeneity_error:.1e}"
+        f"{'' if a.reproduction.exact else '; the rest is what the antisymmetric part of J does'}.",
         f"The best 100 terms leave out, of the energy of the image without its mean, {ranking}.",
     )
     with style():
@@ -126,23 +134,23 @@ def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
         f"noisy, {a.psnr_noisy:.1f} dB": a.noisy,
         f"denoised, {a.psnr_denoised:.1f} dB": a.denoised,
     }
-    parts = (
+    parts: tuple[Picture | Table, ...] = (
         Picture(
             f"{case}_images", image_panels(images), "One clean image, its noisy version, and the network's estimate."
         ),
         Picture(
             f"{case}_eigenvectors",
             eigenvector_panels(a.eigenvectors, a.atom_indices, a.eigenvalues),
-            "Eigenvectors of S, the symmetric part of the Jacobian at the noisy image, in the order of their eigenvalues "
-            "(red positive, blue negative): what the network keeps. Look for oscillations along contours and inside "
-            "regions.",
+            "Eigenvectors in the order of their eigenvalues (red positive, blue negative): what the network keeps. Look for "
+            f"oscillations along contours and inside regions. {a.reproduction}",
         ),
         Picture(
             f"{case}_shrinkage",
             spectrum,
             "The coefficients of the clean image in the eigenvectors of S (blue) and the eigenvalues of S, which are the "
             "shrinkage factors (red), both in the order of the eigenvalues. A good shrinkage keeps what stands above the "
-            "noise level sigma and removes the rest.",
+            "noise level sigma and removes the rest. "
+            f"{a.reproduction}",
         ),
         Picture(
             f"{case}_approximation",
@@ -154,12 +162,21 @@ def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
         _numbers(a, ordered),
         _bases(a),
     )
+    if f"{case}/photograph" in arrays:
+        parts = (_crop(case, arrays), *parts)
     sections = [Section(title, words, parts)]
     if f"{case}/performance/sigmas" in arrays:
         sections.append(
             _performance(case, title, stored_results.from_arrays(Performance, arrays, f"{case}/performance"))
         )
     return sections
+
+
+def _crop(case: str, arrays: Arrays) -> Picture:
+    """The square that was analysed, in its photograph."""
+    left, top, side = arrays[f"{case}/box"].tolist()
+    caption = "The photograph, and the square of it that everything below is about."
+    return Picture(f"{case}_crop", photograph_with_box(arrays[f"{case}/photograph"], left, top, side), caption)
 
 
 def _numbers(a: ImageAnalysis, ordered: np.ndarray) -> Table:

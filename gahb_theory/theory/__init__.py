@@ -2,7 +2,8 @@
 
 Exponents and their fits (`exponents`, `rates`, `finite_grid`, `decay`), exact risks (`exact_risks`), the four oracles
 (`oracles`), certificates of suboptimality (`certificates`), the linear null of finite data (`finite_data`), Stein's
-estimate (`stein`), regularity (`regularity`), divergence (`divergence`), the optimum (`optimum`), every equation of the
+estimate (`stein`), regularity (`regularity`), divergence
+(`divergence`), likelihood (`likelihood`), the optimum (`optimum`), every equation of the
 paper as a test (`identities`).
 """
 
@@ -14,6 +15,7 @@ from gahb_theory.theory.exponents import EXPONENTS, Exponent, exponent_table
 from gahb_theory.theory.finite_data import FiniteDataWiener, finite_data_wiener
 from gahb_theory.theory.finite_grid import effective_terms, fit_slope_in_window, slope_window, terms_above
 from gahb_theory.theory.identities import verify, verify_theory
+from gahb_theory.theory.likelihood import LogDivergence, LogLikelihood, kl_divergence, log_likelihood
 from gahb_theory.theory.optimum import BayesRisk, Optimality, bayes_risk, optimality
 from gahb_theory.theory.oracles import OracleRisks, oracle_denoise, oracle_risks
 from gahb_theory.theory.rates import (
@@ -33,6 +35,8 @@ __all__ = [
     "DecayFit",
     "Exponent",
     "FiniteDataWiener",
+    "LogDivergence",
+    "LogLikelihood",
     "Optimality",
     "OracleRisks",
     "Regularity",
@@ -52,7 +56,9 @@ __all__ = [
     "gaussian_mse",
     "kl_bound",
     "kl_bound_estimate",
+    "kl_divergence",
     "local_slopes",
+    "log_likelihood",
     "optimal_slope",
     "optimality",
     "oracle_denoise",

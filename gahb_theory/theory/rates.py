@@ -25,6 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.metrics.errors import PSNRCurve
 from gahb_theory.metrics.intervals import Estimate, bootstrap_means, check_confidence, draw_counts
 
 __all__ = [
@@ -121,13 +122,13 @@ def power_law_oracle_risk(
     return sigma**2 * (amplitude / sigma**2) ** (1 / decay) * constant - sigma**2 / 2
 
 
-def local_slopes(sigmas: Values, mse: Values) -> Float[np.ndarray, " s"]:
+def local_slopes(sigmas: Values | PSNRCurve, mse: Values | None = None) -> Float[np.ndarray, " s"]:
     """Slope d log MSE / d log sigma^2 at each noise level, by differences of second order on the logarithmic grid.
 
     Parameters
     ----------
     sigmas
-        At least 2 different noise levels, shape (s,), in any order.
+        At least 2 different noise levels, shape (s,), in any order; or a `PSNRCurve`, which has its errors with it.
     mse
         Errors, shape (s,), or (s, n) with one column for each image, which are averaged first.
 
@@ -190,8 +191,8 @@ def interval_in_words(fit: Estimate) -> str:
 
 
 def fit_slope(
-    sigmas: Values,
-    mse: Values,
+    sigmas: Values | PSNRCurve,
+    mse: Values | None = None,
     window: tuple[float, float] | None = None,
     confidence: float = 0.95,
     resamples: int = 1000,
@@ -210,9 +211,9 @@ def fit_slope(
     Parameters
     ----------
     sigmas
-        Noise levels, shape (s,).
+        Noise levels, shape (s,); or a `PSNRCurve`, which has its errors with it: `fit_slope(curve)`.
     mse
-        Errors, all above 0: shape (s, n), one column for each of at least 2 images (`PSNRCurve.mse_per_image`), or
+        Errors, all above 0, no decibels: shape (s, n), one column for each of at least 2 images (`PSNRCurve.mse_per_image`), or
         their means, shape (s,).
     window
         Smallest and largest noise level to use; None uses all.
@@ -224,7 +225,7 @@ def fit_slope(
     Raises
     ------
     ValueError
-        If fewer than 2 different levels lie in the window, or if an error is not above 0.
+        If fewer than 2 different levels lie in the window, if an error is not above 0, or if the errors are decibels.
 
     References
     ----------
@@ -240,7 +241,7 @@ def fit_slope(
     """
     levels, errors = _curve(sigmas, mse)
     confidence = check_confidence(confidence)
-    averaged = np.ndim(validate.real_array(mse, "mse")) == 1
+    averaged = not isinstance(sigmas, PSNRCurve) and np.ndim(validate.real_array(mse, "mse")) == 1
     resamples, seed = validate.integer(resamples, "resamples", 100), validate.seed(seed)
     inside = _inside(levels, window)
     levels, errors = levels[inside], errors[inside]
@@ -305,8 +306,14 @@ def _inside(levels: np.ndarray, window: tuple[float, float] | None) -> np.ndarra
     return (levels >= low * (1 - 1e-9)) & (levels <= high * (1 + 1e-9))
 
 
-def _curve(sigmas: Values, mse: Values) -> tuple[np.ndarray, np.ndarray]:
+def _curve(sigmas: Values | PSNRCurve, mse: Values | None) -> tuple[np.ndarray, np.ndarray]:
     """Noise levels of shape (s,) and errors of shape (s, n) in float64, checked."""
+    if isinstance(sigmas, PSNRCurve):
+        if mse is not None:
+            raise TypeError("a PSNRCurve has its errors with it; leave mse out")
+        mse, sigmas = sigmas.mse_per_image, sigmas.sigmas
+    if mse is None:
+        raise TypeError("mse, the errors at the noise levels, must be given beside them; or give a PSNRCurve alone")
     levels, errors = validate.real_array(sigmas, "sigmas"), validate.real_array(mse, "mse")
     if levels.ndim != 1 or levels.size < 2:
         raise ValueError(f"sigmas must hold at least 2 noise levels in one row, got shape {levels.shape}")
@@ -318,4 +325,27 @@ def _curve(sigmas: Values, mse: Values) -> tuple[np.ndarray, np.ndarray]:
     for values, name in ((levels, "sigmas"), (errors, "mse")):
         if values.min() <= 0:
             raise ValueError(f"{name} must be finite and above 0 to have a logarithm, got values from {values.min():g}")
-    return levels, errors.reshape(levels.size, -1)
+    errors = errors.reshape(levels.size, -1)
+    if _decibels(levels, errors.mean(axis=1)):
+        raise ValueError(
+            "mse must be squared errors, which grow with the noise, got values that fall as decibels do; give "
+            "mse_per_image of a PSNRCurve, or the curve alone"
+        )
+    return levels, errors
+
+
+def _decibels(levels: np.ndarray, values: np.ndarray) -> bool:
+    """Whether values look like a PSNR: up to 6 dB less for twice the noise, and about that of the noisy image or above.
+
+    Levels from 1 on are no noise in images of [0, 1], but the numbers of terms of other power laws.
+    """
+    levels, first = np.unique(levels, return_index=True)
+    noisy, values = -20 * np.log10(levels), values[first]
+    gain, slopes = values - noisy, np.diff(values) / np.diff(noisy)
+    return bool(
+        len(slopes) > 1
+        and levels[0] < 1
+        and ((slopes > 0) & (slopes < 1.05)).all()
+        and gain.min() > -3
+        and gain.max() < 40
+    )

@@ -18,7 +18,7 @@ f(y) itself would depend on how loud the other images of the batch are; on y / s
 import copy
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -43,7 +43,9 @@ from gahb_theory.randomness import Component, step_generator
 from gahb_theory.training.log import VALIDATION_SEED, TrainingLog
 from gahb_theory.training.optimisers import Muon, adam, is_kernel
 from gahb_theory.training.recipes import Recipe
-from gahb_theory.training.state import STATE, has_weights, load_state, open_training, share, state_bytes
+from gahb_theory.training.snapshots import snapshot_name, snapshot_steps
+from gahb_theory.training.sources import training_data
+from gahb_theory.training.state import STATE, extended, has_weights, load_state, open_training, share, state_bytes
 
 __all__ = ["train"]
 
@@ -55,12 +57,13 @@ Network = TypeVar("Network", bound=DenoiserModule)
 @takes_arrays
 def train(
     f: Network,
-    data: Data,
+    data: Data | str | Path,
     images_seen: int | None = None,
     *,
     recipe: Recipe | None = None,
     run: str | Path | None = None,
     validation: Tensor | None = None,
+    snapshots: Sequence[int] = (),
     **changes: Any,
 ) -> Network:
     """Train a copy of `f` and return it, averaged over the last steps, in eval mode.
@@ -73,9 +76,12 @@ def train(
         bfloat16 autocast.
     data
         An image class (every image is fresh), a fixed set of images (n, c, h, w), or a torch Dataset of images (c, h,
-        w), or of tuples that begin with one; intensities in [0, 1], cast to the type of `f`.
+        w), or of tuples that begin with one; intensities in [0, 1], cast to the type of `f`. Or a path: a folder of
+        photographs, of which patches of 64 pixels are drawn, or a .npy file of images.
     images_seen
-        Budget, the number of images times passes; None takes that of `recipe`.
+        Budget, the number of images times passes; None takes that of `recipe`. A larger one than that of a finished `run`
+        goes on with it: the schedule is that of the larger budget from there on, so that the learning rate rises again.
+        The steps before had the shorter schedule; config.json says so, as "extended_from".
     recipe
         How to train; by default `Recipe(images_seen=images_seen)`.
     run
@@ -86,6 +92,9 @@ def train(
     validation
         Images for the PSNR in the log and the progress bar; by default 64 images of the class with another seed, or the
         first 64 of a fixed set.
+    snapshots
+        Numbers of images seen after which the averaged network is kept in run/snapshots/NUMBER, which `load_denoiser`
+        reads; each is rounded up to a whole step. They are networks of this run, in the middle of its schedule.
     **changes
         Any field of `Recipe`.
 
@@ -107,8 +116,10 @@ def train(
     False
     """
     recipe = _recipe(recipe, images_seen, changes)
+    data = training_data(data, f)
     place = None if run is None else validate.path(run, "run").absolute()
     device, dtype = _checked(f)
+    due_snapshots = snapshot_steps(snapshots, recipe, place)
     with ExitStack() as stack:
         stack.enter_context(_neutral(device))
         rank, world = stack.enter_context(processes())
@@ -132,7 +143,7 @@ def train(
         state = _named_state(model, average, optimisers) | {"gradient_norm": typical}
         first, folder, configuration = 0, None, {}
         if place is not None and rank == 0:  # nothing is written before all has been tried
-            configuration = _configuration(f, data, recipe, world)
+            configuration = extended(place, _configuration(f, data, recipe, world, list(due_snapshots.values())))
             folder = stack.enter_context(open_training(place, configuration))
             first = load_state(folder / STATE, state)
         if world > 1:
@@ -166,6 +177,8 @@ def train(
                 optimiser.step()
             _update_average(average, model, recipe, step)
 
+            if folder is not None and step + 1 in due_snapshots:  # before the state, which must not be ahead of it
+                _save_denoiser(average, folder, _card(f, data, recipe, log), snapshot_name(due_snapshots[step + 1]))
             last = step + 1 == recipe.steps
             due = log.update(step, loss.detach(), norm, average, now=last or interrupt.received is not None)
             if due and folder is not None:
@@ -337,19 +350,21 @@ def _save(
     runs.write_bytes(run / STATE, state_bytes(state, step, configuration))
 
 
-def _save_denoiser(average: DenoiserModule, run: Path, card: dict[str, Any]) -> None:
+def _save_denoiser(average: DenoiserModule, run: Path, card: dict[str, Any], name: str = "denoiser") -> None:
     try:
-        save_denoiser(average, run / "denoiser", card)
+        save_denoiser(average, run / name, card)
     except TypeError as error:
         from safetensors.torch import save
 
         tensors = {
             name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in _tensors(average).items()
         }
-        runs.write_bytes(run / "weights.safetensors", save(tensors))
+        file = run / name / "weights.safetensors" if name != "denoiser" else run / "weights.safetensors"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        runs.write_bytes(file, save(tensors))
         warnings.warn(
             f"load_denoiser cannot make a {type(average).__name__} again ({error}); its tensors are in "
-            f"{run / 'weights.safetensors'}, for load_state_dict",
+            f"{file}, for load_state_dict",
             stacklevel=3,
         )
 
@@ -362,7 +377,7 @@ def _card(f: DenoiserModule, data: Data, recipe: Recipe, log: TrainingLog) -> di
     return card | {"versions": runs.versions(), "validation_psnr": last.get("psnr", {}), "log": last}
 
 
-def _configuration(f: DenoiserModule, data: Data, recipe: Recipe, world: int) -> dict[str, Any]:
+def _configuration(f: DenoiserModule, data: Data, recipe: Recipe, world: int, snapshots: list[int]) -> dict[str, Any]:
     """Everything that makes a run."""
     configuration = {
         "network": {"class": type(f).__name__} | getattr(f, "configuration", {}),
@@ -372,4 +387,6 @@ def _configuration(f: DenoiserModule, data: Data, recipe: Recipe, world: int) ->
         "processes": world,
         "versions": runs.versions(),
     }
+    if snapshots:  # a run that goes on must not lack the first of them
+        configuration["snapshots"] = snapshots
     return dict(json.loads(json.dumps(runs.to_json(configuration))))

@@ -20,11 +20,45 @@ import torch.distributed as dist
 from torch import Tensor
 
 from gahb_theory import runs
-from gahb_theory.identity.hashing import digest
+from gahb_theory.identity.hashing import differences, digest
 
-__all__ = ["STATE", "has_weights", "load_state", "open_training", "share", "state_bytes"]
+__all__ = ["STATE", "extended", "has_weights", "load_state", "open_training", "share", "state_bytes"]
 
 STATE, CONFIG, LOCK = "state.safetensors", "config.json", ".lock"
+
+
+def extended(run: Path, configuration: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a call that goes on with a finished run to a larger budget; any other one as it is.
+
+    "extended_from" holds the budgets at which the run had ended before, each with a schedule of its own.
+
+    Raises
+    ------
+    FileExistsError
+        If the run differs by its budget alone, and is not finished or has seen more images.
+    """
+    try:
+        stored = runs.read_object(run / CONFIG)
+        budget, step = stored["recipe"]["images_seen"], int(_metadata(run / STATE).get("step", 0))
+    except (ValueError, KeyError, TypeError):  # no run, or one that is named when it is opened
+        return configuration
+    before = {"extended_from": stored["extended_from"]} if "extended_from" in stored else {}
+    asked, same = configuration["recipe"]["images_seen"], {"recipe": configuration["recipe"] | {"images_seen": budget}}
+    if differences(stored | {"versions": None}, configuration | same | before | {"versions": None}):
+        return configuration | before
+    seen = step * configuration["recipe"]["batch_size"]
+    if asked == budget:
+        return configuration | before
+    if asked < budget:
+        raise FileExistsError(
+            17, f"{run} is trained on {budget} images, and fewer were asked for: {asked}; choose another directory"
+        )
+    if seen < budget:
+        raise FileExistsError(
+            17,
+            f"{run} has seen {seen} of {budget} images; finish it with images_seen={budget}, then {asked} goes on from there",
+        )
+    return configuration | {"extended_from": [*before.get("extended_from", []), budget]}
 
 
 @contextmanager
@@ -45,6 +79,7 @@ def open_training(run: Path, configuration: Mapping[str, Any]) -> Iterator[Path]
             runs.remove_stale(run)
             runs.remove_stale(run / "denoiser")
             _check_configuration(run, configuration)
+            _make_way(run, configuration)
             yield runs.open_run(run, configuration)
     except BlockingIOError:
         raise RuntimeError(
@@ -80,6 +115,16 @@ def _check_configuration(run: Path, configuration: Mapping[str, Any]) -> None:
             raise FileExistsError(
                 17, f"{run} holds the checkpoint of another run, without {CONFIG}; choose another directory"
             )
+
+
+def _make_way(run: Path, configuration: Mapping[str, Any]) -> None:
+    """Let go of a configuration from which nothing has been computed yet, and of that of a run that is extended."""
+    file = run / CONFIG
+    if not file.exists():
+        return
+    unused = not (run / STATE).exists() and not (run / "denoiser").exists()
+    if unused or len(configuration.get("extended_from", ())) > len(runs.read_object(file).get("extended_from", ())):
+        runs.write_json(file, configuration)
 
 
 def _hash(configuration: Mapping[str, Any]) -> str:

@@ -110,7 +110,8 @@ def test_performance_is_measured_as_its_parts(performance: Performance, x: torch
 
 def test_results_print_one_line_for_each_number(analysis: ImageAnalysis, performance: Performance) -> None:
     lines = repr(analysis).splitlines()
-    assert len(lines) == 1 + len(table_rows(analysis)) + 3
+    assert len(lines) == 1 + len(table_rows(analysis)) + 3 + 1
+    assert lines[-1].strip() == str(analysis.reproduction)
     assert any(
         line.split() == ["asymmetry", "||J", "-", "J'||", "/", "||J||", f"{analysis.asymmetry:.4g}"] for line in lines
     )

@@ -146,7 +146,11 @@ class AutogradProducts:
         validate.evaluation_mode(self._f)
         with torch.enable_grad(), plain_attention():
             copies = self._y.repeat(batch, 1, 1, 1).requires_grad_()
-            return copies, self._f(copies.clone(), self._sigma)  # the clone may be changed in place, a leaf may not
+            try:
+                return copies, self._f(copies.clone(), self._sigma)  # the clone may be changed in place, a leaf may not
+            except TypeError as error:
+                validate.explain_call(self._f, copies, self._sigma, "f", error)
+                raise
 
     def _probe(self, batch: int) -> Tensor:
         """f(y), after a test of f."""

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tqdm import tqdm
+
 __all__ = ["Identity", "Row", "TheoryTable", "check"]
 
 Sides = Callable[[], tuple[float, float]]
@@ -118,7 +120,7 @@ class TheoryTable:
 def check(identities: Sequence[Identity]) -> TheoryTable:
     """Compute both sides of each statement and of its mutant."""
     rows = []
-    for one in identities:
+    for one in tqdm(identities, desc="verifying", unit=" statements", delay=2, leave=False, disable=None):
         value, expected = (float(side) for side in one.sides())
         wrong, wanted = (float(side) for side in one.mutant())
         rows.append(

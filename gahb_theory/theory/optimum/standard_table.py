@@ -1,8 +1,8 @@
-"""The table of Bayes intervals that comes with the package, made by experiments/optimum.py.
+"""The tables of Bayes intervals that come with the package, made by experiments/optimum.py.
 
-standard.json holds for each class and noise level the bounds at each image, the work and the versions; standard.npz the
-centres, as integers of 16 bits in units of 2^-14, and the traces. Rounding a centre is as good as another denoiser's output: it
-adds less than 1e-7 of a squared intensity to a risk.
+standard.json, and benchmark.json for the images of `gahb_theory.benchmark`, hold for each class and noise level the bounds at
+each image, the work and the versions; the .npz files beside them the centres, as integers of 16 bits in units of 2^-14.
+Rounding a centre is as good as another denoiser's output: it adds less than 1e-7 of a squared intensity to a risk.
 """
 
 import json
@@ -21,6 +21,7 @@ from gahb_theory.theory.optimum.enclosure import BayesRisk, Enclosed, enclosure
 __all__ = ["UNIT", "entry_name", "stored_risk", "stored_table"]
 
 FOLDER = Path(__file__).parent
+TABLES = ("standard", "benchmark")
 UNIT = 2.0**-14
 
 
@@ -31,14 +32,19 @@ def entry_name(X: Any, sigma: float, n: int, seed: int) -> str:
 
 @lru_cache(maxsize=1)
 def stored_table() -> dict[str, Any]:
-    """The entries by name; empty where the table was not made."""
-    file = FOLDER / "standard.json"
-    return {entry["name"]: entry for entry in runs.read_json(file)["entries"]} if file.exists() else {}
+    """The entries by name, each with the table that it is in; empty where no table was made."""
+    files = [FOLDER / f"{table}.json" for table in TABLES]
+    return {
+        entry["name"]: entry | {"table": file.stem}
+        for file in files
+        if file.exists()
+        for entry in runs.read_json(file)["entries"]
+    }
 
 
-@lru_cache(maxsize=1)
-def _centres() -> dict[str, np.ndarray]:
-    return read_arrays(FOLDER / "standard.npz")
+@lru_cache(maxsize=len(TABLES))
+def _centres(table: str) -> dict[str, np.ndarray]:
+    return read_arrays(FOLDER / f"{table}.npz")
 
 
 def stored_risk(X: Any, sigma: float, n: int, seed: int) -> BayesRisk | None:
@@ -47,8 +53,8 @@ def stored_risk(X: Any, sigma: float, n: int, seed: int) -> BayesRisk | None:
     if entry is None:
         return None
     y = add_noise(X.sample(n, seed=seed, dtype=torch.float64), sigma, seed=seed)
-    arrays = _centres()
+    arrays = _centres(entry["table"])
     centre = torch.from_numpy(arrays[f"centre-{entry['number']}"] * UNIT).reshape(y.shape)
     lower, upper, trace = (torch.tensor(entry[k], dtype=torch.float64) for k in ("lower", "upper", "trace"))
-    method = f"standard table, {entry['work']['steps']} steps of chains from the truth and from nowhere"
+    method = f"{entry['table']} table, {entry['work']['steps']} steps of chains from the truth and from nowhere"
     return enclosure(Enclosed(y, centre, trace, lower, upper), sigma, method, dict(entry["work"]), exact=False)

@@ -106,7 +106,7 @@ class Optimality(Result):
 def optimality(
     f: Callable[[Tensor, float], Tensor],
     X: Known,
-    sigmas: Sequence[float],
+    sigmas: float | Sequence[float],
     images: int = 32,
     *,
     seed: int = 0,
@@ -126,7 +126,7 @@ def optimality(
         As for `bayes_risk`; `minutes` for each level. Where the optimum is unknown the gap begins at that to a Wiener filter,
         if f is worse, and has no end.
     sigmas
-        Noise levels.
+        Noise levels; a number is one level.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""The pictures of the report, drawn from the kept results alone."""
+"""The pictures of the experiments on the paper, drawn from their results alone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from gahb_theory.report.page import Picture
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+__all__ = ["manifolds", "memorisation", "near_optimal", "shrinkage", "shuffling"]
 
 Results = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
@@ -59,7 +61,7 @@ def memorisation(results: Results, arrays: Arrays) -> list[Picture]:
     ]
 
 
-def _curves_by_count(sigmas: list[float], counts: list[int], arrays: Arrays) -> "Figure":
+def _curves_by_count(sigmas: Sequence[float], counts: list[int], arrays: Arrays) -> "Figure":
     with plots.style():
         figure, axes = plots.panels(7.2, 3.3, 1, 2)
         given = -20 * np.log10(sigmas)
@@ -101,7 +103,12 @@ def _measures(results: Results) -> "Figure":
 
 
 def _bars(
-    ax: "Axes", x: list[float], values: list[Mapping[str, float]], colour: str, label: str, line: str = "-"
+    ax: "Axes",
+    x: Sequence[float | int],
+    values: Sequence[Mapping[str, float]],
+    colour: str,
+    label: str,
+    line: str = "-",
 ) -> None:
     value, low, high = (np.array([v[key] for v in values]) for key in ("value", "low", "high"))
     spread = np.stack([value - low, high - value]).clip(min=0)

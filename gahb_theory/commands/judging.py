@@ -1,0 +1,90 @@
+"""The commands `gahb test` and `gahb audit`: one claim, or all that the data allows, on a denoiser on disk."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+if TYPE_CHECKING:
+    from gahb_theory.hypotheses import Assessment
+
+__all__ = ["AuditCommand", "ClaimCommand"]
+
+
+@dataclass(frozen=True)
+class ClaimCommand:
+    """Decide a hypothesis: one of the catalogue on a denoiser, or one of your own.
+
+    The names of the catalogue: symmetric, homogeneous, adaptive, sparse, near_optimal, tangent_first, no_extra_directions,
+    memorises, agrees_with_twin, local, equivariant, knows_noise_level. A file defines `hypothesis`, and may define `subject`,
+    `rival`, `images` and `train`, as `gahb_theory.assess` takes them; it is executed.
+    """
+
+    name: Positional[str]
+    """A name of the catalogue, or a Python file."""
+    denoiser: Annotated[str | None, arg(aliases=["-d"], metavar="NAME")] = None
+    """A shipped denoiser (c_alpha, photographs), or the path of a checkpoint."""
+    train: Annotated[Path | None, arg(metavar="PATH")] = None
+    """Its training images: a folder, or a .npy file of `gahb generate`."""
+    twin: Annotated[str | None, arg(metavar="NAME")] = None
+    """A denoiser trained on other images."""
+    images: Annotated[Path | None, arg(metavar="PATH")] = None
+    """A folder of photographs, or a .npy file, to test on; by default the embedded ones."""
+    law: Literal["disks", "c_alpha"] = "disks"
+    """The image class of the claims that need one: near_optimal, tangent_first, no_extra_directions."""
+    size: int = 32
+    """Side of the images."""
+    output: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
+    """A JSON file for the numbers."""
+
+    def execute(self) -> "Assessment":
+        """Assess, and return what is printed."""
+        from gahb_theory.commands import deciding
+
+        if self.name.endswith(".py"):
+            result = deciding.claim_of_file(self.name, self.denoiser)
+        else:
+            result = deciding.claim_of_catalogue(
+                self.name, self.denoiser, self.train, self.twin, self.images, self.law, self.size
+            )
+        if self.output is not None:
+            self.output.parent.mkdir(parents=True, exist_ok=True)
+            result.save(self.output)
+        return result
+
+
+@dataclass(frozen=True)
+class AuditCommand:
+    """Audit a denoiser: memory, distance from the optimum, basis, and what of the theory it obeys.
+
+    Writes one self-contained page, verdicts first, and the numbers beside it.
+    """
+
+    checkpoint: Positional[str]
+    """A shipped denoiser (c_alpha, photographs), or the path of a checkpoint or of a run of `gahb train`."""
+    train: Annotated[Path | None, arg(metavar="PATH")] = None
+    """Its training images: a folder, or a .npy file of `gahb generate`."""
+    twin: Annotated[str | None, arg(metavar="NAME")] = None
+    """A denoiser trained on other images."""
+    images: Annotated[Path | None, arg(metavar="PATH")] = None
+    """A folder of photographs, or a .npy file, to test on, none of them trained on; by default the embedded ones."""
+    size: int = 24
+    """Side of the images."""
+    run: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
+    """Where the page and the numbers go; by default runs/audit-DENOISER with the options that are given."""
+
+    def execute(self) -> Path:
+        """Write the page and return its path."""
+        from gahb_theory import runs
+        from gahb_theory.commands.deciding import audited
+        from gahb_theory.commands.naming import run_directory, run_name
+        from gahb_theory.report.audit_page import audit_page
+
+        settings = {key: value for key, value in runs.describe(self).items() if key not in ("class", "run")}
+        name = run_name(f"audit-{Path(self.checkpoint).name}", self, {"run", "checkpoint"})
+        with run_directory(self.run, name, {"command": "audit", "settings": settings}) as run:
+            result = audited(self.checkpoint, self.train, self.twin, self.images, self.size)
+            result.save(run / "audit.json")
+            print(result)
+            return audit_page(result, run / "report.html")

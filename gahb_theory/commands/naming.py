@@ -1,0 +1,81 @@
+"""Names of run directories: what is not as by default stands in the name, so that two runs never share one."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from gahb_theory import runs
+from gahb_theory.identity.hashing import digest
+
+__all__ = ["run_directory", "run_name", "short_name"]
+
+LONGEST_NAME = 100  # bytes
+
+
+def short_name(name: str) -> str:
+    """A name of at most LONGEST_NAME bytes: the beginning of a longer one, with its hash."""
+    written = os.fsencode(name)
+    if len(written) <= LONGEST_NAME:
+        return name
+    marked = f"-{hashlib.sha256(written).hexdigest()[:8]}"
+    return written[: LONGEST_NAME - len(marked)].decode(errors="ignore") + marked
+
+
+def run_name(start: str, command: Any, left_out: set[str]) -> str:
+    """A name with every option of a command that is not as by default, such as analyze-photo-sigma-0.1."""
+    changed = [
+        "-".join(["", *([] if field.name == "settings" else [field.name.replace("_", "-")]), *_word(value)])
+        for field in fields(command)
+        if (value := getattr(command, field.name)) != field.default and field.name not in left_out
+    ]
+    return short_name(start + "".join(changed))
+
+
+def _word(value: Any) -> list[str]:
+    """How a value stands in a name; a flag that is set stands there by its name alone."""
+    if value is True:
+        return []
+    if isinstance(value, Mapping):
+        return [_safe(word) for key, entry in value.items() for word in (key, *entry)]
+    return [_safe(str(value))]
+
+
+def _safe(word: str) -> str:
+    return Path(word).name.replace(",", "-").replace(" ", "")
+
+
+@contextmanager
+def run_directory(given: Path | None, name: str, config: Mapping[str, Any]) -> Iterator[Path]:
+    """A directory for a run, which is refused before anything is computed, and leaves nothing if the run fails.
+
+    Parameters
+    ----------
+    given
+        The directory that was asked for; it may hold nothing of another run.
+    name
+        Else that of the directory in runs/. If it holds another run, such as that of another file of this name, the hash of
+        the configuration is added.
+    config
+        What makes the run.
+    """
+    if given is None:
+        given = Path("runs") / name
+        if runs.differing(given, config):
+            given = given.with_name(f"{name}-{digest(runs.to_json({**config, 'versions': None}))[:8]}")
+    elif different := runs.differing(given, config):
+        raise FileExistsError(
+            17, f"{given} holds a run of another configuration ({', '.join(different)}); choose another directory"
+        )
+    made = [folder for folder in (given, *given.parents) if not folder.exists()]
+    runs.make_directory(given)
+    try:
+        yield given
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise

@@ -1,0 +1,132 @@
+"""The plane of training images N and images seen: phase pictures, curves, and samples side by side."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gahb_theory.hypotheses.paper.plane_summary import GAP, mean_over_sigmas
+from gahb_theory.report import figures as plots
+from gahb_theory.report.figures import BLUE, GREY, ORANGE, VERMILION
+from gahb_theory.report.page import Picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["memorisation_plane"]
+
+
+def memorisation_plane(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> list[Picture]:
+    """Phase pictures, PSNR against images seen, cosines of samples."""
+    found = [
+        Picture(
+            "plane_phases",
+            _phases(results),
+            "Mean over repetitions and noise levels. Left: what having seen an image adds to its PSNR, with the line at "
+            f"{GAP:g} dB. Middle: share of samples that are copies of a training image, less that of fresh images. Right: "
+            "distance of two networks on disjoint sets less that of two on the same set, relative to the risk.",
+        ),
+        Picture(
+            "plane_curves",
+            _curves(results),
+            "PSNR on images that were trained on and on fresh ones, mean over the noise levels, for each N; bands: all "
+            "repetitions. Grey: the Wiener filter of the largest N.",
+        ),
+    ]
+    if "cosine_same" in results["rows"][0]:
+        found.append(
+            Picture(
+                "plane_cosines",
+                _cosines(results),
+                "Cosine of samples from the same noise, means removed, at the end of training. Grey: two Wiener filters "
+                "fitted on the two sets.",
+            )
+        )
+    return found
+
+
+def _phases(results: Mapping[str, Any]) -> "Figure":
+    rows = results["rows"]
+    grids = {"gap (dB)": [mean_over_sigmas(row, "gap").mean(axis=0) for row in rows]}
+    grids["copies above chance"] = [np.mean(row["copies"], axis=0) - row["copies_of_chance"] for row in rows]
+    if "distance_same" in rows[0]:
+        grids["excess distance / risk"] = [
+            (mean_over_sigmas(row, "distance_disjoint") - mean_over_sigmas(row, "distance_same")).mean(axis=0)
+            for row in rows
+        ]
+    with plots.style():
+        figure, axes = plots.panels(3.4 * len(grids), 2.9, 1, len(grids))
+        for ax, (title, grid) in zip(axes, grids.items(), strict=True):
+            _phase(ax, np.array(grid), results, title)
+            if title.startswith("gap") and len(rows) > 1 and np.min(grid) < GAP < np.max(grid):
+                ax.contour(np.array(grid), levels=[GAP], colors="black", linewidths=1)
+        axes[0].set_ylabel("training images N")
+        return figure
+
+
+def _phase(ax: "Axes", grid: np.ndarray, results: Mapping[str, Any], title: str) -> None:
+    ax.imshow(grid, origin="lower", aspect="auto", cmap="viridis")
+    middle = (float(grid.min()) + float(grid.max())) / 2
+    for (i, j), value in np.ndenumerate(grid):
+        ax.text(
+            j, i, f"{value:.2f}", ha="center", va="center", fontsize=6, color="black" if value > middle else "white"
+        )
+    ax.set_xticks(range(grid.shape[1]), [f"{t / 1000:g}" for t in results["snapshots"]])
+    ax.set_yticks(range(grid.shape[0]), [f"{row['n']:,}" for row in results["rows"]])
+    ax.grid(False)
+    ax.set(xlabel="images seen (thousands)", title=title)
+
+
+def _curves(results: Mapping[str, Any]) -> "Figure":
+    from matplotlib import colormaps
+
+    rows, snapshots = results["rows"], results["snapshots"]
+    linear = float(np.mean(rows[-1]["linear"]["psnr_wiener"]))
+    with plots.style():
+        figure, axes = plots.panels(7.2, 3.0, 1, 2)
+        shades = colormaps["viridis"](np.linspace(0, 0.9, len(rows)))
+        for ax, kind in zip(axes, ("train", "test"), strict=True):
+            for row, colour in zip(rows, shades, strict=True):
+                values = mean_over_sigmas(row, f"psnr_{kind}")
+                ax.fill_between(snapshots, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0)
+                ax.plot(snapshots, values.mean(axis=0), color=colour, marker="o", ms=3, label=f"N = {row['n']:,}")
+            ax.axhline(linear, color=GREY, ls="--", lw=1, label="Wiener")
+            ax.set(xscale="log", xlabel="images seen", title={"train": "seen images", "test": "fresh images"}[kind])
+        low = min(ax.get_ylim()[0] for ax in axes)
+        high = max(ax.get_ylim()[1] for ax in axes)
+        for ax in axes:
+            ax.set_ylim(low, high)
+        axes[0].set_ylabel("PSNR (dB)")
+        axes[0].legend(fontsize=7)
+        return figure
+
+
+def _cosines(results: Mapping[str, Any]) -> "Figure":
+    rows = results["rows"]
+    counts = [row["n"] for row in rows]
+    with plots.style():
+        figure, axes = plots.panels(4.2, 3.0)
+        ax = axes[0]
+        for kind, colour in (("same", BLUE), ("disjoint", VERMILION)):
+            values = np.array([[v[-1] for v in row[f"cosine_{kind}"]] for row in rows])
+            ax.plot(
+                counts,
+                values.mean(axis=1),
+                color=colour,
+                marker="o",
+                ms=3,
+                label=f"{kind} training set" + "s" * (kind != "same"),
+            )
+            ax.fill_between(counts, values.min(axis=1), values.max(axis=1), color=colour, alpha=0.2, lw=0)
+        ax.plot(counts, [row["linear"]["cosine"] for row in rows], color=GREY, ls="--", label="two Wiener filters")
+        ax.plot(
+            counts,
+            [np.mean([v[-1] for v in row["copies"]]) for row in rows],
+            color=ORANGE,
+            ls=":",
+            label="share of copies",
+        )
+        ax.set(xscale="log", xlabel="training images N", ylabel="cosine of paired samples", ylim=(-0.1, 1.05))
+        ax.legend()
+        return figure

@@ -1,0 +1,133 @@
+"""Integrals over all noise levels, of what a denoiser does to one image after the other.
+
+    int q(x, sigma) / sigma^2 d log sigma,    q(x, sigma) = E_z q(x, x + sigma z)
+
+Log sigma is cut into strata of one width. Each draw takes one level at random in each stratum, the same for all images, and
+fresh noise for each image and level: the sum has no error of quadrature, and independent draws say how exact it is. Below
+and above the range the integrand g = q / sigma^2 is taken to fall like sigma^2 and like sigma^-2, as it does for a smooth
+density with moments: each end is closed by g / 2, with g the mean over the last octave brought to the end. If g falls at
+least like sigma and 1 / sigma, without a change of sign, what is missing lies between 0 and g, so that g / 2 is its error
+as well.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+
+from gahb_theory import validate
+from gahb_theory.metrics.intervals import Estimate, check_confidence
+from gahb_theory.randomness import Component, array_generator, normals
+
+__all__ = ["ends", "integrate", "mean_over_draws_and_images", "range_of", "tails"]
+
+BATCH = 128
+Integrand = Callable[[Tensor, Tensor, float], Tensor]
+
+
+def range_of(sigmas: tuple[float, float]) -> tuple[float, float]:
+    """The smallest and the largest noise level, checked."""
+    low_high = validate.levels(sigmas)
+    if len(low_high) != 2 or not low_high[0] < low_high[1]:
+        raise ValueError(
+            f"sigmas must be the smallest and the largest noise level, such as (0.01, 10.0), got {list(low_high)}"
+        )
+    return low_high[0], low_high[1]
+
+
+def integrate(
+    integrand: Integrand, x: Tensor, sigmas: tuple[float, float], strata: int, draws: int, seed: int
+) -> Float[np.ndarray, "draws strata images"]:
+    """The share of each stratum in the integral: q(x, x + sigma z, sigma) / sigma^2 times the width of the stratum.
+
+    Parameters
+    ----------
+    integrand
+        q(clean, noisy, sigma), one number for each image.
+    x
+        Clean images.
+    sigmas
+        The range.
+    strata, draws
+        How often the integrand is evaluated for each image: strata times draws.
+    seed
+        Names levels and noise; the noise of image i is a function of (seed, i).
+    """
+    low, high = math.log(sigmas[0]), math.log(sigmas[1])
+    width = (high - low) / strata
+    offsets = array_generator(Component.LIKELIHOOD, seed).random((draws, strata))
+    found = np.empty((draws, strata, len(x)))
+    with torch.no_grad(), tqdm(total=draws * strata, desc="noise levels", delay=2, leave=False, disable=None) as bar:
+        for draw, stratum in np.ndindex(draws, strata):
+            sigma = math.exp(low + (stratum + offsets[draw, stratum]) * width)
+            values = [
+                integrand(clean, clean + sigma * z, sigma).double()
+                for clean, z in _with_noise(x, seed, draw * strata + stratum)
+            ]
+            found[draw, stratum] = torch.cat(values).cpu().numpy() * width / sigma**2
+            bar.update()
+    return found
+
+
+def _with_noise(x: Tensor, seed: int, part: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Clean images in batches, each with its noise."""
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    for start in range(0, len(x), BATCH):
+        clean = x[start : start + BATCH]
+        z = normals(
+            len(clean),
+            clean[0].numel(),
+            seed=seed,
+            start=start,
+            component=Component.LIKELIHOOD,
+            part=part,
+            dtype=dtype,
+        )
+        yield clean, z.reshape(clean.shape).to(x)
+
+
+def ends(shares: Float[np.ndarray, "draws strata images"], sigmas: tuple[float, float]) -> np.ndarray:
+    """The integrand g at both ends, shape (2, draws, images), from the last octave or the last stratum."""
+    strata = shares.shape[1]
+    width = math.log(sigmas[1] / sigmas[0]) / strata
+    count = max(1, min(strata, round(math.log(2) / width)))
+    octave = count * width
+    to_end = 2 * octave / math.expm1(2 * octave)  # mean of sigma^2 over the octave, in units of its end
+    return np.stack([part.sum(axis=1) / octave * to_end for part in (shares[:, :count], shares[:, -count:])])
+
+
+def tails(shares: Float[np.ndarray, "draws strata images"], sigmas: tuple[float, float]) -> np.ndarray:
+    """What lies below and above the range, shape (2, draws, images): half of g at the end."""
+    return ends(shares, sigmas) / 2
+
+
+def mean_over_draws_and_images(
+    values: Float[np.ndarray, "draws images"], truncation: float, confidence: float
+) -> Estimate:
+    """The mean, its interval widened by the truncation error.
+
+    Levels are common to the images of a draw: variances between images and between draws are added. That is slightly too
+    much, as the noise of single images is in both.
+    """
+    from scipy.special import stdtrit
+
+    confidence = check_confidence(confidence)
+    draws, n = values.shape
+    variance = values.mean(axis=1).var(ddof=1) / draws
+    if n > 1:
+        variance += values.mean(axis=0).var(ddof=1) / n
+    degrees = min(draws, n if n > 1 else draws) - 1
+    error, middle = float(variance) ** 0.5, float(values.mean())
+    half = float(stdtrit(degrees, (1 + confidence) / 2)) * error + truncation
+    return Estimate(
+        middle,
+        middle - half,
+        middle + half,
+        error,
+        confidence,
+        f"t of {draws} draws and {n} images, and truncation {truncation:.2g}",
+    )
