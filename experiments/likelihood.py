@@ -65,14 +65,15 @@ def draw(found: dict[str, Any]) -> None:
         error = [[e["value"] - max(e["low"], 0.1 * e["value"]) for e in ends], [e["high"] - e["value"] for e in ends]]
         left.errorbar(counts, value, yerr=error, marker="o", color=colour, label=label, capsize=3)
     untrained = found["untrained"]["within"]["value"]
-    left.axhline(untrained, color="0.6", ls="--", label="two untrained networks")
-    left.set(
-        xscale="log", yscale="log", xlabel="N, training patches of each", ylabel="nats apart, noise levels .02 to 1"
-    )
+    left.plot([], [], color="0.6", ls="--", label=f"two untrained networks: {untrained:.0e}, they return y")
+    left.set(xscale="log", yscale="log", ylim=(5, 2e5))
+    left.set(xlabel="N, training patches of each", ylabel="nats apart, noise levels .02 to 1")
     left.legend()
     for k, (n, row) in enumerate(found["networks"].items()):
         right.plot(row["sigmas"], row["nats_per_octave"], marker=".", color=plt.cm.viridis(k / 6), label=f"N = {n}")
     right.set(xscale="log", yscale="log", xlabel="noise level", ylabel="nats per octave")
+    right.set_xticks((0.03, 0.1, 0.3), ("0.03", "0.1", "0.3"))
+    right.minorticks_off()
     right.legend()
     figure.savefig(OUT / "divergence.png", dpi=110)
 
