@@ -20,8 +20,8 @@ import torch
 import gahb_theory.pretrained as pretrained
 from gahb_theory import runs
 from gahb_theory.bases import Wavelet
-from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.denoisers.checkpoints.files import save_denoiser
+from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.metrics.errors import psnr_curve
 from gahb_theory.theory.exact_risks import oracle_mse
 

@@ -54,8 +54,8 @@ TEST_SEED, OTHERS_SEED = 2**41, 2**42
 SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0)
 BASES = (0.05, 0.1)
 FOR_DENSITY = (0.02, 0.1, 0.5)
-LATER = """Chosen after seeing numbers: the noise levels and the number of images of the claim on eigenbases (at .05 and .2 with 12
-images the Wiener gate failed), the null model of the negative part (the UNet; an untrained network has none either), and the
+LATER = """Chosen after seeing numbers: the noise levels and the number of images of the claim on eigenbases (at .05 and .2 with
+12 images the Wiener gate failed), the null model of the negative part (the UNet; an untrained network has none either), and the
 measure of agreement in log p, 1 - (a - b)^2 / 2 of standardised values, which has the mean of their product and narrower
 intervals. The three pairs of networks share three networks. Fresh data has not confirmed these verdicts."""
 SHOWN_SIGMA, SHOWN = 0.1, (0, 1, 2, 4, 8, 16)

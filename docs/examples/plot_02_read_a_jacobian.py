@@ -18,7 +18,7 @@ import gahb_theory as gt
 from gahb_theory.report import figures as plots
 
 size, sigma = 40, 0.15
-f = gt.shipped_denoiser("c_alpha")
+f = gt.shipped_denoiser("unet_c_alpha")
 scene = gt.CAlpha(alpha=2.0, size=size).scene(1, seed=21, start=258)
 x = scene.images
 y = gt.add_noise(x, sigma, seed=0)

@@ -114,7 +114,7 @@ axes[1].legend()
 # The shipped denoiser, on 64 x 64 images, over the noise levels one would use in practice.
 
 n = 64
-f = gt.shipped_denoiser("c_alpha")
+f = gt.shipped_denoiser("unet_c_alpha")
 x = gt.CAlpha(alpha=alpha, size=n).sample(32, seed=1)
 levels = np.geomspace(0.03, 1, 10)
 curve = gt.psnr_curve(f, x, levels, seed=2)

@@ -67,7 +67,7 @@ class PredictsNoise(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.inner = gt.shipped_denoiser("c_alpha")
+        self.inner = gt.shipped_denoiser("unet_c_alpha")
 
     def forward(self, y255):
         return y255 - 255 * self.inner(y255 / 255, 0.1)

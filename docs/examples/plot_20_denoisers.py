@@ -35,7 +35,7 @@ train = disks.sample(2000, seed=1)
 # it knows, and says how sure it is. A network without additive constants works in any range, so that the readings that
 # differ in the range alone are tied, and the plainest is taken.
 
-shipped = gt.shipped_denoiser("c_alpha")
+shipped = gt.shipped_denoiser("unet_c_alpha")
 
 
 def somebody_elses(y255):

@@ -85,7 +85,7 @@ for k in (0, 1):
 size = 64
 samples = {
     name: gt.generate(
-        gt.shipped_denoiser(name), (4, 1, size, size), seed=1, step=gt.sampling.growing_step(0.02), every=1
+        gt.shipped_denoiser(f"unet_{name}"), (4, 1, size, size), seed=1, step=gt.sampling.growing_step(0.02), every=1
     )
     for name in ("c_alpha", "photographs")
 }

@@ -114,5 +114,7 @@ def _samples(denoiser: str, size: int, channels: int) -> "Tensor":
     from gahb_theory.images import Photographs
     from gahb_theory.pretrained import shipped_class
 
-    image_class = shipped_class("c_alpha") if denoiser == "c_alpha" else Photographs(channels=channels)  # type: ignore[arg-type]
+    image_class = (
+        shipped_class("c_alpha") if denoiser in ("c_alpha", "unet_c_alpha") else Photographs(channels=channels)
+    )  # type: ignore[arg-type]
     return replace(image_class, size=size).sample(PCA_SAMPLES, seed=PCA_SEED)

@@ -4,7 +4,9 @@ Two conservative networks of 478,752 parameters, f = grad of 1/2 <y, N(y)>: thei
 f(y) = sum_k lambda_k <y, e_k> e_k is an identity. They were trained on 64x64 images by `experiments/shipped_denoisers.py`:
 one on C^alpha images (alpha = 2, "holder"), one on the 400 training photographs of the Berkeley segmentation data set
 (Martin, Fowlkes, Tal and Malik 2001). These photographs do not come with the library; the embedded ones are for tests.
-Each folder holds the weights and a config.json with the recipe and the PSNR.
+"unet_c_alpha" and "unet_photographs" are plain bias-free UNets of 479,424 parameters, for comparison: their Jacobians are not
+symmetric. The second has seen four embedded photographs only. Each folder holds the weights and a config.json with the recipe
+and the PSNR.
 """
 
 from pathlib import Path
@@ -14,6 +16,7 @@ import torch
 
 from gahb_theory import validate
 from gahb_theory.denoisers.checkpoints.files import load_denoiser
+from gahb_theory.denoisers.networks.bias_free import UNet
 from gahb_theory.denoisers.networks.conservative import Conservative
 from gahb_theory.denoisers.networks.smooth import SmoothUNet
 from gahb_theory.images import CAlpha, Photographs
@@ -22,11 +25,11 @@ from gahb_theory.training.recipes import Recipe
 
 __all__ = ["Shipped", "named_denoiser", "shipped_class", "shipped_denoiser", "shipped_recipe", "train_shipped"]
 
-Shipped = Literal["c_alpha", "photographs"]
+Shipped = Literal["c_alpha", "photographs", "unet_c_alpha", "unet_photographs"]
 
 
-def shipped_denoiser(name: Shipped) -> Conservative:
-    """Load the denoiser "c_alpha" or "photographs", in eval mode.
+def shipped_denoiser(name: Shipped) -> Conservative | UNet:
+    """Load a shipped denoiser, in eval mode: "c_alpha" or "photographs", or the plain "unet_c_alpha" or "unet_photographs".
 
     Examples
     --------
@@ -51,19 +54,19 @@ def shipped_class(
     """The images of a shipped denoiser; photographs are those of `folder`, or else the embedded ones of the split."""
     _check(name)
     validate.one_of(split, "split", ("train", "test"))
-    if name == "c_alpha":
+    if name.endswith("c_alpha"):
         return CAlpha(alpha=2.0, size=64)
     return Photographs(size=64, split=split) if folder is None else Photographs(folder, size=64)
 
 
-def shipped_recipe(name: Shipped) -> Recipe:
+def shipped_recipe(name: Literal["c_alpha", "photographs"]) -> Recipe:
     """The recipe of a shipped denoiser: the default one, up to sigma = 2, that sigma = 1 lies well inside."""
-    _check(name)
+    validate.one_of(name, "name", ("c_alpha", "photographs"))
     return Recipe(images_seen={"c_alpha": 100_000, "photographs": 90_000}[name], sigma_min=0.007, sigma_max=2.0)
 
 
 def train_shipped(
-    name: Shipped,
+    name: Literal["c_alpha", "photographs"],
     run: str | Path | None = None,
     images_seen: int | None = None,
     folder: str | Path | None = None,

@@ -415,7 +415,7 @@ def test_probe_finds_how_sigma_is_told():
 
 
 def test_probe_takes_the_precision_of_the_weights_and_says_what_it_cannot_do(unchecked):
-    found = probe(gt.shipped_denoiser("c_alpha").double(), (1, 32, 32))
+    found = probe(gt.shipped_denoiser("unet_c_alpha").double(), (1, 32, 32))
     assert found.convention.prediction == "clean"
     with pytest.raises(TypeError, match="net must be callable, got str"):
         probe("net")
@@ -426,7 +426,7 @@ def test_probe_takes_the_precision_of_the_weights_and_says_what_it_cannot_do(unc
 
 
 def test_probe_of_a_denoiser_of_ours():
-    found = probe(gt.shipped_denoiser("photographs"), (1, 64, 64))
+    found = probe(gt.shipped_denoiser("unet_photographs"), (1, 64, 64))
     assert found.convention == Convention("clean", "sigma")
     assert found.sure and not found.uses_sigma and found.homogeneity_error < 1e-5
 

@@ -184,7 +184,7 @@ def test_no_forward_product_is_no_way_around():
 def test_denoisers_of_all_kinds_agree(sigma, dtype):
     images = gt.Photographs(size=16).sample(20).to(dtype)
     denoisers = {
-        "network": gt.shipped_denoiser("photographs").to(dtype),
+        "network": gt.shipped_denoiser("unet_photographs").to(dtype),
         "memory": gt.EmpiricalBayes(images),
         "hard": gt.ShrinkageDenoiser(gt.Wavelet("db4"), gt.Hard(3.0)),
         "soft": gt.ShrinkageDenoiser(gt.DCT(), gt.Soft(1.5)),
@@ -221,7 +221,7 @@ def test_derivatives_that_vanish_agree():
     [
         (lambda y, sigma: y.abs() + 0.5 * y, "could not be checked"),
         (lambda y, sigma: torch.stack([y, y.roll(1, -1), y.roll(2, -1)]).median(0).values, "kink at y"),
-        (gt.shipped_denoiser("photographs").double(), "kink at y"),
+        (gt.shipped_denoiser("unet_photographs").double(), "kink at y"),
     ],
     ids=["abs", "median", "network"],
 )
@@ -360,7 +360,7 @@ def test_autocast_changes_nothing(engine):
 @pytest.mark.parametrize("make", [jacobian, difference_jacobian])
 @pytest.mark.parametrize("dense", [False, True])
 def test_a_pickled_jacobian_works(make, dense):
-    f, y, v = gt.shipped_denoiser("c_alpha"), noisy(dtype=torch.float32), torch.ones(256)
+    f, y, v = gt.shipped_denoiser("unet_c_alpha"), noisy(dtype=torch.float32), torch.ones(256)
     J = make(f, y, SIGMA)
     if dense:
         J.matrix()
@@ -372,7 +372,7 @@ def test_a_pickled_jacobian_works(make, dense):
 
 
 def test_a_changed_network_is_not_pickled():
-    f = gt.shipped_denoiser("c_alpha")
+    f = gt.shipped_denoiser("unet_c_alpha")
     J = jacobian(f, noisy(dtype=torch.float32), SIGMA)
     with torch.no_grad():
         next(f.parameters()).mul_(2)
