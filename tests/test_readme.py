@@ -34,7 +34,12 @@ def test_the_numbers_of_the_shipped_denoisers():
     for name in ("c_alpha", "photographs"):
         with (ROOT / "experiments" / "results" / "shipped" / name / "psnr.csv").open() as file:
             rows = list(csv.DictReader(file))
-        for key, label in (("network", name), ("sym4_oracle", "sym4 oracle")):
+        for key, label in (
+            ("network", name),
+            ("sym4_oracle", "sym4 oracle"),
+            ("wiener", "Wiener filter"),
+            ("noisy", "noisy image"),
+        ):
             line = f"| {label} | " + " | ".join(f"{float(row[key]):.2f}" for row in rows) + " |"
             assert line in README, f"README.md lacks the line {line}"
 
