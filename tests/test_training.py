@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 import gahb_theory as gt
-from gahb_theory import cli
+from gahb_theory.commands.train import Train
 from gahb_theory.training import loop as training
 from gahb_theory.training.loop import train
 from gahb_theory.training.recipes import Recipe
@@ -322,7 +322,7 @@ def test_the_command_for_several_processes(tmp_path):
     """The line that the head of `training` and the help of `gahb train` show, with smaller numbers."""
     line = next(line for line in training.__doc__.splitlines() if "torchrun" in line)
     assert line.strip() == "torchrun --nproc-per-node 8 -m -- gahb_theory train --run runs/mine ..."
-    assert line.strip().removesuffix(" --run runs/mine ...") in cli.Train.__doc__
+    assert line.strip().removesuffix(" --run runs/mine ...") in Train.__doc__
     small = "--channels 4 --blocks 1 --device cpu --recipe.images-seen 32 images:disks --images.size 16"
     line = line.replace("torchrun", f"{sys.executable} -m torch.distributed.run")
     words = line.replace("8", "2").replace("runs/mine", str(tmp_path / "run")).replace("...", small).split()
