@@ -128,12 +128,12 @@ SUBJECTS: dict[str, tuple[str, Kind, Callable[[str, Any], Any]]] = {
         for name, (what, seen, make) in NETWORKS.items()
     },
     "shipped c_alpha": (
-        "trained on C^2 images of 64 pixels",
+        "conservative, trained on C^2 images of 64 pixels",
         "elsewhere",
         everywhere(gt.shipped_denoiser("c_alpha").eval()),
     ),
     "shipped photographs": (
-        "trained on photographs, 64 pixels",
+        "conservative, trained on photographs, 64 pixels",
         "elsewhere",
         everywhere(gt.shipped_denoiser("photographs").eval()),
     ),
