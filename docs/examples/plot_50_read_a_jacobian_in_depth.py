@@ -20,7 +20,7 @@ from gahb_theory.report import figures as plots
 
 size, sigma = 32, 0.1
 names = ("photographs", "c_alpha")
-networks = {name: gt.shipped_denoiser(f"unet_{name}") for name in names}
+networks = {"photographs": gt.shipped_denoiser("photographs"), "c_alpha": gt.shipped_denoiser("unet_c_alpha")}
 crops = gt.pretrained.shipped_class("photographs", split="test").sample(32)[:, :, 16:48, 16:48]
 clean = {
     "photographs": crops[crops.std(dim=(1, 2, 3)).argmax()][None].contiguous(),  # the one with the most contrast

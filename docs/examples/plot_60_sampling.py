@@ -85,14 +85,14 @@ for k in (0, 1):
 size = 64
 samples = {
     name: gt.generate(
-        gt.shipped_denoiser(f"unet_{name}"), (4, 1, size, size), seed=1, step=gt.sampling.growing_step(0.02), every=1
+        gt.shipped_denoiser(name), (4, 1, size, size), seed=1, step=gt.sampling.growing_step(0.02), every=1
     )
-    for name in ("c_alpha", "photographs")
+    for name in ("unet_c_alpha", "photographs")
 }
 for name, result in samples.items():
     print(f"{name:12} {result}")
 
-way = samples["c_alpha"].trajectory
+way = samples["unet_c_alpha"].trajectory
 moments = np.linspace(0, len(way.steps) - 1, 7).astype(int)
 figure, axes = plt.subplots(2, 7, figsize=(10.4, 3.2), layout="constrained")
 for column, k in zip(axes.T, moments, strict=True):

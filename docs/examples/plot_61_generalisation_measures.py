@@ -175,7 +175,7 @@ for ax, label in zip(axes[:, 0], ("closest in A", "sample of A", "sample of B", 
 # orthogonal to the error of the posterior mean: for that one, :math:`E\|f - f_N\|^2 + E\|x - f\|^2 = E\|x - f_N\|^2`, so
 # that the two shares below sum to 1. A denoiser that has memorised these patches has a share of 0 in the place of the first.
 
-f = gt.shipped_denoiser("unet_photographs")
+f = gt.shipped_denoiser("photographs")
 train, test = (gt.pretrained.shipped_class("photographs", split).sample(24, seed=3) for split in ("train", "test"))
 gap = gt.psnr_gap(f, train, test, [0.1, 0.2])
 print("PSNR gap in dB at sigma = 0.1 and 0.2:", gap.gap)

@@ -90,7 +90,7 @@ def test_a_certificate_is_a_pure_function_of_the_seed() -> None:
 
 def test_the_shipped_network_is_certified_suboptimal_on_photographs() -> None:
     x = gt.Photographs(size=16).sample(64, seed=3)
-    f = gt.shipped_denoiser("unet_photographs")
+    f = gt.shipped_denoiser("photographs")
     found = excess_risk(
         f, x, 0.7, [gt.GaussianDenoiser(*moments(gt.Photographs(size=16).sample(2000, seed=4)))], correctors=()
     )

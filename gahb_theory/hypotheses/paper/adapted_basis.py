@@ -29,7 +29,7 @@ __all__ = ["NAME", "SCALES", "TITLE", "Settings", "claims", "collect", "tasks", 
 NAME = "shrinkage"
 TITLE = "Shrinkage in a basis adapted to the image"
 NAMES: tuple[Shipped, ...] = ("c_alpha", "photographs")
-PLAIN: dict[str, Shipped] = {"c_alpha": "unet_c_alpha", "photographs": "unet_photographs"}
+PLAIN: dict[str, Shipped] = {"c_alpha": "unet_c_alpha", "photographs": "photographs"}
 """Networks whose Jacobians are not symmetric by construction, so that the claim can fail."""
 KEPT = 60
 """Terms after which the bases are compared."""
