@@ -111,10 +111,10 @@ def _samples(denoiser: str, size: int, channels: int) -> "Tensor":
     """Images whose principal components are compared with: those the shipped denoiser was trained on, or photographs."""
     from dataclasses import replace
 
-    from gahb_theory.images import Photographs
+    from gahb_theory.images import CAlpha, Photographs
     from gahb_theory.pretrained import shipped_class
 
-    image_class = (
-        shipped_class("c_alpha") if denoiser in ("c_alpha", "unet_c_alpha") else Photographs(channels=channels)
-    )  # type: ignore[arg-type]
+    image_class: CAlpha | Photographs = Photographs(channels=3 if channels == 3 else 1)
+    if denoiser in ("c_alpha", "unet_c_alpha"):
+        image_class = shipped_class("c_alpha")
     return replace(image_class, size=size).sample(PCA_SAMPLES, seed=PCA_SEED)
