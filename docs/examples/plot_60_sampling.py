@@ -114,7 +114,7 @@ for row, (name, result) in zip(axes, samples.items(), strict=True):
     for ax, image in zip(row, result.images, strict=True):
         plots.image(image.numpy(), ax)
     row[0].set_title(
-        {"c_alpha": "trained on $C^\\alpha$ images", "photographs": "trained on photographs"}[name], loc="left"
+        {"unet_c_alpha": "trained on $C^\\alpha$ images", "photographs": "trained on photographs"}[name], loc="left"
     )
 
 # %%
