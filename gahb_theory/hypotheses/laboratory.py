@@ -164,7 +164,7 @@ class Laboratory:
         measure
             measure(f, images, sigma, seed) -> (n,), a function with a name.
         subjects
-            By name: `Training`s, trained networks, or other denoisers.
+            By name: a `Training`, a trained network, or another denoiser, each.
         images
             Shape (n, channels, height, width).
         sigmas
