@@ -160,7 +160,7 @@ class Task:
     settings
         All that it depends on beside the networks: numbers, strings, arrays, dataclasses.
     subjects
-        What it measures, by name: a `Training`, a trained network, or another denoiser, each.
+        What it measures, by name: for each a `Training`, a trained network, or another denoiser.
     name
         What results call it; it does not count.
     """

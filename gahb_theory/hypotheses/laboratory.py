@@ -164,7 +164,7 @@ class Laboratory:
         measure
             measure(f, images, sigma, seed) -> (n,), a function with a name.
         subjects
-            By name: a `Training`, a trained network, or another denoiser, each.
+            By name; each is a `Training`, a trained network, or another denoiser.
         images
             Shape (n, channels, height, width).
         sigmas
