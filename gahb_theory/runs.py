@@ -43,6 +43,7 @@ __all__ = [
     "open_run",
     "read_json",
     "read_object",
+    "refuse_another",
     "remove_stale",
     "set_aside",
     "to_json",
@@ -275,15 +276,19 @@ def open_run(path: str | Path, config: Mapping[str, Any]) -> Path:
         If the directory cannot be written.
     """
     path = make_directory(path)
-    different = differing(path, config)
-    if different:
+    refuse_another(path, config)
+    if not (path / "config.json").exists():
+        write_json(path / "config.json", json.loads(json.dumps(to_json(_plain(config)))))
+    return path
+
+
+def refuse_another(path: Path, config: Mapping[str, Any]) -> None:
+    """Raise FileExistsError, naming the entries that differ, if a directory holds a run of another configuration."""
+    if different := differing(path, config):
         raise FileExistsError(
             errno.EEXIST,
             f"{path} holds a run of another configuration ({', '.join(different)}); choose another directory",
         )
-    if not (path / "config.json").exists():
-        write_json(path / "config.json", json.loads(json.dumps(to_json(_plain(config)))))
-    return path
 
 
 def differing(path: Path, config: Mapping[str, Any]) -> list[str]:

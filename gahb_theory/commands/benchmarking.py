@@ -29,7 +29,7 @@ class BenchmarkCommand:
     def execute(self) -> Path:
         """Write the page and return its path."""
         from gahb_theory import runs
-        from gahb_theory.commands.naming import run_directory, run_name
+        from gahb_theory.commands.naming import run_directory, run_name, settings_of
         from gahb_theory.hypotheses.benchmark import BENCHMARK_SEED, benchmark, standard_classes
         from gahb_theory.pretrained import named_denoiser
         from gahb_theory.report.benchmark_page import benchmark_page
@@ -37,10 +37,11 @@ class BenchmarkCommand:
         f = named_denoiser(self.denoiser)
         subjects = dict.fromkeys(self.classes or standard_classes(), f)
         seed = BENCHMARK_SEED if self.seed is None else self.seed
-        settings = {key: value for key, value in runs.describe(self).items() if key not in ("class", "run")}
+        config = {"command": "benchmark", "settings": settings_of(self), "versions": runs.versions()}
         name = run_name(f"benchmark-{Path(self.denoiser).name}", self, {"run", "denoiser"})
-        with run_directory(self.run, name, {"command": "benchmark", "settings": settings}) as run:
+        with run_directory(self.run, name, config) as run:
             result = benchmark(subjects, name=Path(self.denoiser).name, seed=seed)
+            runs.open_run(run, config)
             result.save(run / "benchmark.json")
             print(result)
             return benchmark_page(result, run / "report.html")

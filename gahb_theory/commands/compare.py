@@ -42,7 +42,7 @@ class Compare:
     def execute(self) -> str:
         """Write the page and the numbers."""
         from gahb_theory import runs, validate
-        from gahb_theory.commands.naming import run_directory, run_name
+        from gahb_theory.commands.naming import run_directory, run_name, settings_of
         from gahb_theory.comparison import compare
         from gahb_theory.metrics import psnr
         from gahb_theory.pretrained import named_denoiser
@@ -57,7 +57,7 @@ class Compare:
         left_out = {"class", "run", "image", "first", "second"}
         config = {
             "command": "compare",
-            "settings": {key: value for key, value in runs.describe(self).items() if key not in {"class", "run"}},
+            "settings": settings_of(self),
             "crop": place,
             "data": runs.fingerprint(x),
             "denoisers": [None if f is None else runs.fingerprint_parameters(f) for f in denoisers],

@@ -78,13 +78,14 @@ class AuditCommand:
         """Write the page and return its path."""
         from gahb_theory import runs
         from gahb_theory.commands.deciding import audited
-        from gahb_theory.commands.naming import run_directory, run_name
+        from gahb_theory.commands.naming import run_directory, run_name, settings_of
         from gahb_theory.report.audit_page import audit_page
 
-        settings = {key: value for key, value in runs.describe(self).items() if key not in ("class", "run")}
+        config = {"command": "audit", "settings": settings_of(self), "versions": runs.versions()}
         name = run_name(f"audit-{Path(self.checkpoint).name}", self, {"run", "checkpoint"})
-        with run_directory(self.run, name, {"command": "audit", "settings": settings}) as run:
+        with run_directory(self.run, name, config) as run:
             result = audited(self.checkpoint, self.train, self.twin, self.images, self.size)
+            runs.open_run(run, config)
             result.save(run / "audit.json")
             print(result)
             return audit_page(result, run / "report.html")

@@ -11,7 +11,7 @@ from typing import Any
 from gahb_theory import runs
 from gahb_theory.identity.hashing import digest
 
-__all__ = ["run_directory", "run_name", "short_name"]
+__all__ = ["run_directory", "run_name", "settings_of", "short_name"]
 
 LONGEST_NAME = 100  # bytes
 
@@ -23,6 +23,11 @@ def short_name(name: str) -> str:
         return name
     marked = f"-{hashlib.sha256(written).hexdigest()[:8]}"
     return written[: LONGEST_NAME - len(marked)].decode(errors="ignore") + marked
+
+
+def settings_of(command: Any) -> dict[str, Any]:
+    """The options of a command as JSON values, without the directory that it writes to."""
+    return {key: value for key, value in runs.describe(command).items() if key not in ("class", "run")}
 
 
 def run_name(start: str, command: Any, left_out: set[str]) -> str:
@@ -41,6 +46,8 @@ def _word(value: Any) -> list[str]:
         return []
     if isinstance(value, Mapping):
         return [_safe(word) for key, entry in value.items() for word in (key, *entry)]
+    if isinstance(value, tuple):
+        return [_safe(str(entry)) for entry in value]
     return [_safe(str(value))]
 
 
@@ -66,10 +73,8 @@ def run_directory(given: Path | None, name: str, config: Mapping[str, Any]) -> I
         given = Path("runs") / name
         if runs.differing(given, config):
             given = given.with_name(f"{name}-{digest(runs.to_json({**config, 'versions': None}))[:8]}")
-    elif different := runs.differing(given, config):
-        raise FileExistsError(
-            17, f"{given} holds a run of another configuration ({', '.join(different)}); choose another directory"
-        )
+    else:
+        runs.refuse_another(given, config)
     made = [folder for folder in (given, *given.parents) if not folder.exists()]
     runs.make_directory(given)
     try:

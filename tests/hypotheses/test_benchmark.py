@@ -155,6 +155,15 @@ def test_the_command(tmp_path, capsys):
     assert "Leaderboard" in (tmp_path / "run" / "report.html").read_text()
 
 
+def test_two_checkpoints_of_one_name_are_two_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder, seed in (("a", 0), ("b", 1), ("b", 1)):
+        gt.save_denoiser(gt.UNet(4, 1, seed=seed).eval(), f"{folder}/mine")
+        cli.main(["benchmark", f"{folder}/mine", "--classes", "gaussian"])
+    found = sorted(path.parent.name for path in tmp_path.glob("runs/*/benchmark.json"))
+    assert len(found) == 2 and all(name.startswith("benchmark-mine-classes-gaussian") for name in found)
+
+
 def test_refusals():
     with pytest.raises(ValueError, match=r"f must name classes of the benchmark, gaussian, .*; got faces"):
         gt.benchmark({"faces": identity})
