@@ -9,6 +9,9 @@ Jacobian. Import it as
     import gahb_theory as gt
 """
 
+import sys as _sys
+from functools import cache as _cache
+from types import ModuleType as _ModuleType
 from typing import TYPE_CHECKING, Any
 
 import gahb_theory.signals as _signals  # noqa: F401  # before anything heavy: a command may be stopped as it starts
@@ -269,12 +272,29 @@ _ELSEWHERE = {
 """Names that are imported from their package; their place here is kept for older code."""
 
 
+class _Former(_ModuleType):
+    """A module under its former name; the function `sweep` has this one's place as an attribute."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # whoever looks at all modules does not mean this one
+            raise AttributeError(name)
+        from gahb_theory import sweeps
+
+        return getattr(sweeps, name)
+
+
+_sys.modules["gahb_theory.sweep"] = _Former("gahb_theory.sweep")
+
+
+@_cache
 def _places() -> dict[str, str]:
     """The module of each name that is imported above, read from there, so that the list stands once."""
     import ast
     from pathlib import Path
 
-    block = next(node for node in ast.parse(Path(__file__).read_text()).body if isinstance(node, ast.If))
+    block = next(
+        node for node in ast.parse(Path(__file__).read_text(encoding="utf-8")).body if isinstance(node, ast.If)
+    )
     imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
     return {alias.name: str(node.module) for node in imports for alias in node.names}
 

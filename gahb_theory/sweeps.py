@@ -20,7 +20,6 @@ import multiprocessing
 import pickle
 import queue
 import secrets
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,8 +36,6 @@ from gahb_theory.identity.content import function_identity, identity
 from gahb_theory.identity.hashing import digest
 
 __all__ = ["Executor", "Piece", "Serial", "completed", "key", "refuse_fork", "sweep"]
-
-sys.modules["gahb_theory.sweep"] = sys.modules[__name__]  # its former name, for older code
 
 RESULT, CONFIG, LOCK = "result.json", "config.json", "lock"
 KEY_LENGTH = 24

@@ -409,3 +409,6 @@ def test_older_code_finds_the_module_by_its_former_name():
 
     assert former is key
     assert gt.sweep is sweep, "the module does not hide the function"
+    lines = "from gahb_theory.sweep import key; import gahb_theory as gt; assert gt.sweep.__name__ == 'sweep'"
+    for order in (lines, "import gahb_theory as gt; gt.sweep; " + lines):  # where nothing else has imported it
+        subprocess.run([sys.executable, "-c", order], check=True)
