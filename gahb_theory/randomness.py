@@ -105,6 +105,8 @@ class Component(IntEnum):
     """Of the noisy image, of `SmoothedEmpiricalBayes`."""
     LIKELIHOOD = 32
     """Noise levels and noise of integrals over all noise levels."""
+    MEASUREMENT = 33
+    """Rows of random projections, and the images on which a measurement is checked."""
 
 
 def uniforms(

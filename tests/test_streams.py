@@ -124,6 +124,9 @@ CONSUMERS = {
     Component.POSTERIOR: named(Component.POSTERIOR),
     Component.PRIOR: named(Component.PRIOR),
     Component.DISPLACEMENTS: named(Component.DISPLACEMENTS),
+    Component.MEASUREMENT: lambda seed, dtype: normals(
+        1, COUNT, seed=seed, component=Component.MEASUREMENT, dtype=dtype
+    ),
     Component.LIKELIHOOD: lambda seed, dtype: normals(1, COUNT, seed=seed, component=Component.LIKELIHOOD, dtype=dtype),
     Component.FINGERPRINT: lambda seed, dtype: array_generator(Component.FINGERPRINT, seed).random(COUNT),
 }
