@@ -1,16 +1,32 @@
-"""Samples of the distribution that a denoiser has learned, by stochastic coarse-to-fine ascent."""
+"""Samples of the distribution that a denoiser has learned, free or with linear measurements given."""
 
 from gahb_theory.sampling.coarse_to_fine import Ascent, Level, Samples, Status, Trajectory
+from gahb_theory.sampling.measurements import (
+    BlockMeans,
+    CircularBlur,
+    Inpainting,
+    Measurement,
+    Projections,
+    pseudo_inverse,
+)
+from gahb_theory.sampling.reconstruction import reconstruct
 from gahb_theory.sampling.samples import generate, growing_step, residual_level, scheduled_level
 
 __all__ = [
     "Ascent",
+    "BlockMeans",
+    "CircularBlur",
+    "Inpainting",
     "Level",
+    "Measurement",
+    "Projections",
     "Samples",
     "Status",
     "Trajectory",
     "generate",
     "growing_step",
+    "pseudo_inverse",
+    "reconstruct",
     "residual_level",
     "scheduled_level",
 ]

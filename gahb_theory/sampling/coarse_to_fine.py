@@ -20,10 +20,13 @@ from gahb_theory.precision import wide
 from gahb_theory.randomness import Component, step_generator
 from gahb_theory.stored_results import Result
 
-__all__ = ["Ascent", "Level", "Samples", "Status", "Trajectory", "join", "sample_normals"]
+__all__ = ["Ascent", "Correction", "Level", "Samples", "Status", "Trajectory", "join", "sample_normals"]
 
 Level: TypeAlias = Callable[[Tensor, float | Tensor], float | Tensor]
 """(||s_t|| / sqrt(d) of each sample, the scheduled level) -> sigma_t, a number or one for each sample."""
+
+Correction: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""(f(y) of some samples, their numbers in the batch) -> images of the same shape."""
 
 BLOCK_NUMBERS, LONGEST_BLOCK = 2**16, 256
 """The noise of one sample is drawn for several steps at once: at most so many numbers, and so many steps."""
@@ -117,6 +120,9 @@ class Ascent:
         Number of each sample in the stream that `seed` names, shape (n,), on the CPU.
     seed, sigma_0, sigma_inf, level, every
         As in `gahb_theory.generate`.
+    correct
+        What is done to f(y) before the step, from the estimates of some samples and their numbers in this batch; None
+        does nothing.
     """
 
     def __init__(
@@ -130,10 +136,12 @@ class Ascent:
         sigma_inf: float,
         level: Level,
         every: int | None,
+        correct: Correction | None = None,
     ) -> None:
         n = len(y)
         self.f, self.y, self.indices, self.seed = f, y, indices, seed
         self.sigma_0, self.sigma_inf, self.level, self.every = sigma_0, sigma_inf, level, every
+        self.correct = correct
         self.rows = torch.arange(n, dtype=torch.long, device=y.device)  # the place of each sample that is still going
         self.ended = Samples(
             images=torch.empty_like(y),
@@ -155,6 +163,8 @@ class Ascent:
         for t in range(max_steps + 1):
             call = validate.denoised if t == 0 else validate.returned  # NaN later on is the status DIVERGED
             denoised = call(self.f, self.y, scheduled)
+            if self.correct is not None:
+                denoised = self.correct(denoised, self.rows)
             residual = (
                 torch.linalg.vector_norm((wide(denoised) - wide(self.y)).flatten(1), dim=1).to(self.y.dtype) / root
             )

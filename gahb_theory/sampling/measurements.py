@@ -23,7 +23,15 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.randomness import Component, normals
 
-__all__ = ["BlockMeans", "CircularBlur", "Inpainting", "Measurement", "Projections", "pseudo_inverse"]
+__all__ = [
+    "BlockMeans",
+    "CircularBlur",
+    "Inpainting",
+    "Measurement",
+    "Projections",
+    "check_measurement",
+    "pseudo_inverse",
+]
 
 Inverse: TypeAlias = Callable[[Tensor], Tensor]
 TOLERANCE, PROBES = 1e-3, 4
@@ -35,11 +43,11 @@ MOST_ITERATIONS = 500
 class Measurement(Protocol):
     """Anything with A(x) and A_adjoint(m); a method A_dagger, if there is one, is taken for A^+ where it is right."""
 
-    def A(self, x: Tensor, /) -> Tensor:  # noqa: N802
+    def A(self, x: Tensor, /) -> Tensor:
         """The measurements of a batch of images, n first."""
         ...
 
-    def A_adjoint(self, m: Tensor, /) -> Tensor:  # noqa: N802
+    def A_adjoint(self, m: Tensor, /) -> Tensor:
         """The adjoint, a batch of images."""
         ...
 
@@ -73,13 +81,16 @@ class Inpainting:
         if not bool(mask.any()):
             raise ValueError("mask must be True somewhere, or nothing is measured; call generate for that")
 
-    def A(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:  # noqa: N802
+    def A(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """The known pixels."""
         _fits(x, self.mask.shape[1:])
         return x.flatten(1)[:, self.mask.flatten().to(x.device)]
 
-    def A_adjoint(self, m: Float[Tensor, "n k"]) -> Float[Tensor, "n c h w"]:  # noqa: N802
+    def A_adjoint(self, m: Float[Tensor, "n k"]) -> Float[Tensor, "n c h w"]:
         """Images with the known pixels, 0 elsewhere."""
+        count = int(self.mask.sum())
+        if m.ndim != 2 or m.shape[1] != count:
+            raise ValueError(f"the mask has {count} known pixels, got {m.shape[-1]} numbers an image")
         x = m.new_zeros(len(m), self.mask.numel())
         x[:, self.mask.flatten().to(m.device)] = m
         return x.reshape(len(m), *self.mask.shape[1:])
@@ -108,17 +119,17 @@ class BlockMeans:
     def __post_init__(self) -> None:
         object.__setattr__(self, "factor", validate.integer(self.factor, "factor", 1))
 
-    def A(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c u v"]:  # noqa: N802
+    def A(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c u v"]:
         """The means of the blocks."""
         if x.shape[-1] % self.factor or x.shape[-2] % self.factor:
             raise ValueError(f"the sides of images must be multiples of factor = {self.factor}, got {tuple(x.shape)}")
         return F.avg_pool2d(x, self.factor)
 
-    def A_adjoint(self, m: Float[Tensor, "n c u v"]) -> Float[Tensor, "n c h w"]:  # noqa: N802
+    def A_adjoint(self, m: Float[Tensor, "n c u v"]) -> Float[Tensor, "n c h w"]:
         """Blocks of each number, divided by the pixels of a block."""
         return self.A_dagger(m) / self.factor**2
 
-    def A_dagger(self, m: Float[Tensor, "n c u v"]) -> Float[Tensor, "n c h w"]:  # noqa: N802
+    def A_dagger(self, m: Float[Tensor, "n c u v"]) -> Float[Tensor, "n c h w"]:
         """Blocks of each number: the smallest image with these means."""
         return m.repeat_interleave(self.factor, dim=-1).repeat_interleave(self.factor, dim=-2)
 
@@ -165,15 +176,15 @@ class CircularBlur:
         kernel = torch.outer(line, line)
         return cls(kernel / kernel.sum(), floor)
 
-    def A(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:  # noqa: N802
+    def A(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """The blurred images."""
         return self._filtered(x, self._gain(x))
 
-    def A_adjoint(self, m: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:  # noqa: N802
+    def A_adjoint(self, m: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Convolution with the kernel turned by half a turn."""
         return self._filtered(m, self._gain(m).conj())
 
-    def A_dagger(self, m: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:  # noqa: N802
+    def A_dagger(self, m: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """The images divided by the gain, at the frequencies that count."""
         gain = self._gain(m)
         counts = gain.abs() > self.floor * gain.abs().max()
@@ -225,12 +236,12 @@ class Projections:
         basis, triangle = torch.linalg.qr(drawn.mT)
         return cls((basis * triangle.diagonal().sign()).mT.reshape(count, *sizes))
 
-    def A(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:  # noqa: N802
+    def A(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """The inner products."""
         _fits(x, self.rows.shape[1:])
         return x.flatten(1) @ self.rows.to(x.device, x.dtype).flatten(1).mT
 
-    def A_adjoint(self, m: Float[Tensor, "n k"]) -> Float[Tensor, "n c h w"]:  # noqa: N802
+    def A_adjoint(self, m: Float[Tensor, "n k"]) -> Float[Tensor, "n c h w"]:
         """The sums of the rows with these coefficients."""
         return torch.einsum("nk,kchw->nchw", m, self.rows.to(m.device, m.dtype))
 
@@ -261,9 +272,7 @@ def pseudo_inverse(measurement: Measurement, like: Float[Tensor, "1 c h w"]) -> 
     >>> pseudo_inverse(BlockMeans(2), x)(torch.ones(1, 1, 2, 2)).shape
     torch.Size([1, 1, 4, 4])
     """
-    for name in ("A", "A_adjoint"):
-        if not callable(getattr(measurement, name, None)):
-            raise TypeError(f"measurement must have methods A and A_adjoint, got {type(measurement).__name__}")
+    check_measurement(measurement)
     d = like[0].numel()
     probes = normals(PROBES, d, seed=0, component=Component.MEASUREMENT, part=1)
     x = probes.reshape(PROBES, *like.shape[1:]).to(like.device, like.dtype)
@@ -278,6 +287,12 @@ def pseudo_inverse(measurement: Measurement, like: Float[Tensor, "1 c h w"]) -> 
         "no pseudo-inverse of measurement was found: A_adjoint is not the adjoint of A, or A has small singular values; "
         "give it a method A_dagger that drops them, as CircularBlur does"
     )
+
+
+def check_measurement(measurement: Measurement) -> None:
+    """Refuse what lacks A or A_adjoint."""
+    if not all(callable(getattr(measurement, name, None)) for name in ("A", "A_adjoint")):
+        raise TypeError(f"measurement must have methods A and A_adjoint, got {type(measurement).__name__}")
 
 
 def _projects(measurement: Measurement, inverse: Inverse, x: Tensor) -> bool:

@@ -27,13 +27,13 @@ from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.randomness import LARGEST_INDEX
-from gahb_theory.sampling.coarse_to_fine import Ascent, Level, Samples, Status, Trajectory, join, sample_normals
+from gahb_theory.sampling.coarse_to_fine import Ascent, Level, Samples, Status, Trajectory, join
+from gahb_theory.sampling.consistency import Consistency
+from gahb_theory.sampling.starts import Starts, dtype_and_device
 
 __all__ = ["Samples", "Status", "Trajectory", "generate", "growing_step", "residual_level", "scheduled_level"]
 
@@ -82,7 +82,7 @@ def generate(
     step: float | Callable[[int], float] = 0.01,
     beta: float = 0.1,
     start: int = 0,
-    mean: float | Float[Tensor, "1 c h w"] = 0.5,
+    mean: float | Float[Tensor, "#n c h w"] = 0.5,
     sigma_0: float = 1.0,
     sigma_inf: float = 0.05,
     max_steps: int = 10_000,
@@ -111,7 +111,7 @@ def generate(
     beta
         Share of the removed noise that is not put back, in (0, 1]; 1 makes the ascent deterministic.
     mean
-        Mean m of the start, a number or one image.
+        Mean m of the start: a number, one image, or one for each sample.
     sigma_0
         Noise level of the start, above 0. It should be large against the spread of the distribution.
     sigma_inf
@@ -150,62 +150,60 @@ def generate(
     >>> round(float(samples.images.std()), 1)
     0.2
     """
-    if not callable(f):
-        raise TypeError(f"f must be a denoiser that can be called as f(y, sigma), got {type(f).__name__}")
-    validate.evaluation_mode(f)
-    n, *image_shape = validate.sizes(shape, 4)
+    _check_denoiser(f)
+    starts = Starts(shape, seed, start, mean, sigma_0, batch_size, *dtype_and_device(f, dtype, device))
+    return ascend(f, starts, step=step, beta=beta, sigma_inf=sigma_inf, max_steps=max_steps, level=level, every=every)
+
+
+def ascend(
+    f: Denoiser,
+    starts: Starts,
+    *,
+    step: float | Callable[[int], float],
+    beta: float,
+    sigma_inf: float,
+    max_steps: int,
+    level: Level | None,
+    every: int | None,
+    consistent: Consistency | None = None,
+) -> Samples:
+    """The ascent from these starts; `consistent` replaces each estimate by the nearest image that fits what was measured."""
     rule, beta = step if callable(step) else _constant(_fraction(step, "step")), _fraction(beta, "beta")
-    seed, start = validate.seed(seed), validate.integer(start, "start", 0, LARGEST_INDEX - n)
-    max_steps, batch_size = validate.integer(max_steps, "max_steps", 1), validate.integer(batch_size, "batch_size", 1)
+    max_steps = validate.integer(max_steps, "max_steps", 1)
     every = None if every is None else validate.integer(every, "every", 1)
-    sigma_0, sigma_inf = validate.sigma_level(sigma_0, "sigma_0"), validate.sigma_level(sigma_inf, "sigma_inf")
+    sigma_0, sigma_inf = starts.sigma_0, validate.sigma_level(sigma_inf, "sigma_inf")
     if sigma_inf >= sigma_0:
         raise ValueError(f"sigma_inf must lie below sigma_0 = {sigma_0:g}, got {sigma_inf:g}")
     if level is not None and not callable(level):
         raise TypeError(f"level must be a rule such as residual_level, got {type(level).__name__}")
-    f_dtype, f_device = _home(f)
-    dtype = f_dtype if dtype is None else validate.floating(dtype)
-    if device is not None and not isinstance(device, torch.device | str):
-        raise TypeError(f"device must be a torch.device or its name, such as 'cuda', got {type(device).__name__}")
-    device = f_device if device is None else torch.device(device)
-    centre = _centre(mean, (1, *image_shape), dtype, device)
-
-    parts = []
-    with tqdm(total=n, desc="sampling", unit="image", delay=2, leave=False, disable=None) as bar:
-        for first in range(0, n, batch_size):
-            indices = torch.arange(start + first, start + min(first + batch_size, n), dtype=torch.long, device="cpu")
-            noise = torch.empty(len(indices), *image_shape, dtype=torch.float32, device=device)
-            sample_normals(noise, indices, seed, 0)
-            y = validate.finite(centre + sigma_0 * noise.to(dtype), "the start, mean + sigma_0 z,")
-            if level is None:
-                level = residual_level if _is_blind(f, y[:1], sigma_0) else scheduled_level
-            ascent = Ascent(f, y, indices, seed=seed, sigma_0=sigma_0, sigma_inf=sigma_inf, level=level, every=every)
-            parts.append(ascent.run(rule, beta, max_steps))
-            bar.update(len(indices))
+    if level is None:
+        level = residual_level if _is_blind(f, starts.first(), sigma_0) else scheduled_level
+    parts = [
+        Ascent(
+            f,
+            y,
+            indices,
+            seed=starts.seed,
+            sigma_0=sigma_0,
+            sigma_inf=sigma_inf,
+            level=level,
+            every=every,
+            correct=None if consistent is None else consistent.of(indices - starts.start),
+        ).run(rule, beta, max_steps)
+        for indices, y in starts
+    ]
     return join(parts)
 
 
-def _centre(mean: float | Tensor, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The mean of the start, a number or one image."""
-    if not isinstance(mean, Tensor) or mean.ndim == 0:
-        return torch.tensor(validate.number(mean, "mean"), dtype=dtype, device=device)
-    if mean.shape != shape:
-        raise ValueError(f"mean must be a number or one image {shape}, got shape {tuple(mean.shape)}")
-    return validate.one_image(mean, "mean").to(device, dtype)
+def _check_denoiser(f: Denoiser) -> None:
+    if not callable(f):
+        raise TypeError(f"f must be a denoiser that can be called as f(y, sigma), got {type(f).__name__}")
+    validate.evaluation_mode(f)
 
 
 def _is_blind(f: Denoiser, y: Tensor, sigma: float) -> bool:
     """Whether f gives the same answer at half the noise level."""
     return torch.equal(validate.denoised(f, y, sigma), validate.denoised(f, y, sigma / 2))
-
-
-def _home(f: Denoiser) -> tuple[torch.dtype, torch.device]:
-    """Where the numbers of f live."""
-    if isinstance(f, nn.Module):
-        for tensor in (*f.parameters(), *f.buffers()):
-            if tensor.is_floating_point():
-                return tensor.dtype, tensor.device
-    return torch.float32, torch.device("cpu")
 
 
 def _constant(step: float) -> Callable[[int], float]:
