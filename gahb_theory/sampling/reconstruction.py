@@ -20,7 +20,6 @@ variance, hence half of it where h has grown to 1. `experiments/posteriors.py` s
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
@@ -37,7 +36,7 @@ __all__ = ["reconstruct"]
 @torch.no_grad()
 def reconstruct(
     f: Denoiser,
-    measured: Float[Tensor, "n *_"],
+    measured: Tensor,
     measurement: Measurement,
     *,
     seed: int = 0,
