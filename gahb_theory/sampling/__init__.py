@@ -1,6 +1,7 @@
 """Samples of the distribution that a denoiser has learned, free or with linear measurements given."""
 
 from gahb_theory.sampling.coarse_to_fine import Ascent, Level, Samples, Status, Trajectory
+from gahb_theory.sampling.flow import karras_levels, probability_flow
 from gahb_theory.sampling.measurements import (
     BlockMeans,
     CircularBlur,
@@ -25,6 +26,8 @@ __all__ = [
     "Trajectory",
     "generate",
     "growing_step",
+    "karras_levels",
+    "probability_flow",
     "pseudo_inverse",
     "reconstruct",
     "residual_level",
