@@ -12,6 +12,7 @@ from gahb_theory.sampling.measurements import (
 )
 from gahb_theory.sampling.reconstruction import reconstruct
 from gahb_theory.sampling.samples import generate, growing_step, residual_level, scheduled_level
+from gahb_theory.sampling.trajectories import Parting, compare_paths
 
 __all__ = [
     "Ascent",
@@ -20,10 +21,12 @@ __all__ = [
     "Inpainting",
     "Level",
     "Measurement",
+    "Parting",
     "Projections",
     "Samples",
     "Status",
     "Trajectory",
+    "compare_paths",
     "generate",
     "growing_step",
     "karras_levels",
