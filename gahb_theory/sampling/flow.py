@@ -16,6 +16,8 @@ way would make it forget its start; here a start that lacks s of the variance s 
 that sigma_0 must be large against the spread of the images.
 """
 
+import itertools
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -125,7 +127,7 @@ def _solve(f: Denoiser, y: Tensor, levels: tuple[float, ...], every: int | None)
     """Heun's method from y at the first level to the last, on one batch."""
     way: list[tuple[int, Tensor, Tensor]] = []
     denoised = validate.denoised(f, y, levels[0])
-    for i, (sigma, below) in enumerate(zip(levels, levels[1:], strict=False)):
+    for i, (sigma, below) in enumerate(itertools.pairwise(levels)):
         if every is not None and i % every == 0:
             way.append((i, y, denoised))
         slope = (y - denoised) / sigma
@@ -157,6 +159,6 @@ def _solve(f: Denoiser, y: Tensor, levels: tuple[float, ...], every: int | None)
 
 def _descending(sigmas: tuple[float, ...]) -> tuple[float, ...]:
     levels = validate.levels(sigmas)
-    if len(levels) < 2 or any(b >= a for a, b in zip(levels, levels[1:], strict=False)):
+    if len(levels) < 2 or any(b >= a for a, b in itertools.pairwise(levels)):
         raise ValueError("sigmas must descend, at least two levels from the noise to the image; see karras_levels")
     return levels

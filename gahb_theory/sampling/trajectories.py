@@ -116,7 +116,7 @@ def compare_paths(
     ways = _trajectories(a, b)
     levels = _common_levels(*ways) if sigmas is None else torch.tensor(sorted(validate.levels(sigmas), reverse=True))
     (f_y, y), (g_y, other) = (_at(way, levels) for way in ways)
-    rows = [vectors_of(vectors, e.flatten(0, 1)).unflatten(0, e.shape[:2]) for e in (f_y, g_y)]
+    rows = [vectors_of(vectors, e.flatten(0, 1)).reshape(*e.shape[:2], -1) for e in (f_y, g_y)]
     cosine = (rows[0] * rows[1]).sum(dim=-1)
     apart = (cosine < below).flip(0).cummin(dim=0).values.flip(0)  # at this level and at all lower ones
     first = levels.to(cosine)[apart.int().argmax(dim=0)]

@@ -50,7 +50,7 @@ def test_paths_that_meet_again_have_not_parted():
 
 
 def test_samplers_with_levels_of_their_own_are_compared_at_equal_levels():
-    """A blind denoiser reads its level from the residual, so that two of them reach a level after different numbers of steps."""
+    """A blind denoiser reads its level from the residual, so that steps and levels differ."""
 
     def blind(gain):
         return lambda y, sigma: gain * y + (0.5 - gain / 2)
