@@ -23,7 +23,7 @@ from gahb_theory.sampling import compare_paths, karras_levels, probability_flow
 
 HERE = Path(__file__).parent
 OUT = HERE / "results" / "deterministic_sampling"
-COUNTS, SAMPLES, SEED = (1, 10, 100, 1000, 10_000, 100_000), 32, 2**64 + 12
+COUNTS, SAMPLES, SEED = (1, 10, 100, 1000, 10_000, 100_000), 24, 2**64 + 12
 PATCHES, SHAPE = gt.Photographs(size=32), (SAMPLES, 1, 32, 32)
 LEVELS = karras_levels(32, sigma_0=1.0, sigma_inf=0.02)
 LARGEST = 10_000

@@ -47,7 +47,7 @@ def karras_levels(
     Examples
     --------
     >>> [round(s, 3) for s in karras_levels(4, sigma_0=1.0, sigma_inf=0.01)]
-    [1.0, 0.302, 0.071, 0.01]
+    [1.0, 0.293, 0.066, 0.01]
     """
     count = validate.integer(count, "count", 2)
     first, last = validate.sigma_level(sigma_0, "sigma_0"), validate.sigma_level(sigma_inf, "sigma_inf")

@@ -103,10 +103,10 @@ def compare_paths(
     --------
     >>> import torch
     >>> from gahb_theory.denoisers import EmpiricalBayes
-    >>> from gahb_theory.images import Disks
     >>> from gahb_theory.sampling import probability_flow
-    >>> f, g = (EmpiricalBayes(Disks(size=16).sample(5, seed=k)) for k in (0, 1))  # two memorisers
-    >>> a, b = (probability_flow(h, (4, 1, 16, 16), every=1) for h in (f, g))
+    >>> images = torch.rand(10, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    >>> f, g = EmpiricalBayes(images[:5]), EmpiricalBayes(images[5:])  # two that have memorised different images
+    >>> a, b = (probability_flow(h, (4, 1, 8, 8), every=1) for h in (f, g))
     >>> compare_paths(a, a).share_parted, compare_paths(a, b).share_parted
     (0.0, 1.0)
     """
