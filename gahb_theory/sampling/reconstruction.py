@@ -53,7 +53,7 @@ def reconstruct(
 ) -> Samples:
     """Draw one image for each row of linear measurements, by the stochastic coarse-to-fine ascent.
 
-    The default constants are those of the authors: about 470 steps, and less variety than the posterior has. A small
+    The default constants are those of the authors: about 660 steps, and less variety than the posterior has. A small
     constant step with a larger beta, such as step=0.02 and beta=0.1 (2300 steps), is nearer to it.
 
     Parameters

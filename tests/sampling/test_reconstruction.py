@@ -188,3 +188,21 @@ def test_statuses_and_refusals(unchecked):
     ):
         with pytest.raises(error, match=message):
             reconstruct(**({"f": blind, "measured": m, "measurement": half} | change))
+
+
+def test_operators_of_deepinv_are_measurements(generator):
+    """As they come: a mask that keeps the shape, orthonormal rows, a blur, a decimation."""
+    physics = pytest.importorskip("deepinv.physics")
+    shape = (1, 16, 16)
+    x = torch.rand(2, *shape, generator=generator)
+    mask = (torch.rand(1, *shape, generator=generator) > 0.5).float()
+    kernel = torch.tensor([[[[0.0, 0.1, 0.0], [0.1, 0.6, 0.1], [0.0, 0.1, 0.0]]]])
+    for operator in (
+        physics.Inpainting(img_size=shape, mask=mask),
+        physics.CompressedSensing(m=60, img_size=shape),
+        physics.BlurFFT(img_size=shape, filter=kernel),
+        physics.Downsampling(img_size=shape, factor=2, filter=None),
+    ):
+        m = operator.A(x)
+        samples = reconstruct(blind, m, operator, step=0.2, beta=0.5)
+        torch.testing.assert_close(operator.A(samples.images), m, rtol=0, atol=1e-4)
