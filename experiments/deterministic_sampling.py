@@ -2,13 +2,14 @@
 
     python experiments/deterministic_sampling.py
 
-The committed networks photographs_N_A and photographs_N_B draw by the probability flow (Heun, Karras et al. 2022) from the same
-noise. Measured for each N: cosine of pairs and of samples from different noise, without mean intensities; similarity with the
-closest training image; share of paths that part, and at which noise level. In grey: two Wiener filters fitted on N patches
-each, and the empirical memorisers of the two sets. Five minutes on one core. Results: results/deterministic_sampling/.
+Two committed networks of N images each draw by the probability flow (Heun, Karras et al. 2022) from the same noise:
+plane_N_A and plane_N_B of C^alpha images of 16 pixels, three repetitions, and photographs_N_A and photographs_N_B of 32 pixels.
+Measured for each N: cosine of pairs and of samples from different noise, without mean intensities; similarity with the closest
+training image (of C^alpha images: the sets of photographs were drawn by an earlier version); share of paths that part, and at
+which noise level. In grey: two Wiener filters fitted on N images each, and the empirical memorisers of the two sets. Six
+minutes on one core. Results: results/deterministic_sampling/.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,26 @@ import torch
 
 import gahb_theory as gt
 from gahb_theory.hypotheses.training_sets import DisjointPart
-from gahb_theory.identity import fingerprint
 from gahb_theory.metrics.similarity import closest
 from gahb_theory.runs import write_json
 from gahb_theory.sampling import compare_paths, karras_levels, probability_flow
 
 HERE = Path(__file__).parent
 OUT = HERE / "results" / "deterministic_sampling"
-COUNTS, SAMPLES, SEED = (1, 10, 100, 1000, 10_000, 100_000), 24, 2**64 + 12
-PATCHES, SHAPE = gt.Photographs(size=32), (SAMPLES, 1, 32, 32)
+SAMPLES, SEED, REPETITIONS = 24, 2**64 + 12, 3
+FAMILIES: dict[str, tuple[Any, tuple[int, ...]]] = {
+    "c_alpha": (gt.CAlpha(alpha=2.0, size=16), (1, 10, 100, 1000, 10_000)),
+    "photographs": (gt.Photographs(size=32), (1, 10, 100, 1000, 10_000, 100_000)),
+}
 LEVELS = karras_levels(32, sigma_0=1.0, sigma_inf=0.02)
 LARGEST = 10_000
 """Of a training set, in what compares with each of its images."""
 
 
-def measured(pair: tuple[gt.Denoiser, gt.Denoiser], sets: list[torch.Tensor] | None) -> dict[str, Any]:
+def measured(pair: tuple[gt.Denoiser, gt.Denoiser], size: int, sets: list[torch.Tensor] | None) -> dict[str, Any]:
     """Samples of two denoisers from the same noise, side by side."""
-    a, b = (probability_flow(f, SHAPE, sigmas=LEVELS, seed=SEED, every=1, dtype=torch.float32) for f in pair)
+    shape = (SAMPLES, 1, size, size)
+    a, b = (probability_flow(f, shape, sigmas=LEVELS, seed=SEED, every=1, dtype=torch.float32) for f in pair)
     row: dict[str, Any] = {"diverged": int((~a.converged).sum() + (~b.converged).sum())}
     if row["diverged"]:
         return row
@@ -44,7 +48,7 @@ def measured(pair: tuple[gt.Denoiser, gt.Denoiser], sets: list[torch.Tensor] | N
         "sigmas": parting.sigmas.tolist(),
         "median_cosine": parting.cosine.median(dim=1).values.tolist(),
         "share_parted": parting.share_parted,
-        "parted_at": parting.parted_at.tolist(),
+        "parted_at": [None if v != v else v for v in parting.parted_at.tolist()],
         "deviation": float(a.images.flatten(1).std(dim=1).mean()),
     }
     if sets is not None:
@@ -53,35 +57,46 @@ def measured(pair: tuple[gt.Denoiser, gt.Denoiser], sets: list[torch.Tensor] | N
     return row
 
 
+def networks(family: str, n: int) -> list[tuple[gt.Denoiser, gt.Denoiser]]:
+    """The pairs that were trained on n images each."""
+    names = [f"photographs_{n}_{{}}"] if family == "photographs" else [f"plane_{n}_{{}}{r}" for r in range(REPETITIONS)]
+    loaded = [[gt.load_denoiser(HERE / "checkpoints" / name.format(half)) for half in "AB"] for name in names]
+    return [(f, g) for f, g in loaded]
+
+
+def measure(family: str) -> dict[str, Any]:
+    """Each N of a family, with what linear filters and memorisers give."""
+    of, counts = FAMILIES[family]
+    found: dict[str, Any] = {"samples": SAMPLES, "levels": list(LEVELS), "below": 0.5, "rows": {}}
+    for n in counts:
+        sets = [DisjointPart(of, min(n, LARGEST), part).images() for part in range(2)]
+        known = sets if family == "c_alpha" else None
+        row: dict[str, Any] = {"networks": [measured(pair, of.size, known) for pair in networks(family, n)]}
+        if n > 1:
+            row["wiener"] = [
+                measured((gt.GaussianDenoiser.fit(sets[0]), gt.GaussianDenoiser.fit(sets[1])), of.size, sets)
+            ]
+        if n <= 1000:
+            row["memorisers"] = [measured((gt.EmpiricalBayes(sets[0]), gt.EmpiricalBayes(sets[1])), of.size, sets)]
+        found["rows"][n] = row
+        for kind, pairs in row.items():
+            for one in pairs:
+                short = {k: one.get(k) for k in ("diverged", "share_parted", "closest_training_image")}
+                print(family, n, kind, short, one.get("pairs", {}).get("value"), flush=True)
+    return found
+
+
 def main() -> None:
     """Measure, write and draw."""
     torch.set_num_threads(1)
     OUT.mkdir(parents=True, exist_ok=True)
-    stored = json.loads((HERE / "results" / "memorisation" / "results.json").read_text())
-    hashes = {row["n"]: row["hashes"] for row in stored["rows"]}
-    found: dict[str, Any] = {"samples": SAMPLES, "levels": list(LEVELS), "below": 0.5, "rows": {}}
-    for n in COUNTS:
-        halves = [DisjointPart(PATCHES, n, part).images() for part in range(2)]
-        known = hashes.get(n) == [fingerprint(x) for x in halves]  # are they what the networks were trained on?
-        sets = [x[:LARGEST] for x in halves]
-        networks = [gt.load_denoiser(HERE / "checkpoints" / f"photographs_{n}_{half}") for half in "AB"]
-        row = {"same_training_images": known, "networks": measured((networks[0], networks[1]), sets if known else None)}
-        if n > 1:
-            row["wiener"] = measured((gt.GaussianDenoiser.fit(sets[0]), gt.GaussianDenoiser.fit(sets[1])), sets)
-        if n <= 1000:
-            row["memorisers"] = measured((gt.EmpiricalBayes(sets[0]), gt.EmpiricalBayes(sets[1])), sets)
-        found["rows"][n] = row
-        for kind in ("networks", "wiener", "memorisers"):
-            if kind in row:
-                short = {
-                    k: v for k, v in row[kind].items() if k in ("diverged", "share_parted", "closest_training_image")
-                }
-                print(n, kind, short, row[kind].get("pairs", {}).get("value"), flush=True)
-    write_json(OUT / "deterministic_sampling.json", found)
-    draw(found)
+    for family in FAMILIES:
+        found = measure(family)
+        write_json(OUT / f"{family}.json", found)
+        draw(found, family)
 
 
-def draw(found: dict[str, Any]) -> None:
+def draw(found: dict[str, Any], family: str) -> None:
     """Cosine of pairs and of the closest training image against N, and the cosine along the paths."""
     import matplotlib
 
@@ -90,30 +105,35 @@ def draw(found: dict[str, Any]) -> None:
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for kind, colour, line in (("memorisers", "0.75", "--"), ("wiener", "0.5", "-"), ("networks", "C0", "-")):
-        rows = {int(n): row[kind] for n, row in found["rows"].items() if "pairs" in row.get(kind, {})}
-        ends = [row["pairs"] for row in rows.values()]
-        value = [e["value"] for e in ends]
-        error = [[e["value"] - e["low"] for e in ends], [e["high"] - e["value"] for e in ends]]
+        rows = {int(n): [p for p in row.get(kind, []) if "pairs" in p] for n, row in found["rows"].items()}
         label = {"wiener": "two Wiener filters", "networks": "two networks", "memorisers": "two memorisers"}[kind]
-        left.errorbar(list(rows), value, yerr=error, color=colour, ls=line, marker="o", capsize=3, label=label)
-        near = {n: row["closest_training_image"] for n, row in rows.items() if "closest_training_image" in row}
+        for n, pairs in rows.items():
+            for one in pairs:
+                end = one["pairs"]
+                error = [[end["value"] - end["low"]], [end["high"] - end["value"]]]
+                left.errorbar([n], [end["value"]], yerr=error, color=colour, marker="o", capsize=3)
+        middle = {n: sum(p["pairs"]["value"] for p in pairs) / len(pairs) for n, pairs in rows.items() if pairs}
+        left.plot(list(middle), list(middle.values()), color=colour, ls=line, label=label)
+        near = {
+            n: [p["closest_training_image"] for p in pairs if "closest_training_image" in p]
+            for n, pairs in rows.items()
+        }
+        near = {n: values for n, values in near.items() if values}
         if kind == "networks" and near:
-            left.plot(list(near), list(near.values()), color="C1", marker="s", label="network, closest training image")
-    left.set(xscale="log", xlabel="N, training patches of each", ylabel="cosine, means removed", ylim=(-0.2, 1.05))
+            means = [sum(values) / len(values) for values in near.values()]
+            left.plot(list(near), means, color="C1", marker="s", label="network, closest training image")
+    left.set(xscale="log", xlabel="N, training images of each", ylabel="cosine, means removed", ylim=(-0.2, 1.05))
     left.legend(fontsize=8)
     for k, (n, row) in enumerate(found["rows"].items()):
-        if "sigmas" in row["networks"]:
-            right.plot(
-                row["networks"]["sigmas"],
-                row["networks"]["median_cosine"],
-                color=plt.cm.viridis(k / 6),
-                label=f"N = {n}",
-            )
+        first = row["networks"][0]
+        if "sigmas" in first:
+            colour = plt.cm.viridis(k / len(found["rows"]))
+            right.plot(first["sigmas"], first["median_cosine"], color=colour, label=f"N = {n}")
     right.axhline(found["below"], color="black", lw=1, ls=":")
     right.set(xscale="log", xlabel="noise level", ylabel="median cosine of the two estimates", ylim=(-0.2, 1.05))
     right.invert_xaxis()
     right.legend(fontsize=8)
-    figure.savefig(OUT / "deterministic_sampling.png", dpi=110)
+    figure.savefig(OUT / f"{family}.png", dpi=110)
 
 
 if __name__ == "__main__":
