@@ -22,7 +22,7 @@ import gahb_theory as gt
 from gahb_theory.denoisers import Network, SmoothUNet
 from gahb_theory.images import Photographs
 from gahb_theory.metrics.intervals import mean_estimate
-from gahb_theory.theory.symmetry_cost import symmetry_cost
+from gahb_theory.theory.symmetry_cost import cost_of_symmetry
 
 SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 SEEDS = (0, 1, 2)
@@ -124,7 +124,7 @@ def draw() -> None:
                 f"| {name}, {'blind' if blind else 'sigma given'} | " + " | ".join(cost(rows, name, blind)) + " |"
             )
     for fraction in (0.01, 0.25):
-        predicted = symmetry_cost(SIGMAS, **(MODEL | {"fraction": fraction})).decibels
+        predicted = cost_of_symmetry(SIGMAS, **(MODEL | {"fraction": fraction})).decibels
         lines.append(
             f"| model, blind, rho = {fraction:g} | " + " | ".join(f"{value:.2f}" for value in predicted) + " |"
         )

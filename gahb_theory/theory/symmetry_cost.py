@@ -12,7 +12,7 @@ for a function G of one variable, and per pixel and in units of sigma^2 it is fu
 
     e(t) = rho t (G'(t) / rho - 1 + 1/t)^2 + (G(t) - t G'(t))^2 / (1 - rho) ,
 
-on top of rho (1 - 1/t). `symmetry_cost` minimises the mean of e over images and noise levels. With G' = rho (1 - 1/t), the
+on top of rho (1 - 1/t). `cost_of_symmetry` minimises the mean of e over images and noise levels. With G' = rho (1 - 1/t), the
 first term is zero and the second is the variance of information,
 
     min E e  <=  rho^2 / (1 - rho) Var log t ,        1/2 log t = I(x; y) per dimension of the subspace
@@ -34,7 +34,7 @@ from jaxtyping import Float
 
 from gahb_theory import validate
 
-__all__ = ["SymmetryCost", "symmetry_cost"]
+__all__ = ["SymmetryCost", "cost_of_symmetry"]
 
 NODES, POINTS = 500, 400
 
@@ -82,7 +82,7 @@ class SymmetryCost:
         return ax
 
 
-def symmetry_cost(
+def cost_of_symmetry(
     sigmas: Sequence[float],
     *,
     fraction: float,
@@ -108,7 +108,7 @@ def symmetry_cost(
 
     Examples
     --------
-    >>> cost = symmetry_cost([0.1, 1.0], fraction=0.25, amplitudes=(0.02, 0.5))
+    >>> cost = cost_of_symmetry([0.1, 1.0], fraction=0.25, amplitudes=(0.02, 0.5))
     >>> [f"{value:.1f}" for value in cost.decibels]
     ['1.6', '7.2']
     """

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gahb_theory.theory import symmetry_cost as module
-from gahb_theory.theory.symmetry_cost import symmetry_cost
+from gahb_theory.theory.symmetry_cost import cost_of_symmetry
 
 RANGE = {"amplitudes": (0.02, 0.5), "trained": (0.01, 2.0)}
 
@@ -31,7 +31,7 @@ def test_the_excess_is_that_of_a_gradient_on_samples() -> None:
 
 
 def test_the_best_potential_is_at_most_the_variance_of_information() -> None:
-    cost = symmetry_cost([0.1], fraction=0.3, **RANGE)
+    cost = cost_of_symmetry([0.1], fraction=0.3, **RANGE)
     assert 0 < cost.mean_excess < cost.information_bound
 
 
@@ -51,24 +51,24 @@ def test_no_potential_on_the_grid_is_better() -> None:
 
 
 def test_images_of_one_signal_to_noise_ratio_cost_nothing() -> None:
-    wide = symmetry_cost([0.1], fraction=0.25, amplitudes=(0.2, 0.2), trained=(0.01, 1.0))
-    narrow = symmetry_cost([0.1], fraction=0.25, amplitudes=(0.2, 0.2), trained=(0.099, 0.101))
+    wide = cost_of_symmetry([0.1], fraction=0.25, amplitudes=(0.2, 0.2), trained=(0.01, 1.0))
+    narrow = cost_of_symmetry([0.1], fraction=0.25, amplitudes=(0.2, 0.2), trained=(0.099, 0.101))
     assert narrow.mean_excess < 1e-4 * wide.mean_excess
 
 
 def test_few_significant_coefficients_cost_little() -> None:
-    costs = [symmetry_cost([0.1], fraction=rho, **RANGE).decibels[0] for rho in (0.01, 0.1, 0.4)]
+    costs = [cost_of_symmetry([0.1], fraction=rho, **RANGE).decibels[0] for rho in (0.01, 0.1, 0.4)]
     assert costs[0] < 0.3 * costs[1] < 0.3 * costs[2]
 
 
 def test_the_grid_is_fine_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    fine = symmetry_cost([0.02, 0.2, 1.0], fraction=0.25, **RANGE).decibels
+    fine = cost_of_symmetry([0.02, 0.2, 1.0], fraction=0.25, **RANGE).decibels
     monkeypatch.setattr(module, "NODES", 250)
-    assert symmetry_cost([0.02, 0.2, 1.0], fraction=0.25, **RANGE).decibels == pytest.approx(fine, rel=0.02)
+    assert cost_of_symmetry([0.02, 0.2, 1.0], fraction=0.25, **RANGE).decibels == pytest.approx(fine, rel=0.02)
 
 
 def test_it_draws_and_exports() -> None:
-    cost = symmetry_cost([0.1, 0.2], fraction=0.25, **RANGE)
+    cost = cost_of_symmetry([0.1, 0.2], fraction=0.25, **RANGE)
     (line,) = cost.plot().lines
     assert tuple(line.get_ydata()) == cost.decibels == tuple(cost.to_dict()["decibels"])
 
@@ -84,4 +84,4 @@ def test_it_draws_and_exports() -> None:
 )
 def test_refusals(given: dict, match: str) -> None:
     with pytest.raises(ValueError, match=match):
-        symmetry_cost([0.1], **({"fraction": 0.25, "amplitudes": (0.1, 0.5)} | given))
+        cost_of_symmetry([0.1], **({"fraction": 0.25, "amplitudes": (0.1, 0.5)} | given))
