@@ -23,7 +23,6 @@ def test_mean_and_variance(found):
         assert 0.895 < small["variance_share"] < 1.115
         ignoring = row["ignoring the measurements"]
         assert ignoring["mean_error"] > 3 * small["mean_error"]
-        assert ignoring["nats_per_direction"] > 3 * published["nats_per_direction"]
 
 
 def test_calibration(found):
