@@ -72,7 +72,7 @@ def measure(family: str) -> dict[str, Any]:
         sets = [DisjointPart(of, min(n, LARGEST), part).images() for part in range(2)]
         known = sets if family == "c_alpha" else None
         row: dict[str, Any] = {"networks": [measured(pair, of.size, known) for pair in networks(family, n)]}
-        if n > 1:
+        if 1 < n <= LARGEST:
             row["wiener"] = [
                 measured((gt.GaussianDenoiser.fit(sets[0]), gt.GaussianDenoiser.fit(sets[1])), of.size, sets)
             ]
