@@ -9,7 +9,7 @@ read from the files the authors published, photographs from the folder of the te
 
 For each network and noise level, on a crop of size x size pixels, 48 x 48 in the results kept here: all eigenvalues of
 S = (J + J^T) / 2 and all singular values of J, with ||J - J^T|| / ||J||, ||J y - f(y)|| / ||f(y)||, ||J^T y - f(y)|| / ||f(y)||
-and tr J. The complex eigenvalues of J, which cost ten times as much, on the 32 x 32 pixels in the middle of it. About three
+tr J, and the PSNR of S y beside that of f(y). The complex eigenvalues of J, which cost ten times as much, on the 32 x 32 pixels in the middle of it. About three
 minutes of one core at size 48, half an hour at size 80. Writes tables into experiments/results/published and figures into
 docs/images.
 """
@@ -55,8 +55,11 @@ def read(f: Any, x: Tensor, level: int) -> tuple[dict[str, float], dict[str, Ten
     edge = (x.shape[2] - MIDDLE) // 2
     middle = slice(edge, edge + MIDDLE)
     complex_part = gt.jacobian(f, y[:, :, middle, middle].contiguous(), sigma).eig()
+    said = J.reproduction(x)
     numbers = {
-        "psnr": float(gt.psnr(x, J.output)),
+        "psnr": said.psnr,
+        "psnr_shrinkage": said.psnr_shrinkage,
+        "reproduction": said.error,
         "asymmetry": J.asymmetry(),
         "homogeneity": homogeneity,
         "transposed": float((matrix.mT @ y.flatten() - output).norm() / output.norm()),
@@ -116,14 +119,15 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = [
         r"| network | $255 \sigma$ | $\frac{\lVert J - J^T\rVert}{\lVert J\rVert}$ | complex mass | "
         r"$\frac{\lVert J y - f\rVert}{\lVert f\rVert}$ | $\frac{\lVert J^T y - f\rVert}{\lVert f\rVert}$ | $\mathrm{tr} J$ | "
-        r"largest, smallest $\lambda$ | $\lVert J\rVert_2$ | $\lambda < 0$ |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        r"largest, smallest $\lambda$ | $\lVert J\rVert_2$ | $\lambda < 0$ | PSNR of $f(y)$, of $S y$ (dB) |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         lines.append(
             f"| {row['network']} | {row['sigma']} | {row['asymmetry']:.2f} | {row['complex_mass']:.0%} | "
             f"{row['homogeneity']:.0e} | {row['transposed']:.2f} | {row['trace']:.0f} | "
-            f"{row['largest']:.2f}, {row['smallest']:.2f} | {row['norm']:.2f} | {row['negative']:.0%} |"
+            f"{row['largest']:.2f}, {row['smallest']:.2f} | {row['norm']:.2f} | {row['negative']:.0%} | "
+            f"{row['psnr']:.1f}, {row['psnr_shrinkage']:.1f} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -143,14 +147,17 @@ def draw() -> None:
         eigenvalues[key].append(float(row["eigenvalue"]))
         singular[key].append(float(row["singular_value"]))
 
-    figure = Figure(figsize=(9.0, 3.4), layout="constrained")
+    numbers = {(row["network"], row["sigma"]): row for row in runs.read_json(RESULTS / "summary.json")["rows"]}
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for ax, (name, (_, title)) in zip(axes, NETWORKS.items(), strict=True):
         for level, colour in zip(SIGMAS, (plots.BLUE, plots.GREEN, plots.ORANGE, plots.VERMILION), strict=True):
             ax.plot(ranks, eigenvalues[name, level], color=colour, label=f"{level}")
             ax.plot(ranks, singular[name, level], ":", color=colour)
         ax.axhline(0, color="black", lw=0.5)
-        ax.set(title=title, xscale="log", xlabel="rank")
+        lost = ", ".join(f"{n['psnr_shrinkage']:.1f} of {n['psnr']:.1f}" for n in (numbers[name, s] for s in SIGMAS))
+        ax.set(title=f"{title}\nS y reproduces {lost} dB of f(y)", xscale="log", xlabel="rank")
+        ax.title.set_fontsize(8)
     axes[0].set_ylabel("eigenvalues of S (lines), singular values of J (dots)")
     axes[0].yaxis.label.set_fontsize(8)
     axes[1].legend(title="$255\\,\\sigma$")
@@ -164,6 +171,11 @@ def draw() -> None:
             row, ("clean", f"{stem}/noisy", f"{stem}/output"), ("clean", "noisy", name), strict=False
         ):
             plots.image(pictures[key][None], ax, title)
+        n = numbers[name, SHOWN_SIGMA]
+        row[3].annotate(
+            f"of S; S y: {n['psnr_shrinkage']:.1f} dB, f(y): {n['psnr']:.1f} dB",
+            (0, -0.05), xycoords="axes fraction", va="top", fontsize=7,
+        )  # fmt: skip
         for ax, k, atom in zip(row[3:], SHOWN, pictures[f"{stem}/atoms"], strict=True):
             plots.signed_image(atom[None], ax, f"$e_{{{k + 1}}}$")
     save(figure, "published_eigenvectors.png")

@@ -21,6 +21,7 @@ __all__ = [
     "image_panels",
     "photograph_with_box",
     "state_matrix",
+    "write_above",
 ]
 
 WIDTH = 80
@@ -29,8 +30,12 @@ WIDTH = 80
 
 def state_matrix(reproduction: "Reproduction | None", ax: "Axes", width: int = WIDTH) -> "Axes":
     """Write above the axes which matrix a spectrum is of, and how much of f the shrinkage reproduces."""
-    if reproduction is not None:
-        ax.set_title("\n".join(textwrap.wrap(plain_text(str(reproduction)), width)), fontsize=7, loc="left")
+    return ax if reproduction is None else write_above(str(reproduction), ax, width)
+
+
+def write_above(words: str, ax: "Axes", width: int = WIDTH) -> "Axes":
+    """Write a sentence above the axes, in lines of `width` letters."""
+    ax.set_title("\n".join(textwrap.wrap(plain_text(words), width)), fontsize=7, loc="left")
     return ax
 
 
