@@ -168,12 +168,14 @@ class Disks(Manifold):
             images[:] = b.numpy()
             np.copyto(images, a.numpy(), where=self._inside(parameters))
             return torch.from_numpy(images)[:, None]
-        return (self._shape(parameters) * (a - b)).add_(b)[:, None]
+        return self._shape(parameters).mul_(a - b).add_(b)[:, None]
 
     def _shape(self, parameters: Tensor) -> Tensor:
         if isinstance(self.edge, str):
             return area_of_ellipses(_as_ellipses(parameters), self.size)
-        return torch.special.ndtr(_depth(parameters, self.size)[0] / self.edge)
+        _, _, rho = _from_centre(parameters, self.size)
+        depth = rho.neg_().add_(parameters[:, 2, None, None])
+        return depth.div_(self.edge).div_(math.sqrt(2)).erf_().add_(1).mul_(0.5)  # as special.ndtr, in one piece of memory
 
     def _inside(self, parameters: Tensor) -> np.ndarray:
         """Pixel centres inside: in each row those at most half a chord from the centre, which follow one another."""
@@ -194,7 +196,9 @@ class Disks(Manifold):
             return torch.stack([inside, 1 - inside], dim=1)
         shape = self._shape(parameters)
         if not isinstance(self.edge, str):
-            depth, (down, right) = _depth(parameters, self.size)
+            down, right, rho = _from_centre(parameters, self.size)
+            depth, away = parameters[:, 2, None, None] - rho, rho.clamp(min=1e-6)
+            down, right = down / away, right / away
             slope = contrast * torch.exp(-((depth / self.edge) ** 2) / 2) / (math.sqrt(2 * math.pi) * self.edge)
             moves = torch.stack([slope * down, slope * right, slope], dim=1)
         else:  # the area grows by the length of the contour in a pixel, times its speed across
@@ -205,14 +209,12 @@ class Disks(Manifold):
         return torch.cat([moves, shape[:, None], 1 - shape[:, None]], dim=1)
 
 
-def _depth(parameters: Tensor, size: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """Distance r - rho inwards from the contour, and the direction cosines from the centre."""
+def _from_centre(parameters: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows and columns from the centre, and the distance from it."""
     centre = torch.arange(size, dtype=parameters.dtype, device="cpu") + 0.5
     down = centre[None, :, None] - parameters[:, 0, None, None]
     right = centre[None, None, :] - parameters[:, 1, None, None]
-    rho = torch.hypot(down, right)
-    away = rho.clamp(min=1e-6)
-    return parameters[:, 2, None, None] - rho, (down / away, right / away)
+    return down, right, torch.hypot(down, right)
 
 
 def _as_ellipses(parameters: Tensor) -> Tensor:
