@@ -8,10 +8,10 @@ Kadkhodaie, Guth, Mallat and Simoncelli (ICLR 2023), a bias-free CNN of receptiv
 read from the files the authors published, photographs from the folder of the test set Set12; neither comes with the library.
 
 For each network and noise level, on a crop of size x size pixels, 48 x 48 in the results kept here: all eigenvalues of
-S = (J + J^T) / 2 and all singular values of J, with ||J - J^T|| / ||J||, ||J y - f(y)|| / ||f(y)||, ||J^T y - f(y)|| / ||f(y)||
-tr J, and the PSNR of S y beside that of f(y). The complex eigenvalues of J, which cost ten times as much, on the 32 x 32 pixels in the middle of it. About three
-minutes of one core at size 48, half an hour at size 80. Writes tables into experiments/results/published and figures into
-docs/images.
+S = (J + J^T) / 2 and all singular values of J, with ||J - J^T|| / ||J||, ||J y - f(y)|| / ||f(y)||, ||J^T y - f(y)|| / ||f(y)||,
+tr J, and the PSNR of S y beside that of f(y). The complex eigenvalues of J, which cost ten times as much, on the 32 x 32
+pixels in the middle of it. About three minutes of one core at size 48, half an hour at size 80. Writes tables into
+experiments/results/published and figures into docs/images.
 """
 
 import csv
@@ -148,22 +148,26 @@ def draw() -> None:
         singular[key].append(float(row["singular_value"]))
 
     numbers = {(row["network"], row["sigma"]): row for row in runs.read_json(RESULTS / "summary.json")["rows"]}
-    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    figure = Figure(figsize=(9.0, 3.8), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for ax, (name, (_, title)) in zip(axes, NETWORKS.items(), strict=True):
         for level, colour in zip(SIGMAS, (plots.BLUE, plots.GREEN, plots.ORANGE, plots.VERMILION), strict=True):
             ax.plot(ranks, eigenvalues[name, level], color=colour, label=f"{level}")
             ax.plot(ranks, singular[name, level], ":", color=colour)
         ax.axhline(0, color="black", lw=0.5)
-        lost = ", ".join(f"{n['psnr_shrinkage']:.1f} of {n['psnr']:.1f}" for n in (numbers[name, s] for s in SIGMAS))
-        ax.set(title=f"{title}\nS y reproduces {lost} dB of f(y)", xscale="log", xlabel="rank")
-        ax.title.set_fontsize(8)
+        said = "\n".join(
+            f"PSNR of {word}: {', '.join(f'{numbers[name, s][key]:.1f}' for s in SIGMAS)} dB"
+            for key, word in (("psnr", "f(y)"), ("psnr_shrinkage", "S y"))
+        )
+        ax.set(title=f"{title}\n{said}", xscale="log", xlabel="rank")
+        ax.title.set_fontsize(9)
     axes[0].set_ylabel("eigenvalues of S (lines), singular values of J (dots)")
     axes[0].yaxis.label.set_fontsize(8)
     axes[1].legend(title="$255\\,\\sigma$")
     save(figure, "published_spectra.png")
 
-    figure = Figure(figsize=(12.0, 2.5), layout="constrained")
+    figure = Figure(figsize=(12.0, 2.8), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.1)
     axes = figure.subplots(2, 3 + len(SHOWN))
     for row, name in zip(axes, NETWORKS, strict=True):
         stem = f"{name}/{SHOWN_SIGMA}"
@@ -173,9 +177,9 @@ def draw() -> None:
             plots.image(pictures[key][None], ax, title)
         n = numbers[name, SHOWN_SIGMA]
         row[3].annotate(
-            f"of S; S y: {n['psnr_shrinkage']:.1f} dB, f(y): {n['psnr']:.1f} dB",
-            (0, -0.05), xycoords="axes fraction", va="top", fontsize=7,
-        )  # fmt: skip
+            f"of S = (J + J')/2; PSNR of S y {n['psnr_shrinkage']:.1f} dB, of f(y) {n['psnr']:.1f} dB",
+            (0, -0.05), xycoords="axes fraction", va="top", fontsize=8, annotation_clip=False,
+        ).set_in_layout(False)  # fmt: skip
         for ax, k, atom in zip(row[3:], SHOWN, pictures[f"{stem}/atoms"], strict=True):
             plots.signed_image(atom[None], ax, f"$e_{{{k + 1}}}$")
     save(figure, "published_eigenvectors.png")

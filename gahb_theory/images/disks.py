@@ -175,7 +175,9 @@ class Disks(Manifold):
             return area_of_ellipses(_as_ellipses(parameters), self.size)
         _, _, rho = _from_centre(parameters, self.size)
         depth = rho.neg_().add_(parameters[:, 2, None, None])
-        return depth.div_(self.edge).div_(math.sqrt(2)).erf_().add_(1).mul_(0.5)  # as special.ndtr, in one piece of memory
+        return (
+            depth.div_(self.edge).div_(math.sqrt(2)).erf_().add_(1).mul_(0.5)
+        )  # as special.ndtr, in one piece of memory
 
     def _inside(self, parameters: Tensor) -> np.ndarray:
         """Pixel centres inside: in each row those at most half a chord from the centre, which follow one another."""

@@ -54,9 +54,7 @@ class Spread:
         return [g.sum(axes, keepdim=True)]
 
     def reach(self, window: Window) -> list[Window]:
-        rows, columns = (
-            (0, 1) if n == 1 else span for n, span in zip(self.before[1:], window, strict=True)
-        )
+        rows, columns = ((0, 1) if n == 1 else span for n, span in zip(self.before[1:], window, strict=True))
         return [(rows, columns)]
 
     def work(self, window: Window) -> int:

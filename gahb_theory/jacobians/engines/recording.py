@@ -95,9 +95,7 @@ class _Activation:
     at: Tensor
 
 
-def record(
-    f: Denoiser, y: Tensor, sigma: float, stairs: set[str] | None = None, *, curved: bool = False
-) -> Recording:
+def record(f: Denoiser, y: Tensor, sigma: float, stairs: set[str] | None = None, *, curved: bool = False) -> Recording:
     """The derivative of f(., sigma) at one image `y`, shape (1, c, h, w), with the second derivatives where `curved`.
 
     The names of operations that round what depends on y are added to `stairs`.
@@ -180,7 +178,6 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             else:
                 self.steps.append(_Note(made, inputs, self.number(single)))
         return result
-
 
     def value(self, shape: tuple[int, ...]) -> int:
         """Number of a new value of `shape` (1, channels, height, width) that no tensor stands for."""
