@@ -8,7 +8,8 @@ Kadkhodaie, Guth, Mallat and Simoncelli (ICLR 2023), a bias-free CNN of receptiv
 read from the files the authors published, photographs from the folder of the test set Set12; neither comes with the library.
 
 For each network and noise level, on a crop of size x size pixels, 48 x 48 in the results kept here: all eigenvalues of
-S = (J + J^T) / 2 and all singular values of J, with ||J - J^T|| / ||J||, ||J y - f(y)|| / ||f(y)||, ||J^T y - f(y)|| / ||f(y)||,
+S = (J + J^T) / 2 and all singular values of J, with ||J - J^T|| / ||J||, ||J y - f(y)|| / ||f(y)||,
+||J^T y - f(y)|| / ||f(y)||,
 tr J, and the PSNR of S y beside that of f(y). The complex eigenvalues of J, which cost ten times as much, on the 32 x 32
 pixels in the middle of it. About three minutes of one core at size 48, half an hour at size 80. Writes tables into
 experiments/results/published and figures into docs/images.
