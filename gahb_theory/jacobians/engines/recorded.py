@@ -50,6 +50,7 @@ class FrozenProducts:
         self._check, self.budget = check, budget
         self._steps, self._output = recording.steps, recording.output
         self._shapes = recording.shapes
+        self._plan: tuple[tuple[Window, int | None], dict[int, Window], list[tuple[Step, list[Window]]]] | None = None
         self._last_use = {i: step.output for step in self._steps for i in step.inputs}
         numbers = [0, *(step.output for step in self._steps)]
         self._largest = max(_count(self._shapes[i]) for i in numbers)
@@ -116,14 +117,12 @@ class FrozenProducts:
     ) -> tuple[dict[int, Tensor], dict[int, Window]]:
         """The cotangents at the input and at `held`, behind which nothing is computed, and the windows of all values."""
         self._check()
-        windows = self.windows(window, held)
+        windows, plan = self._planned(window, held)
         gradients = {self._output: u.contiguous(memory_format=torch.channels_last)}
         owned: set[int] = set()
         with torch.no_grad():
-            for step in reversed(self._steps):
-                g = gradients.pop(step.output, None) if step.output != held else None
-                if g is None:
-                    continue
+            for step, reaches in plan:
+                g = gradients.pop(step.output)
                 if at is not None:
                     g = at(step.output, g, step.output in owned)
                 where = windows[step.output]
@@ -131,11 +130,22 @@ class FrozenProducts:
                     parts = [g.mul_(step.map.on(where))]
                 else:
                     parts = step.map.pull(g, where)
-                for i, part, reached in zip(step.inputs, parts, step.map.reach(where), strict=True):
+                for i, part, reached in zip(step.inputs, parts, reaches, strict=True):
                     self._add(gradients, owned, i, part, reached, windows[i], fresh=step.map.fresh)
             if at is not None:
                 gradients[0] = at(0, gradients[0], 0 in owned)
         return gradients, windows
+
+    def _planned(
+        self, window: Window, held: int | None
+    ) -> tuple[dict[int, Window], list[tuple[Step, list[Window]]]]:
+        """The windows of all values, and the steps back with what each reaches; held for the next call."""
+        if self._plan is None or self._plan[0] != (window, held):
+            windows = self.windows(window, held)
+            steps = [step for step in reversed(self._steps) if step.output in windows and step.output != held]
+            plan = [(step, step.map.reach(windows[step.output])) for step in steps]
+            self._plan = (window, held), windows, plan
+        return self._plan[1], self._plan[2]
 
     def windows(self, window: Window, held: int | None = None) -> dict[int, Window]:
         """For each value the window on which a window of the output depends, not looking behind the value `held`."""
