@@ -4,8 +4,8 @@
 
 The limit is three times the multiplications of a forward pass (forward, gradient of the input, gradient of the weights) at the
 rate of a large matrix product measured in the same run. The bare loop does the same steps without fresh images, averaging of
-weights and logging: what is lost between the two is the price of those. The last column is the time of a step over that of its own convolutions
-(forwards and backwards), both of the profiler, whose own time counts as that of what is no convolution.
+weights and logging: what is lost between the two is the price of those. The last column is the time of a step over that of
+its own convolutions, forwards and backwards, as the profiler sees it; what the profiler itself takes counts as the rest.
 """
 
 import time
