@@ -10,7 +10,7 @@ r = ||a|| with n = a / r, (I - n n^T) g / r. For convolutions, sums and all that
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from torch import Tensor
 __all__ = ["Bend", "Bending", "NormBending", "PointwiseBending"]
 
 
+@runtime_checkable
 class Bending(Protocol):
     """H as a function of g."""
 
