@@ -6,14 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gahb_theory.comparison.quantities import BASES
+from gahb_theory.report import draw_analysis
 from gahb_theory.report import figures as plots
-from gahb_theory.report.draw_analysis import (
-    draw_energy_left_out,
-    draw_shrinkage,
-    eigenvector_panels,
-    image_panels,
-    write_above,
-)
 from gahb_theory.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
 from gahb_theory.report.page import Picture
 
@@ -162,18 +156,20 @@ def shrinkage(results: Results, arrays: Arrays) -> list[Picture]:
         images = {"clean": clean} | {f"{key}, {value:.1f} dB": stored[key] for key, value in decibels.items()}
         with plots.style():
             (factors, factors_axes), (energy, energy_axes) = plots.panels(6.6, 2.9), plots.panels(6.6, 3.2)
-            draw_shrinkage(eigenvalues, stored["coefficients"], sigma, factors_axes[0])
-            draw_energy_left_out(bases, ordered, energy_axes[0], BASES)
-        said = _matrix(results["networks"][name])
-        write_above(said, factors_axes[0])
+            draw_analysis.draw_shrinkage(eigenvalues, stored["coefficients"], sigma, factors_axes[0])
+            draw_analysis.draw_energy_left_out(bases, ordered, energy_axes[0], BASES)
+        said = draw_analysis.spectrum_of(results["networks"][name])
+        draw_analysis.write_above(said, factors_axes[0])
         title = {"c_alpha": "C^alpha image", "photographs": "photograph"}[name]
         pictures += [
             Picture(
-                f"shrinkage_{name}_images", image_panels(images), f"A {title}, noisy, and denoised by the network."
+                f"shrinkage_{name}_images",
+                draw_analysis.image_panels(images),
+                f"A {title}, noisy, and denoised by the network.",
             ),
             Picture(
                 f"shrinkage_{name}_eigenvectors",
-                eigenvector_panels(stored["atoms"], stored["atom_indices"], eigenvalues),
+                draw_analysis.eigenvector_panels(stored["atoms"], stored["atom_indices"], eigenvalues),
                 f"Eigenvectors of the symmetric part of its Jacobian, by eigenvalue. {said}",
             ),
             Picture(
@@ -188,15 +184,6 @@ def shrinkage(results: Results, arrays: Arrays) -> list[Picture]:
             ),
         ]
     return pictures
-
-
-def _matrix(row: Mapping[str, Any]) -> str:
-    """Which matrix the spectra of a network are of, and how much of f the shrinkage reproduces, in means over images."""
-    said = f"Spectrum of S = (J + J')/2, where ||J - J'|| / ||J|| = {row['asymmetry']['value']:.2g}"
-    if "psnr_shrinkage" not in row:
-        return f"{said}."
-    own, other = (row[key]["value"] for key in ("psnr", "psnr_shrinkage"))
-    return f"{said}: S y has {other:.2f} dB beside {own:.2f} dB of f(y), {own - other:.2f} dB lost (means over images)."
 
 
 def near_optimal(results: Results, arrays: Arrays) -> list[Picture]:

@@ -136,9 +136,7 @@ class FrozenProducts:
                 gradients[0] = at(0, gradients[0], 0 in owned)
         return gradients, windows
 
-    def _planned(
-        self, window: Window, held: int | None
-    ) -> tuple[dict[int, Window], list[tuple[Step, list[Window]]]]:
+    def _planned(self, window: Window, held: int | None) -> tuple[dict[int, Window], list[tuple[Step, list[Window]]]]:
         """The windows of all values, and the steps back with what each reaches; held for the next call."""
         if self._plan is None or self._plan[0] != (window, held):
             windows = self.windows(window, held)
