@@ -170,8 +170,8 @@ class Disks(Manifold):
             return torch.from_numpy(images)[:, None]
         if isinstance(self.edge, str):
             return self._shape(parameters).mul_(a - b).add_(b)[:, None]
-        edge = self._error_function(parameters)  # 2 m - 1, so that x = (a + b) / 2 + (2 m - 1) (a - b) / 2
-        return torch.addcmul((a + b) / 2, (a - b) / 2, edge, out=edge)[:, None]
+        # x = (a + b) / 2 + (2 m - 1) (a - b) / 2
+        return self._error_function(parameters).mul_((a - b) / 2).add_((a + b) / 2)[:, None]
 
     def _shape(self, parameters: Tensor) -> Tensor:
         if isinstance(self.edge, str):
@@ -184,6 +184,8 @@ class Disks(Manifold):
         row, column, radius = (scale * parameters[:, d, None, None] for d in range(3))
         centre = scale * (torch.arange(self.size, dtype=parameters.dtype, device="cpu") + 0.5)
         down, right = (centre[:, None] - row).square_(), (centre - column).square_()
+        if parameters.requires_grad:  # which memory that is used again does not allow
+            return (radius - (down + right).sqrt()).erf()
         rho = torch.add(down, right).sqrt_()
         return torch.sub(radius, rho, out=rho).erf_()
 
