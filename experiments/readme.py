@@ -1,0 +1,120 @@
+"""Write what README.md prints: outputs and pictures of its examples, and its tables, from the results that are kept.
+
+    python experiments/readme.py          tables and outputs, at once
+    python experiments/readme.py run      also runs the examples again, about two minutes of one core
+
+Each stands between the lines "begin: NAME" and "end: NAME". Verdicts come in the order failures, undecided, the rest.
+"""
+
+import csv
+import io
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import chdir, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gahb_theory import runs
+from gahb_theory.report.paper_page import judged
+
+HERE = Path(__file__).parent
+RESULTS, README = HERE / "results", HERE.parent / "README.md"
+OUTPUTS, PICTURES = RESULTS / "readme.json", HERE.parent / "docs" / "images"
+EXAMPLES = ("hypothesis", "benchmark", "denoiser")
+ORDER = (
+    "refuted",
+    "does not hold at this scale",
+    "not converged",
+    "not discriminating",
+    "undecided",
+    "holds in part",
+    "supported",
+    "holds",
+)
+WITH_NULLS = {"memorisation_plane"}
+"""Experiments on the paper whose claims stand beside a null model; those of the others are conditions alone."""
+SHIPPED = {"network": "", "sym4_oracle": "sym4 oracle", "wiener": "Wiener filter", "noisy": "noisy image"}
+
+
+def examples(text: str) -> dict[str, str]:
+    """The code of each example, by the name of the output that follows it."""
+    return {name: code for code, name in re.findall(r"```python\n(.*?)```\n\n<!-- begin: (\w+) -->", text, re.DOTALL)}
+
+
+def run() -> None:
+    """Run the examples, and keep what they print and draw."""
+    torch.set_num_threads(1)
+    printed = {}
+    for name, code in examples(README.read_text()).items():
+        with tempfile.TemporaryDirectory() as folder, chdir(folder), redirect_stdout(io.StringIO()) as out:
+            exec(compile(code, name, "exec"), {"__name__": name})
+            for picture in Path(folder).glob("*.png"):
+                runs.write_bytes(PICTURES / picture.name, picture.read_bytes())
+        printed[name] = out.getvalue().rstrip().splitlines()
+        print(out.getvalue(), flush=True)
+    runs.write_json(OUTPUTS, printed)
+
+
+def assessments() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each verdict on a hypothesis, with the folder it lies in."""
+    for path in sorted(RESULTS.glob("*/verdict*.json")):
+        content = runs.read_json(path)
+        for verdict in [content] if "statement" in content else content.values():
+            yield path.parent.name, verdict
+
+
+def verdicts() -> str:
+    """Every verdict as a line of a table: hypotheses with null models, and conditions on the paper's figures."""
+    rows = []
+    for folder, v in assessments():
+        e = v["estimate"]
+        value, low, high = e if isinstance(e, list) else (e["value"], e["low"], e["high"])
+        measured = f"{value:.3g} [{low:.3g}, {high:.3g}], criterion {v['criterion']}"
+        rows.append((v["verdict"], "", v["statement"], measured, folder))
+    for experiment, _, _, claims in judged(RESULTS):
+        without = "" if experiment.NAME in WITH_NULLS else ", no null model"
+        rows += [(c.verdict, without, c.claim, c.ours, experiment.NAME) for c in claims]
+    rows.sort(key=lambda row: (ORDER.index(row[0]), bool(row[1])))
+    lines = ["| verdict | claim | measured | in `experiments/results/` |", "|---|---|---|---|"]
+    for verdict, without, *cells in rows:
+        lines.append(f"| **{verdict}**{without} | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def shipped() -> str:
+    """PSNR of the denoisers that come with the library, and of what they are compared with."""
+    lines = []
+    for name in ("c_alpha", "photographs"):
+        with (RESULTS / "shipped" / name / "psnr.csv").open() as file:
+            table = list(csv.DictReader(file))
+        if not lines:
+            lines = ["| sigma | " + " | ".join(f"{float(row['sigma']):g}" for row in table) + " |"]
+            lines.append("|---" * (len(table) + 1) + "|")
+        for key, label in SHIPPED.items():
+            lines.append(f"| {label or name} | " + " | ".join(f"{float(row[key]):.2f}" for row in table) + " |")
+    return "\n".join(lines)
+
+
+def filled(text: str) -> str:
+    """A page with what stands between its markers."""
+    printed = runs.read_json(OUTPUTS)
+    parts = {name: "\n".join(["```text", *printed[name], "```"]) for name in EXAMPLES}
+    parts |= {"verdicts": verdicts(), "shipped": shipped()}
+    for name, part in parts.items():
+        begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+        head, _, rest = text.partition(begin)
+        _, found, tail = rest.partition(end)
+        if not found:
+            raise ValueError(f"the page lacks the lines {begin} and {end}")
+        text = f"{head}{begin}\n{part}\n{end}{tail}"
+    return text
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["run"]:
+        run()
+    README.write_text(filled(README.read_text()))
