@@ -80,7 +80,7 @@ def test_pages_link_to_pages_that_exist():
     for page in DOCS.glob("*.md"):
         for target in re.findall(r"\]\(([^)#:]+\.(?:md|rst))\)", page.read_text()):
             if target.startswith("gallery/"):
-                target = re.sub(r"gallery/(plot_\w+)\.rst", r"examples/\1.py", target)
+                target = re.sub(r"gallery/(\w+/plot_\w+)\.rst", r"examples/\1.py", target)
                 target = target.replace("gallery/index.rst", "examples/GALLERY_HEADER.rst")
             assert (DOCS / target).exists(), f"{page.name} links to {target}"
 

@@ -34,7 +34,8 @@ plots.images(
 # And back
 # --------
 #
-# Now we forget how ``f`` was made and differentiate it at ``y``. The eigenvectors are the wavelets in the order of their gains.
+# Now we forget how ``f`` was made and differentiate it at ``y``. The eigenvectors are the wavelets in the order of their
+# gains.
 
 J = gt.jacobian(f, y, sigma)
 E = J.eigenbasis()
@@ -47,9 +48,10 @@ figure.suptitle(str(J.reproduction(x)), fontsize=7)
 # Gains that look at the noisy image
 # ----------------------------------
 #
-# A denoiser that is of use cannot know :math:`c_k`; its gains depend on ``y``. The Jacobian sees the derivative of the shrunken
-# coefficient, :math:`\mathrm{d}(\lambda_k c_k) / \mathrm{d} c_k`. It equals the gain where :math:`\lambda_k` is locally constant, as for
-# hard thresholding. Soft thresholding subtracts a constant: its eigenvalues are no gains, and S y is not f(y).
+# A denoiser that is of use cannot know :math:`c_k`; its gains depend on ``y``. The Jacobian sees the derivative of the
+# shrunken coefficient, :math:`\mathrm{d}(\lambda_k c_k) / \mathrm{d} c_k`. It equals the gain where :math:`\lambda_k` is
+# locally constant, as for hard thresholding. Soft thresholding subtracts a constant: its eigenvalues are no gains, and S y is
+# not f(y).
 
 figure, axes = plt.subplots(1, 2, figsize=(8.6, 2.9), layout="constrained", sharey=True)
 for ax, (name, shrinkage) in zip(axes, {"hard": gt.Hard(3.0), "soft": gt.Soft(1.5)}.items(), strict=True):

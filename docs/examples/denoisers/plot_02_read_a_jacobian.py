@@ -2,8 +2,8 @@ r"""
 Read a Jacobian
 ===============
 
-At one noisy image, the Jacobian J of a network without additive constants says which filters it applies at each pixel, in which
-basis it shrinks, and by how much.
+At one noisy image, the Jacobian J of a network without additive constants says which filters it applies at each pixel, in
+which basis it shrinks, and by how much.
 """
 
 # %%
@@ -29,8 +29,9 @@ plots.images(
 # Rows: one filter for each pixel
 # -------------------------------
 #
-# Row i of J holds the weights with which the pixels of ``y`` enter pixel i of the output. Inside a region it averages over a round
-# patch; on the contour (line) it is long along the contour and short across it. Sums near 1 leave a constant image as it is.
+# Row i of J holds the weights with which the pixels of ``y`` enter pixel i of the output. Inside a region it averages over a
+# round patch; on the contour (line) it is long along the contour and short across it. Sums near 1 leave a constant image as
+# it is.
 
 contour = scene.contour[0] * size - 0.5
 places = [(12, 11), (28, 31), (round(float(contour[8])), 8), (round(float(contour[29])), 29)]
@@ -45,8 +46,8 @@ for ax, (row, column) in zip(axes, places, strict=True):
 # Eigenvectors: the basis
 # -----------------------
 #
-# Eigenvectors of the symmetric part S of J are the basis at this image, its eigenvalues the gains. Look for oscillations inside the
-# regions and along the contour that become faster as the eigenvalue falls: geometry-adaptive harmonics. The line
+# Eigenvectors of the symmetric part S of J are the basis at this image, its eigenvalues the gains. Look for oscillations
+# inside the regions and along the contour that become faster as the eigenvalue falls: geometry-adaptive harmonics. The line
 # above says how much of the network the shrinkage with them reproduces.
 
 E = J.eigenbasis()
@@ -71,7 +72,9 @@ ax.legend()
 # Does the trace tell the error? For the posterior mean :math:`\sigma^2 \operatorname{tr} J` is the expected squared error.
 
 print(f"squared error {gt.mse(x, J.output).item():.2f}, sigma^2 tr J {sigma**2 * J.trace():.2f} (one draw of noise)")
-print(f"{int((E.eigenvalues > 0.5).sum())} of {size**2} eigenvalues above 1/2, {int((E.eigenvalues < 0).sum())} negative")
+print(
+    f"{int((E.eigenvalues > 0.5).sum())} of {size**2} eigenvalues above 1/2, {int((E.eigenvalues < 0).sum())} negative"
+)
 
 # %%
 # What the eigenvectors do not show is in :ref:`sphx_glr_gallery_denoisers_plot_50_read_a_jacobian_in_depth.py`.

@@ -45,8 +45,8 @@ except AssertionError as broken:
 # How well it does
 # ----------------
 #
-# Noise is paired: image i gets the same noise for every denoiser. A network with other habits, such as intensities up to 255 or the
-# noise as its output, is taken by ``gt.adapt``: :ref:`sphx_glr_gallery_tutorials_plot_3_bases_of_your_denoiser.py`.
+# Noise is paired: image i gets the same noise for every denoiser. A network with other habits, such as intensities up to 255
+# or the noise as its output, is taken by ``gt.adapt``: :ref:`sphx_glr_gallery_tutorials_plot_3_bases_of_your_denoiser.py`.
 
 x = gt.CAlpha(alpha=2.0, size=40).sample(16, seed=21)
 denoisers = {
@@ -60,8 +60,8 @@ plots.psnr_curves({name: gt.psnr_curve(f, x, [0.03, 0.07, 0.15, 0.4]) for name, 
 # What it does
 # ------------
 #
-# Averaging near and alike pixels is enough to make harmonics that live on the regions and break at the contour. But the filter
-# is not homogeneous, and its Jacobian not symmetric: the line above the figure says how much its shrinkage reproduces.
+# Averaging near and alike pixels is enough to make harmonics that live on the regions and break at the contour. But the
+# filter is not homogeneous, and its Jacobian not symmetric: the line above the figure says how much its shrinkage reproduces.
 
 y = gt.add_noise(x[:1], 0.15)
 for name, f in denoisers.items():

@@ -43,7 +43,9 @@ for row, (name, f) in zip(axes, fs.items(), strict=True):
     print(f"{name:24} tr J {J.trace():6.1f}   {reproduced}")
     for ax, k, atom in zip(row, shown, E.atom_images(shown).numpy(), strict=True):
         figures.signed_image(atom, ax, f"$\\lambda_{{{k + 1}}}$ = {E.eigenvalues[k]:.2f}")
-    said = f"asymmetry {reproduced.asymmetry:.2f}, S y {reproduced.psnr_shrinkage:.1f} dB, f(y) {reproduced.psnr:.1f} dB"
+    said = (
+        f"asymmetry {reproduced.asymmetry:.2f}, S y {reproduced.psnr_shrinkage:.1f} dB, f(y) {reproduced.psnr:.1f} dB"
+    )
     row[0].annotate(f"{name}: {said}", (0, 1), xytext=(0, 14), xycoords="axes fraction", textcoords="offset points")
 
 # %%

@@ -9,8 +9,8 @@ architecture off the tensors, and refuses what it would have to guess.
 
 # %%
 # The files here are written on the spot, with small random weights under the names of the published ones, so that nothing has
-# to be downloaded. The CNNs of Kadkhodaie et al. (2023, 2024) are lists of convolutions with norms beside, and were trained on
-# several devices, which puts "module." before all names.
+# to be downloaded. The CNNs of Kadkhodaie et al. (2023, 2024) are lists of convolutions with norms beside, and were trained
+# on several devices, which puts "module." before all names.
 
 import tempfile
 from pathlib import Path
@@ -50,7 +50,6 @@ try:
     gt.load_denoiser(folder / "plain.pt")
 except ValueError as refusal:
     print(str(refusal).replace(str(folder), "..."))
-relu = gt.load_denoiser(folder / "plain.pt", first="relu")
 
 # %%
 # A pickle may call any function when it is read. Such a file is refused before anything is called.
@@ -70,11 +69,16 @@ except ValueError as refusal:
     print(str(refusal).replace(str(folder), "...")[:90], "... was code run?", (folder / "trapped").exists())
 
 # %%
-# What has been opened can be read. Random weights denoise nothing, but the row of the Jacobian at the middle pixel lives on the
-# receptive field of the architecture.
+# What has been opened can be read. Random weights denoise nothing, but the row of the Jacobian at the middle pixel lives on
+# the receptive field of the architecture.
 
 y = gt.add_noise(gt.Photographs(size=32).sample(1), 0.1)
-rows = torch.cat([gt.jacobian(g, y, 0.1).rows([16 * 32 + 16]).reshape(1, 1, 32, 32) for g in (f, relu)])
+rows = torch.cat(
+    [
+        gt.jacobian(g, y, 0.1).rows([16 * 32 + 16]).reshape(1, 1, 32, 32)
+        for g in (f, gt.load_denoiser(folder / "plain.pt", first="relu"))
+    ]
+)
 plots.images(0.5 + rows / rows.abs().amax((2, 3), keepdim=True), ["row of J, 1 x 1 kernels", "row of J, 3 x 3 alone"])
 
 # %%

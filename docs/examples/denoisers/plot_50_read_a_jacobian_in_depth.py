@@ -2,8 +2,8 @@ r"""
 What no symmetric shrinkage shows
 =================================
 
-The Jacobian of a posterior mean is symmetric. That of an ordinary network is not: what does the network do beyond the shrinkage
-in its eigenvectors, how does its basis turn with the noise level, and how uncertain is it?
+The Jacobian of a posterior mean is symmetric. That of an ordinary network is not: what does the network do beyond the
+shrinkage in its eigenvectors, how does its basis turn with the noise level, and how uncertain is it?
 """
 
 # %%
@@ -51,23 +51,26 @@ print(f"complex eigenvalues hold {spectrum.complex_mass:.0%} of sum |mu|^2, depa
 # Singular vectors
 # ----------------
 #
-# They see all of J: the network looks for :math:`v_k` in its input and puts :math:`u_k` into its output. Along an edge the right ones
-# (above) are broad and the left ones (below) thin: it gathers from a band around the edge, and puts what it finds onto the edge.
+# They see all of J: the network looks for :math:`v_k` in its input and puts :math:`u_k` into its output. Along an edge the
+# right ones (above) are broad and the left ones (below) thin: it gathers from a band around the edge, and puts what it finds
+# onto the edge.
 
 U = J.svd()
 figure, axes = plt.subplots(2, 6, figsize=(8.2, 3.3), layout="constrained")
 for k, pair in zip([0, 1, 2, 4, 16, 64], axes.T, strict=True):
     figures.signed_image(U.right[k].reshape(1, size, size).numpy(), pair[0], f"$v_{{{k + 1}}}$, s = {U.values[k]:.2f}")
     agreement = float(U.left[k] @ U.right[k])
-    figures.signed_image(U.left[k].reshape(1, size, size).numpy(), pair[1], f"$u_{{{k + 1}}}$, <u, v> = {agreement:.2f}")
+    figures.signed_image(
+        U.left[k].reshape(1, size, size).numpy(), pair[1], f"$u_{{{k + 1}}}$, <u, v> = {agreement:.2f}"
+    )
 figure.suptitle("singular vectors of J, which reproduce all of J y = f(y)", fontsize=8)
 
 # %%
 # Along noise levels
 # ------------------
 #
-# With one noise image at all levels the eigenvectors of S turn slowly. Twelve of them are followed from level to level; twelve
-# directions at random would overlap by 12 / 1024.
+# With one noise image at all levels the eigenvectors of S turn slowly. Twelve of them are followed from level to level;
+# twelve directions at random would overlap by 12 / 1024.
 
 path = eigenbasis_path(f, x, [0.3, 0.2, 0.14, 0.1, 0.07], k=12, tol=1e-3)
 path.plot()
@@ -77,8 +80,9 @@ print("overlap from level to level", [round(float(overlap), 2) for overlap in pa
 # Uncertainty
 # -----------
 #
-# If the network were the posterior mean, :math:`\sigma^2 J` would be the covariance of the clean image given the noisy one: large
-# along contours, never negative. The image is walked along the first component by three standard deviations to either side.
+# If the network were the posterior mean, :math:`\sigma^2 J` would be the covariance of the clean image given the noisy one:
+# large along contours, never negative. The image is walked along the first component by three standard deviations to either
+# side.
 
 walk = posterior_components(J, sigma, 1).walk(0, torch.tensor([-3.0, 3.0]))
 plots.images(torch.cat([walk[:1], J.output, walk[1:]]), ["-3 deviations", "denoised", "+3 deviations"])

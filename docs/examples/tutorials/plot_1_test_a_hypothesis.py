@@ -48,9 +48,9 @@ result.plot()
 # A measure that can fail
 # -----------------------
 #
-# Adaptation is a statement on bases. ``adaptivity`` takes the eigenvectors of the Jacobian of the denoiser at the noisy image, and
-# asks how much of the energy of the clean image the best eight of them hold, less what the best eight eigenvectors at *other*
-# images hold. A fixed basis has 0. Its null models are a fixed basis (Wiener), the network frozen at another
+# Adaptation is a statement on bases. ``adaptivity`` takes the eigenvectors of the Jacobian of the denoiser at the noisy
+# image, and asks how much of the energy of the clean image the best eight of them hold, less what the best eight eigenvectors
+# at *other* images hold. A fixed basis has 0. Its null models are a fixed basis (Wiener), the network frozen at another
 # image, and a network of random weights.
 
 second = gt.Hypothesis(
@@ -88,8 +88,8 @@ print(result)
 # - A measure without a null model is a number without a meaning: 10 dB of gain are no sign of adaptation.
 # - The shipped network is adapted to its image by several per cent of the energy, where a filter, another image and random
 #   weights give nothing.
-# - One network says nothing about others of its kind. Three seeds after so little training leave the statement open, and the last line
-#   says what would decide it.
+# - One network says nothing about others of its kind. Three seeds after so little training leave the statement open, and the
+#   last line says what would decide it.
 #
-# To go on: claims of the literature are ready in ``gahb_theory.hypotheses.catalogue``, and ``gahb test my_hypothesis.py`` runs a file
-# with a hypothesis. What the claims of the paper come to stands in the results of this documentation.
+# To go on: claims of the literature are ready in ``gahb_theory.hypotheses.catalogue``, and ``gahb test my_hypothesis.py``
+# runs a file with a hypothesis. What the claims of the paper come to stands in the results of this documentation.

@@ -10,8 +10,8 @@ wavelets or cosines, and may it be read as a shrinkage at all?
 # Make a denoiser of it
 # ---------------------
 #
-# A denoiser of this library is any callable ``f(y, sigma)`` on tensors (n, channels, height, width) with intensities in [0, 1].
-# The network here works on intensities from 0 to 255, takes no noise level, and returns the noise instead of the image.
+# A denoiser of this library is any callable ``f(y, sigma)`` on tensors (n, channels, height, width) with intensities in [0,
+# 1]. The network here works on intensities from 0 to 255, takes no noise level, and returns the noise instead of the image.
 # It stands for yours.
 
 import torch
@@ -31,8 +31,8 @@ found = gt.probe(net)
 print(found)
 
 # %%
-# ``probe`` tried each reading on images that it knows. If you know the conventions, write ``gt.Convention(high=255, ...)`` yourself.
-# ``check_denoiser`` looks at shape, type, each image on its own, the same answer twice, and a finite gradient.
+# ``probe`` tried each reading on images that it knows. If you know the conventions, write ``gt.Convention(high=255, ...)``
+# yourself. ``check_denoiser`` looks at shape, type, each image on its own, the same answer twice, and a finite gradient.
 
 f = gt.adapt(net, found.convention)
 gt.testing.check_denoiser(f)
@@ -51,8 +51,9 @@ plots.images(
 )
 
 # %%
-# Before any spectrum is drawn: is the equation :math:`f(y) = \sum_k \lambda_k \langle y, e_k \rangle e_k` true here? Eigenvectors and
-# eigenvalues are those of the symmetric part :math:`S` of the Jacobian. How much of the output they reproduce is measured:
+# Before any spectrum is drawn: is the equation :math:`f(y) = \sum_k \lambda_k \langle y, e_k \rangle e_k` true here?
+# Eigenvectors and eigenvalues are those of the symmetric part :math:`S` of the Jacobian. How much of the output they
+# reproduce is measured:
 
 print(J.reproduction(x))
 
@@ -71,9 +72,9 @@ figure.suptitle(str(J.reproduction(x)), fontsize=6)
 # Is it a good basis?
 # -------------------
 #
-# The *oracle* knows the clean image and shrinks each coefficient by the best factor. Its error in each basis is a fair comparison of
-# bases, apart from what the network does with them. Two controls show what would come out without learning: the eigenvectors at
-# another image, and those of a network of random weights.
+# The *oracle* knows the clean image and shrinks each coefficient by the best factor. Its error in each basis is a fair
+# comparison of bases, apart from what the network does with them. Two controls show what would come out without learning: the
+# eigenvectors at another image, and those of a network of random weights.
 
 other = gt.CAlpha(alpha=2.0, size=40).sample(1, seed=3)
 bases = {
@@ -102,10 +103,10 @@ comparison.plot()
 # --------------------
 #
 # - How to make a denoiser of a network with other habits, and that it follows the interface.
-# - The eigenvectors are not the whole of this network: its Jacobian is far from symmetric. ``gt.Conservative`` makes networks for
-#   which the equation holds to rounding.
-# - Whether the basis is good is read from the controls: another image, random weights, cosines. Compare their least errors above with
-#   that of the eigenvectors, at one image and one draw of noise; for a verdict, take many images and a hypothesis, as in
-#   :ref:`sphx_glr_gallery_tutorials_plot_1_test_a_hypothesis.py`.
+# - The eigenvectors are not the whole of this network: its Jacobian is far from symmetric. ``gt.Conservative`` makes networks
+#   for which the equation holds to rounding.
+# - Whether the basis is good is read from the controls: another image, random weights, cosines. Compare their least errors
+#   above with that of the eigenvectors, at one image and one draw of noise; for a verdict, take many images and a hypothesis,
+#   as in :ref:`sphx_glr_gallery_tutorials_plot_1_test_a_hypothesis.py`.
 #
 # sphinx_gallery_thumbnail_number = 2
