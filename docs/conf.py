@@ -48,7 +48,9 @@ numpydoc_show_class_members = False
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
-    "subsection_order": [f"examples/{name}" for name in ("tutorials", "denoisers", "images", "bases", "generalisation")],
+    "subsection_order": [
+        f"examples/{name}" for name in ("tutorials", "denoisers", "images", "bases", "generalisation")
+    ],
     "run_stale_examples": True,  # the shipped denoisers may have changed
     "within_subsection_order": "FileNameSortKey",
     "doc_module": ("gahb_theory",),

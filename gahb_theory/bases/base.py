@@ -28,6 +28,10 @@ class Basis(ABC):
 
     A new basis writes `analysis` and `synthesis`, batched, following the dtype and the device of their input, and
     differentiable. `gahb_theory.testing.check_basis` tells whether it follows this interface.
+
+    See Also
+    --------
+    gahb_theory.DenseBasis, gahb_theory.Eigenbasis, gahb_theory.testing.check_basis
     """
 
     is_orthonormal: ClassVar[bool] = True

@@ -46,6 +46,10 @@ class Convention:
         - "second map": net(y, m) where m, of shape (batch, 1, height, width), holds sigma.
     low, high
         The intensities of black and white: 0 and 1, -1 and 1, 0 and 255. The noise level is in the same units.
+
+    See Also
+    --------
+    gahb_theory.adapt, gahb_theory.probe
     """
 
     prediction: Prediction = "clean"
@@ -159,6 +163,10 @@ def adapt(net: Callable[..., Any], convention: Convention | None = None) -> Adap
     ------
     TypeError, ValueError
         When called, if the network returns no tensor, or one of another shape than its input.
+
+    See Also
+    --------
+    gahb_theory.Convention, gahb_theory.probe, gahb_theory.adapt_diffusion, gahb_theory.load_denoiser
 
     Examples
     --------

@@ -22,7 +22,12 @@ __all__ = ["Denoiser", "DenoiserModule", "Network", "same_kind"]
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """Anything that can be called as f(y, sigma) and returns the estimated clean images."""
+    """Anything that can be called as f(y, sigma) and returns the estimated clean images.
+
+    See Also
+    --------
+    gahb_theory.DenoiserModule, gahb_theory.adapt, gahb_theory.testing.check_denoiser
+    """
 
     def __call__(self, y: Tensor, sigma: float | Tensor, /) -> Tensor:
         """Estimate the clean images."""
@@ -33,6 +38,10 @@ class DenoiserModule(nn.Module):
     """A denoiser of ours: checks its input at the border, then calls `estimate`, which a subclass writes.
 
     The output has the channels of the input, but for networks that take a condition in further channels.
+
+    See Also
+    --------
+    gahb_theory.Denoiser, gahb_theory.train, gahb_theory.save_denoiser
     """
 
     homogeneous: bool = False

@@ -54,6 +54,10 @@ class Jacobian(LinearOperator):
         Shapes of y and of f(y), without the batch axis.
     output
         f(y), shape (1, ...).
+
+    See Also
+    --------
+    gahb_theory.jacobian, gahb_theory.Eigenbasis, gahb_theory.compare
     """
 
     def __init__(

@@ -71,6 +71,10 @@ class Estimate:
         Probability with which an interval is meant to hold the true value.
     method
         Where the interval comes from.
+
+    See Also
+    --------
+    gahb_theory.bayes_risk, gahb_theory.fit_slope
     """
 
     value: float | Float[np.ndarray, "..."]

@@ -73,6 +73,10 @@ class Recipe:
         Half-life, in images, of the running average of the weights that is returned.
     seed
         Names the images, the order, the noise levels and the noise.
+
+    See Also
+    --------
+    gahb_theory.train
     """
 
     images_seen: int = 100_000

@@ -73,13 +73,8 @@ except ValueError as refusal:
 # the receptive field of the architecture.
 
 y = gt.add_noise(gt.Photographs(size=32).sample(1), 0.1)
-rows = torch.cat(
-    [
-        gt.jacobian(g, y, 0.1).rows([16 * 32 + 16]).reshape(1, 1, 32, 32)
-        for g in (f, gt.load_denoiser(folder / "plain.pt", first="relu"))
-    ]
-)
-plots.images(0.5 + rows / rows.abs().amax((2, 3), keepdim=True), ["row of J, 1 x 1 kernels", "row of J, 3 x 3 alone"])
+row = gt.jacobian(f, y, 0.1).rows([16 * 32 + 16]).reshape(1, 1, 32, 32)
+plots.images(torch.cat([y, 0.5 + row / row.abs().max()]), ["noisy image", "row of J at its middle"])
 
 # %%
 # Saved again, it is a folder of safetensors, a configuration and a model card: no pickle any more.

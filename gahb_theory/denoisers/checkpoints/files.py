@@ -88,6 +88,10 @@ def save_denoiser(f: nn.Module, folder: str | Path, card: Mapping[str, Any] | No
     Weights that are NaN or infinite, and standard deviations that are not positive, are saved with a warning, so that they
     can be looked into; `load_denoiser` refuses them.
 
+    See Also
+    --------
+    gahb_theory.load_denoiser, gahb_theory.train
+
     Examples
     --------
     >>> import tempfile
@@ -211,6 +215,10 @@ def load_denoiser(
     ValueError
         If the file is damaged, unknown or ambiguous, holds numbers that no network can have, or would have to run code to
         be read.
+
+    See Also
+    --------
+    gahb_theory.save_denoiser, gahb_theory.shipped_denoiser, gahb_theory.adapt
     """
     choices = _choices(first, output, stages, epsilon, noise_map)
     if entry is not None and not isinstance(entry, str):
