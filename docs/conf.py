@@ -56,6 +56,7 @@ sphinx_gallery_conf = {
     "doc_module": ("gahb_theory",),
     "reference_url": {"gahb_theory": None},
     "backreferences_dir": None,
+    "image_scrapers": ("matplotlib", "gallery_setup"),
     "reset_modules": ("matplotlib", "gallery_setup.prepare"),
     "reset_modules_order": "both",
     "capture_repr": (),

@@ -50,6 +50,14 @@ class Convention:
     See Also
     --------
     gahb_theory.adapt, gahb_theory.probe
+
+    Examples
+    --------
+    >>> import gahb_theory as gt
+    >>> net = lambda y: y - 128  # returns the noise, in units of 0 to 255
+    >>> f = gt.adapt(net, Convention("noise", high=255))
+    >>> Convention("noise", high=255).high
+    255.0
     """
 
     prediction: Prediction = "clean"

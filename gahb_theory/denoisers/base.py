@@ -27,6 +27,13 @@ class Denoiser(Protocol):
     See Also
     --------
     gahb_theory.DenoiserModule, gahb_theory.adapt, gahb_theory.testing.check_denoiser
+
+    Examples
+    --------
+    >>> import gahb_theory as gt
+    >>> f = lambda y, sigma: 0.9 * y
+    >>> f"{gt.psnr(gt.Disks(size=16).sample(1), f(gt.Disks(size=16).sample(1), 0.1)):.0f} dB"
+    '26 dB'
     """
 
     def __call__(self, y: Tensor, sigma: float | Tensor, /) -> Tensor:
@@ -42,6 +49,14 @@ class DenoiserModule(nn.Module):
     See Also
     --------
     gahb_theory.Denoiser, gahb_theory.train, gahb_theory.save_denoiser
+
+    Examples
+    --------
+    >>> class Darker(DenoiserModule):
+    ...     def estimate(self, y, sigma):
+    ...         return 0.9 * y
+    >>> Darker()(torch.ones(1, 1, 2, 2), 0.1).mean()
+    tensor(0.9000)
     """
 
     homogeneous: bool = False

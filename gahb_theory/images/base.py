@@ -52,6 +52,12 @@ class ImageClass(Protocol):
     See Also
     --------
     gahb_theory.CAlpha, gahb_theory.testing.check_image_class, gahb_theory.train
+
+    Examples
+    --------
+    >>> import gahb_theory as gt
+    >>> isinstance(gt.Disks(), ImageClass), gt.Disks(size=16).sample(2, seed=1).shape
+    (True, torch.Size([2, 1, 16, 16]))
     """
 
     def sample(self, n: int, *, seed: int = 0, start: int = 0) -> Float[Tensor, "n c h w"]:

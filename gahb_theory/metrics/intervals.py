@@ -75,6 +75,11 @@ class Estimate:
     See Also
     --------
     gahb_theory.bayes_risk, gahb_theory.fit_slope
+
+    Examples
+    --------
+    >>> Estimate(1.0, 0.8, 1.2, 0.1, 0.95, "normal").low
+    0.8
     """
 
     value: float | Float[np.ndarray, "..."]

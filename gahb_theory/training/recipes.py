@@ -77,6 +77,11 @@ class Recipe:
     See Also
     --------
     gahb_theory.train
+
+    Examples
+    --------
+    >>> Recipe(images_seen=64, batch_size=16).optimiser, Recipe.published().optimiser
+    ('muon', 'adam')
     """
 
     images_seen: int = 100_000

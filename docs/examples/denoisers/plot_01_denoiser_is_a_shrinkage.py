@@ -43,6 +43,7 @@ print(J.reproduction(x))
 print(f"largest difference of eigenvalues and gains {(E.eigenvalues - gains.sort(descending=True)[0]).abs().max():.0e}")
 figure = plots.eigenvectors(E, clean=x)
 figure.suptitle(str(J.reproduction(x)), fontsize=7)
+figure
 
 # %%
 # Gains that look at the noisy image

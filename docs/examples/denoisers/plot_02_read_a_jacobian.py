@@ -53,6 +53,7 @@ for ax, (row, column) in zip(axes, places, strict=True):
 E = J.eigenbasis()
 figure = plots.eigenvectors(E, clean=x)
 figure.suptitle(str(J.reproduction(x)), fontsize=6)
+figure
 
 # %%
 # Eigenvalues: the shrinkage

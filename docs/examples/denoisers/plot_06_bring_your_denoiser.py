@@ -54,7 +54,7 @@ denoisers = {
     "shipped network": gt.shipped_denoiser("unet_c_alpha"),
     "wavelet thresholding": gt.ShrinkageDenoiser(gt.Wavelet("sym4"), gt.Hard(3.0)),
 }
-plots.psnr_curves({name: gt.psnr_curve(f, x, [0.03, 0.07, 0.15, 0.4]) for name, f in denoisers.items()})
+plots.psnr_curves({name: gt.psnr_curve(f, x, [0.03, 0.07, 0.15, 0.4]) for name, f in denoisers.items()}).figure
 
 # %%
 # What it does
@@ -69,5 +69,6 @@ for name, f in denoisers.items():
 J = gt.jacobian(bilateral, y, 0.15)
 figure = plots.eigenvectors(J.eigenbasis(), clean=x[:1])
 figure.suptitle(str(J.reproduction(x[:1])), fontsize=6)
+figure
 
 # sphinx_gallery_thumbnail_number = 2

@@ -60,6 +60,6 @@ for row, (name, f) in zip(axes, fs.items(), strict=True):
 
 test = disks.sample(4, seed=2)
 chosen = ("posterior", "Wiener filter", "memoriser", "network")
-plots.psnr_curves({name: gt.psnr_curve(fs[name], test, [0.05, 0.13, 0.4]) for name in chosen})
+plots.psnr_curves({name: gt.psnr_curve(fs[name], test, [0.05, 0.13, 0.4]) for name in chosen}).figure
 
 # sphinx_gallery_thumbnail_number = 2

@@ -29,11 +29,10 @@ y = gt.add_noise(x, sigma)
 J = gt.jacobian(f, y, sigma)
 place = int(torch.nn.functional.unfold(J.output, 3, padding=1)[0].var(dim=0).argmax())
 row, column = J.rows([place]).reshape(1, size, size), J.columns([place]).reshape(1, size, size)
-figure, axes = plt.subplots(1, 4, figsize=(7.6, 2.1), layout="constrained")
-figures.image(x[0].numpy(), axes[0], "clean")
-figures.image(J.output[0].numpy(), axes[1], "denoised")
-figures.signed_image(row.numpy(), axes[2], "row of J at an edge")
-figures.signed_image(column.numpy(), axes[3], "column of J at the same pixel")
+figure, axes = plt.subplots(1, 3, figsize=(6.4, 2.2), layout="constrained")
+figures.image(J.output[0].numpy(), axes[0], "denoised")
+figures.signed_image(row.numpy(), axes[1], "row of J at an edge")
+figures.signed_image(column.numpy(), axes[2], "column of J at the same pixel")
 print(J.reproduction(x))
 
 # %%
@@ -46,6 +45,7 @@ spectrum = J.eig()
 ax = spectrum.plot()
 ax.set_title(str(J.reproduction(x)).replace("; ", "\n"), fontsize=7)
 print(f"complex eigenvalues hold {spectrum.complex_mass:.0%} of sum |mu|^2, departure {spectrum.departure:.2f}")
+ax.figure
 
 # %%
 # Singular vectors
@@ -73,8 +73,8 @@ figure.suptitle("singular vectors of J, which reproduce all of J y = f(y)", font
 # twelve directions at random would overlap by 12 / 1024.
 
 path = eigenbasis_path(f, x, [0.3, 0.2, 0.14, 0.1, 0.07], k=12, tol=1e-3)
-path.plot()
 print("overlap from level to level", [round(float(overlap), 2) for overlap in path.overlaps])
+path.plot().figure
 
 # %%
 # Uncertainty
@@ -85,7 +85,7 @@ print("overlap from level to level", [round(float(overlap), 2) for overlap in pa
 # side.
 
 walk = posterior_components(J, sigma, 1).walk(0, torch.tensor([-3.0, 3.0]))
-plots.images(torch.cat([walk[:1], J.output, walk[1:]]), ["-3 deviations", "denoised", "+3 deviations"])
 print(f"{int(posterior_deviation(J, sigma).isnan().sum())} of {size**2} pixels have a negative variance")
+plots.images(torch.cat([walk[:1], J.output, walk[1:]]), ["-3 deviations", "denoised", "+3 deviations"])
 
 # sphinx_gallery_thumbnail_number = 3

@@ -39,7 +39,7 @@ for name, learn in {"memoriser": gt.EmpiricalBayes, "linear": gt.GaussianDenoise
         gap = gt.psnr_gap(f, sets[0][:64], fresh, sigma).gap
         distance = gt.function_distance(f, g, fresh, sigma).ratio
         found = (gap, distance, paired_similarity(a, b).mean, gt.copies(a, sets[0]).share)
-        rows.append([float(estimate.value) for estimate in found])
+        rows.append([torch.as_tensor(estimate.value).item() for estimate in found])
     for ax, title, values in zip(axes, titles, zip(*rows, strict=True), strict=True):
         ax.semilogx(numbers, values, "o-", ms=3, label=name)
         ax.set(title=title, xlabel="training images N")

@@ -22,9 +22,9 @@ classes = {
     "photographs": gt.Photographs(),
     "disks, shuffled": gt.Shuffled(gt.Disks()),
 }
-figures.gallery({name: X.sample(8, seed=1).numpy() for name, X in classes.items()})
 for name, X in classes.items():
     print(f"{name:34} dimension {X.dimension!s:5} optimal slope {X.optimal_slope}")
+figures.gallery({name: X.sample(8, seed=1).numpy() for name, X in classes.items()})
 
 # %%
 # The truth of a geometric image

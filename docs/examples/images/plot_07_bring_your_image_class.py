@@ -52,9 +52,9 @@ plots.images(waves.sample(6, seed=1))
 
 f = gt.train(gt.UNet(channels=8, blocks=2), waves, images_seen=4_000, batch_size=16).eval()
 curve = gt.psnr_curve(f, waves.sample(32, seed=9), [0.05, 0.1, 0.2, 0.4])
-plots.psnr_curves({"network": curve})
 for sigma, risk in zip(curve.sigmas, curve.mse_per_image.mean(axis=1), strict=True):
     print(f"sigma {sigma:4}: risk / sigma^2 = {risk / sigma**2:6.1f}, the tangent space has {waves.dimension}")
+plots.psnr_curves({"network": curve}).figure
 
 # %%
 # The basis it has learnt
@@ -73,5 +73,6 @@ for count in (3, 10, 30, 100):
     print(f"share of the tangent space in {count:3} eigenvectors: {share:.2f} (chance {count / x.numel():.2f})")
 figure = plots.eigenvectors(E, clean=x)
 figure.suptitle(str(J.reproduction(x)), fontsize=6)
+figure
 
 # sphinx_gallery_thumbnail_number = 1

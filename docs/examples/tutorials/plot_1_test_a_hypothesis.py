@@ -42,7 +42,7 @@ print(result)
 # %%
 # *Not discriminating*: the filter gains as much. Without it the number would have looked like a success.
 
-result.plot()
+result.plot().figure
 
 # %%
 # A measure that can fail
@@ -66,7 +66,7 @@ print(result)
 # %%
 # The interval is a 95 % interval over images. All three null models fail, so that the number says something.
 
-result.plot()
+result.plot().figure
 
 # %%
 # Not one network, but networks of a kind

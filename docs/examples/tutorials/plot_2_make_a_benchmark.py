@@ -59,7 +59,7 @@ for name, result in results.items():
 # %%
 # The network beside the bounds. Divided by :math:`\sigma^2` the risk is a number of dimensions: what is left of the noise.
 
-results["network"].plot()
+results["network"].plot().figure
 
 # %%
 # The same as decibels above the optimum, for all three:

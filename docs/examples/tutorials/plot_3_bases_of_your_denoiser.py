@@ -67,6 +67,7 @@ print(J.reproduction(x))
 E = J.eigenbasis()
 figure = plots.eigenvectors(E, clean=x)
 figure.suptitle(str(J.reproduction(x)), fontsize=6)
+figure
 
 # %%
 # Is it a good basis?
@@ -96,7 +97,7 @@ print(f"{'the network itself':32} error       {gt.mse(x, J.output).item():.2f}")
 
 comparison = gt.compare(J, bases["wavelets"], x, sigma=sigma, eigenbasis=E)
 print(comparison)
-comparison.plot()
+comparison.plot().figure
 
 # %%
 # What one has learned

@@ -28,6 +28,11 @@ def verify_theory() -> TheoryTable:
     See Also
     --------
     gahb_theory.verify
+
+    Examples
+    --------
+    >>> len(verify_theory()) > 30  # doctest: +SKIP
+    True
     """
     found = [*scores.identities(), *derivatives.identities(), *shrinkages.identities()]
     return check(sorted(found, key=lambda one: int(one.equation)))
