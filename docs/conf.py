@@ -26,6 +26,7 @@ extensions = [
     "myst_parser",
     "sphinxcontrib.bibtex",
     "sphinx_gallery.gen_gallery",
+    "generated",
     "mathml",
     "reference",
 ]

@@ -11,7 +11,8 @@ second transform inside each subband.
 # --------------------
 #
 # A shape with a smooth contour, and the subband of its wavelet transform that responds to horizontal edges. Along the edge
-# the coefficients are large and change slowly. The contour closes inside the image: periodised wavelets live on a torus.
+# the coefficients are large and change slowly. At the lower border the background has a seam, as periodised wavelets live on
+# a torus.
 
 import matplotlib.pyplot as plt
 

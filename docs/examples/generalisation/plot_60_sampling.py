@@ -2,7 +2,7 @@ r"""
 Sampling
 ========
 
-A denoiser is a score: :math:`\nabla \log p_\sigma(y) = (f(y) - y) / \sigma^2`. ``gt.generate`` climbs it from noise to an
+A denoiser is a score: :math:`\nabla \log p_\sigma(y) = (f(y) - y) / \sigma^2`. ``gt.sample`` climbs it from noise to an
 image. First on a distribution we know, so that we see whether the samples are right; then with a network that comes with the
 library.
 """
@@ -37,7 +37,7 @@ def posterior_mean(y, sigma):
 # samples.
 
 n = 1500
-samples = gt.generate(posterior_mean, (n, 1, 1, 2), step=0.02, sigma_inf=0.01, batch_size=n)
+samples = gt.sample(posterior_mean, (n, 1, 1, 2), step=0.02, sigma_inf=0.01, batch_size=n)
 x = samples.images.reshape(n, 2)
 mode = torch.cdist(x, means).argmin(dim=1)
 print(f"weight of the first mode {float((mode == 0).float().mean()):.3f} +- {math.sqrt(0.21 / n):.3f}, should be 0.3")
@@ -55,7 +55,7 @@ for k in (0, 1):
 # :math:`f(y_t)`, the estimate at some moments.
 
 f = gt.shipped_denoiser("unet_c_alpha")
-samples = gt.generate(f, (4, 1, 48, 48), seed=1, step=gt.sampling.growing_step(0.02), every=1)
+samples = gt.sample(f, (4, 1, 48, 48), seed=1, step=gt.sampling.growing_step(0.02), every=1)
 print(samples)
 way = samples.trajectory
 moments = torch.linspace(0, len(way.steps) - 1, 6).long()
@@ -69,7 +69,7 @@ plots.images(way.denoised[moments, 0], titles)
 # All random numbers of a sample are a function of the seed and of its number: both networks start from the same
 # noise and have the same noise put back at every step. What differs is what they have learned.
 
-other = gt.generate(gt.shipped_denoiser("photographs"), (4, 1, 48, 48), seed=1, step=gt.sampling.growing_step(0.02))
+other = gt.sample(gt.shipped_denoiser("photographs"), (4, 1, 48, 48), seed=1, step=gt.sampling.growing_step(0.02))
 plots.images(torch.cat([samples.images[:3], other.images[:3]]), ["C^alpha images"] * 3 + ["photographs"] * 3)
 
 # sphinx_gallery_thumbnail_number = 2

@@ -35,7 +35,7 @@ for name, learn in {"memoriser": gt.EmpiricalBayes, "linear": gt.GaussianDenoise
     for n in numbers:
         sets = halves.first[:n], halves.second[-n:]
         f, g = (learn(part) for part in sets)
-        a, b = (gt.generate(h, shape, step=0.1, beta=0.5, batch_size=32) for h in (f, g))
+        a, b = (gt.sample(h, shape, step=0.1, beta=0.5, batch_size=32) for h in (f, g))
         gap = gt.psnr_gap(f, sets[0][:64], fresh, sigma).gap
         distance = gt.function_distance(f, g, fresh, sigma).ratio
         found = (gap, distance, paired_similarity(a, b).mean, gt.copies(a, sets[0]).share)
@@ -55,7 +55,7 @@ axes[3].legend()
 #
 # Samples of the two memorisers of 2048 images from the same noise (first three and last three are paired):
 
-a, b = (gt.generate(gt.EmpiricalBayes(part), (3, 1, 16, 16), step=0.1) for part in (halves.first, halves.second))
+a, b = (gt.sample(gt.EmpiricalBayes(part), (3, 1, 16, 16), step=0.1) for part in (halves.first, halves.second))
 plots.images(torch.cat([a.images, b.images]))
 
 # %%
