@@ -34,7 +34,7 @@ def save_figures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str,
     for figure in _figures:
         if figure.canvas.manager is None:
             paths.append(next(block_vars["image_path_iterator"]))
-            figure.savefig(paths[-1])
+            figure.savefig(paths[-1], pad_inches=0.2)  # titles of rows lie outside the layout
     _figures.clear()
     return figure_rst(paths, gallery_conf["src_dir"])
 

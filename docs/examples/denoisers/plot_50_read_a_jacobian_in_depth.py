@@ -27,12 +27,12 @@ crops = gt.pretrained.shipped_class("photographs", split="test").sample(32)[:, :
 x = crops[crops.std(dim=(1, 2, 3)).argmax()][None].contiguous()  # the one with the most contrast
 y = gt.add_noise(x, sigma)
 J = gt.jacobian(f, y, sigma)
-place = int(torch.nn.functional.unfold(J.output, 3, padding=1)[0].var(dim=0).argmax())
-row, column = J.rows([place]).reshape(1, size, size), J.columns([place]).reshape(1, size, size)
+place = int(torch.nn.functional.unfold(J.output, 9)[0].var(dim=0).argmax())  # of 24 x 24 squares
+place = (place // 24 + 4) * size + place % 24 + 4
 figure, axes = plt.subplots(1, 3, figsize=(6.4, 2.2), layout="constrained")
 figures.image(J.output[0].numpy(), axes[0], "denoised")
-figures.signed_image(row.numpy(), axes[1], "row of J at an edge")
-figures.signed_image(column.numpy(), axes[2], "column of J at the same pixel")
+figures.signed_image(J.rows([place]).reshape(1, size, size).numpy(), axes[1], "row of J at an edge")
+figures.signed_image(J.columns([place]).reshape(1, size, size).numpy(), axes[2], "column of J at the same pixel")
 print(J.reproduction(x))
 
 # %%

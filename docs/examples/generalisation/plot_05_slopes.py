@@ -49,7 +49,8 @@ ax.legend()
 
 # %%
 # At small noise all the wavelets along the contour stand above the noise down to the finest scale. There are no finer ones,
-# so that the risk becomes that of a fixed number of coefficients, of slope 1. More pixels do not help at a given noise.
+# so that the risk becomes that of a fixed number of coefficients, of slope 1. The slope 1/2 is crossed rather than reached,
+# and more pixels do not help at a given noise.
 #
 # A trained network on the same class
 # -----------------------------------
