@@ -1,6 +1,7 @@
 """What README, CONTRIBUTING and the first page of the documentation show runs as it stands; the README's numbers are ours."""
 
 import csv
+import json
 import re
 import runpy
 from pathlib import Path
@@ -43,6 +44,12 @@ def test_snippets(snippet, tmp_path, monkeypatch):
 def test_what_the_readme_prints_is_what_the_results_hold():
     """Outputs of the examples, every verdict and the table of what ships are written by `python experiments/readme.py`."""
     assert PROGRAM["filled"](README) == README
+
+
+def test_the_other_verdict():
+    """What README says of the conservative network."""
+    lines = json.loads(PROGRAM["OUTPUTS"].read_text())["hypothesis of c_alpha"]
+    assert lines[1] == "NOT DISCRIMINATING: cannot be told from passing: untrained network"
 
 
 def test_an_output_for_each_example():
