@@ -18,9 +18,9 @@ import gahb_theory as gt
 from gahb_theory import plots
 from gahb_theory.generalization import paired_similarity
 
-images = gt.CAlpha(alpha=1.0, size=16).sample(5000, seed=1)
+images = gt.CAlpha(alpha=1.0, size=16).sample(5000, seed=1).double()
 halves = gt.images.split(images, n=2048)
-fresh = gt.CAlpha(alpha=1.0, size=16).sample(128, seed=2)
+fresh = gt.CAlpha(alpha=1.0, size=16).sample(128, seed=2).double()
 print(f"{len(halves.removed)} near-duplicates of {len(images)} images removed")
 
 # %%
