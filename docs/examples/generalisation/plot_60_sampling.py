@@ -52,14 +52,14 @@ for k in (0, 1):
 #
 # The network is blind: it does not see :math:`\sigma`, and the sampler reads it from the length of the residual. A step
 # that grows needs about a hundred steps, where the constant :math:`h = 0.01` of the paper needs three thousand. Here is
-# :math:`f(y_t)`, the estimate at some moments.
+# :math:`f(y_t)`, the estimate at some moments t, with :math:`\sigma_t`.
 
 f = gt.shipped_denoiser("unet_c_alpha")
 samples = gt.sample(f, (4, 1, 48, 48), seed=1, step=gt.sampling.growing_step(0.02), every=1)
 print(samples)
 way = samples.trajectory
 moments = torch.linspace(0, len(way.steps) - 1, 6).long()
-titles = [f"t = {int(way.steps[k])}, $\\sigma_t$ = {float(way.sigma[k, 0]):.2f}" for k in moments]
+titles = [f"t = {int(way.steps[k])}: {float(way.sigma[k, 0]):.2f}" for k in moments]
 plots.images(way.denoised[moments, 0], titles)
 
 # %%
@@ -67,7 +67,8 @@ plots.images(way.denoised[moments, 0], titles)
 # -----------------------------
 #
 # All random numbers of a sample are a function of the seed and of its number: both networks start from the same
-# noise and have the same noise put back at every step. What differs is what they have learned.
+# noise and have the same noise put back at every step. What differs is what they have learned: the first
+# is smooth everywhere, the second is trained on four photographs and too small, and its samples show no more than that.
 
 other = gt.sample(gt.shipped_denoiser("photographs"), (4, 1, 48, 48), seed=1, step=gt.sampling.growing_step(0.02))
 plots.images(torch.cat([samples.images[:3], other.images[:3]]), ["C^alpha images"] * 3 + ["photographs"] * 3)
