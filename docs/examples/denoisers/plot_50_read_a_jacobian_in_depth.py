@@ -51,9 +51,9 @@ ax.figure
 # Singular vectors
 # ----------------
 #
-# They see all of J: the network looks for :math:`v_k` in its input and puts :math:`u_k` into its output. Along an edge the
-# right ones (above) are broad and the left ones (below) thin: it gathers from a band around the edge, and puts what it finds
-# onto the edge.
+# They see all of J: the network looks for :math:`v_k` (above) in its input and puts :math:`u_k` (below) into its output. The
+# first right ones are spread over the image, the left ones lie on the edge: what the network gathers widely, it puts onto the
+# edge. Further down the two agree.
 
 U = J.svd()
 figure, axes = plt.subplots(2, 6, figsize=(8.2, 3.3), layout="constrained")
