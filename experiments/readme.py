@@ -11,15 +11,13 @@ import io
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
 from contextlib import chdir, redirect_stdout
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from gahb_theory import runs
-from gahb_theory.report.paper_page import judged
+from gahb_theory.hypotheses.paper.running import EXPERIMENTS, read_results
 
 HERE = Path(__file__).parent
 RESULTS, README = HERE / "results", HERE.parent / "README.md"
@@ -35,8 +33,11 @@ ORDER = (
     "supported",
     "holds",
 )
-WITH_NULLS = {"memorisation_plane"}
-"""Experiments on the paper whose claims stand beside a null model; those of the others are conditions alone."""
+DECIDED = RESULTS / "claims" / "verdicts.json"
+"""Verdicts on the claims of the paper with null models; where they are, `experiments/claims.py` writes their table."""
+CONDITIONS = """Only the rows of `memorisation_plane` stand beside a null model. The others are conditions on numbers that were met
+or missed, and nothing was measured that had to fail: **they are not evidence** for a claim. An audit with other code found the
+arithmetic right, and models without the property that meet many of the conditions."""
 SHIPPED = {"network": "", "sym4_oracle": "sym4 oracle", "wiener": "Wiener filter", "noisy": "noisy image"}
 
 
@@ -61,30 +62,37 @@ def run() -> None:
     runs.write_json(OUTPUTS, printed)
 
 
-def assessments() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each verdict on a hypothesis, with the folder it lies in."""
-    for path in sorted(RESULTS.glob("*/verdict*.json")):
-        content = runs.read_json(path)
-        for verdict in [content] if "statement" in content else content.values():
-            yield path.parent.name, verdict
-
-
-def verdicts() -> str:
-    """Every verdict as a line of a table: hypotheses with null models, and conditions on the paper's figures."""
-    rows = []
-    for folder, v in assessments():
-        e = v["estimate"]
-        value, low, high = e if isinstance(e, list) else (e["value"], e["low"], e["high"])
-        measured = f"{value:.3g} [{low:.3g}, {high:.3g}], criterion {v['criterion']}"
-        rows.append((v["verdict"], "", v["statement"], measured, folder))
-    for experiment, _, _, claims in judged(RESULTS):
-        without = "" if experiment.NAME in WITH_NULLS else ", no null model"
-        rows += [(c.verdict, without, c.claim, c.ours, experiment.NAME) for c in claims]
-    rows.sort(key=lambda row: (ORDER.index(row[0]), bool(row[1])))
+def in_order(rows: list[tuple[str, ...]]) -> str:
+    """Verdict, claim, what was measured, and where it lies, as a table, failures and undecided ones first."""
     lines = ["| verdict | claim | measured | in `experiments/results/` |", "|---|---|---|---|"]
-    for verdict, without, *cells in rows:
-        lines.append(f"| **{verdict}**{without} | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    for verdict, *cells in sorted(rows, key=lambda row: ORDER.index(row[0])):
+        lines.append(f"| **{verdict}** | " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
+
+
+def hypotheses() -> str:
+    """The verdicts on hypotheses that are not claims of the paper, each with null models."""
+    rows = []
+    for path in sorted(RESULTS.glob("*/verdict*.json")):
+        if path == DECIDED:
+            continue
+        content = runs.read_json(path)
+        for v in [content] if "statement" in content else content.values():
+            e = v["estimate"]
+            value, low, high = e if isinstance(e, list) else (e["value"], e["low"], e["high"])
+            measured = f"{value:.3g} [{low:.3g}, {high:.3g}], criterion {v['criterion']}"
+            rows.append((v["verdict"], v["statement"], measured, path.parent.name))
+    return in_order(rows)
+
+
+def conditions() -> str:
+    """The claims of the paper that are judged by conditions on numbers."""
+    rows = []
+    for name, experiment in EXPERIMENTS.items():
+        if (RESULTS / name / "results.json").exists():
+            claims = experiment.claims(read_results(RESULTS, name)[0])
+            rows += [(c.verdict, c.claim, c.ours, name) for c in claims]
+    return f"{CONDITIONS}\n\n{in_order(rows)}"
 
 
 def shipped() -> str:
@@ -105,7 +113,9 @@ def filled(text: str) -> str:
     """A page with what stands between its markers."""
     printed = runs.read_json(OUTPUTS)
     parts = {name: "\n".join(["```text", *printed[name], "```"]) for name in EXAMPLES}
-    parts |= {"verdicts": verdicts(), "shipped": shipped()}
+    parts |= {"hypotheses": hypotheses(), "shipped": shipped()}
+    if not DECIDED.exists():
+        parts["verdicts"] = conditions()
     for name, part in parts.items():
         begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
         head, _, rest = text.partition(begin)
