@@ -35,9 +35,9 @@ ORDER = (
 )
 DECIDED = RESULTS / "claims" / "verdicts.json"
 """Verdicts on the claims of the paper with null models; where they are, `experiments/claims.py` writes their table."""
-CONDITIONS = """Only the rows of `memorisation_plane` stand beside a null model. The others are conditions on numbers that were
-met or missed, and nothing was measured that had to fail: **they are not evidence** for a claim. An audit with other code found the
-arithmetic right, and models without the property that meet many of the conditions."""
+CONDITIONS = """Only the rows of `memorisation_plane` stand beside a null model. The others are conditions on numbers
+that were met or missed, and nothing was measured that had to fail: **they are not evidence** for a claim. An audit with other
+code found the arithmetic right, and models without the property that meet many of the conditions."""
 SHIPPED = {"network": "", "sym4_oracle": "sym4 oracle", "wiener": "Wiener filter", "noisy": "noisy image"}
 
 

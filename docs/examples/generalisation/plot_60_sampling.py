@@ -67,8 +67,8 @@ plots.images(way.denoised[moments, 0], titles)
 # -----------------------------
 #
 # All random numbers of a sample are a function of the seed and of its number: both networks start from the same
-# noise and have the same noise put back at every step. What differs is what they have learned: the first
-# is smooth everywhere, the second is trained on four photographs and too small, and its samples show no more than that.
+# noise and have the same noise put back at every step. What differs is what they have learned. Both are small,
+# and their samples show no more than that.
 
 other = gt.sample(gt.shipped_denoiser("photographs"), (4, 1, 48, 48), seed=1, step=gt.sampling.growing_step(0.02))
 plots.images(torch.cat([samples.images[:3], other.images[:3]]), ["C^alpha images"] * 3 + ["photographs"] * 3)

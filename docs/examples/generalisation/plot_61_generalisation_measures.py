@@ -63,8 +63,8 @@ plots.images(torch.cat([a.images, b.images]))
 # A network
 # ---------
 #
-# The shipped network was trained on photographs without "camera", which is kept for testing. Its gap mixes two things,
-# memorisation and the difference between photographs, and with one photograph for the test no number can tell them apart.
+# The shipped network has seen neither of these two sets of photographs. A gap between them is one between photographs, and no
+# memory; the interval over patches is wide enough to say so.
 
 f = gt.shipped_denoiser("photographs")
 train, test = (gt.pretrained.shipped_class("photographs", split).sample(24, seed=3) for split in ("train", "test"))
