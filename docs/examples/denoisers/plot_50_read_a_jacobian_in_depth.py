@@ -51,9 +51,8 @@ ax.figure
 # Singular vectors
 # ----------------
 #
-# They see all of J: the network looks for :math:`v_k` (above) in its input and puts :math:`u_k` (below) into its output. The
-# first right ones are spread over the image, the left ones lie on the edge: what the network gathers widely, it puts onto the
-# edge. Further down the two agree.
+# They see all of J: the network looks for :math:`v_k` (above) in its input and puts :math:`u_k` (below) into its output. In
+# the first pair the two differ: what is gathered all over the image goes to one place. Further down they agree.
 
 U = J.svd()
 figure, axes = plt.subplots(2, 6, figsize=(8.2, 3.3), layout="constrained")
