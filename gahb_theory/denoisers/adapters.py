@@ -55,8 +55,8 @@ class Convention:
     --------
     >>> import gahb_theory as gt
     >>> net = lambda y: y - 128  # returns the noise, in units of 0 to 255
-    >>> f = gt.adapt(net, Convention("noise", high=255))
-    >>> Convention("noise", high=255).high
+    >>> f = gt.adapt(net, gt.Convention("noise", high=255))
+    >>> f.convention.high
     255.0
     """
 
