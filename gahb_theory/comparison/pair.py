@@ -79,6 +79,10 @@ def compare(
     ValueError
         If a basis is a redundant frame, or if the shapes do not fit.
 
+    See Also
+    --------
+    gahb_theory.jacobian, gahb_theory.Eigenbasis, gahb_theory.oracle_mse
+
     Examples
     --------
     >>> from gahb_theory.bases import DCT, Wavelet

@@ -60,6 +60,10 @@ class Disks(Manifold):
         Smallest difference of the two intensities, in (0, 1); they are uniform where they differ by more. Not
         for the "published" disks, where nothing bounds the difference.
 
+    See Also
+    --------
+    gahb_theory.Ellipses, gahb_theory.CAlpha, gahb_theory.bayes_risk
+
     Examples
     --------
     >>> scene = Disks(size=32).scene(2, seed=0)

@@ -99,6 +99,10 @@ def jacobian(
     Mohan, Kadkhodaie, Simoncelli, Fernandez-Granda, Robust and interpretable blind image denoising via bias-free
     convolutional neural networks, ICLR 2020.
 
+    See Also
+    --------
+    gahb_theory.Jacobian, gahb_theory.Eigenbasis, gahb_theory.difference_jacobian, gahb_theory.compare
+
     Examples
     --------
     The Jacobian of a moving average is the average itself:
@@ -188,6 +192,10 @@ def difference_jacobian(
         for each image.
     RuntimeError
         If f is a network in train mode, is random, or remembers its last call.
+
+    See Also
+    --------
+    gahb_theory.jacobian
 
     Examples
     --------

@@ -107,6 +107,10 @@ def train(
     FloatingPointError
         If the loss is not finite; the last checkpoint is good.
 
+    See Also
+    --------
+    gahb_theory.Recipe, gahb_theory.UNet, gahb_theory.Photographs, gahb_theory.load_denoiser
+
     Examples
     --------
     >>> from gahb_theory.denoisers.networks.bias_free import UNet

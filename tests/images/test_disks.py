@@ -178,7 +178,7 @@ def test_published_disks_are_sampled_at_the_pixel_centres():
 
 
 def test_the_gradient_of_painting_is_that_of_differences():
-    X = gt.Disks(size=16)
+    X = Disks(size=16)
     parameters = X.scene(1, seed=3, dtype=torch.float64).parameters.clone().requires_grad_()
     weight = torch.randn(1, 1, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert torch.autograd.gradcheck(lambda p: (X.paint(p) * weight).sum(), (parameters,))
