@@ -297,3 +297,43 @@ def test_latents_of_an_autoencoder_of_diffusers():
         adapt_latents(lambda z, sigma: z, SimpleNamespace(encode=len))
     with pytest.raises(TypeError, match=r"encode must return a tensor \(n, channels, height, width\), got \(4, 12\)"):
         adapt_latents(lambda z, sigma: z, lambda x: x.flatten(1), lambda z: z).encode(x)
+
+
+class GaussianDiffusion(nn.Module):
+    """The attributes of denoising-diffusion-pytorch that are read."""
+
+    def __init__(self, model, objective, auto_normalize=True):
+        super().__init__()
+        self.model, self.objective, self.channels = model, objective, 1
+        self.register_buffer("alphas_cumprod", ALPHAS)
+        self.normalize = (lambda x: 2 * x - 1) if auto_normalize else (lambda x: x)
+
+
+@pytest.mark.parametrize(("objective", "name"), [("pred_noise", "noise"), ("pred_x0", "clean"), ("pred_v", "velocity")])
+@pytest.mark.parametrize("auto_normalize", [True, False])
+def test_a_gaussian_diffusion_is_read_by_its_attributes(objective, name, auto_normalize):
+    _, path, target = FAMILIES[name]
+    diffusion = GaussianDiffusion(Best(path, target, -1 if auto_normalize else 0), objective, auto_normalize).eval()
+    f = adapt_diffusion(diffusion)
+    assert not f.training
+    torch.testing.assert_close(f(noisy(), SIGMAS), wiener(noisy(), SIGMAS), rtol=1e-9, atol=1e-11)
+    wrong = "pred_x0" if objective == "pred_noise" else "pred_noise"
+    other = adapt_diffusion(GaussianDiffusion(diffusion.model, wrong, auto_normalize).eval())
+    assert (other(noisy(), SIGMAS) - wiener(noisy(), SIGMAS)).abs().max() > 0.05
+    assert torch.equal(adapt_diffusion(diffusion.model, diffusion)(noisy(), SIGMAS), f(noisy(), SIGMAS))
+
+
+def test_a_gaussian_diffusion_with_learned_variance_or_an_unknown_objective():
+    _, path, target = FAMILIES["noise"]
+    inner = Best(path, target).eval()
+
+    class Twice(nn.Module):
+        out_dim = 2
+
+        def forward(self, z, t):
+            return torch.cat([inner(z, t), z], dim=1)
+
+    f = adapt_diffusion(GaussianDiffusion(Twice(), "pred_noise").eval())
+    torch.testing.assert_close(f(noisy(), SIGMAS), wiener(noisy(), SIGMAS), rtol=1e-9, atol=1e-11)
+    with pytest.raises(ValueError, match="objective must be one of pred_noise, pred_x0, pred_v, got 'pred_score'"):
+        adapt_diffusion(GaussianDiffusion(inner, "pred_score"))
