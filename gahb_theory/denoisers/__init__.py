@@ -9,6 +9,7 @@ adapters      networks that are called in another way, or return noise, residual
 diffusion     networks that see the time of a diffusion
 schedulers    the convention of such a network, read from its scheduler
 latents       denoisers of latents, with their autoencoder
+onnx_files    networks in ONNX files
 probing       which of these ways a network has, found by trying
 classical     functions on numpy images, non-local means
 shapes        checks of the shape of images
@@ -42,6 +43,7 @@ from gahb_theory.denoisers.networks.mohan import DilatedUNet, DnCNN, RecursiveCN
 from gahb_theory.denoisers.networks.receptive import WindowedCNN, kernels_for
 from gahb_theory.denoisers.networks.smooth import SmoothUNet
 from gahb_theory.denoisers.networks.transformer import DiT
+from gahb_theory.denoisers.onnx_files import OnnxNetwork
 from gahb_theory.denoisers.probing import Probe, probe
 from gahb_theory.denoisers.schedulers import adapt_diffusion
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
@@ -81,6 +83,7 @@ __all__ = [
     "LocallyConnected",
     "Network",
     "NonLocalMeans",
+    "OnnxNetwork",
     "PatchBayes",
     "PatchComposite",
     "PatchSchedule",

@@ -48,6 +48,7 @@ from gahb_theory.denoisers.checkpoints.unwrapping import chosen, unwrapped, with
 from gahb_theory.denoisers.networks.conservative import MARK, Conservative
 from gahb_theory.denoisers.networks.mohan import DilatedUNet, DnCNN, RecursiveCNN
 from gahb_theory.denoisers.networks.transformer import DiT
+from gahb_theory.denoisers.onnx_files import load_onnx
 from gahb_theory.runs import write_bytes
 
 __all__ = ["load_denoiser", "save_denoiser"]
@@ -190,8 +191,8 @@ def load_denoiser(
     path
         A folder with model.safetensors and config.json (a run directory of `gahb train` is one), a .safetensors file or
         the index of several, a torch file (.pt, .pth, .ckpt) with the names of this library or of one of the dialects that
-        `gahb_theory.denoisers.checkpoints.published` lists, or the name "owner/name" or "hf://owner/name" of a
-        repository of the Hugging Face hub, where `huggingface_hub` is installed.
+        `gahb_theory.denoisers.checkpoints.published` lists, an .onnx file, where `onnxruntime` is installed, or the name
+        "owner/name" or "hf://owner/name" of a repository of the Hugging Face hub, where `huggingface_hub` is.
     first, output, stages, epsilon, noise_map
         What a file does not always show: whether a ReLU follows the first convolution of a BF_CNN, whether the layers
         return the clean image or the residual, how often a recursive CNN is applied, what batch normalisation adds to the
@@ -229,6 +230,11 @@ def load_denoiser(
             raise
     file = find_weights(given)
     source = str(file)
+    if file.suffix.lower() == ".onnx":
+        choices.only(source, "output")
+        if entry is not None or network is not None:
+            raise ValueError(f"{source} says itself what it is; leave out entry and network")
+        return load_onnx(file, choices.output)
     arguments: Mapping[str, Any] = {}
     size = file.stat().st_size
     if is_torch_file(file):
