@@ -112,6 +112,10 @@ class DiffusionConvention:
         a = torch.tensor(self.alphas_cumprod, dtype=torch.float64, device="cpu")
         object.__setattr__(self, "log_levels", (1 / a - 1).log() / 2)  # in double, which not all devices have
 
+    def __repr__(self) -> str:
+        words = ", ".join(repr(v) for v in (self.prediction, self.low, self.high, self.times, self.learned_variance))
+        return f"DiffusionConvention({len(self.alphas_cumprod)} times, {words})"
+
     @property
     def ends(self) -> tuple[float, float]:
         """The smallest and largest s of the table."""

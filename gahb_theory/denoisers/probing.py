@@ -5,10 +5,14 @@ known images (a disk, a C^2 image, a photograph) at several noise levels; its ga
 and levels of output PSNR minus input PSNR. Conventions within half a decibel of the best are tied and the plainest of them
 is taken: networks without additive constants hardly care whether white is 1 or 255, or whether black is 0 or -1. The
 distance to the best convention that is not tied says how sure the answer is.
+
+A network that can be called with a second argument of shape (n,), and whose output depends on it, may see the time of a
+diffusion instead of the noise level: the published schedules, flow matching and EDM are then tried as well. A schedule that is not
+among them must be given.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -16,7 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from gahb_theory import validate
-from gahb_theory.denoisers.adapters import Conditioning, Convention, adapt, call, clean
+from gahb_theory.denoisers.adapters import Conditioning, Convention, adapt, call, clean, first_half, returned_images
+from gahb_theory.denoisers.diffusion import EDM, DiffusionConvention, FlowMatching
+from gahb_theory.denoisers.schedulers import convention_of
+from gahb_theory.denoisers.schedules import SCHEDULES
 from gahb_theory.images import CAlpha, Disks, Photographs
 from gahb_theory.metrics.errors import psnr_per_image
 from gahb_theory.randomness import add_noise
@@ -35,17 +42,27 @@ CALLS: dict[Conditioning, str] = {
     "second map": "net(y, map)",
 }
 AS_ARGUMENT = ("sigma", "column", "number", "second map")
+TIMES: dict[str, Any] = {
+    **{name: DiffusionConvention(table()) for name, table in SCHEDULES.items()},
+    "flow matching, times to 1000": FlowMatching(),
+    "flow matching, times to 1": FlowMatching(steps=1),
+    "flow matching, data at 1": FlowMatching(steps=1, noise_at=0),
+    "EDM": EDM(),
+}
+"""The conventions of networks that see a time which are tried without being given."""
+
+AnyConvention = Convention | DiffusionConvention | FlowMatching | EDM
 TIE_DB, SURE_GAIN_DB, SURE_MARGIN_DB = 0.5, 1.0, 2.0
 
 
 @dataclass(frozen=True, repr=False)
 class Probe(Result):
-    """The convention of a network, and how sure the answer is.
+    """The convention of a network, and how sure the answer is; `adapt(net, found)` takes it where it is sure.
 
     Parameters
     ----------
     convention
-        The plainest of the conventions that denoise best. Give it to `adapt`.
+        The plainest of the conventions that denoise best.
     gain
         Its gain in dB.
     margin
@@ -63,30 +80,51 @@ class Probe(Result):
         Every convention that could be called, with its gain in dB, the best first.
     """
 
-    convention: Convention
+    convention: AnyConvention
     gain: float
     margin: float
     sure: bool
-    tied: tuple[Convention, ...]
+    tied: tuple[AnyConvention, ...]
     uses_sigma: bool
     homogeneity_error: float
-    gains: tuple[tuple[Convention, float], ...]
+    gains: tuple[tuple[AnyConvention, float], ...]
+
+    @property
+    def doubt(self) -> str:
+        """Why the answer is not sure; empty where it is."""
+        if self.sure:
+            return ""
+        if self.gain <= SURE_GAIN_DB:
+            return f"by no convention does it denoise, the best gains {self.gain:.1f} dB"
+        if different := [c for c in self.tied if _without_range(c) != _without_range(self.convention)]:
+            return f"{_words(self.convention)} and {_words(different[0])} do as well"
+        return f"the next convention is only {self.margin:.1f} dB behind {_words(self.convention)}"
+
+    def denoiser(self, net: Callable[..., Any]) -> Any:
+        """Return the network `net` by the convention found as a denoiser of ours; refused where it is not sure."""
+        if not self.sure:
+            raise ValueError(f"the convention of this network was not found: {self.doubt}; give adapt the right one")
+        return self.convention.denoiser(net)
 
     def __str__(self) -> str:
-        c = self.convention
-        call = CALLS[c.conditioning]
-        answer = "sure" if self.sure else "NOT sure"
         return (
-            f"{call} returns the {c.prediction} image in [{c.low:g}, {c.high:g}]: {answer}; gains {self.gain:.1f} dB, "
+            f"{_words(self.convention)}: {'sure' if self.sure else 'NOT sure, ' + self.doubt}; gains {self.gain:.1f} dB, "
             f"{self.margin:.1f} dB more than any convention that is not tied with it; tied: {len(self.tied)}"
         )
 
 
-def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: torch.dtype | None = None) -> Probe:
+def probe(
+    net: Callable[..., Any],
+    shape: Sequence[int] = (1, 64, 64),
+    dtype: torch.dtype | None = None,
+    *,
+    schedule: Any = None,
+) -> Probe:
     """Return the convention of a denoising network, found by trying it on noisy images.
 
     Of the ways to give sigma as a second argument the first that can be called is taken: shape (n,), (n, 1, 1, 1), a
-    number, a map. Networks that see a diffusion time cannot be probed without their schedule; use `adapt_diffusion`.
+    number, a map. Of networks that see the time of a diffusion the linear, cosine and sigmoid schedules of 1000 times are known, flow
+    matching, and EDM with sigma_data = 1/2.
 
     Parameters
     ----------
@@ -96,6 +134,8 @@ def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: to
         Images to try, (channels, height, width) with sides of at most 256. Larger is surer.
     dtype
         Precision to try. None: that of the weights, or single.
+    schedule
+        The schedule of a network that sees a time, as `adapt_diffusion` takes it, to be tried instead of the known ones.
 
     Raises
     ------
@@ -118,15 +158,17 @@ def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: to
     dtype = usual if dtype is None else validate.floating(dtype)
     device = torch.device("cpu") if weight is None else weight.device
     channels, height, width = (validate.integer(s, "each of shape", 1, 256) for s in validate.sizes(shape, 3))
+    times = TIMES if schedule is None else {"the schedule given": convention_of(schedule)}
+    known = _known_levels([*times.values()] if schedule is not None else [])
     side = max(16, height, width)
     drawn = [c.sample(1, seed=0) for c in (Disks(size=side), CAlpha(alpha=2.0, size=side), Photographs(size=side))]
     x = torch.cat(drawn)[:, :, :height, :width].to(dtype).expand(-1, channels, -1, -1)
     # a batch of another size than the sides: else levels of shape (n,) broadcast over the columns unnoticed
-    levels = next(LEVELS[k:] for k in range(3) if (len(LEVELS) - k) * len(x) not in (height, width))
+    levels = next((known[k:] for k in range(3) if (len(known) - k) * len(x) not in (height, width)), known)
     sigma = torch.tensor(levels, dtype=dtype, device="cpu").repeat_interleave(len(x))
     x = x.repeat(len(levels), 1, 1, 1)
     x, y, sigma = (t.to(device) for t in (x, add_noise(x, sigma, seed=1), sigma))
-    estimates: dict[Convention, Tensor] = {}
+    estimates: dict[AnyConvention, Tensor] = {}
     errors: list[str] = []
     with torch.no_grad():
         for conditioning, (low, high) in product(CALLS, RANGES):
@@ -148,6 +190,10 @@ def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: to
             for prediction in ("clean", "residual", "noise", "score"):
                 convention = Convention(prediction, conditioning, low, high)  # type: ignore[arg-type, unused-ignore]
                 estimates[convention] = (clean(convention, returned, u, s) - low) / (high - low)
+        if any(_conditioning(c) == "sigma" for c in estimates) or not any(_conditioning(c) in AS_ARGUMENT for c in estimates):
+            for named in times.values():
+                for convention, estimate in _timed(net, named, y, sigma, errors):
+                    estimates[convention] = estimate
         if not estimates:
             words = "; ".join(dict.fromkeys(errors))
             raise ValueError(
@@ -157,7 +203,77 @@ def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: to
         return _judge(net, estimates, x, y, sigma)
 
 
-def _judge(net: Callable[..., Any], estimates: dict[Convention, Tensor], x: Tensor, y: Tensor, sigma: Tensor) -> Probe:
+def _known_levels(conventions: Sequence[Any]) -> tuple[float, ...]:
+    """The levels to try that all conventions know, and whose doubles they know."""
+    levels = LEVELS
+    for c in conventions:
+        lowest, highest = (end / (c.high - c.low) for end in c.ends)
+        levels = tuple(level for level in levels if lowest <= level and 2 * level <= highest)
+    if len(levels) < 2:
+        raise ValueError(f"the schedule must know two of the noise levels {', '.join(map(str, LEVELS))}, and their doubles")
+    return levels
+
+
+def _timed(
+    net: Callable[..., Any], named: Any, y: Tensor, sigma: Tensor, errors: list[str]
+) -> Iterator[tuple[Any, Tensor]]:
+    """The estimates of a network that sees a time, in each range and for each prediction."""
+    ranges = ((-1.0, 1.0), (0.0, 1.0))
+    for low, high in ranges:
+        base = replace(named, low=low, high=high)
+        u, s = low + (high - low) * y, ((high - low) * sigma)[:, None, None, None]
+        if base.ends[0] > float(s.min()) or base.ends[1] < 2 * float(s.max()):
+            continue
+        for times in ("continuous", "nearest") if isinstance(base, DiffusionConvention) else ("",):
+            base = replace(base, times=times) if times else base
+            try:
+                returned = [net(base.scale(s) * u, base.time(t)) for t in (s.flatten(), s.flatten().flip(0))]
+                if base.learned_variance:
+                    returned = [first_half(r, u) for r in returned]
+                returned = [returned_images(r, u) for r in returned]
+            except Exception as error:  # whatever a network raises where it is called as it should not be
+                errors.append(f"time: {type(error).__name__}: {' '.join(str(error).split())[:80]}")
+                continue
+            if not _finite(returned[0]) or _same_map(*returned):
+                return  # a network that does not look at the time has none
+            for convention in _predictions(base):
+                yield convention, (convention.clean(returned[0], u, s) - low) / (high - low)
+            break
+
+
+def _predictions(base: Any) -> list[Any]:
+    """A convention with each of its predictions."""
+    if isinstance(base, EDM):
+        return [replace(base, sign=sign) for sign in (1, -1)]
+    return [replace(base, prediction=word) for word in ("noise", "clean", "velocity")]
+
+
+def _conditioning(c: Any) -> str:
+    return c.conditioning if isinstance(c, Convention) else "time"
+
+
+def _without_range(c: Any) -> Any:
+    return replace(c, low=0.0, high=1.0)
+
+
+def _words(c: Any) -> str:
+    """A convention in words."""
+    if isinstance(c, Convention):
+        return f"{CALLS[c.conditioning]} returns the {c.prediction} image in [{c.low:g}, {c.high:g}]"
+    known = [name for name, other in TIMES.items() if type(other) is type(c) and _same_schedule(c, other)]
+    name = known[0] if known else "the schedule given"
+    returned = "F" if isinstance(c, EDM) else f"the {c.prediction}"
+    return f"net(z, t) with {name} returns {returned} of images in [{c.low:g}, {c.high:g}]"
+
+
+def _same_schedule(c: Any, other: Any) -> bool:
+    keys = {"alphas_cumprod", "steps", "noise_at", "sigma_data"} & set(vars(c))
+    return all(getattr(c, key) == getattr(other, key) for key in keys)
+
+
+def _judge(
+    net: Callable[..., Any], estimates: dict[AnyConvention, Tensor], x: Tensor, y: Tensor, sigma: Tensor
+) -> Probe:
     noisy = psnr_per_image(x, y)
     gains = {c: float((psnr_per_image(x, e) - noisy).mean()) if _finite(e) else -300.0 for c, e in estimates.items()}
     ranked = sorted(gains, key=lambda c: gains[c], reverse=True)
@@ -165,7 +281,7 @@ def _judge(net: Callable[..., Any], estimates: dict[Convention, Tensor], x: Tens
     best, tied = near[0], tuple(near[1:])
     others = [gains[c] for c in ranked if c not in near]
     margin = gains[best] - others[0] if others else float("inf")
-    agreed = all((c.prediction, c.conditioning) == (best.prediction, best.conditioning) for c in tied)
+    agreed = all(_without_range(c) == _without_range(best) for c in tied)
     f = adapt(net, best)
     estimate = estimates[best]
     doubled = f(2 * y, 2 * sigma) / 2
@@ -175,7 +291,7 @@ def _judge(net: Callable[..., Any], estimates: dict[Convention, Tensor], x: Tens
         margin=margin,
         sure=gains[best] > SURE_GAIN_DB and margin > SURE_MARGIN_DB and agreed,
         tied=tied,
-        uses_sigma=best.conditioning != "none" and not _same_map(f(y, 2 * sigma), estimate),
+        uses_sigma=_conditioning(best) != "none" and not _same_map(f(y, 2 * sigma), estimate),
         homogeneity_error=float((doubled - estimate).norm() / estimate.norm()),
         gains=tuple((c, gains[c]) for c in ranked),
     )
