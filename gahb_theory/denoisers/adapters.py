@@ -222,7 +222,9 @@ def first_half(returned: Any, u: Tensor) -> Tensor:
     returned, twice = tensor_in(returned), (len(u), 2 * u.shape[1], *u.shape[2:])
     if not isinstance(returned, Tensor) or returned.shape != twice:
         got = tuple(returned.shape) if isinstance(returned, Tensor) else type(returned).__name__
-        raise ValueError(f"a network with learned variance must return twice the channels of its input, {twice}, got {got}")
+        raise ValueError(
+            f"a network with learned variance must return twice the channels of its input, {twice}, got {got}"
+        )
     return returned[:, : u.shape[1]]
 
 

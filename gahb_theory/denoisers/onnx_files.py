@@ -23,9 +23,7 @@ DTYPES = {"tensor(float)": torch.float32, "tensor(double)": torch.float64, "tens
 NUMPY = {"tensor(int64)": np.int64, "tensor(int32)": np.int32} | {
     name: torch.empty(0, dtype=dtype, device="cpu").numpy().dtype.type for name, dtype in DTYPES.items()
 }
-NO_DERIVATIVES = (
-    "a network in an ONNX file has no derivatives for torch; difference_jacobian(f, y, sigma) computes its Jacobian from values"
-)
+NO_DERIVATIVES = "a network in an ONNX file has no derivatives for torch; difference_jacobian(f, y, sigma) computes its Jacobian from values"
 
 
 class OnnxNetwork:
@@ -61,12 +59,12 @@ class OnnxNetwork:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         try:
-            self.session = onnxruntime.InferenceSession(
-                str(self.path), options, providers=["CPUExecutionProvider"]
-            )
+            self.session = onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has classes of its own
             words = " ".join(str(error).split())
-            raise ValueError(f"{self.path} is damaged or no ONNX file that onnxruntime can run: {words[:100]}") from error
+            raise ValueError(
+                f"{self.path} is damaged or no ONNX file that onnxruntime can run: {words[:100]}"
+            ) from error
         self.inputs = self.session.get_inputs()
         images = self.inputs[0] if self.inputs else None
         if images is None or images.type not in DTYPES or len(images.shape) != 4 or len(self.inputs) > 2:
@@ -111,8 +109,12 @@ class OnnxNetwork:
         if not isinstance(batch, int) or batch == len(u):
             return self._once(parts)
         if batch != 1:
-            raise ValueError(f"{self.path.name} takes batches of {batch} images, got {len(u)}; export it with a free batch")
-        rows = [[part[i : i + 1] if part.ndim and len(part) == len(u) else part for part in parts] for i in range(len(u))]
+            raise ValueError(
+                f"{self.path.name} takes batches of {batch} images, got {len(u)}; export it with a free batch"
+            )
+        rows = [
+            [part[i : i + 1] if part.ndim and len(part) == len(u) else part for part in parts] for i in range(len(u))
+        ]
         return np.concatenate([self._once(row) for row in rows])
 
     def _once(self, parts: list[np.ndarray]) -> np.ndarray:

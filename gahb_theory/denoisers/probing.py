@@ -11,7 +11,7 @@ diffusion instead of the noise level: the published schedules, flow matching and
 among them must be given.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -20,10 +20,17 @@ import torch
 from torch import Tensor, nn
 
 from gahb_theory import validate
-from gahb_theory.denoisers.adapters import Conditioning, Convention, adapt, call, clean, first_half, returned_images
-from gahb_theory.denoisers.diffusion import EDM, DiffusionConvention, FlowMatching
+from gahb_theory.denoisers.adapters import Conditioning, Convention, adapt, call, clean
+from gahb_theory.denoisers.probing_times import (
+    TIMES,
+    WIDE_LEVELS,
+    Timed,
+    describe,
+    known_levels,
+    same_map,
+    timed_estimates,
+)
 from gahb_theory.denoisers.schedulers import convention_of
-from gahb_theory.denoisers.schedules import SCHEDULES
 from gahb_theory.images import CAlpha, Disks, Photographs
 from gahb_theory.metrics.errors import psnr_per_image
 from gahb_theory.randomness import add_noise
@@ -42,16 +49,7 @@ CALLS: dict[Conditioning, str] = {
     "second map": "net(y, map)",
 }
 AS_ARGUMENT = ("sigma", "column", "number", "second map")
-TIMES: dict[str, Any] = {
-    **{name: DiffusionConvention(table()) for name, table in SCHEDULES.items()},
-    "flow matching, times to 1000": FlowMatching(),
-    "flow matching, times to 1": FlowMatching(steps=1),
-    "flow matching, data at 1": FlowMatching(steps=1, noise_at=0),
-    "EDM": EDM(),
-}
-"""The conventions of networks that see a time which are tried without being given."""
-
-AnyConvention = Convention | DiffusionConvention | FlowMatching | EDM
+AnyConvention = Convention | Timed
 TIE_DB, SURE_GAIN_DB, SURE_MARGIN_DB = 0.5, 1.0, 2.0
 
 
@@ -158,94 +156,68 @@ def probe(
     dtype = usual if dtype is None else validate.floating(dtype)
     device = torch.device("cpu") if weight is None else weight.device
     channels, height, width = (validate.integer(s, "each of shape", 1, 256) for s in validate.sizes(shape, 3))
-    times = TIMES if schedule is None else {"the schedule given": convention_of(schedule)}
-    known = _known_levels([*times.values()] if schedule is not None else [])
+    times = [*TIMES.values()] if schedule is None else [convention_of(schedule)]
     side = max(16, height, width)
     drawn = [c.sample(1, seed=0) for c in (Disks(size=side), CAlpha(alpha=2.0, size=side), Photographs(size=side))]
-    x = torch.cat(drawn)[:, :, :height, :width].to(dtype).expand(-1, channels, -1, -1)
-    # a batch of another size than the sides: else levels of shape (n,) broadcast over the columns unnoticed
-    levels = next((known[k:] for k in range(3) if (len(known) - k) * len(x) not in (height, width)), known)
-    sigma = torch.tensor(levels, dtype=dtype, device="cpu").repeat_interleave(len(x))
-    x = x.repeat(len(levels), 1, 1, 1)
-    x, y, sigma = (t.to(device) for t in (x, add_noise(x, sigma, seed=1), sigma))
-    estimates: dict[AnyConvention, Tensor] = {}
+    clean_images = torch.cat(drawn)[:, :, :height, :width].to(dtype).expand(-1, channels, -1, -1)
     errors: list[str] = []
+
+    def tried(levels: Sequence[float]) -> tuple[Tensor, Tensor, Tensor]:
+        """Clean images, noisy ones and noise levels; of another number than the sides, over which levels would broadcast."""
+        count = next((k for k in range(3) if (len(levels) - k) * len(clean_images) not in (height, width)), 0)
+        sigma = torch.tensor(levels[count:], dtype=dtype, device="cpu").repeat_interleave(len(clean_images))
+        x = clean_images.repeat(len(levels) - count, 1, 1, 1)
+        return x.to(device), add_noise(x, sigma, seed=1).to(device), sigma.to(device)
+
+    def timed(y: Tensor, sigma: Tensor) -> dict[AnyConvention, Tensor]:
+        return {c: estimate for given in times for c, estimate in timed_estimates(net, given, y, sigma, errors)}
+
     with torch.no_grad():
-        for conditioning, (low, high) in product(CALLS, RANGES):
-            if conditioning in AS_ARGUMENT and any(
-                c.conditioning != conditioning and c.conditioning in AS_ARGUMENT for c in estimates
-            ):
-                continue
-            base = Convention("clean", conditioning, low, high)
-            u, s = low + (high - low) * y, (high - low) * sigma
-            try:
-                returned = call(base, net, u.clone(), s)
-            except Exception as error:  # whatever a network raises where it is called as it should not be
-                words = " ".join(str(error).split())
-                errors.append(f"{conditioning}: {type(error).__name__}: {words[:80]}{'...' if words[80:] else ''}")
-                continue
-            if not _finite(returned):
-                errors.append(f"{conditioning}: it returned values that are not finite")
-                continue
-            for prediction in ("clean", "residual", "noise", "score"):
-                convention = Convention(prediction, conditioning, low, high)  # type: ignore[arg-type, unused-ignore]
-                estimates[convention] = (clean(convention, returned, u, s) - low) / (high - low)
-        if any(_conditioning(c) == "sigma" for c in estimates) or not any(_conditioning(c) in AS_ARGUMENT for c in estimates):
-            for named in times.values():
-                for convention, estimate in _timed(net, named, y, sigma, errors):
-                    estimates[convention] = estimate
+        x, y, sigma = tried(LEVELS)
+        estimates = _plain(net, y, sigma, errors)
+        if any(c.conditioning == "sigma" for c in estimates) or not any(
+            c.conditioning in AS_ARGUMENT for c in estimates
+        ):
+            estimates = {**estimates, **timed(y, sigma)}
         if not estimates:
             words = "; ".join(dict.fromkeys(errors))
             raise ValueError(
                 f"this network could not be called as any of {', '.join(CALLS.values())} on images of shape "
                 f"{(channels, height, width)} and {dtype}: {words if len(words) <= 180 else words[:177] + '...'}"
             )
-        return _judge(net, estimates, x, y, sigma)
+        found = _judge(net, estimates, x, y, sigma)
+        near = [found.convention, *found.tied]
+        if all(isinstance(c, Convention) for c in near):
+            return found
+        # by small noise it sees a time; larger noise tells schedules and predictions apart
+        x, y, sigma = tried(known_levels(WIDE_LEVELS, times))
+        plain = {c: e for c, e in _plain(net, y, sigma, errors).items() if c in near}
+        return _judge(net, {**plain, **timed(y, sigma)}, x, y, sigma)
 
 
-def _known_levels(conventions: Sequence[Any]) -> tuple[float, ...]:
-    """The levels to try that all conventions know, and whose doubles they know."""
-    levels = LEVELS
-    for c in conventions:
-        lowest, highest = (end / (c.high - c.low) for end in c.ends)
-        levels = tuple(level for level in levels if lowest <= level and 2 * level <= highest)
-    if len(levels) < 2:
-        raise ValueError(f"the schedule must know two of the noise levels {', '.join(map(str, LEVELS))}, and their doubles")
-    return levels
-
-
-def _timed(
-    net: Callable[..., Any], named: Any, y: Tensor, sigma: Tensor, errors: list[str]
-) -> Iterator[tuple[Any, Tensor]]:
-    """The estimates of a network that sees a time, in each range and for each prediction."""
-    ranges = ((-1.0, 1.0), (0.0, 1.0))
-    for low, high in ranges:
-        base = replace(named, low=low, high=high)
-        u, s = low + (high - low) * y, ((high - low) * sigma)[:, None, None, None]
-        if base.ends[0] > float(s.min()) or base.ends[1] < 2 * float(s.max()):
+def _plain(net: Callable[..., Any], y: Tensor, sigma: Tensor, errors: list[str]) -> dict[Convention, Tensor]:
+    """The estimates by every convention of networks that see the noise level, or nothing."""
+    estimates: dict[Convention, Tensor] = {}
+    for conditioning, (low, high) in product(CALLS, RANGES):
+        if conditioning in AS_ARGUMENT and any(
+            c.conditioning != conditioning and c.conditioning in AS_ARGUMENT for c in estimates
+        ):
             continue
-        for times in ("continuous", "nearest") if isinstance(base, DiffusionConvention) else ("",):
-            base = replace(base, times=times) if times else base
-            try:
-                returned = [net(base.scale(s) * u, base.time(t)) for t in (s.flatten(), s.flatten().flip(0))]
-                if base.learned_variance:
-                    returned = [first_half(r, u) for r in returned]
-                returned = [returned_images(r, u) for r in returned]
-            except Exception as error:  # whatever a network raises where it is called as it should not be
-                errors.append(f"time: {type(error).__name__}: {' '.join(str(error).split())[:80]}")
-                continue
-            if not _finite(returned[0]) or _same_map(*returned):
-                return  # a network that does not look at the time has none
-            for convention in _predictions(base):
-                yield convention, (convention.clean(returned[0], u, s) - low) / (high - low)
-            break
-
-
-def _predictions(base: Any) -> list[Any]:
-    """A convention with each of its predictions."""
-    if isinstance(base, EDM):
-        return [replace(base, sign=sign) for sign in (1, -1)]
-    return [replace(base, prediction=word) for word in ("noise", "clean", "velocity")]
+        base = Convention("clean", conditioning, low, high)
+        u, s = low + (high - low) * y, (high - low) * sigma
+        try:
+            returned = call(base, net, u.clone(), s)
+        except Exception as error:  # whatever a network raises where it is called as it should not be
+            words = " ".join(str(error).split())
+            errors.append(f"{conditioning}: {type(error).__name__}: {words[:80]}{'...' if words[80:] else ''}")
+            continue
+        if not _finite(returned):
+            errors.append(f"{conditioning}: it returned values that are not finite")
+            continue
+        for prediction in ("clean", "residual", "noise", "score"):
+            convention = Convention(prediction, conditioning, low, high)  # type: ignore[arg-type, unused-ignore]
+            estimates[convention] = (clean(convention, returned, u, s) - low) / (high - low)
+    return estimates
 
 
 def _conditioning(c: Any) -> str:
@@ -256,19 +228,11 @@ def _without_range(c: Any) -> Any:
     return replace(c, low=0.0, high=1.0)
 
 
-def _words(c: Any) -> str:
+def _words(c: AnyConvention) -> str:
     """A convention in words."""
     if isinstance(c, Convention):
         return f"{CALLS[c.conditioning]} returns the {c.prediction} image in [{c.low:g}, {c.high:g}]"
-    known = [name for name, other in TIMES.items() if type(other) is type(c) and _same_schedule(c, other)]
-    name = known[0] if known else "the schedule given"
-    returned = "F" if isinstance(c, EDM) else f"the {c.prediction}"
-    return f"net(z, t) with {name} returns {returned} of images in [{c.low:g}, {c.high:g}]"
-
-
-def _same_schedule(c: Any, other: Any) -> bool:
-    keys = {"alphas_cumprod", "steps", "noise_at", "sigma_data"} & set(vars(c))
-    return all(getattr(c, key) == getattr(other, key) for key in keys)
+    return describe(c)
 
 
 def _judge(
@@ -291,7 +255,7 @@ def _judge(
         margin=margin,
         sure=gains[best] > SURE_GAIN_DB and margin > SURE_MARGIN_DB and agreed,
         tied=tied,
-        uses_sigma=_conditioning(best) != "none" and not _same_map(f(y, 2 * sigma), estimate),
+        uses_sigma=_conditioning(best) != "none" and not same_map(f(y, 2 * sigma), estimate),
         homogeneity_error=float((doubled - estimate).norm() / estimate.norm()),
         gains=tuple((c, gains[c]) for c in ranked),
     )
@@ -299,7 +263,3 @@ def _judge(
 
 def _finite(e: Tensor) -> bool:
     return bool(torch.isfinite(e).all())
-
-
-def _same_map(a: Tensor, b: Tensor) -> bool:
-    return bool((a - b).norm() <= 1e-3 * b.norm())

@@ -17,9 +17,7 @@ __all__ = ["SCHEDULES", "cosine", "linear", "sigmoid"]
 
 def linear(steps: int = 1000) -> tuple[float, ...]:
     """Return a_t^2 of the linear schedule; for other numbers of steps beta is scaled by 1000 / steps."""
-    return _cumulated(
-        1 - 1000 / steps * (1e-4 + (0.02 - 1e-4) * t / max(steps - 1, 1)) for t in range(steps)
-    )
+    return _cumulated(1 - 1000 / steps * (1e-4 + (0.02 - 1e-4) * t / max(steps - 1, 1)) for t in range(steps))
 
 
 def cosine(steps: int = 1000) -> tuple[float, ...]:

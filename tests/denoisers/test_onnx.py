@@ -117,9 +117,7 @@ def test_derivatives_are_refused_and_taken_by_differences(session):
 
 
 def test_times_of_a_file_that_takes_whole_numbers(session):
-    path = session(
-        lambda z, t: z * (t[:, None, None, None] > 500), node("z", FREE), node("t", ["n"], "tensor(int64)")
-    )
+    path = session(lambda z, t: z * (t[:, None, None, None] > 500), node("z", FREE), node("t", ["n"], "tensor(int64)"))
     net, alphas = OnnxNetwork(path), torch.linspace(0.9999, 0.01, 1000)
     f = gt.adapt_diffusion(net, alphas, "clean", times="nearest").eval()
     assert torch.equal(f(images(), 0.02), torch.full_like(images(), 0.5))
