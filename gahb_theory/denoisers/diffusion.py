@@ -12,8 +12,9 @@ each with its estimate of x from what the network returns for z:
     flow matching          a = 1 - t, b = t, t = s / (1 + s)       (Lipman et al. 2023, Liu et al. 2023)
         velocity           z - t net(z, t)                         v = n - x
 
-    EDM                    a = c_in, the time c_noise = log(s) / 4 (Karras et al. 2022), d = sigma_data
-        preconditioned     c_skip u + c_out net(c_in u, c_noise)   c_in = 1 / sqrt(s^2 + d^2), c_skip = (d c_in)^2, c_out = s d c_in
+    EDM                    a = c_in, the time c_noise = log(s) / 4 (Karras et al. 2022)
+        preconditioned     c_skip u + c_out net(c_in u, c_noise)   c_in = 1 / sqrt(s^2 + d^2), d = sigma_data,
+                                                                   c_skip = (d c_in)^2, c_out = s d c_in
 
 `gahb_theory.denoisers.schedulers` has `adapt_diffusion`, which reads the convention from a scheduler.
 """

@@ -10,7 +10,6 @@ to look at it. An eigenvector v is seen as (decode(z + h v) - decode(z - h v)) /
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 

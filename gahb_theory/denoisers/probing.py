@@ -7,8 +7,8 @@ is taken: networks without additive constants hardly care whether white is 1 or 
 distance to the best convention that is not tied says how sure the answer is.
 
 A network that can be called with a second argument of shape (n,), and whose output depends on it, may see the time of a
-diffusion instead of the noise level: the published schedules, flow matching and EDM are then tried as well. A schedule that is not
-among them must be given.
+diffusion instead of the noise level: the published schedules, flow matching and EDM are then tried as well. Any other
+schedule must be given.
 """
 
 from collections.abc import Callable, Sequence
@@ -121,8 +121,8 @@ def probe(
     """Return the convention of a denoising network, found by trying it on noisy images.
 
     Of the ways to give sigma as a second argument the first that can be called is taken: shape (n,), (n, 1, 1, 1), a
-    number, a map. Of networks that see the time of a diffusion the linear, cosine and sigmoid schedules of 1000 times are known, flow
-    matching, and EDM with sigma_data = 1/2.
+    number, a map. Of networks that see the time of a diffusion the linear, cosine and sigmoid schedules of 1000 times are
+    known, flow matching, and EDM with sigma_data = 1/2. Latents cannot be probed, as the images tried are none.
 
     Parameters
     ----------
@@ -157,6 +157,9 @@ def probe(
     device = torch.device("cpu") if weight is None else weight.device
     channels, height, width = (validate.integer(s, "each of shape", 1, 256) for s in validate.sizes(shape, 3))
     times = [*TIMES.values()] if schedule is None else [convention_of(schedule)]
+    small, wide = (known_levels(levels, times) for levels in (LEVELS, WIDE_LEVELS))
+    if min(len(small), len(wide)) < 2:
+        raise ValueError(f"schedule must know two or more of the noise levels {', '.join(map(str, WIDE_LEVELS))}")
     side = max(16, height, width)
     drawn = [c.sample(1, seed=0) for c in (Disks(size=side), CAlpha(alpha=2.0, size=side), Photographs(size=side))]
     clean_images = torch.cat(drawn)[:, :, :height, :width].to(dtype).expand(-1, channels, -1, -1)
@@ -173,7 +176,7 @@ def probe(
         return {c: estimate for given in times for c, estimate in timed_estimates(net, given, y, sigma, errors)}
 
     with torch.no_grad():
-        x, y, sigma = tried(LEVELS)
+        x, y, sigma = tried(small)
         estimates = _plain(net, y, sigma, errors)
         if any(c.conditioning == "sigma" for c in estimates) or not any(
             c.conditioning in AS_ARGUMENT for c in estimates
@@ -190,7 +193,7 @@ def probe(
         if all(isinstance(c, Convention) for c in near):
             return found
         # by small noise it sees a time; larger noise tells schedules and predictions apart
-        x, y, sigma = tried(known_levels(WIDE_LEVELS, times))
+        x, y, sigma = tried(wide)
         plain = {c: e for c, e in _plain(net, y, sigma, errors).items() if c in near}
         return _judge(net, {**plain, **timed(y, sigma)}, x, y, sigma)
 

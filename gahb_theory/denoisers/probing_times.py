@@ -1,7 +1,7 @@
 """Trials of networks that may see the time of a diffusion, for `probe`.
 
-A schedule, a range and a prediction are tried together, at the times that the noise levels have by that schedule. At small noise
-all schedules are alike (a is near 1, and the velocity near the noise), so that levels up to 8 decide between them.
+A schedule, a range and a prediction are tried together, at the times that the noise levels have by that schedule. At small
+noise all schedules are alike (a is near 1, and the velocity near the noise), so that levels up to 8 decide between them.
 """
 
 from collections.abc import Callable, Iterator, Sequence

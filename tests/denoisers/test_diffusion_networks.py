@@ -214,7 +214,7 @@ def test_schedulers_of_another_kind_are_refused():
 
 
 def test_learned_variance_is_left_out():
-    convention, path, target = FAMILIES["noise"]
+    _, path, target = FAMILIES["noise"]
     inner = Best(path, target).eval()
 
     def net(z, t):
@@ -293,7 +293,7 @@ def test_latents_of_an_autoencoder_of_diffusers():
     torch.testing.assert_close(f.encode(x), 0.2 * (3 * (2 * x - 1) - 0.1))
     torch.testing.assert_close(f.decode(f.encode(x)), x)
     assert torch.equal(f(x, 0.1), x / 2)
-    with pytest.raises(TypeError, match="an autoencoder that has encode, decode and config.scaling_factor"):
+    with pytest.raises(TypeError, match=r"an autoencoder that has encode, decode and config\.scaling_factor"):
         adapt_latents(lambda z, sigma: z, SimpleNamespace(encode=len))
     with pytest.raises(TypeError, match=r"encode must return a tensor \(n, channels, height, width\), got \(4, 12\)"):
         adapt_latents(lambda z, sigma: z, lambda x: x.flatten(1), lambda z: z).encode(x)
