@@ -64,9 +64,13 @@ class Probe(Result):
     gain
         Its gain in dB.
     margin
-        Its distance in dB to the best convention that is not tied with it.
+        Its distance in dB to the best convention that is not tied with it and differs in more than the range.
+    range_margin
+        Its distance in dB to the same convention in another range; small or negative where the range hardly matters.
+    shrinkage_gain
+        What the best shrinkage of each image towards its mean gains in dB.
     sure
-        Whether it denoises (gain above 1 dB), no other convention comes near (margin above 2 dB), and those tied with
+        Whether it denoises (gain above 1 dB, and more than by shrinkage), no other convention comes near (margin above 2 dB), and those tied with
         it differ in the range alone.
     tied
         Other conventions that do as well, within 0.5 dB.
@@ -81,6 +85,8 @@ class Probe(Result):
     convention: AnyConvention
     gain: float
     margin: float
+    range_margin: float
+    shrinkage_gain: float
     sure: bool
     tied: tuple[AnyConvention, ...]
     uses_sigma: bool
@@ -92,8 +98,11 @@ class Probe(Result):
         """Why the answer is not sure; empty where it is."""
         if self.sure:
             return ""
-        if self.gain <= SURE_GAIN_DB:
-            return f"by no convention does it denoise, the best gains {self.gain:.1f} dB"
+        if self.gain <= max(SURE_GAIN_DB, self.shrinkage_gain):
+            return (
+                f"by no convention does it denoise, the best gains {self.gain:.1f} dB, and shrinking images towards their "
+                f"mean {self.shrinkage_gain:.1f} dB"
+            )
         if different := [c for c in self.tied if _without_range(c) != _without_range(self.convention)]:
             return f"{_words(self.convention)} and {_words(different[0])} do as well"
         return f"the next convention is only {self.margin:.1f} dB behind {_words(self.convention)}"
@@ -121,8 +130,9 @@ def probe(
     """Return the convention of a denoising network, found by trying it on noisy images.
 
     Of the ways to give sigma as a second argument the first that can be called is taken: shape (n,), (n, 1, 1, 1), a
-    number, a map. Of networks that see the time of a diffusion the linear, cosine and sigmoid schedules of 1000 times are
-    known, flow matching, and EDM with sigma_data = 1/2. Latents cannot be probed, as the images tried are none.
+    number, a map. Of networks that see the time of a diffusion the linear, scaled linear, cosine and sigmoid schedules of 1000
+    times are known, flow matching, and EDM with sigma_data = 1/2; a schedule whose noise levels are within some 20 % of one of
+    these may be taken for it. Latents cannot be probed, as the images tried are none.
 
     Parameters
     ----------
@@ -246,8 +256,12 @@ def _judge(
     ranked = sorted(gains, key=lambda c: gains[c], reverse=True)
     near = [c for c in estimates if gains[c] > gains[ranked[0]] - TIE_DB]  # in the order of trying: the plainest first
     best, tied = near[0], tuple(near[1:])
-    others = [gains[c] for c in ranked if c not in near]
+    others = [gains[c] for c in ranked if c not in near and _without_range(c) != _without_range(best)]
+    ranges = [gains[c] for c in ranked if c != best and _without_range(c) == _without_range(best)]
     margin = gains[best] - others[0] if others else float("inf")
+    mean, variance = x.mean((1, 2, 3), keepdim=True), x.var((1, 2, 3), keepdim=True, correction=0)
+    shrunk = mean + variance / (variance + sigma.reshape(-1, 1, 1, 1) ** 2) * (y - mean)
+    shrinkage_gain = float((psnr_per_image(x, shrunk) - noisy).mean())
     agreed = all(_without_range(c) == _without_range(best) for c in tied)
     f = adapt(net, best)
     estimate = estimates[best]
@@ -256,7 +270,9 @@ def _judge(
         convention=best,
         gain=gains[best],
         margin=margin,
-        sure=gains[best] > SURE_GAIN_DB and margin > SURE_MARGIN_DB and agreed,
+        range_margin=gains[best] - ranges[0] if ranges else float("inf"),
+        shrinkage_gain=shrinkage_gain,
+        sure=gains[best] > max(SURE_GAIN_DB, shrinkage_gain) and margin > SURE_MARGIN_DB and agreed,
         tied=tied,
         uses_sigma=_conditioning(best) != "none" and not same_map(f(y, 2 * sigma), estimate),
         homogeneity_error=float((doubled - estimate).norm() / estimate.norm()),

@@ -1,4 +1,4 @@
-"""`probe` on networks that see the time of a diffusion: planted conventions are recovered, and what cannot be told is refused."""
+"""`probe` on networks that see the time of a diffusion: planted conventions are recovered, what cannot be told is refused."""
 
 import math
 
@@ -23,8 +23,8 @@ def planted_denoiser(y, sigma):
     for width, at in ((3, 0.08), (7, 0.3), (15, 1.5)):
         mean = nn.functional.avg_pool2d(y, width, stride=1, padding=width // 2, count_include_pad=False)
         x = x + sigma**2 / (sigma**2 + at**2) * (mean - x)
-    off = (measured / sigma).log()
-    return x + (1 - torch.exp(-((off / 0.4) ** 2))) * (y - x)
+    fits = torch.exp(-(((measured / sigma).log() / 0.15) ** 2))
+    return y + fits * (x.clamp(0, 1) - y)
 
 
 def table(alphas):
@@ -75,6 +75,9 @@ PLANTED = {
             ("linear", "noise", -1.0),
             ("linear", "velocity", 0.0),
             ("linear", "clean", -1.0),
+            ("scaled linear", "noise", -1.0),
+            ("scaled linear", "clean", -1.0),
+            ("scaled linear", "velocity", -1.0),
             ("cosine", "noise", 0.0),
             ("cosine", "velocity", -1.0),
             ("cosine", "clean", -1.0),
@@ -101,7 +104,8 @@ def test_planted_conventions_are_recovered(convention, net):
 
 
 def unlisted():
-    return torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2, 0).tolist()
+    """The cosine schedule with noise three times as large, as for images of larger sides (Hoogeboom et al. 2023)."""
+    return [1 / (1 + 9 * (1 / a - 1)) for a in cosine()]
 
 
 @pytest.mark.parametrize("prediction", PREDICTIONS)
@@ -109,7 +113,7 @@ def test_another_schedule_is_found_only_where_it_is_given(prediction):
     net = network(table(unlisted()), PREDICTIONS[prediction])
     found = gt.probe(net, (1, 32, 32))
     assert not found.sure, found
-    with pytest.raises(ValueError, match="convention of this network was not found: .*; give adapt the right one"):
+    with pytest.raises(ValueError, match=r"convention of this network was not found: .*; give adapt the right one"):
         gt.adapt(net, found)
     found = gt.probe(net, (1, 32, 32), schedule=unlisted())
     assert found.sure and found.convention == DiffusionConvention(unlisted(), prediction), found
@@ -166,6 +170,8 @@ def test_schedules_are_those_of_the_literature():
     assert cosine()[499] == pytest.approx(a[500] / a[0], rel=1e-9)
     betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
     assert linear() == pytest.approx(torch.cumprod(1 - betas, 0).tolist(), rel=1e-9)
+    scaled = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
+    assert scaled_linear() == pytest.approx(torch.cumprod(1 - scaled, 0).tolist(), rel=1e-9)
     at = lambda v: 1 / (1 + math.exp(-v))  # noqa: E731
     assert sigmoid()[249] == pytest.approx((at(3) - at(-1.5)) / (at(3) - at(-3)), rel=1e-9)
     assert all(0 < small < large < 1 for large, small in zip(sigmoid(), sigmoid()[1:], strict=False))
