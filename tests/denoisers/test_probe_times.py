@@ -8,7 +8,7 @@ from torch import nn
 
 import gahb_theory as gt
 from gahb_theory.denoisers import EDM, DiffusionConvention, FlowMatching
-from gahb_theory.denoisers.schedules import SCHEDULES, cosine, linear, sigmoid
+from gahb_theory.denoisers.schedules import SCHEDULES, cosine, linear, scaled_linear, sigmoid
 
 
 def planted_denoiser(y, sigma):
