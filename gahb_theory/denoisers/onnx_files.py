@@ -20,10 +20,17 @@ from gahb_theory.denoisers.adapters import Adapted, Conditioning, Convention
 __all__ = ["OnnxNetwork", "load_onnx"]
 
 DTYPES = {"tensor(float)": torch.float32, "tensor(double)": torch.float64, "tensor(float16)": torch.float16}
-NUMPY = {"tensor(int64)": np.int64, "tensor(int32)": np.int32} | {
-    name: torch.empty(0, dtype=dtype, device="cpu").numpy().dtype.type for name, dtype in DTYPES.items()
+NUMPY = {
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
 }
-NO_DERIVATIVES = "a network in an ONNX file has no derivatives for torch; difference_jacobian(f, y, sigma) computes its Jacobian from values"
+NO_DERIVATIVES = (
+    "a network in an ONNX file has no derivatives for torch; difference_jacobian(f, y, sigma) computes its Jacobian from "
+    "values"
+)
 
 
 class OnnxNetwork:

@@ -70,8 +70,8 @@ class Probe(Result):
     shrinkage_gain
         What the best shrinkage of each image towards its mean gains in dB.
     sure
-        Whether it denoises (gain above 1 dB, and more than by shrinkage), no other convention comes near (margin above 2 dB), and those tied with
-        it differ in the range alone.
+        Whether it denoises (gain above 1 dB, and above that of shrinkage), no other convention comes near (margin above
+        2 dB), and those tied with it differ in the range alone.
     tied
         Other conventions that do as well, within 0.5 dB.
     uses_sigma
