@@ -59,11 +59,11 @@ def test_levels_from_0_to_80_are_those_of_the_formula(level):
 def deepinv():
     """The package; it uses the global generators of torch and numpy, which are put back."""
     package = pytest.importorskip("deepinv", exc_type=ImportError)
-    states = torch.random.get_rng_state(), np.random.get_state()
+    states = torch.random.get_rng_state(), np.random.get_state()  # noqa: NPY002
     torch.manual_seed(0)
     yield package
     torch.random.set_rng_state(states[0])
-    np.random.set_state(states[1])
+    np.random.set_state(states[1])  # noqa: NPY002
 
 
 def shipped():

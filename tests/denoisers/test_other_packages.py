@@ -143,3 +143,35 @@ def test_denoising_diffusion_pytorch(objective, normalised):
     y = diffusion.unnormalize(z / a.sqrt())
     sigma = float((1 / a - 1).sqrt()) / (2 if normalised else 1)
     torch.testing.assert_close(f(y, sigma), diffusion.unnormalize(theirs), rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ffdnet_with_its_weights(channels):
+    """The network of IPOL takes levels of shape (n,), and detaches its input, so that torch has no derivative of it."""
+    ffdnet = package("ffdnet")
+    net = ffdnet.FFDNet(channels)
+    net.load()
+    net = net.eval().requires_grad_(False)
+    found = gt.probe(net, (channels, 32, 32))
+    assert found.sure and found.convention == gt.Convention("clean", "sigma") and found.uses_sigma, found
+    f = gt.adapt(net, found)
+    x = gt.Photographs(size=48).sample(2).expand(-1, channels, -1, -1)
+    for sigma, least in ((0.05, 2.0), (0.2, 8.0)):
+        y = gt.add_noise(x, sigma, seed=0)
+        assert float((gt.psnr(x, f(y, sigma)) - gt.psnr(x, y)).mean()) > least
+    y = gt.add_noise(x[:1, :, :8, :8], 0.1, seed=0)
+    with pytest.raises(RuntimeError, match="difference_jacobian"):
+        gt.jacobian(f, y, 0.1)
+    J = gt.difference_jacobian(f, y, 0.1, step=1e-2)
+    assert 0 < float(J.trace()) < J.shape[0]
+
+
+def test_topaz_with_its_weights():
+    """Networks without a level for images of mean 0 and variance 1."""
+    models = pytest.importorskip("topaz.denoising.models", exc_type=ImportError)
+    net = models.load_model("unet-small").eval().requires_grad_(False)
+    f = gt.adapt(net, gt.Convention(low=-2.0, high=2.0))
+    y = images(1, 32)
+    torch.testing.assert_close(f(y, 0.1), (net(4 * y - 2) + 2) / 4)
+    J = gt.jacobian(f, y[:1, :, :8, :8], 0.1)
+    assert J.shape == (64, 64) and float(J.matrix().abs().max()) > 0
