@@ -108,7 +108,7 @@ def test_deepinv_diffusion_from_80(deepinv):
     sde = deepinv.sampling.EDMDiffusionSDE(
         variance_exploding=True,
         sigma_t=lambda t: t,
-        scale_t=lambda t: torch.ones_like(torch.as_tensor(t)),
+        sigma_prime_t=torch.ones_like,
         T=80,
         alpha=0.0,
         denoiser=gaussian(),
