@@ -50,6 +50,7 @@ CALLS: dict[Conditioning, str] = {
 }
 AS_ARGUMENT = ("sigma", "column", "number", "second map")
 AnyConvention = Convention | Timed
+MISLED = 1.3  # what a noise level is multiplied with, or divided by, to see whether the network does better
 TIE_DB, SURE_GAIN_DB, SURE_MARGIN_DB = 0.5, 1.0, 2.0
 
 
@@ -80,6 +81,9 @@ class Probe(Result):
         Relative distance of f(2 y) / 2 and f(y), sigma doubled too, by the convention found: 0 without additive constants.
     gains
         Every convention that could be called, with its gain in dB, the best first.
+    gain_if_misled
+        Of a network that sees a time: how many dB it does better where it is told a noise level 30 % larger or smaller. Above
+        1 dB its schedule is another one, and the answer is not sure.
     """
 
     convention: AnyConvention
@@ -92,6 +96,7 @@ class Probe(Result):
     uses_sigma: bool
     homogeneity_error: float
     gains: tuple[tuple[AnyConvention, float], ...]
+    gain_if_misled: float = 0.0
 
     @property
     def doubt(self) -> str:
@@ -105,6 +110,11 @@ class Probe(Result):
             )
         if different := [c for c in self.tied if _without_range(c) != _without_range(self.convention)]:
             return f"{_words(self.convention)} and {_words(different[0])} do as well"
+        if self.gain_if_misled > SURE_GAIN_DB:
+            return (
+                f"{_words(self.convention)}, but does better by {self.gain_if_misled:.1f} dB if told another noise level: its "
+                "schedule is another one"
+            )
         return f"the next convention is only {self.margin:.1f} dB behind {_words(self.convention)}"
 
     def denoiser(self, net: Callable[..., Any]) -> Any:
@@ -131,8 +141,9 @@ def probe(
 
     Of the ways to give sigma as a second argument the first that can be called is taken: shape (n,), (n, 1, 1, 1), a
     number, a map. Of networks that see the time of a diffusion the linear, scaled linear, cosine and sigmoid schedules of 1000
-    times are known, flow matching, and EDM with sigma_data = 1/2; a schedule whose noise levels are within some 20 % of one of
-    these may be taken for it. Latents cannot be probed, as the images tried are none.
+    times are known, flow matching, and EDM with sigma_data = 1/2. The cosine and the sigmoid schedule are too near to each
+    other for a sure answer, and one whose noise levels are within some 20 % of these may be taken for them. Latents cannot be
+    probed, as the images tried are none.
 
     Parameters
     ----------
@@ -205,7 +216,19 @@ def probe(
         # by small noise it sees a time; larger noise tells schedules and predictions apart
         x, y, sigma = tried(wide)
         plain = {c: e for c, e in _plain(net, y, sigma, errors).items() if c in near}
-        return _judge(net, {**plain, **timed(y, sigma)}, x, y, sigma)
+        found = _judge(net, {**plain, **timed(y, sigma)}, x, y, sigma)
+        if isinstance(found.convention, Convention):
+            return found
+        gain = _gain_if_misled(found.convention.denoiser(net), x, y, sigma)
+        return replace(found, gain_if_misled=gain, sure=found.sure and gain <= SURE_GAIN_DB)
+
+
+def _gain_if_misled(f: Callable[..., Any], x: Tensor, y: Tensor, sigma: Tensor) -> float:
+    """How many dB a denoiser does better at most where it is told another noise level; below 0.1 that says little."""
+    told = [psnr_per_image(x, f(y, sigma * factor)) for factor in (1.0, MISLED, 1 / MISLED)]
+    better = torch.stack(told[1:]) - told[0]
+    levels = [level for level in sigma.unique() if level > 0.1]
+    return max((float(better[:, sigma == level].mean(1).max()) for level in levels), default=0.0)
 
 
 def _plain(net: Callable[..., Any], y: Tensor, sigma: Tensor, errors: list[str]) -> dict[Convention, Tensor]:
