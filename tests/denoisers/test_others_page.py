@@ -16,12 +16,12 @@ def rows():
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:]]
 
 
-def tests_in(file):
+def names_in(file):
     return set(re.findall(r"^def (test_\w+)\(", file.read_text(), flags=re.M))
 
 
 def test_every_row_names_tests_that_exist():
-    existing = set().union(*(tests_in(file) for file in TESTS.rglob("test_*.py")))
+    existing = set().union(*(names_in(file) for file in TESTS.rglob("test_*.py")))
     assert len(rows()) >= 20
     for network, _, verified, engine in rows():
         named = set(re.findall(r"`(test_\w+)`", verified))
@@ -32,7 +32,7 @@ def test_every_row_names_tests_that_exist():
 def test_every_test_of_another_package_stands_in_the_table():
     named = set(re.findall(r"`(test_\w+)`", PAGE.read_text()))
     refusals = {"test_diffusers_schedulers_of_another_kind_are_refused"}
-    assert tests_in(TESTS / "denoisers" / "test_other_packages.py") - refusals <= named
+    assert names_in(TESTS / "denoisers" / "test_other_packages.py") - refusals <= named
 
 
 def test_calls_are_calls_of_names_that_exist():
