@@ -21,7 +21,7 @@ each with its estimate of x from what the network returns for z:
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -36,40 +36,6 @@ __all__ = ["EDM", "AdaptedDiffusion", "DiffusionConvention", "FlowMatching", "Ti
 Target = Literal["clean", "noise", "velocity"]
 Times = Literal["continuous", "nearest"]
 TOLERANCE = 1e-6  # rounding of a level that was computed in single precision
-
-
-class TimeConvention(Protocol):
-    """What `AdaptedDiffusion` asks of a convention; `s` is the noise level in the range of the network."""
-
-    takes_zero: bool
-    learned_variance: bool
-
-    @property
-    def low(self) -> int | float:
-        """The intensity of black."""
-        ...
-
-    @property
-    def high(self) -> int | float:
-        """The intensity of white."""
-        ...
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """The smallest and largest s that the network knows."""
-        ...
-
-    def scale(self, s: Tensor) -> Tensor:
-        """The scale a of the state."""
-        ...
-
-    def time(self, s: Tensor) -> Tensor:
-        """What the network is given for s of shape (n,)."""
-        ...
-
-    def clean(self, returned: Tensor, u: Tensor, s: Tensor) -> Tensor:
-        """The estimate of x."""
-        ...
 
 
 def _check_range(convention: Any) -> None:
@@ -263,6 +229,10 @@ class EDM:
     def denoiser(self, net: Callable[..., Any]) -> "AdaptedDiffusion":
         """Return the network `net` of this convention as a denoiser of ours."""
         return AdaptedDiffusion(net, self)
+
+
+TimeConvention = DiffusionConvention | FlowMatching | EDM
+"""Each has `scale(s)`, the factor of the state, `time(s)`, what the network is given for s of shape (n,), and `clean`."""
 
 
 class AdaptedDiffusion(Wrapper):

@@ -104,7 +104,7 @@ def _of_autoencoder(vae: Any) -> tuple[Callable[[Tensor], Tensor], Callable[[Ten
     def encode(x: Tensor) -> Tensor:
         returned = vae.encode(2 * x - 1)
         latent = getattr(returned, "latent_dist", None)
-        z = getattr(returned, "latents", None) if latent is None else latent.mode()
+        z = returned.latents if latent is None else latent.mode()
         return scale * (z - shift)
 
     def decode(z: Tensor) -> Tensor:

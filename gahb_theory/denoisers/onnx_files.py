@@ -108,7 +108,7 @@ class OnnxNetwork:
             )
         if len(level) != len(self.inputs) - 1:
             raise TypeError(f"{self.path.name} takes {len(self.inputs)} inputs, got {1 + len(level)}")
-        return _WithoutDerivative.apply(u, lambda array: self._run(array, *level))
+        return _WithoutDerivative.apply(u, lambda array: self._run(array, *level))  # type: ignore[no-untyped-call]
 
     def _run(self, u: np.ndarray, *level: Any) -> np.ndarray:
         parts = [u] + [_level(value, self.inputs[1]) for value in level]

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.adapters import Conditioning, Convention, adapt, call, clean
+from gahb_theory.denoisers.diffusion import TimeConvention
 from gahb_theory.denoisers.probing_times import (
     TIMES,
     WIDE_LEVELS,
-    Timed,
     describe,
     known_levels,
     same_map,
@@ -49,7 +49,7 @@ CALLS: dict[Conditioning, str] = {
     "second map": "net(y, map)",
 }
 AS_ARGUMENT = ("sigma", "column", "number", "second map")
-AnyConvention = Convention | Timed
+AnyConvention = Convention | TimeConvention
 MISLED = 1.3  # what a noise level is multiplied with, or divided by, to see whether the network does better
 TIE_DB, SURE_GAIN_DB, SURE_MARGIN_DB = 0.5, 1.0, 2.0
 
@@ -198,7 +198,7 @@ def probe(
 
     with torch.no_grad():
         x, y, sigma = tried(small)
-        estimates = _plain(net, y, sigma, errors)
+        estimates: dict[AnyConvention, Tensor] = {**_plain(net, y, sigma, errors)}
         if any(c.conditioning == "sigma" for c in estimates) or not any(
             c.conditioning in AS_ARGUMENT for c in estimates
         ):
@@ -215,8 +215,8 @@ def probe(
             return found
         # by small noise it sees a time; larger noise tells schedules and predictions apart
         x, y, sigma = tried(wide)
-        plain = {c: e for c, e in _plain(net, y, sigma, errors).items() if c in near}
-        found = _judge(net, {**plain, **timed(y, sigma)}, x, y, sigma)
+        estimates = {c: e for c, e in _plain(net, y, sigma, errors).items() if c in near}
+        found = _judge(net, estimates | timed(y, sigma), x, y, sigma)
         if isinstance(found.convention, Convention):
             return found
         gain = _gain_if_misled(found.convention.denoiser(net), x, y, sigma)
@@ -227,7 +227,7 @@ def _gain_if_misled(f: Callable[..., Any], x: Tensor, y: Tensor, sigma: Tensor) 
     """How many dB a denoiser does better at most where it is told another noise level; below 0.1 that says little."""
     told = [psnr_per_image(x, f(y, sigma * factor)) for factor in (1.0, MISLED, 1 / MISLED)]
     better = torch.stack(told[1:]) - told[0]
-    levels = [level for level in sigma.unique() if level > 0.1]
+    levels = [level for level in sorted(set(sigma.tolist())) if level > 0.1]
     return max((float(better[:, sigma == level].mean(1).max()) for level in levels), default=0.0)
 
 

@@ -13,14 +13,13 @@ import torch
 from torch import Tensor
 
 from gahb_theory.denoisers.adapters import first_half, returned_images, tensor_in
-from gahb_theory.denoisers.diffusion import EDM, DiffusionConvention, FlowMatching
+from gahb_theory.denoisers.diffusion import EDM, DiffusionConvention, FlowMatching, TimeConvention
 from gahb_theory.denoisers.schedules import SCHEDULES
 
-__all__ = ["TIMES", "WIDE_LEVELS", "Timed", "describe", "known_levels", "same_map", "timed_estimates"]
+__all__ = ["TIMES", "WIDE_LEVELS", "describe", "known_levels", "same_map", "timed_estimates"]
 
-Timed = DiffusionConvention | FlowMatching | EDM
 WIDE_LEVELS = (0.02, 0.05, 0.15, 0.4, 0.8)
-TIMES: dict[str, Timed] = {
+TIMES: dict[str, TimeConvention] = {
     **{f"the {name} schedule": DiffusionConvention(table()) for name, table in SCHEDULES.items()},
     "flow matching, times to 1000,": FlowMatching(),
     "flow matching, times to 1,": FlowMatching(steps=1),
@@ -30,15 +29,15 @@ TIMES: dict[str, Timed] = {
 """The conventions of networks that see a time which are tried without being given."""
 
 
-def known_levels(levels: Sequence[float], conventions: Sequence[Timed]) -> tuple[float, ...]:
+def known_levels(levels: Sequence[float], conventions: Sequence[TimeConvention]) -> tuple[float, ...]:
     """The noise levels that all conventions know, with their doubles."""
     ends = [[end / (c.high - c.low) for end in c.ends] for c in conventions]
     return tuple(s for s in levels if all(lowest <= s and 2 * s <= highest for lowest, highest in ends))
 
 
 def timed_estimates(
-    net: Callable[..., Any], given: Timed, y: Tensor, sigma: Tensor, errors: list[str]
-) -> Iterator[tuple[Timed, Tensor]]:
+    net: Callable[..., Any], given: TimeConvention, y: Tensor, sigma: Tensor, errors: list[str]
+) -> Iterator[tuple[TimeConvention, Tensor]]:
     """The estimates of a network by one schedule, in each range and for each prediction; nothing where it ignores the time."""
     for low, high in ((-1.0, 1.0), (0.0, 1.0)):
         base = replace(given, low=low, high=high)
@@ -63,28 +62,28 @@ def timed_estimates(
             break
 
 
-def _ways(base: Timed) -> list[Timed]:
+def _ways(base: TimeConvention) -> list[TimeConvention]:
     """Times between those of the table first; whole times for networks that look them up."""
     if isinstance(base, DiffusionConvention):
         return [replace(base, times="continuous"), replace(base, times="nearest")]
     return [base]
 
 
-def _predictions(base: Timed) -> list[Timed]:
+def _predictions(base: TimeConvention) -> list[TimeConvention]:
     """A convention with each of its predictions."""
     if isinstance(base, EDM):
         return [replace(base, sign=1), replace(base, sign=-1)]
     return [replace(base, prediction="noise"), replace(base, prediction="clean"), replace(base, prediction="velocity")]
 
 
-def describe(c: Timed) -> str:
+def describe(c: TimeConvention) -> str:
     """A convention in words."""
     same = [name for name, other in TIMES.items() if _schedule(other) == _schedule(c)]
     returned = ("F" if c.sign == 1 else "-F") if isinstance(c, EDM) else f"the {c.prediction}"
     return f"net(z, t) by {same[0] if same else 'the schedule given'} returns {returned} of images in [{c.low:g}, {c.high:g}]"
 
 
-def _schedule(c: Timed) -> Any:
+def _schedule(c: TimeConvention) -> Any:
     if isinstance(c, DiffusionConvention):
         return c.alphas_cumprod
     return ("flow", c.steps, c.noise_at) if isinstance(c, FlowMatching) else ("EDM", c.sigma_data)

@@ -97,7 +97,7 @@ def adapt_diffusion(
     convention = convention_of(alphas_cumprod, prediction, times, learned_variance)
     asked = {"prediction": prediction, "low": low, "high": high, "learned_variance": learned_variance}
     changed = {name: value for name, value in asked.items() if value not in (None, getattr(convention, name, None))}
-    if missing := [name for name in changed if name not in {field.name for field in fields(convention)}]:  # type: ignore[arg-type]
+    if missing := [name for name in changed if name not in {field.name for field in fields(convention)}]:
         raise ValueError(f"{type(convention).__name__} has no {missing[0]}; leave it out, got {changed[missing[0]]!r}")
     return AdaptedDiffusion(net, replace(convention, **changed), label)  # type: ignore[type-var]
 

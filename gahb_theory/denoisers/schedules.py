@@ -33,8 +33,11 @@ def cosine(steps: int = 1000) -> tuple[float, ...]:
 
 def sigmoid(steps: int = 1000) -> tuple[float, ...]:
     """Return a_t^2 of the sigmoid schedule from -3 to 3."""
-    at = lambda v: 1 / (1 + math.exp(-v))  # noqa: E731
-    return _of(lambda t: at(3) - at(6 * t - 3), steps)
+    return _of(lambda t: _logistic(3) - _logistic(6 * t - 3), steps)
+
+
+def _logistic(v: float) -> float:
+    return 1 / (1 + math.exp(-v))
 
 
 def _of_betas(first: float, last: float, power: int, steps: int) -> tuple[float, ...]:

@@ -95,7 +95,8 @@ def _ffdnet_of_ipol(tensors: Tensors, places: list[int], source: str) -> Network
     It has a map of the noise level for each channel, all equal, before the image, so that one map with the sum of their
     weights is the same; and batch norms after the inner convolutions, which are merged with them.
     """
-    outputs, merged = len(tensors[f"{places[-1]}.weight"]), {}
+    outputs = len(tensors[f"{places[-1]}.weight"])
+    merged: Tensors = {}
     for k, place in enumerate(places):
         weight, bias = (tensors[f"{place}.{name}"].double() for name in ("weight", "bias"))
         if 0 < k < len(places) - 1:
