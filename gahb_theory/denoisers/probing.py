@@ -198,11 +198,10 @@ def probe(
 
     with torch.no_grad():
         x, y, sigma = tried(small)
-        estimates: dict[AnyConvention, Tensor] = {**_plain(net, y, sigma, errors)}
-        if any(c.conditioning == "sigma" for c in estimates) or not any(
-            c.conditioning in AS_ARGUMENT for c in estimates
-        ):
-            estimates = {**estimates, **timed(y, sigma)}
+        estimates: dict[AnyConvention, Tensor] = dict(_plain(net, y, sigma, errors).items())
+        ways = {_conditioning(c) for c in estimates}
+        if "sigma" in ways or not ways & set(AS_ARGUMENT):
+            estimates |= timed(y, sigma)
         if not estimates:
             words = "; ".join(dict.fromkeys(errors))
             raise ValueError(

@@ -96,10 +96,12 @@ def adapt_diffusion(
         net, alphas_cumprod = net.model, net
     convention = convention_of(alphas_cumprod, prediction, times, learned_variance)
     asked = {"prediction": prediction, "low": low, "high": high, "learned_variance": learned_variance}
-    changed = {name: value for name, value in asked.items() if value not in (None, getattr(convention, name, None))}
+    changed: dict[str, Any] = {
+        name: value for name, value in asked.items() if value not in (None, getattr(convention, name, None))
+    }
     if missing := [name for name in changed if name not in {field.name for field in fields(convention)}]:
         raise ValueError(f"{type(convention).__name__} has no {missing[0]}; leave it out, got {changed[missing[0]]!r}")
-    return AdaptedDiffusion(net, replace(convention, **changed), label)  # type: ignore[type-var]
+    return AdaptedDiffusion(net, replace(convention, **changed), label)
 
 
 def convention_of(
@@ -109,7 +111,8 @@ def convention_of(
     if isinstance(given, DiffusionConvention | FlowMatching | EDM):
         return given
     if isinstance(given, Tensor | np.ndarray | list | tuple):
-        return DiffusionConvention(given, prediction or "noise", times=times, learned_variance=bool(learned_variance))
+        table: Any = given
+        return DiffusionConvention(table, prediction or "noise", times=times, learned_variance=bool(learned_variance))
     named = _configured(given, "prediction_type")
     if named == "flow_prediction" or _is_flow(given):
         steps = _configured(given, "num_train_timesteps")
