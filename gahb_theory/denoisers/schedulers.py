@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gahb_theory import validate
 from gahb_theory.denoisers.diffusion import (
     EDM,
     AdaptedDiffusion,
@@ -94,11 +95,10 @@ def adapt_diffusion(
                 f"model and alphas_cumprod, got {type(net).__name__}"
             )
         net, alphas_cumprod = net.model, net
-    convention = convention_of(alphas_cumprod, prediction, times, learned_variance)
-    asked = {"prediction": prediction, "low": low, "high": high, "learned_variance": learned_variance}
-    changed: dict[str, Any] = {
-        name: value for name, value in asked.items() if value not in (None, getattr(convention, name, None))
-    }
+    learned = None if learned_variance is None else validate.flag(learned_variance, "learned_variance")
+    convention = convention_of(alphas_cumprod, prediction, times, learned)
+    asked = {"prediction": prediction, "low": low, "high": high, "learned_variance": learned or None}
+    changed: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     if missing := [name for name in changed if name not in {field.name for field in fields(convention)}]:
         raise ValueError(f"{type(convention).__name__} has no {missing[0]}; leave it out, got {changed[missing[0]]!r}")
     return AdaptedDiffusion(net, replace(convention, **changed), label)
