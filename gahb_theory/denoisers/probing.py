@@ -72,7 +72,7 @@ class Probe(Result):
         What the best shrinkage of each image towards its mean gains in dB.
     sure
         Whether it denoises (gain above 1 dB, and above that of shrinkage), no other convention comes near (margin above
-        2 dB), and those tied with it differ in the range alone.
+        2 dB, or 1 dB where the next one does not denoise), and those tied with it differ in the range alone.
     tied
         Other conventions that do as well, within 0.5 dB.
     uses_sigma
@@ -284,6 +284,8 @@ def _judge(
     mean, variance = x.mean((1, 2, 3), keepdim=True), x.var((1, 2, 3), keepdim=True, correction=0)
     shrunk = mean + variance / (variance + sigma.reshape(-1, 1, 1, 1) ** 2) * (y - mean)
     shrinkage_gain = float((psnr_per_image(x, shrunk) - noisy).mean())
+    floor = max(SURE_GAIN_DB, shrinkage_gain)
+    needed = SURE_MARGIN_DB if others and others[0] > floor else SURE_GAIN_DB
     agreed = all(_without_range(c) == _without_range(best) for c in tied)
     f = adapt(net, best)
     estimate = estimates[best]
@@ -294,7 +296,7 @@ def _judge(
         margin=margin,
         range_margin=gains[best] - ranges[0] if ranges else float("inf"),
         shrinkage_gain=shrinkage_gain,
-        sure=gains[best] > max(SURE_GAIN_DB, shrinkage_gain) and margin > SURE_MARGIN_DB and agreed,
+        sure=gains[best] > floor and margin > needed and agreed,
         tied=tied,
         uses_sigma=_conditioning(best) != "none" and not same_map(f(y, 2 * sigma), estimate),
         homogeneity_error=float((doubled - estimate).norm() / estimate.norm()),
