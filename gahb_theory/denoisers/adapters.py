@@ -12,7 +12,7 @@ A network may see intensities u = low + (high - low) y, whose noise has the leve
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Protocol, TypeVar, get_args, overload
+from typing import Any, Literal, Protocol, TypeVar, get_args, overload, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -151,6 +151,7 @@ class Adapted(Wrapper):
 W = TypeVar("W", bound=Wrapper, covariant=True)
 
 
+@runtime_checkable
 class Reading(Protocol[W]):
     """A way to read networks: a `Convention`, one of the conventions of `diffusion`, or what `probe` found."""
 

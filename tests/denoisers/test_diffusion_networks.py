@@ -193,7 +193,7 @@ def test_schedulers_are_read(given, expected):
     assert adapt_diffusion(lambda z, t: z, given).convention == expected
 
 
-def test_schedulers_of_another_kind_are_refused():
+def test_schedulers_of_another_kind_are_refused(unchecked):
     consistency = scheduler(sigma_data=0.5, num_train_timesteps=40)  # its c_skip is another one
     with pytest.raises(ValueError, match="must be epsilon or v_prediction for EDM, got None"):
         adapt_diffusion(lambda z, t: z, consistency)
@@ -229,7 +229,7 @@ def test_learned_variance_is_left_out():
 
 
 @pytest.mark.parametrize("label", [3, torch.tensor(3), torch.tensor([0.0, 0.0, 0.0, 1.0])])
-def test_labels(label):
+def test_labels(label, unchecked):
     """The network of class 3 is the best one; of any other class it is none."""
     convention, path, target = FAMILIES["flow"]
     inner, seen = Best(path, target).eval(), []
@@ -281,7 +281,7 @@ def test_latents_have_their_denoiser_and_their_images():
     torch.testing.assert_close(J.matrix(), turned, rtol=0, atol=1e-6)
 
 
-def test_latents_of_an_autoencoder_of_diffusers():
+def test_latents_of_an_autoencoder_of_diffusers(unchecked):
     """Images in [-1, 1], latents (z - shift) * scaling_factor, the mode of the distribution."""
     vae = SimpleNamespace(
         config=SimpleNamespace(scaling_factor=0.2, shift_factor=0.1),
@@ -323,7 +323,7 @@ def test_a_gaussian_diffusion_is_read_by_its_attributes(objective, name, auto_no
     assert torch.equal(adapt_diffusion(diffusion.model, diffusion)(noisy(), SIGMAS), f(noisy(), SIGMAS))
 
 
-def test_a_gaussian_diffusion_with_learned_variance_or_an_unknown_objective():
+def test_a_gaussian_diffusion_with_learned_variance_or_an_unknown_objective(unchecked):
     _, path, target = FAMILIES["noise"]
     inner = Best(path, target).eval()
 

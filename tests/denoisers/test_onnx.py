@@ -125,7 +125,7 @@ def test_times_of_a_file_that_takes_whole_numbers(session):
         gt.adapt_diffusion(net, alphas, "clean").eval()(images(), 0.3)
 
 
-def test_other_files_and_images_are_refused(session, tmp_path, monkeypatch):
+def test_other_files_and_images_are_refused(session, tmp_path, monkeypatch, unchecked):
     for inputs in ((node("u", ["n", 10]),), (node("u", FREE, "tensor(uint8)"),), (node("u", FREE),) * 3, ()):
         with pytest.raises(ValueError, match=r"must take images \(n, channels, height, width\), and at most a noise"):
             OnnxNetwork(session(lambda u: u, *inputs))
