@@ -33,7 +33,7 @@ def cosine(steps: int = 1000) -> tuple[float, ...]:
 
 def sigmoid(steps: int = 1000) -> tuple[float, ...]:
     """Return a_t^2 of the sigmoid schedule from -3 to 3."""
-    return _of(lambda t: _logistic(3) - _logistic(6 * t - 3), steps)
+    return _of(lambda t: _logistic(3.0) - _logistic(6 * t - 3), steps)
 
 
 def _logistic(v: float) -> float:
