@@ -31,7 +31,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.denoisers.adapters import Convention, Wrapper, class_name, first_half, returned_images
 
-__all__ = ["EDM", "AdaptedDiffusion", "DiffusionConvention", "FlowMatching", "TimeConvention"]
+__all__ = ["EDM", "AdaptedDiffusion", "DiffusionConvention", "FlowMatching", "TimeConvention", "table_of"]
 
 Target = Literal["clean", "noise", "velocity"]
 Times = Literal["continuous", "nearest"]
@@ -71,7 +71,7 @@ class DiffusionConvention:
     takes_zero = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "alphas_cumprod", _schedule(self.alphas_cumprod))
+        object.__setattr__(self, "alphas_cumprod", table_of(self.alphas_cumprod))
         validate.one_of(self.prediction, "prediction", get_args(Target))
         validate.one_of(self.times, "times", get_args(Times))
         validate.flag(self.learned_variance, "learned_variance")
@@ -313,7 +313,7 @@ def _label(label: Any) -> Tensor:
     return torch.tensor(validate.integer(label, "label", 0), device="cpu")
 
 
-def _schedule(given: Any) -> tuple[float, ...]:
+def table_of(given: Any) -> tuple[float, ...]:
     """The squared scales of the image, descending in (0, 1)."""
     a = validate.real_array(given, "alphas_cumprod", 1)
     if (a == 0).any():

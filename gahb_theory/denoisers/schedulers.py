@@ -27,6 +27,7 @@ from gahb_theory.denoisers.diffusion import (
     Target,
     TimeConvention,
     Times,
+    table_of,
 )
 
 __all__ = ["adapt_diffusion", "convention_of"]
@@ -111,8 +112,10 @@ def convention_of(
     if isinstance(given, DiffusionConvention | FlowMatching | EDM):
         return given
     if isinstance(given, Tensor | np.ndarray | list | tuple):
-        table: Any = given
-        return DiffusionConvention(table, prediction or "noise", times=times, learned_variance=bool(learned_variance))
+        named_or_noise = prediction or "noise"
+        return DiffusionConvention(
+            table_of(given), named_or_noise, times=times, learned_variance=bool(learned_variance)
+        )
     named = _configured(given, "prediction_type")
     if named == "flow_prediction" or _is_flow(given):
         steps = _configured(given, "num_train_timesteps")
@@ -129,7 +132,9 @@ def convention_of(
     if learned_variance is None:
         learned_variance = str(_configured(given, "variance_type")).startswith("learned") or _twice(given)
     low, high = _limits(given)
-    return DiffusionConvention(schedule, prediction or _target(given, named), low, high, times, learned_variance)
+    return DiffusionConvention(
+        table_of(schedule), prediction or _target(given, named), low, high, times, learned_variance
+    )
 
 
 def _edm(given: Any, sigma_data: float, named: Any) -> EDM:

@@ -87,9 +87,9 @@ def negative(target):
 
 
 FAMILIES = {
-    "noise": (DiffusionConvention(ALPHAS, "noise"), of_table, lambda a, b: (0, 1)),
-    "clean": (DiffusionConvention(ALPHAS, "clean"), of_table, lambda a, b: (1, 0)),
-    "velocity": (DiffusionConvention(ALPHAS, "velocity"), of_table, lambda a, b: (-b, a)),
+    "noise": (DiffusionConvention(tuple(ALPHAS.tolist()), "noise"), of_table, lambda a, b: (0, 1)),
+    "clean": (DiffusionConvention(tuple(ALPHAS.tolist()), "clean"), of_table, lambda a, b: (1, 0)),
+    "velocity": (DiffusionConvention(tuple(ALPHAS.tolist()), "velocity"), of_table, lambda a, b: (-b, a)),
     "flow": (FlowMatching(), of_flow, lambda a, b: (-1, 1)),
     "flow, clean": (FlowMatching("clean"), of_flow, lambda a, b: (1, 0)),
     "flow, noise": (FlowMatching("noise"), of_flow, lambda a, b: (0, 1)),

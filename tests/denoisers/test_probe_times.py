@@ -122,7 +122,7 @@ def test_another_schedule_is_found_only_where_it_is_given(prediction):
     with pytest.raises(ValueError, match=r"convention of this network was not found: .*; give adapt the right one"):
         gt.adapt(net, found)
     found = gt.probe(net, (1, 32, 32), schedule=unlisted())
-    assert found.sure and found.convention == DiffusionConvention(unlisted(), prediction), found
+    assert found.sure and found.convention == DiffusionConvention(tuple(unlisted()), prediction), found
     assert "by the schedule given returns the " + prediction in str(found)
 
 
