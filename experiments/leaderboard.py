@@ -133,7 +133,7 @@ SUBJECTS: dict[str, tuple[str, Kind, Callable[[str, Any], Any]]] = {
         everywhere(gt.shipped_denoiser("c_alpha").eval()),
     ),
     "shipped photographs": (
-        "trained on photographs, 64 pixels",
+        "trained on 400 photographs, 64 pixels",
         "elsewhere",
         everywhere(gt.shipped_denoiser("photographs").eval()),
     ),

@@ -163,6 +163,10 @@ def probe(
     RuntimeError
         If the network is in train mode.
 
+    See Also
+    --------
+    gahb_theory.adapt, gahb_theory.Convention
+
     Examples
     --------
     >>> import torch

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gahb_theory.comparison.quantities import BASES
+from gahb_theory.report import draw_analysis
 from gahb_theory.report import figures as plots
-from gahb_theory.report.draw_analysis import draw_energy_left_out, draw_shrinkage, eigenvector_panels, image_panels
 from gahb_theory.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
 from gahb_theory.report.page import Picture
 
@@ -156,22 +156,26 @@ def shrinkage(results: Results, arrays: Arrays) -> list[Picture]:
         images = {"clean": clean} | {f"{key}, {value:.1f} dB": stored[key] for key, value in decibels.items()}
         with plots.style():
             (factors, factors_axes), (energy, energy_axes) = plots.panels(6.6, 2.9), plots.panels(6.6, 3.2)
-            draw_shrinkage(eigenvalues, stored["coefficients"], sigma, factors_axes[0])
-            draw_energy_left_out(bases, ordered, energy_axes[0], BASES)
+            draw_analysis.draw_shrinkage(eigenvalues, stored["coefficients"], sigma, factors_axes[0])
+            draw_analysis.draw_energy_left_out(bases, ordered, energy_axes[0], BASES)
+        said = draw_analysis.spectrum_of(results["networks"][name])
+        draw_analysis.write_above(said, factors_axes[0])
         title = {"c_alpha": "C^alpha image", "photographs": "photograph"}[name]
         pictures += [
             Picture(
-                f"shrinkage_{name}_images", image_panels(images), f"A {title}, noisy, and denoised by the network."
+                f"shrinkage_{name}_images",
+                draw_analysis.image_panels(images),
+                f"A {title}, noisy, and denoised by the network.",
             ),
             Picture(
                 f"shrinkage_{name}_eigenvectors",
-                eigenvector_panels(stored["atoms"], stored["atom_indices"], eigenvalues),
-                "Eigenvectors of the symmetric part of its Jacobian, by eigenvalue.",
+                draw_analysis.eigenvector_panels(stored["atoms"], stored["atom_indices"], eigenvalues),
+                f"Eigenvectors of the symmetric part of its Jacobian, by eigenvalue. {said}",
             ),
             Picture(
                 f"shrinkage_{name}_factors",
                 factors,
-                "Eigenvalues (red) and coefficients of the clean image (blue).",
+                f"Eigenvalues (red) and coefficients of the clean image (blue). {said}",
             ),
             Picture(
                 f"shrinkage_{name}_approximation",
