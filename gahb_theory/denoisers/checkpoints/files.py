@@ -22,7 +22,15 @@ from gahb_theory import validate
 from gahb_theory.denoisers.adapters import Adapted
 from gahb_theory.denoisers.base import DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints.adapted import described
-from gahb_theory.denoisers.checkpoints.building import Candidate, Choices, denoising, fill, sketched, sketched_filled
+from gahb_theory.denoisers.checkpoints.building import (
+    Candidate,
+    Choices,
+    choices_of,
+    denoising,
+    fill,
+    sketched,
+    sketched_filled,
+)
 from gahb_theory.denoisers.checkpoints.configured import (
     NETWORKS,
     configured,
@@ -222,7 +230,7 @@ def load_denoiser(
     >>> type(load_denoiser(Path(pretrained.__file__).parent / "unet_c_alpha")).__name__
     'UNet'
     """
-    choices = _choices(first, output, stages, epsilon, noise_map)
+    choices = choices_of(first, output, stages, epsilon, noise_map)
     if entry is not None and not isinstance(entry, str):
         raise TypeError(f"entry must be the key of a set of tensors, a string, got {type(entry).__name__}")
     if network is not None and not isinstance(network, SAVED):
@@ -265,17 +273,6 @@ def load_denoiser(
         raise ValueError(f"{source} fits no network of this library: {short(error)}") from error
     _check_beside(file, config)
     return f
-
-
-def _choices(first: Any, output: Any, stages: Any, epsilon: Any, noise_map: Any) -> Choices:
-    """The choices of a caller, checked."""
-    return Choices(
-        first=None if first is None else validate.one_of(first, "first", ("linear", "relu")),
-        output=None if output is None else validate.one_of(output, "output", ("clean", "residual")),
-        stages=None if stages is None else validate.integer(stages, "stages", 1, 10_000),
-        epsilon=None if epsilon is None else validate.number(epsilon, "epsilon", least=0.0),
-        noise_map=None if noise_map is None else validate.one_of(noise_map, "noise_map", ("first", "last")),
-    )
 
 
 def _configuration(file: Path, metadata: Mapping[str, str]) -> Any:
