@@ -17,7 +17,7 @@ from gahb_theory.denoisers.base import DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints.tensor_files import Tensors, short
 from gahb_theory.denoisers.networks.initialisation import on_meta
 
-__all__ = ["Candidate", "Choices", "choices_of", "denoising", "fill", "sketched", "sketched_filled"]
+__all__ = ["Candidate", "Choices", "denoising", "fill", "sketched", "sketched_filled"]
 
 LARGEST_HIDDEN = 2**28
 LEVELS = (0.05, 0.1, 0.2, 0.4)
@@ -56,22 +56,22 @@ class Choices:
     epsilon: int | float | None = None
     noise_map: Literal["first", "last"] | None = None
 
+    @classmethod
+    def checked(cls, first: Any, output: Any, stages: Any, epsilon: Any, noise_map: Any) -> "Choices":
+        """The choices of a caller, checked."""
+        return cls(
+            first=None if first is None else validate.one_of(first, "first", ("linear", "relu")),
+            output=None if output is None else validate.one_of(output, "output", ("clean", "residual")),
+            stages=None if stages is None else validate.integer(stages, "stages", 1, 10_000),
+            epsilon=None if epsilon is None else validate.number(epsilon, "epsilon", least=0.0),
+            noise_map=None if noise_map is None else validate.one_of(noise_map, "noise_map", ("first", "last")),
+        )
+
     def only(self, source: str, *names: str) -> None:
         """Refuse arguments that mean nothing for the file."""
         extra = [f.name for f in fields(self) if getattr(self, f.name) is not None and f.name not in names]
         if extra:
             raise ValueError(f"{source} says itself what it is; leave out {' and '.join(extra)}")
-
-
-def choices_of(first: Any, output: Any, stages: Any, epsilon: Any, noise_map: Any) -> Choices:
-    """The choices of a caller, checked."""
-    return Choices(
-        first=None if first is None else validate.one_of(first, "first", ("linear", "relu")),
-        output=None if output is None else validate.one_of(output, "output", ("clean", "residual")),
-        stages=None if stages is None else validate.integer(stages, "stages", 1, 10_000),
-        epsilon=None if epsilon is None else validate.number(epsilon, "epsilon", least=0.0),
-        noise_map=None if noise_map is None else validate.one_of(noise_map, "noise_map", ("first", "last")),
-    )
 
 
 def fill(network: Callable[..., Network], arguments: Mapping[str, Any], tensors: Tensors, source: str) -> Network:

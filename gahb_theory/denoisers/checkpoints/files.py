@@ -22,15 +22,7 @@ from gahb_theory import validate
 from gahb_theory.denoisers.adapters import Adapted
 from gahb_theory.denoisers.base import DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints.adapted import described
-from gahb_theory.denoisers.checkpoints.building import (
-    Candidate,
-    Choices,
-    choices_of,
-    denoising,
-    fill,
-    sketched,
-    sketched_filled,
-)
+from gahb_theory.denoisers.checkpoints.building import Candidate, Choices, denoising, fill, sketched, sketched_filled
 from gahb_theory.denoisers.checkpoints.configured import (
     NETWORKS,
     configured,
@@ -230,7 +222,7 @@ def load_denoiser(
     >>> type(load_denoiser(Path(pretrained.__file__).parent / "unet_c_alpha")).__name__
     'UNet'
     """
-    choices = choices_of(first, output, stages, epsilon, noise_map)
+    choices = Choices.checked(first, output, stages, epsilon, noise_map)
     if entry is not None and not isinstance(entry, str):
         raise TypeError(f"entry must be the key of a set of tensors, a string, got {type(entry).__name__}")
     if network is not None and not isinstance(network, SAVED):
