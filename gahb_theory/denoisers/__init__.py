@@ -7,6 +7,9 @@ checkpoints/  saved denoisers, and files that others have published
 shrinking     a basis and a shrinkage as a denoiser
 adapters      networks that are called in another way, or return noise, residual or score
 diffusion     networks that see the time of a diffusion
+schedulers    the convention of such a network, read from its scheduler
+latents       denoisers of latents, with their autoencoder
+onnx_files    networks in ONNX files
 probing       which of these ways a network has, found by trying
 classical     functions on numpy images, non-local means
 shapes        checks of the shape of images
@@ -16,7 +19,7 @@ from gahb_theory.denoisers.adapters import Adapted, Convention, adapt
 from gahb_theory.denoisers.base import Denoiser, DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints.files import load_denoiser, save_denoiser
 from gahb_theory.denoisers.classical import AdaptedArrays, NonLocalMeans, adapt_arrays
-from gahb_theory.denoisers.diffusion import AdaptedDiffusion, DiffusionConvention, adapt_diffusion
+from gahb_theory.denoisers.diffusion import EDM, AdaptedDiffusion, DiffusionConvention, FlowMatching
 from gahb_theory.denoisers.exact.composites import PatchComposite
 from gahb_theory.denoisers.exact.disk_posterior import DiskBayes, DiskPosterior
 from gahb_theory.denoisers.exact.empirical import EmpiricalBayes, EmpiricalRays
@@ -28,6 +31,7 @@ from gahb_theory.denoisers.exact.patches import PatchSchedule, calibrate_patches
 from gahb_theory.denoisers.exact.smoothed import SmoothedEmpiricalBayes
 from gahb_theory.denoisers.exact.stationary import StationaryGaussianDenoiser
 from gahb_theory.denoisers.exact.tangent import TangentDenoiser
+from gahb_theory.denoisers.latents import AdaptedLatents, adapt_latents
 from gahb_theory.denoisers.networks.bias_free import BFCNN, BiasFreeNorm, UNet
 from gahb_theory.denoisers.networks.conditioned import ConditionedUNet
 from gahb_theory.denoisers.networks.conservative import Conservative
@@ -39,15 +43,19 @@ from gahb_theory.denoisers.networks.mohan import DilatedUNet, DnCNN, RecursiveCN
 from gahb_theory.denoisers.networks.receptive import WindowedCNN, kernels_for
 from gahb_theory.denoisers.networks.smooth import SmoothUNet
 from gahb_theory.denoisers.networks.transformer import DiT
+from gahb_theory.denoisers.onnx_files import OnnxNetwork
 from gahb_theory.denoisers.probing import Probe, probe
+from gahb_theory.denoisers.schedulers import adapt_diffusion
 from gahb_theory.denoisers.shrinking import ShrinkageDenoiser
 
 __all__ = [
     "BFCNN",
+    "EDM",
     "IRCNN",
     "Adapted",
     "AdaptedArrays",
     "AdaptedDiffusion",
+    "AdaptedLatents",
     "BiasFreeNorm",
     "BoundaryBrokenPatchBayes",
     "ConditionedUNet",
@@ -66,6 +74,7 @@ __all__ = [
     "EmpiricalRays",
     "EquivariantPatchBayes",
     "FFDNet",
+    "FlowMatching",
     "FullyConnected",
     "GaussianDenoiser",
     "GaussianMixture",
@@ -74,6 +83,7 @@ __all__ = [
     "LocallyConnected",
     "Network",
     "NonLocalMeans",
+    "OnnxNetwork",
     "PatchBayes",
     "PatchComposite",
     "PatchSchedule",
@@ -91,6 +101,7 @@ __all__ = [
     "adapt",
     "adapt_arrays",
     "adapt_diffusion",
+    "adapt_latents",
     "calibrate_patches",
     "kernels_for",
     "load_denoiser",

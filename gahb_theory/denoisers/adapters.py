@@ -12,7 +12,7 @@ A network may see intensities u = low + (high - low) y, whose noise has the leve
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args, overload, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule, same_kind
+from gahb_theory.scalars import kind_of
 
-__all__ = ["Adapted", "Convention", "Wrapper", "adapt", "call", "clean", "returned_images"]
+__all__ = ["Adapted", "Convention", "Reading", "Wrapper", "adapt", "call", "clean", "first_half", "returned_images"]
 
 Prediction = Literal["clean", "residual", "noise", "score"]
 Conditioning = Literal["none", "sigma", "column", "number", "map", "second map"]
@@ -72,6 +73,10 @@ class Convention:
         object.__setattr__(self, "high", validate.number(self.high, "high"))
         if self.low >= self.high:
             raise ValueError(f"low must be below high, got {self.low:g} and {self.high:g}")
+
+    def denoiser(self, net: Callable[..., Any]) -> "Adapted":
+        """Return the network `net` of this convention as a denoiser of ours."""
+        return Adapted(net, self)
 
 
 def call(convention: Convention, net: Callable[..., Any], u: Tensor, s: Tensor) -> Tensor:
@@ -155,7 +160,23 @@ class Adapted(Wrapper):
         return (x_hat - low) / width
 
 
-def adapt(net: Callable[..., Any], convention: Convention | None = None) -> Adapted:
+W = TypeVar("W", bound=Wrapper, covariant=True)
+
+
+@runtime_checkable
+class Reading(Protocol[W]):
+    """A way to read networks: a `Convention`, one of the conventions of `diffusion`, or what `probe` found."""
+
+    def denoiser(self, net: Callable[..., Any]) -> W:
+        """Return the network as a denoiser of ours."""
+        ...
+
+
+@overload
+def adapt(net: Callable[..., Any], convention: None = None) -> Adapted: ...
+@overload
+def adapt(net: Callable[..., Any], convention: Reading[W]) -> W: ...
+def adapt(net: Callable[..., Any], convention: Any = None) -> Any:
     """Return a denoiser of ours from a network of another convention.
 
     Parameters
@@ -165,12 +186,13 @@ def adapt(net: Callable[..., Any], convention: Convention | None = None) -> Adap
         field `sample`, as diffusers does. A module stays as it is and is reached as `.net`; its mode is that of the
         denoiser.
     convention
-        How it is called and what it returns; by default net(y) returns the clean image. `probe` finds out.
+        How it is called and what it returns; by default net(y) returns the clean image. `probe` finds out, and what it
+        returns can be given here. Networks that see a time have a convention of `gahb_theory.denoisers.diffusion`.
 
     Raises
     ------
     TypeError, ValueError
-        When called, if the network returns no tensor, or one of another shape than its input.
+        When called, if the network returns no tensor, or one of another shape than its input; if `probe` was not sure.
 
     See Also
     --------
@@ -186,7 +208,10 @@ def adapt(net: Callable[..., Any], convention: Convention | None = None) -> Adap
     >>> f(torch.rand(2, 1, 8, 8), 0.1).shape
     torch.Size([2, 1, 8, 8])
     """
-    return Adapted(net, Convention() if convention is None else convention)
+    convention = Convention() if convention is None else convention
+    if isinstance(convention, type) or not callable(getattr(convention, "denoiser", None)):
+        raise TypeError(f'convention must be a Convention such as Convention("residual"), got {kind_of(convention)}')
+    return convention.denoiser(net)
 
 
 def class_name(net: object) -> str:
@@ -195,11 +220,8 @@ def class_name(net: object) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def returned_images(returned: Any, u: Tensor) -> Tensor:
-    """Return the images in what a network returns: itself, the field or entry `sample`, or the first of a tuple.
-
-    They must have the shape and device of its input `u`; they come back in its precision.
-    """
+def tensor_in(returned: Any) -> Any:
+    """Return the tensor in what a network returns: itself, the field or entry `sample`, or the first of a tuple."""
     if isinstance(returned, Mapping):
         if not isinstance(returned.get("sample"), Tensor):
             keys = ", ".join(str(key)[:20] for key in list(returned)[:4])
@@ -209,6 +231,26 @@ def returned_images(returned: Any, u: Tensor) -> Tensor:
         returned = returned.sample
     while isinstance(returned, (tuple, list)) and returned:
         returned = returned[0]
+    return returned
+
+
+def first_half(returned: Any, u: Tensor) -> Tensor:
+    """Return the first half of the channels that a network returns, the mean; the others are a learned variance."""
+    returned, twice = tensor_in(returned), (len(u), 2 * u.shape[1], *u.shape[2:])
+    if not isinstance(returned, Tensor) or returned.shape != twice:
+        got = tuple(returned.shape) if isinstance(returned, Tensor) else type(returned).__name__
+        raise ValueError(
+            f"a network with learned variance must return twice the channels of its input, {twice}, got {got}"
+        )
+    return returned[:, : u.shape[1]]
+
+
+def returned_images(returned: Any, u: Tensor) -> Tensor:
+    """Return the images in what a network returns, which must have the shape and device of its input `u`.
+
+    They come back in its precision.
+    """
+    returned = tensor_in(returned)
     if not isinstance(returned, Tensor):
         raise TypeError(f"the network must return a tensor, or something that holds one, got {type(returned).__name__}")
     if not returned.is_floating_point():

@@ -187,6 +187,45 @@ def test_ffdnet(tmp_path, image_channels, height, width):
         assert_same(f, y, net(y, torch.full((2, 1, 1, 1), 0.2)), 0.2)
 
 
+class IpolFFDNet(nn.Module):
+    """As the FFDNet of IPOL: a map for each channel, then the quarters of each channel; the residual; batch norms."""
+
+    def __init__(self, image_channels, channels, depth):
+        super().__init__()
+        self.image_channels = image_channels
+        layers = [nn.Conv2d(5 * image_channels, channels, 3, padding=1, bias=False), nn.ReLU(inplace=True)]
+        for _ in range(depth - 2):
+            inner = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+            layers += [inner, nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+        layers.append(nn.Conv2d(channels, 4 * image_channels, 3, padding=1, bias=False))
+        self.intermediate_dncnn = nn.Module()
+        self.intermediate_dncnn.itermediate_dncnn = nn.Sequential(*layers)
+        generator = torch.Generator().manual_seed(1)
+        for norm in (m for m in self.modules() if isinstance(m, nn.BatchNorm2d)):
+            for t in (norm.weight.data, norm.bias.data, norm.running_mean, norm.running_var):
+                t.copy_(0.2 + torch.rand(t.shape, generator=generator))
+
+    def forward(self, x, sigma):
+        n, c, h, w = x.shape
+        quarters = [x[:, k : k + 1, i::2, j::2] for k in range(c) for i in (0, 1) for j in (0, 1)]
+        maps = sigma.view(n, 1, 1, 1).repeat(1, c, h // 2, w // 2)
+        out = self.intermediate_dncnn.itermediate_dncnn(torch.cat([maps, *quarters], 1))
+        noise = torch.empty_like(x)
+        for place, (k, i, j) in enumerate((k, i, j) for k in range(c) for i in (0, 1) for j in (0, 1)):
+            noise[:, k, i::2, j::2] = out[:, place]
+        return x - noise
+
+
+@pytest.mark.parametrize("image_channels", [1, 3])
+def test_ffdnet_of_ipol(tmp_path, image_channels):
+    net, y = IpolFFDNet(image_channels, 6, 5).eval(), noisy(image_channels, 12, 16)
+    torch.save({"module." + k: v for k, v in net.state_dict().items()}, tmp_path / "net.pth")
+    f = gt.load_denoiser(tmp_path / "net.pth")
+    with torch.no_grad():
+        assert_same(f, y, net(y, SIGMA))
+        assert_same(f, y, net(y, torch.full((2,), 0.2)), 0.2)
+
+
 @pytest.mark.parametrize("image_channels", [1, 3])
 def test_fdncnn(tmp_path, image_channels):
     net, y = sequence(4, 4, image_channels + 1, image_channels), noisy(image_channels)

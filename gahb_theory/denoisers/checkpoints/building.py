@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints.tensor_files import Tensors, short
 from gahb_theory.denoisers.networks.initialisation import on_meta
@@ -54,6 +55,17 @@ class Choices:
     stages: int | None = None
     epsilon: int | float | None = None
     noise_map: Literal["first", "last"] | None = None
+
+    @classmethod
+    def checked(cls, first: Any, output: Any, stages: Any, epsilon: Any, noise_map: Any) -> "Choices":
+        """The choices of a caller, checked."""
+        return cls(
+            first=None if first is None else validate.one_of(first, "first", ("linear", "relu")),
+            output=None if output is None else validate.one_of(output, "output", ("clean", "residual")),
+            stages=None if stages is None else validate.integer(stages, "stages", 1, 10_000),
+            epsilon=None if epsilon is None else validate.number(epsilon, "epsilon", least=0.0),
+            noise_map=None if noise_map is None else validate.one_of(noise_map, "noise_map", ("first", "last")),
+        )
 
     def only(self, source: str, *names: str) -> None:
         """Refuse arguments that mean nothing for the file."""

@@ -48,6 +48,7 @@ from gahb_theory.denoisers.checkpoints.unwrapping import chosen, unwrapped, with
 from gahb_theory.denoisers.networks.conservative import MARK, Conservative
 from gahb_theory.denoisers.networks.mohan import DilatedUNet, DnCNN, RecursiveCNN
 from gahb_theory.denoisers.networks.transformer import DiT
+from gahb_theory.denoisers.onnx_files import load_onnx
 from gahb_theory.runs import write_bytes
 
 __all__ = ["load_denoiser", "save_denoiser"]
@@ -193,8 +194,8 @@ def load_denoiser(
     path
         A folder with model.safetensors and config.json (a run directory of `gahb train` is one), a .safetensors file or
         the index of several, a torch file (.pt, .pth, .ckpt) with the names of this library or of one of the dialects that
-        `gahb_theory.denoisers.checkpoints.published` lists, or the name "owner/name" or "hf://owner/name" of a
-        repository of the Hugging Face hub, where `huggingface_hub` is installed.
+        `gahb_theory.denoisers.checkpoints.published` lists, an .onnx file, where `onnxruntime` is installed, or the name
+        "owner/name" or "hf://owner/name" of a repository of the Hugging Face hub, where `huggingface_hub` is.
     first, output, stages, epsilon, noise_map
         What a file does not always show: whether a ReLU follows the first convolution of a BF_CNN, whether the layers
         return the clean image or the residual, how often a recursive CNN is applied, what batch normalisation adds to the
@@ -221,7 +222,7 @@ def load_denoiser(
     >>> type(load_denoiser(Path(pretrained.__file__).parent / "unet_c_alpha")).__name__
     'UNet'
     """
-    choices = _choices(first, output, stages, epsilon, noise_map)
+    choices = Choices.checked(first, output, stages, epsilon, noise_map)
     if entry is not None and not isinstance(entry, str):
         raise TypeError(f"entry must be the key of a set of tensors, a string, got {type(entry).__name__}")
     if network is not None and not isinstance(network, SAVED):
@@ -238,6 +239,11 @@ def load_denoiser(
             raise
     file = find_weights(given)
     source = str(file)
+    if file.suffix.lower() == ".onnx":
+        choices.only(source, "output")
+        if entry is not None or network is not None:
+            raise ValueError(f"{source} says itself what it is; leave out entry and network")
+        return load_onnx(file, choices.output)
     arguments: Mapping[str, Any] = {}
     size = file.stat().st_size
     if is_torch_file(file):
@@ -259,17 +265,6 @@ def load_denoiser(
         raise ValueError(f"{source} fits no network of this library: {short(error)}") from error
     _check_beside(file, config)
     return f
-
-
-def _choices(first: Any, output: Any, stages: Any, epsilon: Any, noise_map: Any) -> Choices:
-    """The choices of a caller, checked."""
-    return Choices(
-        first=None if first is None else validate.one_of(first, "first", ("linear", "relu")),
-        output=None if output is None else validate.one_of(output, "output", ("clean", "residual")),
-        stages=None if stages is None else validate.integer(stages, "stages", 1, 10_000),
-        epsilon=None if epsilon is None else validate.number(epsilon, "epsilon", least=0.0),
-        noise_map=None if noise_map is None else validate.one_of(noise_map, "noise_map", ("first", "last")),
-    )
 
 
 def _configuration(file: Path, metadata: Mapping[str, str]) -> Any:

@@ -9,7 +9,7 @@ The dialects of this field, recognised by the names of their tensors once the pr
 | conv_layers.i.weight, running_sd.i, with or without gammas.i | `BFCNN` | Kadkhodaie, Simoncelli 2021 |
 | conv_layers.i.weight, gammas.i.weight; running_sd.pt beside | `BFCNN` | Mohan et al. 2020, first code |
 | first_layer, hidden_layer_list.i, bn_layer_list.i, last_layer | `BFCNN`, `DnCNN` | Mohan et al. 2020 |
-| i.weight: convolutions, batch norms | `DnCNN`, `IRCNN`, `FFDNet` | Zhang et al. 2017, 2018; Mohan et al. 2020 |
+| i.weight: convolutions, batch norms | `DnCNN`, `IRCNN`, `FFDNet` | Zhang et al. 2017, 2018; Mohan et al.; Tassano 2019 |
 | m_head, m_down, m_body, m_up, m_tail | `DRUNet` | Zhang et al. 2021 |
 | conv1, ..., conv9 | `DilatedUNet` | Mohan et al. 2020 |
 | cnn.first_layer, ...; cnn_list.i.first_layer, ... | `RecursiveCNN`, `StagedCNN` | Mohan et al. 2020 |

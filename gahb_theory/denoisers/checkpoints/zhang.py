@@ -60,6 +60,9 @@ def sequence(
     outputs = len(tensors[f"{places[-1]}.weight"])
     if inputs == outputs:
         return _dncnn(tensors, arguments, source, choices, network, (channels, depth, outputs), normalised)
+    if normalised and outputs % 4 == 0 and inputs == outputs + outputs // 4:
+        choices.only(source)
+        return _ffdnet_of_ipol(tensors, places, source)
     if normalised or inputs != outputs + 1:
         raise ValueError(
             f"{source} takes {inputs} channels and returns {outputs}, which no known sequence of layers does; wrap the network "
@@ -84,6 +87,30 @@ def sequence(
         source,
         "what the layers return and where their map of the noise level is",
     )
+
+
+def _ffdnet_of_ipol(tensors: Tensors, places: list[int], source: str) -> Network:
+    """FFDNet as Tassano, Delon and Veit 2019 train it.
+
+    It has a map of the noise level for each channel, all equal, before the image, so that one map with the sum of their
+    weights is the same; and batch norms after the inner convolutions, which are merged with them.
+    """
+    outputs = len(tensors[f"{places[-1]}.weight"])
+    merged: Tensors = {}
+    for k, place in enumerate(places):
+        weight, bias = (tensors[f"{place}.{name}"].double() for name in ("weight", "bias"))
+        if 0 < k < len(places) - 1:
+            names = ("weight", "bias", "running_mean", "running_var")
+            gamma, beta, mean, variance = (tensors[f"{place + 1}.{name}"].double() for name in names)
+            scale = gamma / (variance + EPSILONS[0]).sqrt()
+            weight, bias = weight * scale[:, None, None, None], beta + (bias - mean) * scale
+        if k == 0:
+            maps = outputs // 4
+            weight = torch.cat([weight[:, :maps].sum(1, keepdim=True), weight[:, maps:]], 1)
+        kind = tensors[f"{place}.weight"].dtype
+        merged |= {f"model.{2 * k}.weight": weight.to(kind), f"model.{2 * k}.bias": bias.to(kind)}
+    made = {"channels": len(tensors["0.weight"]), "depth": len(places), "image_channels": outputs // 4}
+    return fill(FFDNet, made | {"noise_map": "first", "output": "residual"}, merged, source)
 
 
 def _dncnn(
