@@ -1,0 +1,148 @@
+"""What a figure of curves is, before it is drawn: series on axes with their units, drawn by matplotlib or as SVG.
+
+The methods `plot` of results draw it on axes of matplotlib, the pages as SVG (`gahb_theory.report.svg`), from one
+description, so that both show the same numbers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from gahb_theory.report.figures import GREY, plain_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Mark", "Panel", "Series", "draw", "with_equal_limits"]
+
+Limits = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Points (x, y) under a name, joined by a line or not, with the ends of their intervals.
+
+    Parameters
+    ----------
+    label
+        In the legend, with unit where it is not that of the axis; none, no entry.
+    x, y
+        The numbers, shape (n,).
+    low, high
+        Ends of the intervals of y, or of x where `rows` of the panel name the places; None without.
+    colour, line, marker, width
+        Colour in hexadecimal; "-", "--", "-.", ":" or "" for no line; "o" or "" for no marker; width of the line in points.
+    bars
+        Intervals as bars; else as a band.
+    """
+
+    label: str
+    x: np.ndarray
+    y: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    colour: str = GREY
+    line: Literal["-", "--", "-.", ":", ""] = "-"
+    marker: Literal["o", ".", ""] = ""
+    width: float = 1.6
+    bars: bool = False
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A reference line across the axes at a value of x or y, with its name beside it."""
+
+    axis: Literal["x", "y"]
+    at: float
+    label: str = ""
+    colour: str = GREY
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Axes and what is on them.
+
+    Parameters
+    ----------
+    series, marks
+        What is drawn.
+    xlabel, ylabel, title
+        With units.
+    xlog, ylog
+        Logarithmic axes.
+    xlim, ylim
+        Ends of the axes; None takes those of the numbers.
+    equal
+        A unit of x as long as one of y.
+    rows
+        Names of the places 0, 1, ... of the y axis, from above; the numbers stand along x.
+    """
+
+    series: Sequence[Series]
+    xlabel: str
+    ylabel: str
+    title: str = ""
+    xlog: bool = False
+    ylog: bool = False
+    xlim: Limits = (None, None)
+    ylim: Limits = (None, None)
+    equal: bool = False
+    marks: Sequence[Mark] = ()
+    rows: Sequence[str] = ()
+
+
+def with_equal_limits(panels: Sequence[Panel]) -> list[Panel]:
+    """Panels with one range of y, that of all their numbers, so that they can be compared."""
+    values = np.concatenate(
+        [np.ravel(v) for p in panels for s in p.series for v in (s.y, s.low, s.high) if v is not None]
+    )
+    values = values[np.isfinite(values) & ((values > 0) | (not panels[0].ylog))]
+    low, high = float(values.min()), float(values.max())
+    if panels[0].ylog:
+        limits = (low / 1.2, high * 1.2)
+    else:
+        room = 0.05 * ((high - low) or 1.0)
+        limits = (low - room, high + room)
+    return [replace(panel, ylim=limits) for panel in panels]
+
+
+def draw(panel: Panel, ax: "Axes", legend: str = "best") -> "Axes":
+    """Draw a panel on axes of matplotlib, and return them."""
+    for s in panel.series:
+        label = plain_text(s.label) if s.label else None
+        if s.low is not None and s.high is not None:
+            if s.bars:
+                middle = s.x if panel.rows else s.y
+                spread = np.stack([middle - s.low, s.high - middle]).clip(min=0)
+                across = {"xerr": spread} if panel.rows else {"yerr": spread}
+                ax.errorbar(s.x, s.y, fmt="none", ecolor=s.colour, elinewidth=1, capsize=2, **across)
+            else:
+                ax.fill_between(s.x, s.low, s.high, color=s.colour, alpha=0.2, lw=0)
+        size = 2.5 if s.marker == "." else 4
+        ax.plot(s.x, s.y, s.line or "none", marker=s.marker, ms=size, color=s.colour, lw=s.width, label=label)
+    for mark in panel.marks:
+        line = ax.axhline if mark.axis == "y" else ax.axvline
+        line(mark.at, color=mark.colour, ls=":", lw=1)
+        if mark.label:
+            at, frame = ((1, mark.at), ax.get_yaxis_transform()) if mark.axis == "y" else ((mark.at, 1), ax.get_xaxis_transform())
+            side = {"ha": "right", "va": "bottom"} if mark.axis == "y" else {"ha": "left", "va": "top"}
+            ax.text(*at, f" {plain_text(mark.label)} ", transform=frame, color=mark.colour, fontsize=8, **side)  # type: ignore[arg-type]
+    if panel.xlog:
+        ax.set_xscale("log")
+    if panel.ylog:
+        ax.set_yscale("log")
+    ax.set(xlabel=panel.xlabel, ylabel=panel.ylabel)
+    if panel.title:
+        ax.set_title(plain_text(panel.title))
+    ax.set_xlim(*panel.xlim)
+    ax.set_ylim(*panel.ylim)
+    if panel.rows:
+        ax.set_yticks(range(len(panel.rows)), [plain_text(name) for name in panel.rows])
+        ax.set_ylim(len(panel.rows) - 0.5, -0.5)
+    if panel.equal:
+        ax.set_aspect("equal", adjustable="datalim")
+    if any(s.label for s in panel.series) and len(panel.series) > 1:
+        ax.legend(loc=legend)
+    return ax
