@@ -124,11 +124,7 @@ def draw(panel: Panel, ax: "Axes", legend: str = "best") -> "Axes":
         ax.plot(s.x, s.y, s.line or "none", marker=s.marker, ms=size, color=s.colour, lw=s.width, label=label)
     for mark in panel.marks:
         line = ax.axhline if mark.axis == "y" else ax.axvline
-        line(mark.at, color=mark.colour, ls=":", lw=1)
-        if mark.label:
-            at, frame = ((1, mark.at), ax.get_yaxis_transform()) if mark.axis == "y" else ((mark.at, 1), ax.get_xaxis_transform())
-            side = {"ha": "right", "va": "bottom"} if mark.axis == "y" else {"ha": "left", "va": "top"}
-            ax.text(*at, f" {plain_text(mark.label)} ", transform=frame, color=mark.colour, fontsize=8, **side)  # type: ignore[arg-type]
+        line(mark.at, color=mark.colour, ls=":", lw=1, label=plain_text(mark.label) if mark.label else None)
     if panel.xlog:
         ax.set_xscale("log")
     if panel.ylog:
@@ -143,6 +139,6 @@ def draw(panel: Panel, ax: "Axes", legend: str = "best") -> "Axes":
         ax.set_ylim(len(panel.rows) - 0.5, -0.5)
     if panel.equal:
         ax.set_aspect("equal", adjustable="datalim")
-    if any(s.label for s in panel.series) and len(panel.series) > 1:
+    if sum(bool(entry.label) for entry in (*panel.series, *panel.marks)) > 1:
         ax.legend(loc=legend)
     return ax
