@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from gahb_theory.report import figures
 from gahb_theory.report.figures import GREY, plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["Mark", "Panel", "Series", "draw", "with_equal_limits"]
+__all__ = ["Mark", "Panel", "Series", "draw", "panels_figure", "with_equal_limits"]
 
 Limits = tuple[float | None, float | None]
 
@@ -142,3 +144,25 @@ def draw(panel: Panel, ax: "Axes", legend: str = "best") -> "Axes":
     if sum(bool(entry.label) for entry in (*panel.series, *panel.marks)) > 1:
         ax.legend(loc=legend)
     return ax
+
+
+def panels_figure(panels: Sequence[Panel]) -> "Figure":
+    """The figure of panels, each as wide as a column of a paper, at most three in a row, with one legend if it serves all."""
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    names = [[s.label for s in p.series if s.label] for p in panels]
+    one_legend = all(set(n) <= set(max(names, key=len)) for n in names) and len(max(names, key=len)) > 2
+    tall = max(2.5, 0.7 + 0.22 * max(len(p.rows) for p in panels)) + (0.35 if one_legend else 0)
+    with figures.style():
+        figure, axes = figures.panels(3.3 * columns, tall * rows, rows, columns)
+        for ax in axes.flat[len(panels) :]:
+            ax.set_axis_off()
+        for panel, ax in zip(panels, axes.flat, strict=False):
+            draw(panel, ax)
+            if one_legend and ax.get_legend() is not None:
+                ax.get_legend().remove()
+        if one_legend:
+            fullest = list(axes.flat)[int(np.argmax([len(n) for n in names]))]
+            handles, labels = fullest.get_legend_handles_labels()
+            figure.legend(handles, labels, loc="outside lower center", ncols=min(2 * columns, len(labels)), fontsize=7)
+    return figure

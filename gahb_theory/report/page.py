@@ -14,7 +14,7 @@ import numpy as np
 
 from gahb_theory.report import svg
 from gahb_theory.report.browser import Eigenvectors, drawn_eigenvectors
-from gahb_theory.report.curves import Panel
+from gahb_theory.report.curves import Panel, panels_figure
 from gahb_theory.report.downloads import Download, arrays_as_file, panels_as_csv
 from gahb_theory.runs import write_bytes
 
@@ -101,7 +101,7 @@ class Section:
 
 
 def write_page(path: Path, head: Head, sections: Sequence[Section], provenance: Mapping[str, str]) -> Path:
-    """Write the page at `path`, and every figure as figures/NAME.png or NAME.svg beside it; return `path`."""
+    """Write the page at `path`, and every figure as figures/NAME.png beside it; return `path`."""
     import jinja2
 
     figures = path.parent / "figures"
@@ -143,9 +143,7 @@ def _drawn(part: Part, figures: Path) -> dict[str, Any]:
         files += [arrays_as_file(part.name, part.arrays)] if part.arrays else []
         return {"picture": base64.b64encode(png).decode(), "files": files}
     if isinstance(part, Chart):
-        for number, panel in enumerate(part.panels):
-            name = part.name if len(part.panels) == 1 else f"{part.name}_{number + 1}"
-            write_bytes(figures / f"{name}.svg", svg.file_of(panel).encode())
+        write_bytes(figures / f"{part.name}.png", _png(panels_figure(part.panels)))
         return {"charts": [svg.inline(panel) for panel in part.panels], "files": [panels_as_csv(part.name, part.panels)]}
     figure, drawn = drawn_eigenvectors(part)
     write_bytes(figures / f"{part.name}.png", _png(figure))

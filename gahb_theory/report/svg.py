@@ -1,11 +1,9 @@
 """Panels of curves as SVG, without a library: axes, ticks, intervals, legend, and the value of a point under the pointer.
 
-Colours are variables of the style sheet of the page, one for light and one for dark ground; a file by itself carries
-those of light ground.
+Each colour is two variables, one for light and one for dark ground, between which the style sheet of the page chooses.
 """
 
 import math
-import re
 import zlib
 from collections.abc import Sequence
 from html import escape
@@ -15,7 +13,7 @@ import numpy as np
 from gahb_theory.report.curves import Panel, Series
 from gahb_theory.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
 
-__all__ = ["INKS", "colours", "describe", "file_of", "inline", "number", "ticks"]
+__all__ = ["INKS", "colours", "describe", "inline", "number", "ticks"]
 
 WIDTH, HEIGHT, FONT = 440, 300, 12
 LETTER = 0.56 * FONT
@@ -103,20 +101,57 @@ def describe(panel: Panel) -> str:
 
 
 def inline(panel: Panel) -> str:
-    """The panel as an element of a page."""
-    return _svg(panel, "")
-
-
-def file_of(panel: Panel) -> str:
-    """The panel as a file of its own, black on white."""
-    style = (
-        "<style>svg{background:#fff;color:#1d2433;font-family:Helvetica,Arial,sans-serif}"
-        ".s{stroke:currentColor;fill:none}.f{fill:currentColor}.b{fill:currentColor;opacity:.18}"
-        ".g{stroke:#1d2433;opacity:.15}.a{stroke:#1d2433;fill:none}.pt{fill:none}text{fill:#1d2433}"
-        "text.w{fill:currentColor}</style>"
+    """The panel as an element of a page, which has the style sheet."""
+    legend = _legend(panel.series)
+    top = (18 if panel.title else 4) + 16 * (1 + legend[-1][1] if legend else 0) + 8
+    xs = [s.x for s in panel.series] + [np.array([m.at]) for m in panel.marks if m.axis == "x"]
+    ys = [v for s in panel.series for v in (s.y, *(() if panel.rows or s.low is None else (s.low, s.high)))]
+    ys += [np.array([m.at]) for m in panel.marks if m.axis == "y"]
+    if panel.rows:
+        xs += [v for s in panel.series if s.low is not None and s.high is not None for v in (s.low, s.high)]
+        y_ends = (len(panel.rows) - 0.5, -0.5)
+    else:
+        y_ends = _ends(ys, panel.ylog, panel.ylim)
+    x_ends = _ends(xs, panel.xlog, panel.xlim)
+    height = top + (60 + 26 * len(panel.rows) if panel.rows else HEIGHT - 50)
+    y_ticks = [] if panel.rows else ticks(*y_ends, panel.ylog)
+    names = [_shortened(name) for name in panel.rows] or [number(t) for t in y_ticks]
+    left = 24 + LETTER * max((len(name) for name in names), default=2)
+    right, bottom = WIDTH - 10.0, height - 40.0
+    if panel.equal:
+        x_ends, y_ends = _equal(x_ends, y_ends, (right - left) / (bottom - top))
+        y_ticks = ticks(*y_ends)
+        names = [number(t) for t in y_ticks]
+    X, Y = _Axis(*x_ends, panel.xlog, left, right), _Axis(*y_ends, panel.ylog, bottom, top)
+    parts = _frame(panel, X, Y, y_ticks, names)
+    clip = f"c{zlib.crc32(repr((describe(panel), x_ends, y_ends)).encode()):x}"
+    parts.append(
+        f'<clipPath id="{clip}"><rect x="{left:.1f}" y="{top - 3:.1f}" width="{right - left + 3:.1f}" '
+        f'height="{bottom - top + 6:.1f}"/></clipPath><g clip-path="url(#{clip})">'
     )
-    drawn = _svg(panel, style, ' xmlns="http://www.w3.org/2000/svg"')
-    return re.sub(r'style="--l:(#\w+);--d:#\w+"', r'color="\1"', drawn)
+    parts += [_curve(panel, s, X, Y) for s in panel.series]
+    parts.append("</g>")
+    for mark in panel.marks:
+        light, dark = colours(mark.colour)
+        place = float((Y if mark.axis == "y" else X)(mark.at))
+        line = (left, place, right, place) if mark.axis == "y" else (place, top, place, bottom)
+        ends = " ".join(f'{n}="{v:.1f}"' for n, v in zip(("x1", "y1", "x2", "y2"), line, strict=True))
+        at = (right - 3, place - 4, "end") if mark.axis == "y" else (place + 4, top + 11, "start")
+        if mark.axis == "x" and place + 4 + LETTER * len(mark.label) > right:
+            at = (place - 4, top + 11, "end")
+        parts.append(
+            f'<g style="--l:{light};--d:{dark}"><line class="s" stroke-dasharray="3 3" {ends}/>'
+            f'<text class="w" x="{at[0]:.1f}" y="{at[1]:.1f}" text-anchor="{at[2]}">{escape(mark.label)}</text></g>'
+        )
+    if panel.title:
+        parts.append(f'<text x="{WIDTH / 2}" y="13" text-anchor="middle" font-weight="600">{escape(panel.title)}</text>')
+    for x, row, s in legend:
+        parts.append(_entry(x, (18 if panel.title else 4) + 16 * row + 8, s))
+    label = escape(describe(panel), quote=True)
+    return (
+        f'<svg class="chart" role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {height:.0f}" '
+        f'font-size="{FONT}">{"".join(parts)}</svg>'
+    )
 
 
 class _Axis:
@@ -163,59 +198,6 @@ def _legend(series: Sequence[Series]) -> list[tuple[float, int, Series]]:
         entries.append((x, row, s))
         x += width
     return entries
-
-
-def _svg(panel: Panel, style: str, namespace: str = "") -> str:
-    legend = _legend(panel.series)
-    top = (18 if panel.title else 4) + 16 * (1 + legend[-1][1] if legend else 0) + 8
-    xs = [s.x for s in panel.series] + [np.array([m.at]) for m in panel.marks if m.axis == "x"]
-    ys = [v for s in panel.series for v in (s.y, *(() if panel.rows or s.low is None else (s.low, s.high)))]
-    ys += [np.array([m.at]) for m in panel.marks if m.axis == "y"]
-    if panel.rows:
-        xs += [v for s in panel.series if s.low is not None and s.high is not None for v in (s.low, s.high)]
-        y_ends = (len(panel.rows) - 0.5, -0.5)
-    else:
-        y_ends = _ends(ys, panel.ylog, panel.ylim)
-    x_ends = _ends(xs, panel.xlog, panel.xlim)
-    height = top + (60 + 26 * len(panel.rows) if panel.rows else HEIGHT - 50)
-    y_ticks = [] if panel.rows else ticks(*y_ends, panel.ylog)
-    names = [_shortened(name) for name in panel.rows] or [number(t) for t in y_ticks]
-    left = 24 + LETTER * max((len(name) for name in names), default=2)
-    right, bottom = WIDTH - 10.0, height - 40.0
-    if panel.equal:
-        x_ends, y_ends = _equal(x_ends, y_ends, (right - left) / (bottom - top))
-        y_ticks = ticks(*y_ends)
-        names = [number(t) for t in y_ticks]
-    X, Y = _Axis(*x_ends, panel.xlog, left, right), _Axis(*y_ends, panel.ylog, bottom, top)
-    parts = [style, *_frame(panel, X, Y, y_ticks, names)]
-    clip = f"c{zlib.crc32(repr((describe(panel), x_ends, y_ends)).encode()):x}"
-    parts.append(
-        f'<clipPath id="{clip}"><rect x="{left:.1f}" y="{top - 3:.1f}" width="{right - left + 3:.1f}" '
-        f'height="{bottom - top + 6:.1f}"/></clipPath><g clip-path="url(#{clip})">'
-    )
-    parts += [_curve(panel, s, X, Y) for s in panel.series]
-    parts.append("</g>")
-    for mark in panel.marks:
-        light, dark = colours(mark.colour)
-        place = float((Y if mark.axis == "y" else X)(mark.at))
-        line = (left, place, right, place) if mark.axis == "y" else (place, top, place, bottom)
-        ends = " ".join(f'{n}="{v:.1f}"' for n, v in zip(("x1", "y1", "x2", "y2"), line, strict=True))
-        at = (right - 3, place - 4, "end") if mark.axis == "y" else (place + 4, top + 11, "start")
-        if mark.axis == "x" and place + 4 + LETTER * len(mark.label) > right:
-            at = (place - 4, top + 11, "end")
-        parts.append(
-            f'<g style="--l:{light};--d:{dark}"><line class="s" stroke-dasharray="3 3" {ends}/>'
-            f'<text class="w" x="{at[0]:.1f}" y="{at[1]:.1f}" text-anchor="{at[2]}">{escape(mark.label)}</text></g>'
-        )
-    if panel.title:
-        parts.append(f'<text x="{WIDTH / 2}" y="13" text-anchor="middle" font-weight="600">{escape(panel.title)}</text>')
-    for x, row, s in legend:
-        parts.append(_entry(x, (18 if panel.title else 4) + 16 * row + 8, s))
-    label = escape(describe(panel), quote=True)
-    return (
-        f'<svg{namespace} class="chart" role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {height:.0f}" '
-        f'font-size="{FONT}">{"".join(parts)}</svg>'
-    )
 
 
 def _shortened(name: str) -> str:
