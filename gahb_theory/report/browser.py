@@ -81,16 +81,16 @@ def drawn_eigenvectors(part: Eigenvectors) -> "tuple[Figure, dict[str, Any]]":
     figure = eigenvector_figure(part.atoms, part.ranks, part.eigenvalues, part.clean, part.coverage)
     atoms = []
     for atom, k, eigenvalue, c in zip(part.atoms, part.ranks, part.eigenvalues, part.coefficients, strict=True):
-        name = f"λ{str(k + 1).translate(SUBSCRIPTS)} = {number(round(float(eigenvalue), 3))}"
-        coefficient = f"c = {number(float(f'{c:.3g}'))}"
+        name = f"λ{str(k + 1).translate(SUBSCRIPTS)} = {eigenvalue:.3f}".replace("-", "−")
+        coefficient = number(float(f"{c:.3g}"))
         oscillates = f"about {cycles(atom):.1f} cycles across the image"
         atoms.append(
             {
                 "eigenvalue": name,
-                "coefficient": coefficient,
+                "coefficient": f"c = {coefficient}",
                 "picture": _signed_png(atom),
                 "alt": f"eigenvector {k + 1}: red and blue, {oscillates}; eigenvalue {eigenvalue:.3f}, coefficient {c:.3g}",
-                "said": f"eigenvector {k + 1}: {name}, coefficient ⟨x, eₖ⟩ = {number(float(f'{c:.3g}'))}, {oscillates}",
+                "said": f"eigenvector {k + 1}: {name}, coefficient ⟨x, eₖ⟩ = {coefficient}, {oscillates}",
             }
         )
     height, width = part.clean.shape[1:]

@@ -3,14 +3,15 @@
 import base64
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from gahb_theory.report.curves import Panel
 
-__all__ = ["Download", "arrays_as_file", "panels_as_csv"]
+__all__ = ["Download", "arrays_as_file", "panel_as_csv"]
 
 
 @dataclass(frozen=True)
@@ -23,23 +24,31 @@ class Download:
     words: str
 
 
-def panels_as_csv(name: str, panels: Sequence[Panel]) -> Download:
-    """The points of all series, one a line, with the ends of their intervals: panel, series, x, y, low, high.
+def panel_as_csv(name: str, panel: Panel) -> Download:
+    """The curves of a panel as a table: a line for each x, and a column for each series and for each end of its intervals.
 
-    In a panel of named places `y` is the name, and the numbers stand under `x`.
+    A panel of named places has a line for each of these.
     """
+    header, columns = ["" if panel.rows else panel.xlabel], []
+    for s in panel.series:
+        places = [int(round(float(y))) for y in s.y] if panel.rows else [float(x) for x in s.x]
+        many: Counter[float] = Counter()
+        keys = []
+        for place in places:  # a place may have several numbers, each on a line of its own
+            keys.append((place, many[place]))
+            many[place] += 1
+        ends = [] if s.low is None or s.high is None else [("low end", s.low), ("high end", s.high)]
+        for word, values in [("", s.x if panel.rows else s.y), *ends]:
+            header.append(f"{s.label or panel.ylabel} {word}".strip())
+            columns.append(dict(zip(keys, values, strict=True)))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("panel", "series", "x", "y", "low", "high"))
-    for panel in panels:
-        for s in panel.series:
-            nothing = np.full(len(s.x), np.nan)
-            low = nothing if s.low is None else s.low
-            high = nothing if s.high is None else s.high
-            for x, y, a, b in zip(s.x, s.y, low, high, strict=True):
-                place = panel.rows[int(round(float(y)))] if panel.rows else _figures(y)
-                writer.writerow((panel.title or panel.ylabel, s.label, _figures(x), place, _figures(a), _figures(b)))
-    return _download(f"{name}.csv", "text/csv", text.getvalue().encode(), "numbers of this figure (CSV)")
+    writer.writerow(header)
+    for key in sorted({key for column in columns for key in column}):
+        first = panel.rows[int(key[0])] if panel.rows else f"{key[0]:.6g}"
+        writer.writerow([first, *(_figures(column.get(key, np.nan)) for column in columns)])
+    words = "numbers of this figure (CSV)" if not panel.title else f"numbers of {panel.title} (CSV)"
+    return _download(f"{name}.csv", "text/csv", text.getvalue().encode(), words)
 
 
 def arrays_as_file(name: str, arrays: Mapping[str, np.ndarray]) -> Download:
@@ -58,5 +67,5 @@ def _download(name: str, kind: str, content: bytes, words: str) -> Download:
 
 
 def _figures(value: float) -> str:
-    """A number with seven digits, nothing where there is none."""
-    return "" if np.isnan(value) else f"{value:.7g}"
+    """A number with six digits, nothing where there is none."""
+    return "" if np.isnan(value) else f"{value:.6g}"

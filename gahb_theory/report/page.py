@@ -15,7 +15,7 @@ import numpy as np
 from gahb_theory.report import svg
 from gahb_theory.report.browser import Eigenvectors, drawn_eigenvectors
 from gahb_theory.report.curves import Panel, panels_figure
-from gahb_theory.report.downloads import Download, arrays_as_file, panels_as_csv
+from gahb_theory.report.downloads import Download, arrays_as_file, panel_as_csv
 from gahb_theory.runs import write_bytes
 
 if TYPE_CHECKING:
@@ -144,7 +144,9 @@ def _drawn(part: Part, figures: Path) -> dict[str, Any]:
         return {"picture": base64.b64encode(png).decode(), "files": files}
     if isinstance(part, Chart):
         write_bytes(figures / f"{part.name}.png", _png(panels_figure(part.panels)))
-        return {"charts": [svg.inline(panel) for panel in part.panels], "files": [panels_as_csv(part.name, part.panels)]}
+        names = [f"{part.name}_{n + 1}" if len(part.panels) > 1 else part.name for n in range(len(part.panels))]
+        files += [panel_as_csv(name, panel) for name, panel in zip(names, part.panels, strict=True)]
+        return {"charts": [svg.inline(panel) for panel in part.panels], "files": files}
     figure, drawn = drawn_eigenvectors(part)
     write_bytes(figures / f"{part.name}.png", _png(figure))
     return drawn | {"files": [arrays_as_file(part.name, part.arrays())]}

@@ -71,12 +71,13 @@ def of_classes(images: Mapping[str, np.ndarray]) -> str:
 
 def of_eigenvectors(a: ImageAnalysis) -> str:
     """How many pass, and how fast they oscillate."""
-    frequency = [cycles(atom) for atom in a.eigenvectors]
-    last = a.atom_indices[-1] + 1
-    return (
-        f"{a.eigenvalues_above_half} of {a.clean.size} eigenvalues are above 1/2; the eigenvectors go from "
-        f"{frequency[0]:.1f} cycles across the image at k = {a.atom_indices[0] + 1} to {frequency[-1]:.1f} at k = {last}."
-    )
+    passes = a.eigenvalues[a.atom_indices] > 0.5
+    frequency = np.array([cycles(atom) for atom in a.eigenvectors])
+    said = f"{a.eigenvalues_above_half} of {a.clean.size} eigenvalues are above 1/2"
+    if passes.all() or not passes.any():
+        return f"{said}; the eigenvectors shown oscillate {float(np.median(frequency)):.1f} times across the image."
+    kept, removed = float(np.median(frequency[passes])), float(np.median(frequency[~passes]))
+    return f"{said}; of the eigenvectors shown these oscillate {kept:.1f} times across the image, the others {removed:.1f}."
 
 
 def of_shrinkage(a: ImageAnalysis) -> str:

@@ -15,7 +15,7 @@ from gahb_theory.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMIL
 
 __all__ = ["INKS", "colours", "describe", "inline", "number", "ticks"]
 
-WIDTH, HEIGHT, FONT = 440, 300, 12
+WIDTH, HEIGHT, FONT = 400, 290, 12
 LETTER = 0.56 * FONT
 """Mean width of a letter."""
 MOST_POINTS = 90

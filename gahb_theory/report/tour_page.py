@@ -99,16 +99,16 @@ def _head(analyses: Mapping[str, ImageAnalysis]) -> Head:
     compared, sparse = [], []
     for title, a in analyses.items():
         gap, basis = readings.against_fixed_bases(a)
-        compared.append(f"{title}: {readings.said_difference(gap, f'that in the {basis}')}")
+        compared.append(f"{title}: {readings.said_difference(gap, f'the oracle in the {basis}')}")
         best, fixed, own = readings.sparsest(a)
-        sparse.append(f"{title}: {own:.2%}, and {fixed:.2%} in the best fixed basis, the {best}")
+        sparse.append(f"{title}: {own:.2%}, against {fixed:.2%} in the {best}")
     first = next(iter(analyses.values()))
     gap, basis = readings.against_fixed_bases(first)
     of = f" ({next(iter(analyses))})" if len(analyses) > 1 else ""
     answers = [
-        "The network beside the best oracle in a fixed basis, which knows the clean image, in PSNR: "
-        f"{'; '.join(compared)}.",
-        f"What the best {readings.TERMS} terms of its basis leave out of the clean image: {'; '.join(sparse)}.",
+        f"How well it denoises, beside the best oracle in a fixed basis, which knows the clean image: {'; '.join(compared)}.",
+        f"What the best {readings.TERMS} terms of its basis leave out of the image, beside the best fixed basis: "
+        f"{'; '.join(sparse)}.",
         _equation(first),
     ]
     figures = [
