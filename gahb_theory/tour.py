@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gahb_theory import runs, stored_results, validate
+from gahb_theory.commands.naming import command_line
 from gahb_theory.commands.settings_of_tour import Tour
 from gahb_theory.comparison import (
     ImageAnalysis,
@@ -51,6 +52,7 @@ def run_tour(tour: Tour) -> Path:
         "data": {name: runs.fingerprint(x) for name, x in tests.items()},
         "denoisers": {name: runs.fingerprint_parameters(f) for name, f in shipped.items()},
         "versions": runs.versions(),
+        "typed": command_line("tour", tour),
     }
     run = runs.open_run(tour.run or _default_directory(settings), config)
     arrays = stored_results.read_arrays(run / "arrays.npz")
