@@ -37,7 +37,7 @@ def eigenvectors(
     coverage: Tensor | None = None,
     columns: int = COLUMNS,
 ) -> "Figure":
-    """The figure of eigenvectors of a Jacobian under their eigenvalues, red positive, blue negative.
+    r"""The figure of eigenvectors of a Jacobian under their eigenvalues, red positive, blue negative.
 
     Parameters
     ----------

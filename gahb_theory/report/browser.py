@@ -1,8 +1,8 @@
 """The eigenvectors of a Jacobian as the page shows them: small pictures with eigenvalue and coefficient, one enlarged.
 
-    lambda_k   eigenvalue of the symmetric part of the Jacobian, the shrinkage factor
-    c_k        coefficient <x, e_k> of the clean image x
-    cycles     (1 / 2 pi) ||grad e_k|| / ||e_k||, mean frequency in cycles across the image
+lambda_k   eigenvalue of the symmetric part of the Jacobian, the shrinkage factor
+c_k        coefficient <x, e_k> of the clean image x
+cycles     (1 / 2 pi) ||grad e_k|| / ||e_k||, mean frequency in cycles across the image
 """
 
 import base64

@@ -31,7 +31,7 @@ def panel_as_csv(name: str, panel: Panel) -> Download:
     """
     header, columns = ["" if panel.rows else panel.xlabel], []
     for s in panel.series:
-        places = [int(round(float(y))) for y in s.y] if panel.rows else [float(x) for x in s.x]
+        places = [round(float(y)) for y in s.y] if panel.rows else [float(x) for x in s.x]
         many: Counter[float] = Counter()
         keys = []
         for place in places:  # a place may have several numbers, each on a line of its own
@@ -59,7 +59,9 @@ def arrays_as_file(name: str, arrays: Mapping[str, np.ndarray]) -> Download:
         for key, a in ((key, np.asarray(value)) for key, value in arrays.items())
     }
     np.savez_compressed(buffer, allow_pickle=False, **small)
-    return _download(f"{name}.npz", "application/octet-stream", buffer.getvalue(), "numbers of this figure (NumPy .npz)")
+    return _download(
+        f"{name}.npz", "application/octet-stream", buffer.getvalue(), "numbers of this figure (NumPy .npz)"
+    )
 
 
 def _download(name: str, kind: str, content: bytes, words: str) -> Download:

@@ -70,7 +70,12 @@ def paper_report(folder: Path) -> Path:
     table = Table(SHORT, [(c.claim, c.verdict, c.ours, c.paper) for c in summary], align="left")
     first = Section("All claims", (LEAD,), (table,))
     numbers = {f"sha256 of {name}/results.json": _hash(folder / name / "results.json") for name in done}
-    shown = {"command": "gahb reproduce report", "scale": scale, **numbers, "versions": ", ".join(map(" ".join, versions.items()))}
+    shown = {
+        "command": "gahb reproduce report",
+        "scale": scale,
+        **numbers,
+        "versions": ", ".join(map(" ".join, versions.items())),
+    }
     return write_page(folder / "report.html", _head(summary, scale), [first, *sections], shown)
 
 

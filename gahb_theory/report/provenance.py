@@ -36,7 +36,12 @@ def provenance(run: Path, config: Mapping[str, Any] | None = None) -> dict[str, 
         found["file"] = str(settings["image"])
     if config.get("crop"):
         found["crop"] = str(config["crop"])
-    for key, word in (("denoiser", "denoiser"), ("checkpoint", "denoiser"), ("train", "training images"), ("seed", "seed")):
+    for key, word in (
+        ("denoiser", "denoiser"),
+        ("checkpoint", "denoiser"),
+        ("train", "training images"),
+        ("seed", "seed"),
+    ):
         if settings.get(key) is not None:
             found[word] = str(settings[key])
     for key, word in (("denoiser", "denoiser"), ("denoisers", "denoisers"), ("data", "images")):

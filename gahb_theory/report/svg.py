@@ -72,7 +72,9 @@ def ticks(low: float, high: float, log: bool = False) -> list[float]:
     step = 10.0 ** math.floor(math.log10((high - low) / 4))
     step *= next(m for m in (1, 2, 5, 10) if (high - low) / (m * step) <= 6.5)
     digits = max(0, -math.floor(math.log10(step)))
-    return [round(k * step, digits) + 0.0 for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
+    return [
+        round(k * step, digits) + 0.0 for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+    ]
 
 
 def describe(panel: Panel) -> str:
@@ -90,7 +92,7 @@ def describe(panel: Panel) -> str:
             continue
         x, y = s.x[fine], s.y[fine]
         if panel.rows:
-            places = [f"{panel.rows[int(round(b))]} {a:.3g}" for a, b in zip(x, y, strict=True)]
+            places = [f"{panel.rows[round(b)]} {a:.3g}" for a, b in zip(x, y, strict=True)]
             said.append(f"{s.label}: {', '.join(places)}")
             continue
         first, last = int(np.argmin(x)), int(np.argmax(x))
@@ -144,7 +146,9 @@ def inline(panel: Panel) -> str:
             f'<text class="w" x="{at[0]:.1f}" y="{at[1]:.1f}" text-anchor="{at[2]}">{escape(mark.label)}</text></g>'
         )
     if panel.title:
-        parts.append(f'<text x="{WIDTH / 2}" y="13" text-anchor="middle" font-weight="600">{escape(panel.title)}</text>')
+        parts.append(
+            f'<text x="{WIDTH / 2}" y="13" text-anchor="middle" font-weight="600">{escape(panel.title)}</text>'
+        )
     for x, row, s in legend:
         parts.append(_entry(x, (18 if panel.title else 4) + 16 * row + 8, s))
     label = escape(describe(panel), quote=True)
@@ -204,7 +208,9 @@ def _shortened(name: str) -> str:
     return name if len(name) <= 26 else name[:25] + "…"
 
 
-def _equal(x: tuple[float, float], y: tuple[float, float], aspect: float) -> tuple[tuple[float, float], tuple[float, float]]:
+def _equal(
+    x: tuple[float, float], y: tuple[float, float], aspect: float
+) -> tuple[tuple[float, float], tuple[float, float]]:
     """Ends of both axes, the shorter one widened, so that a unit of both has one length."""
     wide, tall = x[1] - x[0], y[1] - y[0]
     if wide / tall < aspect:
@@ -278,17 +284,20 @@ def _curve(panel: Panel, s: Series, X: _Axis, Y: _Axis) -> str:
         value, at = s.y[fine][k], s.x[fine][k]
         said = f"{s.label or panel.ylabel}: {value:.4g}{ends} at {at:.4g}"
         if panel.rows:
-            said = f"{panel.rows[int(round(value))]}, {s.label}: {at:.4g}{ends}"
+            said = f"{panel.rows[round(value)]}, {s.label}: {at:.4g}{ends}"
         if shown:
             parts.append(f'<circle class="f" cx="{x[k]:.1f}" cy="{y[k]:.1f}" r="{shown}"/>')
-        parts.append(
-            f'<circle class="pt" cx="{x[k]:.1f}" cy="{y[k]:.1f}" r="6"><title>{escape(said)}</title></circle>'
-        )
+        parts.append(f'<circle class="pt" cx="{x[k]:.1f}" cy="{y[k]:.1f}" r="6"><title>{escape(said)}</title></circle>')
     return "".join([*parts, "</g>"])
 
 
 def _interval(
-    panel: Panel, s: Series, places: tuple[np.ndarray, np.ndarray], ends: tuple[np.ndarray, np.ndarray], X: _Axis, Y: _Axis
+    panel: Panel,
+    s: Series,
+    places: tuple[np.ndarray, np.ndarray],
+    ends: tuple[np.ndarray, np.ndarray],
+    X: _Axis,
+    Y: _Axis,
 ) -> list[str]:
     """Bars or a band."""
     x, y = places

@@ -118,9 +118,7 @@ def _head(analyses: Mapping[str, ImageAnalysis]) -> Head:
         KeyFigure(f"{readings.sparsest(first)[2]:.2%}", "", f"energy that {readings.TERMS} terms leave out{of}"),
     ]
     title = f"A denoiser at {', '.join(analyses)}"
-    return Head(
-        title, "Why does this denoiser generalise?", answers, figures, "f(y) = Σₖ λₖ(y) ⟨y, eₖ(y)⟩ eₖ(y)"
-    )
+    return Head(title, "Why does this denoiser generalise?", answers, figures, "f(y) = Σₖ λₖ(y) ⟨y, eₖ(y)⟩ eₖ(y)")
 
 
 def _equation(a: ImageAnalysis) -> str:
