@@ -4,8 +4,9 @@ from pathlib import Path
 
 from gahb_theory import stored_results
 from gahb_theory.hypotheses.assessment import Assessment
+from gahb_theory.metrics.intervals import Estimate
 from gahb_theory.report.audit_page import evidence_chart
-from gahb_theory.report.page import Head, KeyFigure, Section, Table, write_page
+from gahb_theory.report.page import Head, KeyFigure, Part, Section, Table, write_page
 from gahb_theory.report.provenance import provenance
 
 __all__ = ["ARRAYS", "assessment_again", "assessment_page"]
@@ -17,16 +18,12 @@ GATES = {True: "passed", False: "not passed", None: "not looked at"}
 
 def assessment_page(a: Assessment, path: Path) -> Path:
     """Write the page, with its figure beside it, and return its path."""
-    shown = {n.name: n.estimate for n in a.nulls}
-    estimates = [("subject", a.estimate, "")] + [(n.name, shown[n.name], n.passes) for n in a.nulls]  # type: ignore[list-item]
-    rows = [
-        (name, passes, "" if e is None else f"{e.value:.4g} [{e.low:.4g}, {e.high:.4g}]")
-        for name, passes, e in ((name, passes, e) for name, e, passes in estimates)
-    ]
+    rows = [("subject", "", _interval(a.estimate))]
+    rows += [(n.name, n.passes, "" if n.estimate is None else _interval(n.estimate)) for n in a.nulls]
     unit = f" ({a.unit})" if a.unit else ""
     evidence = Table(("", "meets the criterion", f"measure{unit}"), rows, "Intervals are at 95 %.", align="left")
     gates = Table(("gate", "passed", "detail"), [(g.name, GATES[g.passed], g.detail) for g in a.gates], align="left")
-    parts = [evidence_chart("evidence", a), evidence, *([gates] if a.gates else [])]
+    parts: list[Part] = [evidence_chart("evidence", a), evidence, *([gates] if a.gates else [])]
     return write_page(path, _head(a), [Section("Evidence", (f"About {a.about}.",), parts)], provenance(path.parent))
 
 
@@ -34,6 +31,10 @@ def assessment_again(run: Path) -> Path:
     """The page of a run of `gahb test`, from its arrays."""
     arrays = stored_results.read_arrays(run / "arrays.npz")
     return assessment_page(stored_results.from_arrays(Assessment, arrays, ARRAYS), run / "report.html")
+
+
+def _interval(e: Estimate) -> str:
+    return f"{e.value:.4g} [{e.low:.4g}, {e.high:.4g}]"
 
 
 def _head(a: Assessment) -> Head:

@@ -110,7 +110,7 @@ def with_equal_limits(panels: Sequence[Panel]) -> list[Panel]:
     return [replace(panel, ylim=limits) for panel in panels]
 
 
-def draw(panel: Panel, ax: "Axes", legend: str = "best") -> "Axes":
+def draw(panel: Panel, ax: "Axes", legend: Literal["best", "upper left", "upper right"] = "best") -> "Axes":
     """Draw a panel on axes of matplotlib, and return them."""
     for s in panel.series:
         label = plain_text(s.label) if s.label else None
@@ -118,8 +118,8 @@ def draw(panel: Panel, ax: "Axes", legend: str = "best") -> "Axes":
             if s.bars:
                 middle = s.x if panel.rows else s.y
                 spread = np.stack([middle - s.low, s.high - middle]).clip(min=0)
-                across = {"xerr": spread} if panel.rows else {"yerr": spread}
-                ax.errorbar(s.x, s.y, fmt="none", ecolor=s.colour, elinewidth=1, capsize=2, **across)
+                x, y = (spread, None) if panel.rows else (None, spread)
+                ax.errorbar(s.x, s.y, y, x, fmt="none", ecolor=s.colour, elinewidth=1, capsize=2)
             else:
                 ax.fill_between(s.x, s.low, s.high, color=s.colour, alpha=0.2, lw=0)
         size = 2.5 if s.marker == "." else 4
@@ -141,7 +141,7 @@ def draw(panel: Panel, ax: "Axes", legend: str = "best") -> "Axes":
         ax.set_ylim(len(panel.rows) - 0.5, -0.5)
     if panel.equal:
         ax.set_aspect("equal", adjustable="datalim")
-    if sum(bool(entry.label) for entry in (*panel.series, *panel.marks)) > 1:
+    if sum(bool(label) for label in (*(s.label for s in panel.series), *(m.label for m in panel.marks))) > 1:
         ax.legend(loc=legend)
     return ax
 
@@ -151,7 +151,8 @@ def panels_figure(panels: Sequence[Panel]) -> "Figure":
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     names = [[s.label for s in p.series if s.label] for p in panels]
-    one_legend = all(set(n) <= set(max(names, key=len)) for n in names) and len(max(names, key=len)) > 2
+    longest = names[int(np.argmax([len(n) for n in names]))]
+    one_legend = len(longest) > 2 and all(set(n) <= set(longest) for n in names)
     tall = max(2.5, 0.7 + 0.22 * max(len(p.rows) for p in panels)) + (0.35 if one_legend else 0)
     with figures.style():
         figure, axes = figures.panels(3.3 * columns, tall * rows, rows, columns)

@@ -24,10 +24,10 @@ class Download:
     words: str
 
 
-def panel_as_csv(name: str, panel: Panel) -> Download:
+def panel_as_csv(name: str, panel: Panel, figure: str) -> Download:
     """The curves of a panel as a table: a line for each x, and a column for each series and for each end of its intervals.
 
-    A panel of named places has a line for each of these.
+    A panel of named places has a line for each of these. The link names the panel where `figure`, whose name it is, has several.
     """
     header, columns = ["" if panel.rows else panel.xlabel], []
     for s in panel.series:
@@ -47,7 +47,7 @@ def panel_as_csv(name: str, panel: Panel) -> Download:
     for key in sorted({key for column in columns for key in column}):
         first = panel.rows[int(key[0])] if panel.rows else f"{key[0]:.6g}"
         writer.writerow([first, *(_figures(column.get(key, np.nan)) for column in columns)])
-    words = "numbers of this figure (CSV)" if not panel.title else f"numbers of {panel.title} (CSV)"
+    words = "numbers of this figure (CSV)" if name == figure else f"{panel.title or panel.ylabel} (CSV)"
     return _download(f"{name}.csv", "text/csv", text.getvalue().encode(), words)
 
 

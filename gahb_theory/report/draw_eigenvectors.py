@@ -50,5 +50,5 @@ def eigenvector_figure(
             ScalarMappable(cmap="RdBu_r"), ax=list(axes.flat), location="bottom", aspect=40, fraction=0.05, pad=0.02
         )
         scale.set_ticks([0, 0.5, 1], labels=["−max", "0", "max of each"], fontsize=7)
-        scale.outline.set_linewidth(0.4)  # type: ignore[operator]
+        scale.outline.set_linewidth(0.4)
     return figure

@@ -106,10 +106,7 @@ def write_page(path: Path, head: Head, sections: Sequence[Section], provenance: 
 
     figures = path.parent / "figures"
     figures.mkdir(parents=True, exist_ok=True)
-    shown = [
-        replace(section, parts=[(part, _drawn(part, figures)) for part in section.parts])  # type: ignore[misc]
-        for section in sections
-    ]
+    shown = [replace(section, parts=[(part, _drawn(part, figures)) for part in section.parts]) for section in sections]
     here = Path(__file__).parent
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(here), autoescape=True, undefined=jinja2.StrictUndefined
@@ -145,7 +142,7 @@ def _drawn(part: Part, figures: Path) -> dict[str, Any]:
     if isinstance(part, Chart):
         write_bytes(figures / f"{part.name}.png", _png(panels_figure(part.panels)))
         names = [f"{part.name}_{n + 1}" if len(part.panels) > 1 else part.name for n in range(len(part.panels))]
-        files += [panel_as_csv(name, panel) for name, panel in zip(names, part.panels, strict=True)]
+        files += [panel_as_csv(name, panel, part.name) for name, panel in zip(names, part.panels, strict=True)]
         return {"charts": [svg.inline(panel) for panel in part.panels], "files": files}
     figure, drawn = drawn_eigenvectors(part)
     write_bytes(figures / f"{part.name}.png", _png(figure))

@@ -124,7 +124,9 @@ def file(tmp_path_factory):
 def test_a_page_stands_alone_and_says_everything_in_words(file):
     text = file.read_text()
     parsed = check_page(text)
-    assert {f.name for f in (file.parent / "figures").iterdir()} == {f"{n}.png" for n in ["curve", "places", "images", "atoms"]}
+    assert {f.name for f in (file.parent / "figures").iterdir()} == {
+        f"{n}.png" for n in ["curve", "places", "images", "atoms"]
+    }
     assert text.index("Is it so?") < text.index("Perhaps.") < text.index("figure 3") < text.index("A &lt;part&gt;")
     assert text.count('class="reading"') == 4
     assert [a["class"] for a in parsed.all("td") if "class" in a] == ["verdict good", "verdict bad"]
