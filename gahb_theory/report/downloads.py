@@ -27,7 +27,8 @@ class Download:
 def panel_as_csv(name: str, panel: Panel, figure: str) -> Download:
     """The curves of a panel as a table: a line for each x, and a column for each series and for each end of its intervals.
 
-    A panel of named places has a line for each of these. The link names the panel where `figure`, whose name it is, has several.
+    A panel of named places has a line for each of these. The link names the panel where the figure, called `figure`, has
+    several.
     """
     header, columns = ["" if panel.rows else panel.xlabel], []
     for s in panel.series:
