@@ -123,10 +123,11 @@ def draw(panel: Panel, ax: "Axes", legend: Literal["best", "upper left", "upper 
             else:
                 ax.fill_between(s.x, s.low, s.high, color=s.colour, alpha=0.2, lw=0)
         size = 2.5 if s.marker == "." else 4
-        ax.plot(s.x, s.y, s.line or "none", marker=s.marker, ms=size, color=s.colour, lw=s.width, label=label)
+        line = s.line or "none"
+        ax.plot(s.x, s.y, linestyle=line, marker=s.marker, ms=size, color=s.colour, lw=s.width, label=label)
     for mark in panel.marks:
-        line = ax.axhline if mark.axis == "y" else ax.axvline
-        line(mark.at, color=mark.colour, ls=":", lw=1, label=plain_text(mark.label) if mark.label else None)
+        across = ax.axhline if mark.axis == "y" else ax.axvline
+        across(mark.at, color=mark.colour, ls=":", lw=1, label=plain_text(mark.label) if mark.label else None)
     if panel.xlog:
         ax.set_xscale("log")
     if panel.ylog:

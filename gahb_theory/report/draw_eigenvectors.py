@@ -35,13 +35,14 @@ def eigenvector_figure(
     count = len(atoms) + (clean is not None)
     rows = -(-count // columns)
     with style():
-        figure, axes = panels(COLUMN_WIDTH / COLUMNS * columns, 1.02 * rows + 0.42, rows, columns)
+        figure, axes = panels(COLUMN_WIDTH / COLUMNS * columns, 1.0 * rows + 0.35, rows, columns)
+        figure.get_layout_engine().set(h_pad=0.01, w_pad=0.02, hspace=0.0, wspace=0.02)  # type: ignore[union-attr,call-arg]
         places = iter(axes.flat)
         for ax in axes.flat:
             ax.set_axis_off()
         if clean is not None:
-            first = image(clean, next(places), "clean")
-            first.title.set_fontsize(8)
+            first = image(clean, next(places))
+            first.set_title("clean", fontsize=8, pad=2)
             if coverage is not None:
                 first.contour(coverage, levels=[0.5], colors=[VERMILION], linewidths=0.8)
         for k, atom, eigenvalue in zip(ranks, atoms, eigenvalues, strict=True):
