@@ -156,7 +156,7 @@ def draw() -> None:
     axes[1].legend(title="$255\\,\\sigma$")
     save(figure, "published_spectra.png")
 
-    figure = Figure(figsize=(12.0, 2.5), layout="constrained")
+    figure = Figure(figsize=(10.0, 2.3), layout="constrained")
     axes = figure.subplots(2, 3 + len(SHOWN))
     for row, name in zip(axes, NETWORKS, strict=True):
         stem = f"{name}/{SHOWN_SIGMA}"
@@ -165,7 +165,9 @@ def draw() -> None:
         ):
             plots.image(pictures[key][None], ax, title)
         for ax, k, atom in zip(row[3:], SHOWN, pictures[f"{stem}/atoms"], strict=True):
-            plots.signed_image(atom[None], ax, f"$e_{{{k + 1}}}$")
+            # the table holds every rank of a few, and neighbours of the others
+            value = float(np.interp(k + 1, ranks, eigenvalues[name, SHOWN_SIGMA]))
+            plots.signed_image(atom[None], ax, f"$\\lambda_{{{k + 1}}}$ = {value:.2f}")
     save(figure, "published_eigenvectors.png")
 
     figure = Figure(figsize=(8.0, 2.7), layout="constrained")
@@ -186,7 +188,7 @@ def save(figure: Any, name: str) -> None:
     import io
 
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
+    figure.savefig(buffer, format="png", dpi=130)
     runs.write_bytes(IMAGES / name, buffer.getvalue())
 
 
