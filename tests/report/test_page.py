@@ -1,13 +1,11 @@
 """A page is one file that asks for nothing, can be read by everybody, and carries the numbers of its figures."""
 
-import base64
 import csv
 import io
 import json
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -20,60 +18,10 @@ from gahb_theory.report.figures import gallery
 
 FOLDER = Path(pages.__file__).parent
 CSS, SCRIPT = (FOLDER / "page.css").read_text(), FOLDER / "page.js"
-VOID = {"meta", "link", "img", "input", "br"}
 BROWSER = next((path for name in ("chromium", "google-chrome") if (path := shutil.which(name))), None)
 RANKS = np.arange(1, 301)
 CURVE = 1 / RANKS**1.5
 ATOMS = np.random.default_rng(0).standard_normal((3, 1, 8, 8)).astype(np.float32)
-
-
-class Parsed(HTMLParser):
-    """Elements with their attributes, and that each is closed in its place."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.elements, self.open = [], []
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
-
-
-def check_page(text):
-    """What every page must meet; returns its elements."""
-    parsed = Parsed(text)
-    assert len(parsed.all("h1")) == 1
-    assert all(image["alt"].strip() for image in parsed.all("img"))
-    assert all(head["scope"] in ("col", "row") for head in parsed.all("th"))
-    assert all(chart["aria-label"].strip() for chart in parsed.all("svg") if chart.get("role") == "img")
-    assert "http" not in text and "//" not in re.sub(r"data:[^\"]*|// .*|file://", "", text)
-    for tag, attributes in parsed.elements:
-        for name in ("src", "href"):
-            assert attributes.get(name, "#").startswith(("#", "data:")), f"{tag} asks for {attributes[name]}"
-    names = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes and _ != "clipPath"]
-    assert len(names) == len(set(names))
-    assert {a["href"][1:] for a in parsed.all("a") if a["href"].startswith("#")} <= set(names)
-    assert text.count("<dt>") >= 4 + 1, "four key figures and the provenance"
-    return parsed
-
-
-def downloads(parsed):
-    """The files inside a page by name."""
-    links = [link for link in parsed.all("a") if "download" in link]
-    return {link["download"]: base64.b64decode(link["href"].partition("base64,")[2]) for link in links}
 
 
 def example(path):
@@ -121,7 +69,7 @@ def file(tmp_path_factory):
     return example(tmp_path_factory.mktemp("page") / "report.html")
 
 
-def test_a_page_stands_alone_and_says_everything_in_words(file):
+def test_a_page_stands_alone_and_says_everything_in_words(file, check_page):
     text = file.read_text()
     parsed = check_page(text)
     assert {f.name for f in (file.parent / "figures").iterdir()} == {
@@ -135,8 +83,8 @@ def test_a_page_stands_alone_and_says_everything_in_words(file):
     assert "second 2" in parsed.all("svg")[1]["aria-label"]
 
 
-def test_the_downloads_are_the_numbers(file):
-    found = downloads(Parsed(file.read_text()))
+def test_the_downloads_are_the_numbers(file, check_page, downloads):
+    found = downloads(check_page(file.read_text()))
     header, *rows = csv.reader(io.StringIO(found["curve.csv"].decode()))
     assert header == ["rank k", "network", "network low end", "network high end", "<other>"]
     assert len(rows) == 300
@@ -151,12 +99,12 @@ def test_the_downloads_are_the_numbers(file):
         assert stored["two"].shape == (2, 1, 8, 8)
 
 
-def test_eigenvectors_stand_with_eigenvalue_and_coefficient(file):
+def test_eigenvectors_stand_with_eigenvalue_and_coefficient(file, check_page):
     text = file.read_text()
     buttons = re.findall(r"<button.*?</button>", text, re.DOTALL)
     assert len(buttons) == 3
     assert "λ₁₀ = −0.100" in buttons[2] and "c = 0" in buttons[2] and "eigenvector 10: " in buttons[2]
-    (slider,) = [a for a in Parsed(text).all("input") if a["type"] == "range"]
+    (slider,) = [a for a in check_page(text).all("input") if a["type"] == "range"]
     assert slider["max"] == "2"
     assert "M0.00 3.50" in text, "the contour, half-way between the fourth row and the fifth"
 
