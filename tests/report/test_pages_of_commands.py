@@ -56,7 +56,9 @@ def benchmarked():
 
 
 def compared():
-    return gt.compare(gt.DCT(), gt.Wavelet("db2"), gt.Disks(size=8).sample(1), sigma=0.1, names=("cosines", "wavelets"))
+    return gt.compare(
+        gt.DCT(), gt.Wavelet("db2"), gt.Disks(size=16).sample(1), sigma=0.1, names=("cosines", "wavelets")
+    )
 
 
 CASES = {
