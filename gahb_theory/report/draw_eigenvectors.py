@@ -48,7 +48,13 @@ def eigenvector_figure(
         for k, atom, eigenvalue in zip(ranks, atoms, eigenvalues, strict=True):
             signed_image(atom, next(places), f"$\\lambda_{{{k + 1}}}$ = {float(eigenvalue):.2f}")
         scale = figure.colorbar(
-            ScalarMappable(cmap="RdBu_r"), ax=list(axes.flat), location="bottom", shrink=0.6, aspect=60, fraction=0.05, pad=0.02
+            ScalarMappable(cmap="RdBu_r"),
+            ax=list(axes.flat),
+            location="bottom",
+            shrink=0.6,
+            aspect=60,
+            fraction=0.05,
+            pad=0.02,
         )
         scale.set_ticks([0, 0.5, 1], labels=["−max", "0", "max of each"], fontsize=7)
         scale.outline.set_linewidth(0.4)

@@ -109,7 +109,7 @@ def _head(analyses: Mapping[str, ImageAnalysis]) -> Head:
         f"How well it denoises, beside the best oracle in a fixed basis, which knows the clean image: {'; '.join(compared)}.",
         f"What the best {readings.TERMS} terms of its basis leave out of the image, beside the best fixed basis: "
         f"{'; '.join(sparse)}.",
-        _equation(first),
+        " ".join([_equation(first), *(_difference(title, a) for title, a in list(analyses.items())[1:])]),
     ]
     figures = [
         KeyFigure(f"{first.psnr_denoised - first.psnr_noisy:+.1f}", "dB", f"gain over the noisy image{of}"),
@@ -119,6 +119,11 @@ def _head(analyses: Mapping[str, ImageAnalysis]) -> Head:
     ]
     title = f"A denoiser at {', '.join(analyses)}"
     return Head(title, "Why does this denoiser generalise?", answers, figures, "f(y) = Σₖ λₖ(y) ⟨y, eₖ(y)⟩ eₖ(y)")
+
+
+def _difference(title: str, a: ImageAnalysis) -> str:
+    """The error of the equation at another image, in short."""
+    return f"{title}: {a.reproduction.error:.1e}."
 
 
 def _equation(a: ImageAnalysis) -> str:
