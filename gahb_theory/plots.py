@@ -68,7 +68,7 @@ def eigenvectors(
     >>> f = gt.ShrinkageDenoiser(gt.DCT(), gt.Hard(3.0))
     >>> E = gt.jacobian(f, gt.add_noise(x, 0.1), 0.1).eigenbasis()
     >>> [ax.get_title() for ax in eigenvectors(E, [0, 1], clean=x).axes if ax.images]
-    ['clean', '$\\\\lambda_{1}$ = 1.00', '$\\\\lambda_{2}$ = 1.00']
+    ['clean', '$\\lambda_{1}$ = 1.00', '$\\lambda_{2}$ = 1.00']
     """
     n = len(E.eigenvalues)
     ranks = [k for k in SHOWN if k < n] if ks is None else list(ks)
