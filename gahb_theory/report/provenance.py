@@ -35,7 +35,7 @@ def provenance(run: Path, config: Mapping[str, Any] | None = None) -> dict[str, 
     if settings.get("image") is not None:
         found["file"] = str(settings["image"])
     if config.get("crop"):
-        found["crop"] = str(config["crop"])
+        found["image"] = str(config["crop"])
     for key, word in (
         ("denoiser", "denoiser"),
         ("checkpoint", "denoiser"),
