@@ -99,7 +99,7 @@ def _measures(results: Results) -> list[Panel]:
     ]
     label = "training images N"
     return [
-        Panel(seen, label, "PSNR_A − PSNR_B on images of A (dB)", xlog=True, marks=[Mark("y", 0.0)]),
+        Panel(seen, label, "PSNR_A − PSNR_B (dB)", title="images of A", xlog=True, marks=[Mark("y", 0.0)]),
         Panel(distances, label, "E‖f_A − f_B‖² / risk", xlog=True, ylog=True),
         Panel(similar, label, "cosine, or share", xlog=True, ylim=(-0.1, 1.05)),
     ]

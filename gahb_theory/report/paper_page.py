@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 from gahb_theory.hypotheses.paper.claims import Claim
 from gahb_theory.hypotheses.paper.running import EXPERIMENTS, read_results
 from gahb_theory.report import draw_paper, draw_plane
-from gahb_theory.report.page import Head, KeyFigure, Section, Table, write_page
+from gahb_theory.report.page import Chart, Head, KeyFigure, Section, Table, write_page
+from gahb_theory.report.readings_of_paper import readings_of_paper
 from gahb_theory.runs import write_bytes
 
 __all__ = ["claims_table", "judged", "paper_report"]
@@ -62,7 +64,11 @@ def paper_report(folder: Path) -> Path:
         done.append(experiment.NAME)
         lead = " ".join(str(experiment.__doc__).split("\n\n")[1].split())
         command = f"Command: gahb reproduce {experiment.NAME} --scale {scale}"
-        drawn = PICTURES[experiment.NAME](results, arrays)
+        said = readings_of_paper(experiment.NAME, results, arrays)
+        drawn = [
+            replace(part, reading=said[part.name]) if isinstance(part, Chart) and part.name in said else part
+            for part in PICTURES[experiment.NAME](results, arrays)
+        ]
         sections.append(Section(experiment.TITLE, (lead, command), (Table(HEADER, rows, align="left"), *drawn)))
     if not sections:
         raise FileNotFoundError(f"no results in {folder}; run gahb reproduce manifolds first")

@@ -19,6 +19,7 @@ from gahb_theory.hypotheses.gates import GateResult
 from gahb_theory.hypotheses.verdicts import NullResult, Power
 from gahb_theory.metrics import Estimate
 from gahb_theory.report import assessment_page, audit_page, benchmark_page, comparison_page, readings
+from gahb_theory.report.readings_of_paper import readings_of_paper
 
 
 def estimate(value, spread=0.1):
@@ -159,3 +160,28 @@ def test_sentences_say_wins_losses_and_draws():
     best, fixed, own = readings.sparsest(poor)
     assert (best, fixed) == ("DCT", pytest.approx(1 - poor.sides["dct"].best_energy[99]))
     assert ("times more than" if own > fixed else "times less than") in readings.of_energy(poor)
+
+
+def test_sentences_of_the_experiments_have_their_numbers():
+    rows = [
+        {"n": 1, "mean_seen": {"value": 28.0}, "pairs": {"value": 0.1}, "copies": {"value": 1.0}},
+        {"n": 10_000, "mean_seen": {"value": -0.2}, "pairs": {"value": 0.95}, "copies": {"value": 0.0}},
+    ]
+    said = readings_of_paper("memorisation", {"rows": rows}, {})
+    assert said["memorisation_psnr"] == "Having seen an image adds 28.0 dB at N = 1, and -0.2 dB at N = 10,000."
+    assert "from 0.10 to 0.95, the share of copies from 100% to 0%" in said["memorisation_measures"]
+    arrays = {"ray/eigenvalues": np.array([[1.0, 0.5], [1.0, 0.3]]), "ray/psnr": np.array([38.0])}
+    disks = {"sigmas": [0.1], "manifolds": {"ray": {"k": 1, "dimension": 100}}}
+    said = readings_of_paper("manifolds", disks, arrays)
+    assert "is 0.40 (ray) on average" in said["manifolds_eigenvalues"]
+    assert "at -2.0 dB (ray)" in said["manifolds_psnr"], "20 dB at the input and 20 dB for 1 of 100 dimensions"
+    fits = [{"low": 0.6, "high": 0.7}, {"low": 0.1, "high": 0.2}]
+    classes = {f"c{i}": {"alpha": 2.0, "slopes": {"network": fit | {"value": 0.5}}} for i, fit in enumerate(fits)}
+    curves = {
+        f"c{i}/psnr.{m}": np.array([v]) for i in (0, 1) for m, v in (("network", 20.0 + i), ("wavelet oracle", 20.5))
+    }
+    said = readings_of_paper("near_optimal", {"classes": classes}, curves)
+    assert "in 1 of 2 classes" in said["near_optimal_psnr"] and "by +0.0 dB" in said["near_optimal_psnr"]
+    assert "in 1 of 2 classes" in said["near_optimal_slopes"]
+    levels = {"plain/psnr": np.array([30.0]), "shuffled/psnr": np.array([25.0]), "linear/psnr": np.array([26.0])}
+    assert "costs the network 5.0 dB on average" in readings_of_paper("shuffling", {}, levels)["shuffling_psnr"]
