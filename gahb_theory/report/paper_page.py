@@ -1,7 +1,7 @@
 """The paper on one page, from results alone: claim, our number, its number, verdict, and why."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -12,13 +12,13 @@ import numpy as np
 from gahb_theory.hypotheses.paper.claims import Claim
 from gahb_theory.hypotheses.paper.running import EXPERIMENTS, read_results
 from gahb_theory.report import draw_paper, draw_plane
-from gahb_theory.report.page import Chart, Head, KeyFigure, Section, Table, write_page
+from gahb_theory.report.page import Chart, Head, KeyFigure, Part, Section, Table, write_page
 from gahb_theory.report.readings_of_paper import readings_of_paper
 from gahb_theory.runs import write_bytes
 
 __all__ = ["claims_table", "judged", "paper_report"]
 
-PICTURES = {
+PICTURES: dict[str, Callable[[Any, Any], Sequence[Part]]] = {
     "memorisation": draw_paper.memorisation,
     "shrinkage": draw_paper.shrinkage,
     "near_optimal": draw_paper.near_optimal,

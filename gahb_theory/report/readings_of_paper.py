@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from gahb_theory.hypotheses.paper.plane_summary import mean_over_sigmas
+
 __all__ = ["readings_of_paper"]
 
 Results = Mapping[str, Any]
@@ -18,6 +20,7 @@ def readings_of_paper(experiment: str, results: Results, arrays: Arrays) -> dict
         "near_optimal": _near_optimal,
         "manifolds": _manifolds,
         "shuffling": _shuffling,
+        "memorisation_plane": _plane,
     }
     return known[experiment](results, arrays) if experiment in known else {}
 
@@ -77,3 +80,25 @@ def _shuffling(results: Results, arrays: Arrays) -> dict[str, str]:
             f"linear denoiser the shuffled one is at {float(np.mean(shuffled - linear)):+.1f} dB."
         )
     }
+
+
+def _plane(results: Results, arrays: Arrays) -> dict[str, str]:
+    rows = results["rows"]
+    first, last = rows[0], rows[-1]
+    gap = [
+        float((mean_over_sigmas(r, "psnr_train") - mean_over_sigmas(r, "psnr_test"))[:, -1].mean())
+        for r in (first, last)
+    ]
+    said = {
+        "plane_curves": (
+            f"At the end of training a seen image is {gap[0]:.1f} dB above a fresh one for N = {first['n']:,}, and "
+            f"{gap[1]:.1f} dB for N = {last['n']:,}."
+        )
+    }
+    if "cosine_disjoint" in first:
+        ends = [float(np.mean([v[-1] for v in row["cosine_disjoint"]])) for row in (first, last)]
+        said["plane_cosines"] = (
+            f"Samples of networks on disjoint sets have a cosine of {ends[0]:.2f} at N = {first['n']:,} and of {ends[1]:.2f} "
+            f"at N = {last['n']:,}; two Wiener filters reach {float(last['linear']['cosine']):.2f}."
+        )
+    return said
