@@ -91,7 +91,7 @@ def _head(claims: list[Claim], scale: str) -> Head:
     counts = {v: held.count(v) for v in ("holds", "holds in part", "does not hold at this scale")}
     failed = [c.claim.rstrip(".") for c in claims if c.verdict == "does not hold at this scale"]
     answers = [
-        f"Of {len(held)} claims: {', '.join(f'{n} {verdict}' for verdict, n in counts.items())}.",
+        "Of {} claims {} hold, {} hold in part, {} do not hold at this scale.".format(len(held), *counts.values()),
         f"What does not hold: {'; '.join(failed)}." if failed else "No claim fails.",
         f"The scale is {scale}: small networks on small images, one of each kind.",
     ]
