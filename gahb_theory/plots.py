@@ -126,10 +126,10 @@ def psnr_curves(curves: Mapping[str, PSNRCurve], ax: "Axes | None" = None) -> "A
     """
     if not curves:
         raise ValueError("curves must hold at least one result of psnr_curve, by name")
-    return draw(psnr_panel(curves), figures.axes_or_new(ax), "upper left")
+    return draw(_psnr_panel(curves), figures.axes_or_new(ax), "upper left")
 
 
-def psnr_panel(curves: Mapping[str, PSNRCurve]) -> Panel:
+def _psnr_panel(curves: Mapping[str, PSNRCurve]) -> Panel:
     """Output against input PSNR of each curve, as pages and figures draw it."""
     inputs = np.sort(np.concatenate([np.asarray(curve.input_psnr, dtype=float) for curve in curves.values()]))
     series = [Series("noisy image", inputs, inputs, line=":", width=1)]
