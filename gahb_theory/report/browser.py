@@ -76,7 +76,7 @@ def cycles(atom: np.ndarray) -> float:
     return 0.0 if energy == 0 else float(np.sqrt(along / energy) * max(atom.shape[1:]) / (2 * np.pi))
 
 
-def drawn_eigenvectors(part: Eigenvectors) -> "tuple[Figure, dict[str, Any]]":
+def drawn_eigenvectors(part: Eigenvectors) -> tuple["Figure", dict[str, Any]]:
     """The figure of all for its file, and what the page shows."""
     figure = eigenvector_figure(part.atoms, part.ranks, part.eigenvalues, part.clean, part.coverage)
     atoms = []

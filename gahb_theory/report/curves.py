@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Mark", "Panel", "Series", "draw", "panels_figure", "with_equal_limits"]
+__all__ = ["Limits", "Mark", "Panel", "Series", "draw", "panels_figure", "with_equal_limits"]
 
-Limits = tuple[float | None, float | None]
+Limits = tuple[float | int | None, float | int | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Series:
     colour: str = GREY
     line: Literal["-", "--", "-.", ":", ""] = "-"
     marker: Literal["o", ".", ""] = ""
-    width: float = 1.6
+    width: float | int = 1.6
     bars: bool = False
 
 
@@ -57,7 +57,7 @@ class Mark:
     """A reference line across the axes at a value of x or y, with its name beside it."""
 
     axis: Literal["x", "y"]
-    at: float
+    at: float | int
     label: str = ""
     colour: str = GREY
 

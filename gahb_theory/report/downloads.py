@@ -6,6 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -69,6 +70,6 @@ def _download(name: str, kind: str, content: bytes, words: str) -> Download:
     return Download(name, kind, base64.b64encode(content).decode(), words)
 
 
-def _figures(value: float) -> str:
+def _figures(value: Any) -> str:
     """A number with six digits, nothing where there is none."""
     return "" if np.isnan(value) else f"{value:.6g}"

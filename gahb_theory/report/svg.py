@@ -7,10 +7,11 @@ import math
 import zlib
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 
-from gahb_theory.report.curves import Panel, Series
+from gahb_theory.report.curves import Limits, Panel, Series
 from gahb_theory.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
 
 __all__ = ["INKS", "colours", "describe", "inline", "number", "ticks"]
@@ -43,7 +44,7 @@ def colours(colour: str) -> tuple[str, str]:
     return light, dark
 
 
-def number(value: float) -> str:
+def number(value: float | int) -> str:
     """A number as it stands at a tick: 0.01, 250, 10⁻⁶, with a true minus sign."""
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return f"{value:.6g}".replace("-", "−")
@@ -52,7 +53,7 @@ def number(value: float) -> str:
     return power if mantissa == "1" else f"{mantissa.replace('-', '−')}·{power}"
 
 
-def ticks(low: float, high: float, log: bool = False) -> list[float]:
+def ticks(low: float | int, high: float | int, log: bool = False) -> list[float]:
     """Between four and eight round numbers in an interval, where there are as many.
 
     Examples
@@ -161,10 +162,10 @@ def inline(panel: Panel) -> str:
 class _Axis:
     """Numbers to places between two ends."""
 
-    def __init__(self, low: float, high: float, log: bool, start: float, end: float) -> None:
+    def __init__(self, low: float, high: float, log: bool, start: float | int, end: float | int) -> None:
         self.low, self.high, self.log, self.start, self.end = low, high, log, start, end
 
-    def __call__(self, value: np.ndarray | float) -> np.ndarray:
+    def __call__(self, value: Any) -> Any:
         with np.errstate(divide="ignore", invalid="ignore"):
             values = np.log10(value) if self.log else np.asarray(value, dtype=float)
         low, high = (math.log10(self.low), math.log10(self.high)) if self.log else (self.low, self.high)
@@ -173,7 +174,7 @@ class _Axis:
         return np.clip(places, min(self.start, self.end) - far, max(self.start, self.end) + far)
 
 
-def _ends(values: Sequence[np.ndarray], log: bool, given: tuple[float | None, float | None]) -> tuple[float, float]:
+def _ends(values: Sequence[np.ndarray], log: bool, given: Limits) -> tuple[float, float]:
     """Ends of an axis: those that are given, else those of the numbers with a little room."""
     all_of_them = np.concatenate([np.ravel(np.asarray(v, dtype=float)) for v in values])
     fine = all_of_them[np.isfinite(all_of_them) & ((all_of_them > 0) | (not log))]
@@ -186,7 +187,7 @@ def _ends(values: Sequence[np.ndarray], log: bool, given: tuple[float | None, fl
     else:
         room = 0.04 * ((high - low) or abs(high) or 1.0)
         low, high = low - room, high + room
-    low, high = (low if given[0] is None else given[0]), (high if given[1] is None else given[1])
+    low, high = (low if given[0] is None else float(given[0])), (high if given[1] is None else float(given[1]))
     return (low, high) if high > low else (low, low * 10 if log else low + 1.0)
 
 
@@ -247,7 +248,7 @@ def _stroke(s: Series) -> str:
     return f'stroke-width="{s.width:g}"{dash}'
 
 
-def _entry(x: float, y: float, s: Series) -> str:
+def _entry(x: float | int, y: float | int, s: Series) -> str:
     """A line of the legend."""
     light, dark = colours(s.colour)
     parts = [f'<g style="--l:{light};--d:{dark}">']
