@@ -6,7 +6,7 @@ It asks for nothing from outside. Curves are SVG, pictures PNG, and each figure 
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -106,7 +106,14 @@ def write_page(path: Path, head: Head, sections: Sequence[Section], provenance: 
 
     figures = path.parent / "figures"
     figures.mkdir(parents=True, exist_ok=True)
-    shown = [replace(section, parts=[(part, _drawn(part, figures)) for part in section.parts]) for section in sections]
+    shown = [
+        {
+            "title": section.title,
+            "paragraphs": section.paragraphs,
+            "parts": [(part, _drawn(part, figures)) for part in section.parts],
+        }
+        for section in sections
+    ]
     here = Path(__file__).parent
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(here), autoescape=True, undefined=jinja2.StrictUndefined
