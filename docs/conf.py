@@ -26,6 +26,7 @@ extensions = [
     "myst_parser",
     "sphinxcontrib.bibtex",
     "sphinx_gallery.gen_gallery",
+    "generated",
     "mathml",
     "reference",
 ]
@@ -48,11 +49,15 @@ numpydoc_show_class_members = False
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "gallery",
+    "subsection_order": [
+        f"examples/{name}" for name in ("tutorials", "denoisers", "images", "bases", "generalisation")
+    ],
     "run_stale_examples": True,  # the shipped denoisers may have changed
     "within_subsection_order": "FileNameSortKey",
     "doc_module": ("gahb_theory",),
     "reference_url": {"gahb_theory": None},
     "backreferences_dir": None,
+    "image_scrapers": ("matplotlib", "gallery_setup"),
     "reset_modules": ("matplotlib", "gallery_setup.prepare"),
     "reset_modules_order": "both",
     "capture_repr": (),

@@ -283,7 +283,7 @@ def assess_all() -> None:
         judge(f"log p, sigma = {sigma:g}", h, symmetric)
         h = replace(
             h,
-            statement=f"At sigma = {sigma:g} it does so in what a Gaussian fit and the norm leave: more than .5.",
+            statement=f"At sigma = {sigma:g} log p correlates by more than .5 also in what a Gaussian fit and the norm leave.",
             measure=AgreementBeyond(symmetric.denoisers, (fits[-2], fits[-1])),
             criterion=Criterion(0.5, ">"),
         )

@@ -59,7 +59,7 @@ if TYPE_CHECKING:  # and when it is first used: see __getattr__
     from gahb_theory.metrics import Estimate, mse, psnr, psnr_curve
     from gahb_theory.pretrained import shipped_denoiser
     from gahb_theory.randomness import add_noise
-    from gahb_theory.sampling import generate
+    from gahb_theory.sampling import generate, sample
     from gahb_theory.shrinkage import Hard, Soft, oracle_gains
     from gahb_theory.sweeps import sweep
     from gahb_theory.theory import (
@@ -128,6 +128,7 @@ __all__ = [
     # training and sampling
     "Recipe",
     "generate",
+    "sample",
     "train",
     # errors, slopes and theory
     "Estimate",

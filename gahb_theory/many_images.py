@@ -141,6 +141,10 @@ def map_images(
     ValueError
         If `executor` forks its processes.
 
+    See Also
+    --------
+    gahb_theory.sweep, gahb_theory.jacobian
+
     Examples
     --------
     >>> def brightness(f, image):

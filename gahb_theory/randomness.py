@@ -344,6 +344,10 @@ def add_noise(
     sigma
         Standard deviation of the noise in the units of x: a number or a tensor of shape (batch,), above 0.
 
+    See Also
+    --------
+    gahb_theory.psnr_curve, gahb_theory.jacobian
+
     Examples
     --------
     >>> import torch

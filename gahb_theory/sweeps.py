@@ -130,6 +130,10 @@ def sweep(
     RuntimeError
         After all runs have ended, if some have failed or a worker process has died. The others are kept.
 
+    See Also
+    --------
+    gahb_theory.map_images, gahb_theory.train
+
     Examples
     --------
     >>> import tempfile

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import os
 import pkgutil
 import re
@@ -66,6 +67,17 @@ def test_every_name_is_there_and_documented(name):
         assert not isinstance(thing, ModuleType) or name == "testing"
         if not isinstance(thing, ModuleType):
             assert thing.__module__.startswith("gahb_theory.")
+
+
+@pytest.mark.parametrize("name", sorted(set(gt.__all__) - {"testing", "__version__"}))
+def test_every_name_has_an_example_and_says_what_stands_beside_it(name):
+    text = inspect.getdoc(getattr(gt, name))
+    assert ">>> " in text
+    related = re.search(r"See Also\n-+\n(.+)", text).group(1)
+    for other in re.findall(r"gahb_theory\.([\w.]+)", related):
+        head, _, last = other.rpartition(".")
+        assert hasattr(importlib.import_module(f"gahb_theory.{head}" if head else "gahb_theory"), last), other
+        assert other != name
 
 
 def modules():

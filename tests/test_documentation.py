@@ -1,7 +1,10 @@
 """The pages of the documentation: what they show runs, what they link to exists, and every public name has its entry."""
 
+import ast
+import io
 import re
 import sys
+import tokenize
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -80,7 +83,7 @@ def test_pages_link_to_pages_that_exist():
     for page in DOCS.glob("*.md"):
         for target in re.findall(r"\]\(([^)#:]+\.(?:md|rst))\)", page.read_text()):
             if target.startswith("gallery/"):
-                target = re.sub(r"gallery/(plot_\w+)\.rst", r"examples/\1.py", target)
+                target = re.sub(r"gallery/(\w+/plot_\w+)\.rst", r"examples/\1.py", target)
                 target = target.replace("gallery/index.rst", "examples/GALLERY_HEADER.rst")
             assert (DOCS / target).exists(), f"{page.name} links to {target}"
 
@@ -98,3 +101,31 @@ def test_names_that_pages_refer_to_exist():
             head, _, last = name.rpartition(".")
             if head and not hasattr(importlib.import_module(head), last):
                 importlib.import_module(name)
+
+
+EXAMPLES = sorted((DOCS / "examples").glob("*/plot_*.py"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_short_and_says_which_matrix_a_spectrum_is_of(path):
+    """Fewer than forty lines of code; a figure of a spectrum comes with how much of f its shrinkage reproduces."""
+    source = path.read_text()
+    introduction = ast.parse(source).body[0].end_lineno
+    ignored = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    code = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in ignored and token.start[0] > introduction:
+            code |= set(range(token.start[0], token.end[0] + 1))
+    assert len(code) < 40
+    if re.search(r"\.eigenbasis\(\)|\.eig\(\)", source):
+        assert ".reproduction(" in source
+
+
+def test_the_gallery_is_in_order():
+    """Every folder of examples has a heading and a place; the three tutorials say what one has learned."""
+    configuration = (DOCS / "conf.py").read_text()
+    folders = {path.parent for path in EXAMPLES}
+    assert all(f'"{folder.name}"' in configuration and (folder / "GALLERY_HEADER.rst").exists() for folder in folders)
+    tutorials = [path.read_text() for path in EXAMPLES if path.parent.name == "tutorials"]
+    assert len(tutorials) == 3
+    assert all("# What one has learned" in text for text in tutorials)

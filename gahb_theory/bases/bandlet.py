@@ -75,6 +75,10 @@ class Bandlet(Basis):
     S. Mallat, G. Peyre, Orthogonal bandlet bases for geometric images approximation, Comm. Pure Appl. Math., 2008.
     C. Dossal, E. Le Pennec, S. Mallat, Bandlet image estimation with model selection, Signal Processing, 2011.
 
+    See Also
+    --------
+    gahb_theory.Wavelet, gahb_theory.oracle_mse, gahb_theory.ShrinkageDenoiser
+
     Examples
     --------
     >>> import torch

@@ -28,6 +28,18 @@ class Basis(ABC):
 
     A new basis writes `analysis` and `synthesis`, batched, following the dtype and the device of their input, and
     differentiable. `gahb_theory.testing.check_basis` tells whether it follows this interface.
+
+    See Also
+    --------
+    gahb_theory.DenseBasis, gahb_theory.Eigenbasis, gahb_theory.testing.check_basis
+
+    Examples
+    --------
+    >>> import torch
+    >>> import gahb_theory as gt
+    >>> basis, x = gt.DCT(), gt.Disks(size=16).sample(1)
+    >>> torch.allclose(basis.synthesis(basis.analysis(x), x.shape[1:]), x, atol=1e-5)
+    True
     """
 
     is_orthonormal: ClassVar[bool] = True

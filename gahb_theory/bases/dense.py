@@ -45,6 +45,10 @@ class DenseBasis(MatrixBasis):
     image_shape
         (channels, height, width) of the atoms, d numbers in all.
 
+    See Also
+    --------
+    gahb_theory.Basis, gahb_theory.compare
+
     Examples
     --------
     >>> import torch

@@ -52,6 +52,10 @@ class Eigenbasis(MatrixBasis):
     matvecs
         Number of products with J or J^T that were asked for.
 
+    See Also
+    --------
+    gahb_theory.jacobian, gahb_theory.compare, gahb_theory.plots.eigenvectors
+
     Examples
     --------
     >>> import torch

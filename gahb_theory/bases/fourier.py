@@ -45,6 +45,10 @@ class Fourier(Basis):
     ----------
     S. Mallat, A Wavelet Tour of Signal Processing, 3rd edition, 2009, section 3.4.
 
+    See Also
+    --------
+    gahb_theory.DCT, gahb_theory.Wavelet
+
     Examples
     --------
     A constant image is one coefficient:
@@ -84,6 +88,10 @@ class DCT(Basis):
     References
     ----------
     N. Ahmed, T. Natarajan, K. R. Rao, Discrete cosine transform, IEEE Transactions on Computers, 1974.
+
+    See Also
+    --------
+    gahb_theory.Fourier, gahb_theory.Wavelet, gahb_theory.compare
 
     Examples
     --------

@@ -40,6 +40,10 @@ class PCA(MatrixBasis):
     mean
         Mean image, shape (1, channels, height, width).
 
+    See Also
+    --------
+    gahb_theory.GaussianDenoiser, gahb_theory.compare
+
     Examples
     --------
     >>> import torch

@@ -24,6 +24,10 @@ class Pixels(Basis):
 
     Coefficients are the intensities in row-major order, one channel after the other.
 
+    See Also
+    --------
+    gahb_theory.DCT, gahb_theory.DenseBasis
+
     Examples
     --------
     >>> import torch

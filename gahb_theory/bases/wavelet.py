@@ -63,6 +63,10 @@ class Wavelet(Basis):
     S. Mallat, A theory for multiresolution signal decomposition: the wavelet representation, IEEE PAMI, 1989.
     I. Daubechies, Orthonormal bases of compactly supported wavelets, Comm. Pure and Applied Mathematics, 1988.
 
+    See Also
+    --------
+    gahb_theory.Bandlet, gahb_theory.ShrinkageDenoiser
+
     Examples
     --------
     >>> import torch

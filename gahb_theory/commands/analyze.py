@@ -73,7 +73,7 @@ class Analyze:
         return cut, x
 
     def _analyzed(self, f: Any, given: "Given", cut: Any, x: "Tensor") -> str:
-        """The page of one image, and what was found in three lines."""
+        """The page of one image, and what was found in a few lines."""
         import numpy as np
 
         from gahb_theory import runs, stored_results

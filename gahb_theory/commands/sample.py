@@ -11,7 +11,7 @@ __all__ = ["Sample"]
 
 @dataclass(frozen=True)
 class Sample:
-    """Draw samples of a denoiser, from noise, as `gahb_theory.generate` does; images of a class are drawn by `gahb generate`.
+    """Draw samples of a denoiser, from noise, as `gahb_theory.sample` does; images of a class are drawn by `gahb generate`.
 
     By the stochastic coarse-to-fine ascent of the paper. The same seed starts from the same noise, whatever the denoiser.
     With --train it is said how many samples are copies of training images.

@@ -79,6 +79,10 @@ def compare(
     ValueError
         If a basis is a redundant frame, or if the shapes do not fit.
 
+    See Also
+    --------
+    gahb_theory.jacobian, gahb_theory.Eigenbasis, gahb_theory.oracle_mse
+
     Examples
     --------
     >>> from gahb_theory.bases import DCT, Wavelet
@@ -117,14 +121,15 @@ def compare(
         side = _side(basis, rows, name, x, sigma, target, coverage, contour)
         sides.append(_with_denoiser(side, given, x) if isinstance(given, Jacobian) else side)
     u, v = atoms
+    gram = measures.Gram(_products(u, bases[1], v, x, target), u.shape[1])
     above = None if x is None or sigma is None else _above(x, sigma, v)
-    basis_above = None if above is None else v[above]
+    count = None if above is None else int(above.sum())
     response = response_of_chance = None
     if isinstance(a, Jacobian) and above is not None and not bool(above.all()):
         response, response_of_chance = _responses(a, v, above)
     fits = min(len(u), len(v))
     if rank is None:
-        rank = max(1, min(fits, target[0] * target[1] * target[2] // 8 if basis_above is None else len(basis_above)))
+        rank = max(1, min(fits, target[0] * target[1] * target[2] // 8 if count is None else count))
     rank = validate.integer(rank, "rank", 1, fits)
     d = u.shape[1]
     ranks = np.unique([*np.geomspace(1, fits, 40).round().astype(int), rank])
@@ -135,7 +140,7 @@ def compare(
     eigenvalues = bases[0].eigenvalues if isinstance(bases[0], Eigenbasis) else None
     distance = None
     if eigenvalues is not None:
-        distances, sizes = measures.procrustes(eigenvalues[:rank].to(u), u[:rank], v[:rank], cluster)
+        distances, sizes = gram.part(rank).procrustes(eigenvalues[:rank].to(u), cluster)
         distance = float((distances.square() * torch.tensor(sizes, dtype=u.dtype, device=u.device)).sum() / rank) ** 0.5
     return Comparison(
         first=sides[0],
@@ -144,18 +149,16 @@ def compare(
         images=0 if x is None else len(x),
         sigma=sigma,
         rank=rank,
-        angles=np.degrees(measures.principal_angles(u[:rank], v[:rank]).cpu().double().numpy()),
+        angles=np.degrees(gram.principal_angles(rank).cpu().double().numpy()),
         angles_of_chance=np.degrees(measures.principal_angles(u[:rank], null).cpu().double().numpy()),
         ranks=ranks,
-        overlap=measures.overlap_curve(u, v, ranks.tolist()).cpu().double().numpy(),
+        overlap=gram.overlap_curve(ranks.tolist()).cpu().double().numpy(),
         overlap_of_chance=chance[:, 0],
         overlap_spread=chance[:, 1],
-        weighted_overlap=None
-        if weights is None or basis_above is None
-        else measures.weighted_overlap(weights, u, basis_above),
-        weighted_rank=None if weights is None or basis_above is None else len(basis_above),
-        coherence=measures.coherence(u[:rank], v),
-        effective_atoms=float(measures.effective_atoms(u[:rank], v).mean()),
+        weighted_overlap=None if weights is None or above is None else gram.weighted_overlap(weights, above),
+        weighted_rank=None if weights is None else count,
+        coherence=gram.part(rank).coherence(),
+        effective_atoms=float(gram.part(rank).effective_atoms().mean()),
         response=response,
         response_of_chance=response_of_chance,
         procrustes=distance,
@@ -223,6 +226,16 @@ def _atoms(basis: Basis, shape: tuple[int, int, int], like: Tensor) -> Tensor:
     with torch.no_grad():
         count = basis.analysis(torch.zeros(1, *shape, dtype=like.dtype, device=like.device)).shape[1]
         return basis.synthesis(torch.eye(count, dtype=like.dtype, device=like.device), shape).flatten(1)
+
+
+def _products(u: Tensor, basis: Basis, v: Tensor, x: Tensor | None, shape: tuple[int, int, int]) -> Tensor:
+    """<u_k, v_j>, by the transform of the basis, which is fast where its atoms are not at hand as a matrix."""
+    if hasattr(basis, "atoms"):
+        return u @ v.mT
+    with torch.no_grad():
+        found = basis.analysis(u.reshape(-1, *shape))
+    order = _order(basis, x)
+    return found if order is None else found[:, order]
 
 
 def _order(basis: Basis, x: Tensor | None) -> Tensor | None:

@@ -46,6 +46,18 @@ class Convention:
         - "second map": net(y, m) where m, of shape (batch, 1, height, width), holds sigma.
     low, high
         The intensities of black and white: 0 and 1, -1 and 1, 0 and 255. The noise level is in the same units.
+
+    See Also
+    --------
+    gahb_theory.adapt, gahb_theory.probe
+
+    Examples
+    --------
+    >>> import gahb_theory as gt
+    >>> net = lambda y: y - 128  # returns the noise, in units of 0 to 255
+    >>> f = gt.adapt(net, gt.Convention("noise", high=255))
+    >>> f.convention.high
+    255.0
     """
 
     prediction: Prediction = "clean"
@@ -159,6 +171,10 @@ def adapt(net: Callable[..., Any], convention: Convention | None = None) -> Adap
     ------
     TypeError, ValueError
         When called, if the network returns no tensor, or one of another shape than its input.
+
+    See Also
+    --------
+    gahb_theory.Convention, gahb_theory.probe, gahb_theory.adapt_diffusion, gahb_theory.load_denoiser
 
     Examples
     --------

@@ -142,6 +142,10 @@ def adapt_diffusion(
     ValueError
         If the schedule is none of a variance-preserving diffusion; when called, if sigma lies outside the schedule.
 
+    See Also
+    --------
+    gahb_theory.adapt, gahb_theory.load_denoiser
+
     Examples
     --------
     >>> import torch

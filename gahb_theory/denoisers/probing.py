@@ -104,6 +104,10 @@ def probe(net: Callable[..., Any], shape: Sequence[int] = (1, 64, 64), dtype: to
     RuntimeError
         If the network is in train mode.
 
+    See Also
+    --------
+    gahb_theory.adapt, gahb_theory.Convention
+
     Examples
     --------
     >>> import torch

@@ -44,6 +44,10 @@ class ShrinkageDenoiser(DenoiserModule):
     ----------
     D. L. Donoho, I. M. Johnstone, Ideal spatial adaptation by wavelet shrinkage, Biometrika, 1994.
 
+    See Also
+    --------
+    gahb_theory.Hard, gahb_theory.Wavelet, gahb_theory.jacobian
+
     Examples
     --------
     >>> import torch

@@ -161,6 +161,10 @@ def copies(
     confidence
         Probability of the intervals: that of Wilson for the share, that over samples for the mean.
 
+    See Also
+    --------
+    gahb_theory.generate, gahb_theory.psnr_gap
+
     Examples
     --------
     >>> from gahb_theory.images import Disks

@@ -108,6 +108,10 @@ def psnr_gap(
     confidence
         Probability of the intervals over the images of both sets.
 
+    See Also
+    --------
+    gahb_theory.copies, gahb_theory.function_distance
+
     Examples
     --------
     A denoiser that knows nothing has no gap:
@@ -190,6 +194,10 @@ def function_distance(
     Returns
     -------
     The distance; its reference is the mean of the two risks.
+
+    See Also
+    --------
+    gahb_theory.psnr_gap, gahb_theory.copies
 
     Examples
     --------

@@ -94,6 +94,10 @@ def measure_behaviour(
         If f is in train mode, is random or remembers its last call, or if a part of it is hidden from automatic
         differentiation, see `jacobian`.
 
+    See Also
+    --------
+    gahb_theory.probe, gahb_theory.testing.check_denoiser
+
     Examples
     --------
     A moving average is linear, symmetric and local:

@@ -143,6 +143,10 @@ def assess(
         If the measure does not return one finite number for each image, the same at a second call; if a null is the subject;
         if no null can be run; if there are fewer than 3 seeds; or if images are missing.
 
+    See Also
+    --------
+    gahb_theory.Hypothesis, gahb_theory.benchmark
+
     Examples
     --------
     >>> import gahb_theory as gt

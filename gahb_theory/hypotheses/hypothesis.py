@@ -137,6 +137,10 @@ class Hypothesis:
     unit
         Unit of the measure.
 
+    See Also
+    --------
+    gahb_theory.assess, gahb_theory.benchmark
+
     Examples
     --------
     >>> import gahb_theory as gt

@@ -48,6 +48,16 @@ class ImageClass(Protocol):
     Only `sample` is indispensable: any object that has it can be trained and tested on. `dimension` and
     `optimal_slope` are None where unknown. `gahb_theory.testing.check_image_class` tells whether an object follows
     this interface.
+
+    See Also
+    --------
+    gahb_theory.CAlpha, gahb_theory.testing.check_image_class, gahb_theory.train
+
+    Examples
+    --------
+    >>> import gahb_theory as gt
+    >>> isinstance(gt.Disks(), ImageClass), gt.Disks(size=16).sample(2, seed=1).shape
+    (True, torch.Size([2, 1, 16, 16]))
     """
 
     def sample(self, n: int, *, seed: int = 0, start: int = 0) -> Float[Tensor, "n c h w"]:

@@ -104,6 +104,10 @@ class CAlpha(Drawn[CAlphaScene]):
     The coverage is exact for contours taken linear between 16 points per pixel. Where two closed contours cross, the
     few pixels of the crossing hold the product of the two coverages.
 
+    See Also
+    --------
+    gahb_theory.Disks, gahb_theory.Photographs, gahb_theory.dataset, gahb_theory.bayes_risk
+
     Examples
     --------
     >>> images = CAlpha(alpha=2.0, size=32).sample(3, seed=1)

@@ -124,6 +124,10 @@ def dataset(
     FileExistsError
         If the file holds other images.
 
+    See Also
+    --------
+    gahb_theory.ImageClass, gahb_theory.train
+
     Examples
     --------
     >>> import tempfile

@@ -34,6 +34,10 @@ class Ellipses(Manifold):
     jump
         Smallest difference of the two intensities, in (0, 1).
 
+    See Also
+    --------
+    gahb_theory.Disks, gahb_theory.CAlpha
+
     Examples
     --------
     >>> scene = Ellipses(size=32).scene(2, seed=0)

@@ -110,6 +110,10 @@ class GaussianField(_Stationary):
     -----
     The frequency 0 is left out, and those beyond the resolution of the image; `std` is that of the whole series.
 
+    See Also
+    --------
+    gahb_theory.GaussianDenoiser, gahb_theory.HolderBall, gahb_theory.bayes_risk
+
     Examples
     --------
     >>> field = GaussianField(exponent=2.0, size=32)

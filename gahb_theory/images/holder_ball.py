@@ -51,6 +51,10 @@ class HolderBall(Drawn[HolderBallScene]):
     size
         Height and width in pixels, a power of two, at least 16.
 
+    See Also
+    --------
+    gahb_theory.GaussianField, gahb_theory.bayes_risk
+
     Examples
     --------
     >>> images = HolderBall(alpha=1.5, size=32).sample(4)

@@ -63,6 +63,10 @@ class Photographs(Drawn[PhotographsScene]):
         In the order of their names every fifth photograph, beginning with the third, is for testing ("test"), the
         others for training ("train"); "all" takes both. Of the embedded grey ones, "camera" is for testing.
 
+    See Also
+    --------
+    gahb_theory.read_image, gahb_theory.train, gahb_theory.excess_risk
+
     Examples
     --------
     >>> Photographs(size=32, split="test").names
@@ -273,6 +277,10 @@ def read_image(
     ValueError
         If the file is no image, or one whose pixels are ambiguous: levels outside of [0, 1] or NaN,
         integers of 32 bits, colour of 16 bits, transparent pixels, several frames.
+
+    See Also
+    --------
+    gahb_theory.Photographs, gahb_theory.add_noise
 
     Examples
     --------

@@ -41,6 +41,10 @@ class Shuffled:
     seed
         Names the permutation.
 
+    See Also
+    --------
+    gahb_theory.CAlpha, gahb_theory.PCA
+
     Examples
     --------
     >>> from gahb_theory.images.disks import Disks

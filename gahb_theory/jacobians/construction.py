@@ -22,6 +22,7 @@ from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.denoisers.networks.conservative import Conservative
 from gahb_theory.jacobians.difference_check import compare_with_differences, direction, refuse_memory
 from gahb_theory.jacobians.engines.autograd import AutogradProducts, default_chunk
+from gahb_theory.jacobians.engines.curved import CurvedProducts
 from gahb_theory.jacobians.engines.differences import DifferenceProducts, Values
 from gahb_theory.jacobians.engines.recorded import FrozenProducts
 from gahb_theory.jacobians.engines.recording import UnknownOperation, record
@@ -98,6 +99,10 @@ def jacobian(
     Mohan, Kadkhodaie, Simoncelli, Fernandez-Granda, Robust and interpretable blind image denoising via bias-free
     convolutional neural networks, ICLR 2020.
 
+    See Also
+    --------
+    gahb_theory.Jacobian, gahb_theory.Eigenbasis, gahb_theory.difference_jacobian, gahb_theory.compare
+
     Examples
     --------
     The Jacobian of a moving average is the average itself:
@@ -139,7 +144,11 @@ def jacobian(
             check = "not compared with differences: f estimates its derivative beside its values"
         else:
             check = _checked(products, point, level, product, stairs=bool(stairs))
-    kinds = {SymmetricProducts: SymmetricJacobian, HessianProducts: HessianJacobian}
+    kinds = {
+        SymmetricProducts: SymmetricJacobian,
+        CurvedProducts: HessianJacobian,
+        HessianProducts: HessianJacobian,
+    }
     kind = kinds.get(type(engine), Jacobian)
     return kind(engine, point, products.output, chunk=chunk or fitting, engine=name, check=check)
 
@@ -184,6 +193,10 @@ def difference_jacobian(
     RuntimeError
         If f is a network in train mode, is random, or remembers its last call.
 
+    See Also
+    --------
+    gahb_theory.jacobian
+
     Examples
     --------
     >>> import torch
@@ -223,11 +236,14 @@ def _checked(products: AutogradProducts, y: Tensor, sigma: float, product: Tenso
 
 def _frozen(
     f: Denoiser, y: Tensor, sigma: float, autograd: AutogradProducts, budget: float, stairs: set[str]
-) -> tuple[FrozenProducts | SymmetricProducts, Tensor]:
+) -> tuple[FrozenProducts | SymmetricProducts | CurvedProducts, Tensor]:
     """The frozen engine, if it can be made and agrees with automatic differentiation, and J v for `direction(y)`."""
-    recording = record(f.network if isinstance(f, Conservative) else f, y, sigma, stairs)
+    conservative = isinstance(f, Conservative)
+    recording = record(f.network if isinstance(f, Conservative) else f, y, sigma, stairs, curved=conservative)
     network = FrozenProducts(recording, y.element_size(), autograd.check_unchanged, budget=budget)
-    frozen = SymmetricProducts(network) if isinstance(f, Conservative) else network
+    frozen: FrozenProducts | SymmetricProducts | CurvedProducts = network
+    if conservative:
+        frozen = CurvedProducts(network, recording, y) if recording.bends else SymmetricProducts(network)
     u, expected = autograd.probe
     if u.ndim != 4:
         raise UnknownOperation("the output is no image")

@@ -54,6 +54,18 @@ class Jacobian(LinearOperator):
         Shapes of y and of f(y), without the batch axis.
     output
         f(y), shape (1, ...).
+
+    See Also
+    --------
+    gahb_theory.jacobian, gahb_theory.Eigenbasis, gahb_theory.compare
+
+    Examples
+    --------
+    >>> import torch
+    >>> import gahb_theory as gt
+    >>> J = gt.jacobian(lambda y, sigma: 0.5 * y, torch.rand(1, 1, 4, 4), 0.1)
+    >>> J.shape, J.trace(), J.asymmetry()
+    ((16, 16), 8.0, 0.0)
     """
 
     def __init__(

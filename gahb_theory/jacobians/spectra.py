@@ -12,6 +12,7 @@ All pairs, or more than an eighth of them, come from the dense matrix, d product
 products with J and J^T, where J is never formed. Every residual is measured.
 """
 
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,9 @@ class SVD(Result):
         The largest residual allowed, in the units of the singular values.
     matvecs
         Number of products with J or J^T that were asked for.
+    error
+        ||sum_k s_k <y, v_k> u_k - f(y)|| / ||f(y)||: how much of the denoiser these k terms reproduce; None where J is
+        no Jacobian with a known f(y).
     """
 
     left: Float[Tensor, "k d_out"]
@@ -71,13 +75,26 @@ class SVD(Result):
     converged: Bool[Tensor, " k"]
     tolerance: float
     matvecs: int
+    error: float | None = None
+
+    @property
+    def statement(self) -> str:
+        """Which matrix the values are of, and how much of f(y) the terms reproduce, in a line."""
+        d = min(self.left.shape[1], self.right.shape[1])
+        said = f"Singular values of J, not of its symmetric part: {len(self.values)} of {d}"
+        if self.error is None:
+            return f"{said}."
+        ratio = f", {-20 * math.log10(self.error):.1f} dB" if self.error > 0 else ""
+        return f"{said}; sum s_k <y, v_k> u_k is f(y) to {self.error:.1e}{ratio}."
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the singular values, and return the axes."""
+        """Draw the singular values under the `statement`, and return the axes."""
+        from gahb_theory.report.draw_analysis import write_above
         from gahb_theory.report.draw_results import draw_spectra
         from gahb_theory.report.figures import axes_or_new
 
-        return draw_spectra({"values": self.values.cpu()}, axes_or_new(ax), "singular value")
+        ax = draw_spectra({"values": self.values.cpu()}, axes_or_new(ax), "singular value")
+        return write_above(self.statement, ax)
 
 
 @full_precision
@@ -276,7 +293,18 @@ def svd(
         converged=converged.to(J.device),
         tolerance=tolerance,
         matvecs=matvecs,
+        error=_terms_error(J, left, values, right),
     )
+
+
+def _terms_error(J: LinearOperator, left: Tensor, values: Tensor, right: Tensor) -> float | None:
+    """How far the sum of the terms at y is from f(y), relative to it."""
+    output = getattr(J, "output", None)
+    if output is None or not bool(output.any()):
+        return None
+    terms = left @ (values * (right.mT @ J._y.to(right).flatten()))
+    output = output.to(terms).flatten()
+    return float((terms - output).norm() / output.norm())
 
 
 def _partial_svd(

@@ -6,7 +6,8 @@ f = grad 1/2 <y, N(y)> with N piecewise linear has the Jacobian
 
 so that N alone is recorded. The dense matrix, its sparse form and the diagonal cost what they cost for N: they are formed for
 N, by windows or from both ends where that is cheapest, and made symmetric. Where N is smooth, S is the Hessian of the energy,
-with the second derivatives of N in it, and S v = S^T v is one pass back through the graph of f.
+with the second derivatives of N in it (`engines.curved`); where N cannot be recorded, S v = S^T v is one pass back through
+the graph of f.
 """
 
 from typing import Any, ClassVar

@@ -42,6 +42,10 @@ def mse(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[T
     Shape (batch,), in squared units of intensity, in float32 or float64. Divide by the number of pixels for the error of
     one pixel.
 
+    See Also
+    --------
+    gahb_theory.psnr, gahb_theory.oracle_mse
+
     Examples
     --------
     >>> import torch
@@ -90,6 +94,10 @@ def psnr(x: Float[Tensor, "n c h w"], x_hat: Float[Tensor, "n c h w"]) -> Float[
     ----------
     x, x_hat
         Clean images and their estimates, shape (batch, channels, height, width).
+
+    See Also
+    --------
+    gahb_theory.mse, gahb_theory.psnr_curve
 
     Examples
     --------
@@ -216,6 +224,10 @@ def psnr_curve(
         a denoiser that remembers its last call, or draws at random, has no curve.
     ValueError, TypeError
         If a level is out of range, or if `f` does not return finite images of the shape and type that it was given.
+
+    See Also
+    --------
+    gahb_theory.fit_slope, gahb_theory.plots.psnr_curves
 
     Examples
     --------

@@ -71,6 +71,15 @@ class Estimate:
         Probability with which an interval is meant to hold the true value.
     method
         Where the interval comes from.
+
+    See Also
+    --------
+    gahb_theory.bayes_risk, gahb_theory.fit_slope
+
+    Examples
+    --------
+    >>> Estimate(1.0, 0.8, 1.2, 0.1, 0.95, "normal").low
+    0.8
     """
 
     value: float | Float[np.ndarray, "..."]

@@ -33,6 +33,10 @@ Shipped = Literal["c_alpha", "photographs", "unet_c_alpha"]
 def shipped_denoiser(name: Shipped) -> Conservative | SmoothUNet | UNet:
     """Load a shipped denoiser, in eval mode: "c_alpha", "photographs" or "unet_c_alpha".
 
+    See Also
+    --------
+    gahb_theory.load_denoiser, gahb_theory.train
+
     Examples
     --------
     >>> f = shipped_denoiser("c_alpha")

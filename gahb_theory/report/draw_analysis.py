@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,9 @@ __all__ = [
     "image_panels",
     "photograph_with_box",
     "shrinkage_panels",
+    "spectrum_of",
     "state_matrix",
+    "write_above",
 ]
 
 WIDTH = 80
@@ -30,9 +32,22 @@ WIDTH = 80
 
 def state_matrix(reproduction: "Reproduction | None", ax: "Axes", width: int = WIDTH) -> "Axes":
     """Write above the axes which matrix a spectrum is of, and how much of f the shrinkage reproduces."""
-    if reproduction is not None:
-        ax.set_title("\n".join(textwrap.wrap(plain_text(str(reproduction)), width)), fontsize=7, loc="left")
+    return ax if reproduction is None else write_above(str(reproduction), ax, width)
+
+
+def write_above(words: str, ax: "Axes", width: int = WIDTH) -> "Axes":
+    """Write a sentence above the axes, in lines of `width` letters."""
+    ax.set_title("\n".join(textwrap.wrap(plain_text(words), width)), fontsize=7, loc="left")
     return ax
+
+
+def spectrum_of(row: Mapping[str, Any]) -> str:
+    """Which matrix the spectra of a network are of, and how much of f the shrinkage reproduces, in means over images."""
+    said = f"Spectrum of S = (J + J')/2, where ||J - J'|| / ||J|| = {row['asymmetry']['value']:.2g}"
+    if "psnr_shrinkage" not in row:
+        return f"{said}."
+    own, other = (row[key]["value"] for key in ("psnr", "psnr_shrinkage"))
+    return f"{said}: S y has {other:.2f} dB beside {own:.2f} dB of f(y), {own - other:.2f} dB lost (means over images)."
 
 
 def image_panels(images: Mapping[str, np.ndarray]) -> "Figure":

@@ -8,7 +8,7 @@ import numpy as np
 from gahb_theory.comparison.quantities import BASES
 from gahb_theory.report import figures as plots
 from gahb_theory.report.curves import Mark, Panel, Series, with_equal_limits
-from gahb_theory.report.draw_analysis import energy_panel, image_panels, shrinkage_panels
+from gahb_theory.report.draw_analysis import energy_panel, image_panels, shrinkage_panels, spectrum_of
 from gahb_theory.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
 from gahb_theory.report.page import Chart, Eigenvectors, Part, Picture
 
@@ -155,6 +155,7 @@ def shrinkage(results: Results, arrays: Arrays) -> list[Part]:
         clean, eigenvalues = stored["clean"], stored["eigenvalues"]
         decibels = {key: -10 * np.log10(np.mean((stored[key] - clean) ** 2)) for key in ("noisy", "denoised")}
         images = {"clean": clean} | {f"{key}, {value:.1f} dB": stored[key] for key, value in decibels.items()}
+        said = spectrum_of(results["networks"][name])
         title = {"c_alpha": "C^alpha image", "photographs": "photograph"}[name]
         best_basis, best_left = min(((key, v[min(99, len(v) - 1)]) for key, v in bases.items()), key=lambda kv: kv[1])
         above = int((np.abs(stored["coefficients"]) > sigma).sum())
@@ -169,7 +170,7 @@ def shrinkage(results: Results, arrays: Arrays) -> list[Part]:
             ),
             Eigenvectors(
                 f"shrinkage_{name}_eigenvectors",
-                "Eigenvectors of the symmetric part of its Jacobian, by eigenvalue.",
+                f"Eigenvectors of the symmetric part of its Jacobian, by eigenvalue. {said}",
                 f"{int((eigenvalues > 0.5).sum())} of {len(eigenvalues)} eigenvalues are above 1/2.",
                 stored["atoms"],
                 stored["atom_indices"],
@@ -180,7 +181,7 @@ def shrinkage(results: Results, arrays: Arrays) -> list[Part]:
             Chart(
                 f"shrinkage_{name}_factors",
                 shrinkage_panels(eigenvalues, stored["coefficients"], sigma),
-                "Coefficients of the clean image in the eigenvectors; and eigenvalues, beside the factors of an oracle.",
+                f"Coefficients of the clean image in the eigenvectors; eigenvalues beside the factors of an oracle. {said}",
                 f"{above} of {len(eigenvalues)} coefficients of the clean image stand above the noise level.",
             ),
             Chart(

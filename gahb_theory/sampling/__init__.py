@@ -12,5 +12,10 @@ __all__ = [
     "generate",
     "growing_step",
     "residual_level",
+    "sample",
     "scheduled_level",
 ]
+
+sample = generate
+"""`generate` in the word of the command line: `gahb sample` draws from a denoiser, `gahb generate` images of a class, as the
+method `sample` of the class does."""

@@ -139,6 +139,10 @@ def generate(
     RuntimeError
         If f is a network in train mode.
 
+    See Also
+    --------
+    gahb_theory.copies, gahb_theory.add_noise
+
     Examples
     --------
     >>> import torch

@@ -50,6 +50,10 @@ def oracle_gains(c: Float[Tensor, "n k"], sigma: float | Tensor) -> Float[Tensor
     ----------
     Kadkhodaie, Guth, Simoncelli, Mallat, ICLR 2024, equation 29.
 
+    See Also
+    --------
+    gahb_theory.oracle_mse, gahb_theory.Hard
+
     Examples
     --------
     >>> import torch

@@ -57,6 +57,10 @@ class Hard(_Threshold):
     ----------
     D. L. Donoho, I. M. Johnstone, Ideal spatial adaptation by wavelet shrinkage, Biometrika, 1994.
 
+    See Also
+    --------
+    gahb_theory.Soft, gahb_theory.ShrinkageDenoiser
+
     Examples
     --------
     >>> import torch
@@ -84,6 +88,10 @@ class Soft(_Threshold):
     References
     ----------
     D. L. Donoho, De-noising by soft-thresholding, IEEE Transactions on Information Theory, 1995.
+
+    See Also
+    --------
+    gahb_theory.Hard, gahb_theory.ShrinkageDenoiser
 
     Examples
     --------

@@ -78,6 +78,10 @@ def excess_risk(
     (1 + confidence) / 2. `high` is the upper end for what this g certifies, not for the excess. Nothing below 0 is
     certified: 0 says that no suboptimality was seen.
 
+    See Also
+    --------
+    gahb_theory.bayes_risk, gahb_theory.optimality
+
     Examples
     --------
     The map that does nothing, on images that are constant, of which the mean over pixels would be a better estimate:

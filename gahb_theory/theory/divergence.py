@@ -45,6 +45,10 @@ def kl_bound(sigmas: Values, mse: Values, mse_optimal: Values | float) -> float:
     ----------
     Y. Song, C. Durkan, I. Murray, S. Ermon, Maximum likelihood training of score-based diffusion models, NeurIPS 2021.
 
+    See Also
+    --------
+    gahb_theory.bayes_risk, gahb_theory.psnr_curve
+
     Examples
     --------
     A Gaussian of variance 1, sampled by the denoiser of a Gaussian of variance 2:

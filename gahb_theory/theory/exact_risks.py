@@ -61,6 +61,10 @@ def oracle_mse(basis: Basis, x: Float[Tensor, "n c h w"], sigma: float | Tensor)
     ----------
     Kadkhodaie, Guth, Simoncelli, Mallat, ICLR 2024, section 3 and appendix D.
 
+    See Also
+    --------
+    gahb_theory.oracle_gains, gahb_theory.compare
+
     Examples
     --------
     >>> import torch

@@ -136,6 +136,10 @@ def local_slopes(sigmas: Values | PSNRCurve, mse: Values | None = None) -> Float
     -------
     Shape (s,), in the order of `sigmas`; the two ends have one-sided differences.
 
+    See Also
+    --------
+    gahb_theory.fit_slope, gahb_theory.psnr_curve
+
     Examples
     --------
     >>> import numpy as np
@@ -230,6 +234,10 @@ def fit_slope(
     References
     ----------
     B. Efron, R. J. Tibshirani, An Introduction to the Bootstrap, 1993.
+
+    See Also
+    --------
+    gahb_theory.local_slopes, gahb_theory.psnr_curve
 
     Examples
     --------

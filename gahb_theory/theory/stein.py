@@ -70,6 +70,10 @@ def sure(
     ----------
     C. M. Stein, Estimation of the mean of a multivariate normal distribution, Annals of Statistics, 1981.
 
+    See Also
+    --------
+    gahb_theory.jacobian, gahb_theory.mse
+
     Examples
     --------
     The denoiser that does nothing has the risk sigma^2 d:

@@ -107,6 +107,10 @@ def train(
     FloatingPointError
         If the loss is not finite; the last checkpoint is good.
 
+    See Also
+    --------
+    gahb_theory.Recipe, gahb_theory.UNet, gahb_theory.Photographs, gahb_theory.load_denoiser
+
     Examples
     --------
     >>> from gahb_theory.denoisers.networks.bias_free import UNet
@@ -312,12 +316,13 @@ def _update_average(average: torch.nn.Module, model: torch.nn.Module, recipe: Re
     weight = 1 - 0.5 ** (recipe.batch_size / half_life)
     means, values = _tensors(average), _tensors(model)
     once = {mean.data_ptr(): name for name, mean in means.items()}  # tied parameters have several names
+    pairs = [(means[name], values[name]) for name in once.values()]
     with torch.no_grad():
-        for name in once.values():
-            if means[name].is_floating_point():
-                means[name].lerp_(values[name], weight)
-            else:  # the number of batches that a batch norm has seen
-                means[name].copy_(values[name])
+        real = [pair for pair in pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([mean for mean, _ in real], [value for _, value in real], weight)
+        for mean, value in pairs:
+            if not mean.is_floating_point():  # the number of batches that a batch norm has seen
+                mean.copy_(value)
 
 
 def _tensors(f: torch.nn.Module) -> dict[str, Tensor]:

@@ -5,8 +5,9 @@ it along the polar factor of its averaged gradient, the steepest descent for the
 
     M <- mu M + G,      G + mu M = U S V^T,      W <- W - eta max(1, rows / columns)^(1/2) U V^T .
 
-Five Newton-Schulz steps X <- a X + (b A + c A^2) X, A = X X^T, come near the polar factor: singular values in
-[0.68, 1.14], not 1, by products of matrices alone. Directions in which the gradient is small, which Adam follows slowly,
+Five Newton-Schulz steps X <- P X, P = a + b A + c A^2, A = X X^T, come near the polar factor: singular values in
+[0.68, 1.14], not 1, by products of matrices alone. P and A commute, so that the steps are taken on A <- P A P, which is smaller
+than X, and X is multiplied once by the product of all P. Directions in which the gradient is small, which Adam follows slowly,
 move as fast as the others. All else (gains, first and last layer, kernels of few channels, matrices of other networks)
 is left to Adam.
 """
@@ -43,9 +44,13 @@ def orthogonalise(matrix: Float[Tensor, "m n"], steps: int = 5) -> Float[Tensor,
     x = matrix / (matrix.norm() + 1e-12)
     tall = x.shape[0] > x.shape[1]
     x = x.mT if tall else x
-    for _ in range(steps):
-        gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+    gram = x @ x.mT
+    total = identity = torch.eye(len(gram), dtype=x.dtype, device=x.device)
+    for step in range(steps):
+        factor = torch.addmm(a * identity + b * gram, gram, gram, alpha=c)
+        total = factor @ total if step else factor
+        gram = factor @ gram @ factor if step + 1 < steps else gram
+    x = total @ x
     return x.mT if tall else x
 
 

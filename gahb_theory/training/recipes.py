@@ -73,6 +73,15 @@ class Recipe:
         Half-life, in images, of the running average of the weights that is returned.
     seed
         Names the images, the order, the noise levels and the noise.
+
+    See Also
+    --------
+    gahb_theory.train
+
+    Examples
+    --------
+    >>> Recipe(images_seen=64, batch_size=16).optimiser, Recipe.published().optimiser
+    ('muon', 'adam')
     """
 
     images_seen: int = 100_000

@@ -175,3 +175,10 @@ def test_published_disks_are_sampled_at_the_pixel_centres():
         torch.testing.assert_close(image[0], torch.where(inside, a, b), rtol=0, atol=0)
     with pytest.raises(ValueError, match="nothing bounds their difference; leave jump at its default"):
         Disks(edge="published", jump=0.3)
+
+
+def test_the_gradient_of_painting_is_that_of_differences():
+    X = Disks(size=16)
+    parameters = X.scene(1, seed=3, dtype=torch.float64).parameters.clone().requires_grad_()
+    weight = torch.randn(1, 1, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert torch.autograd.gradcheck(lambda p: (X.paint(p) * weight).sum(), (parameters,))

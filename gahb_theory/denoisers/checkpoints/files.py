@@ -88,6 +88,10 @@ def save_denoiser(f: nn.Module, folder: str | Path, card: Mapping[str, Any] | No
     Weights that are NaN or infinite, and standard deviations that are not positive, are saved with a warning, so that they
     can be looked into; `load_denoiser` refuses them.
 
+    See Also
+    --------
+    gahb_theory.load_denoiser, gahb_theory.train
+
     Examples
     --------
     >>> import tempfile
@@ -177,13 +181,12 @@ def load_denoiser(
 ) -> Network | Adapted:
     """Load a network saved by this library, by torch.save(f.state_dict()), or published by others, in eval mode, on the CPU.
 
-    Its parameters take no gradient, so that `f(y, sigma).numpy()` works and no graph is built unless `y` asks for one. `train`
-    trains a copy whose parameters do; for a loop of your own call `f.requires_grad_(True)`.
+    Its parameters take no gradient, so that `f(y, sigma).numpy()` works. `train` trains a copy whose parameters do; for a loop
+    of your own call `f.requires_grad_(True)`.
 
     No code from a file is run, no tensor is left out or made up, and nothing is allocated before the file is seen to hold
-    it. Weights in half precision become float32, which holds them exactly. The prefixes of wrappers ("module.",
-    "_orig_mod.", "model.", ...) and the count of an AveragedModel are taken off, whatever the format. Where a file holds
-    averaged weights beside others, `entry` must say which are meant.
+    it. Half precision becomes float32, exactly. The prefixes of wrappers ("module.", "_orig_mod.", "model.", ...) and the
+    count of an AveragedModel are taken off. Where a file holds averaged weights beside others, `entry` says which are meant.
 
     Parameters
     ----------
@@ -195,22 +198,28 @@ def load_denoiser(
     first, output, stages, epsilon, noise_map
         What a file does not always show: whether a ReLU follows the first convolution of a BF_CNN, whether the layers
         return the clean image or the residual, how often a recursive CNN is applied, what batch normalisation adds to the
-        variance, and whether the map of the noise level comes first or last in the input of an FFDNet. They are measured by
-        denoising where that tells; to be given where a file is refused without.
+        variance, and where the map of the noise level stands in the input of an FFDNet. To be given where a file is refused.
     entry
-        The key of the set of tensors that is meant, or the prefix of its names, where a file holds several, as a network and
-        its running average.
+        The key of the set of tensors that is meant, or the prefix of its names, where a file holds several.
     network
-        A denoiser that was made in the same way, for what no tensor shows (attention heads, a network of your own inside
-        `adapt`). It stays as it is; a copy takes the weights.
+        A denoiser made in the same way, for what no tensor shows (attention heads, your network inside `adapt`); copied.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file or folder, or the folder holds no checkpoint.
+        If there is no such file, or no checkpoint in the folder.
     ValueError
-        If the file is damaged, unknown or ambiguous, holds numbers that no network can have, or would have to run code to
-        be read.
+        If the file is damaged, unknown, ambiguous or not finite, or cannot be read without running code.
+
+    See Also
+    --------
+    gahb_theory.save_denoiser, gahb_theory.shipped_denoiser, gahb_theory.adapt
+
+    Examples
+    --------
+    >>> from gahb_theory import pretrained
+    >>> type(load_denoiser(Path(pretrained.__file__).parent / "unet_c_alpha")).__name__
+    'UNet'
     """
     choices = _choices(first, output, stages, epsilon, noise_map)
     if entry is not None and not isinstance(entry, str):

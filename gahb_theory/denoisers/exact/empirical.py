@@ -57,6 +57,10 @@ class EmpiricalBayes(DenoiserModule):
     ----------
     X. Gu, C. Du, T. Pang, C. Li, M. Lin, Y. Wang, On memorization in diffusion models, 2023.
 
+    See Also
+    --------
+    gahb_theory.GaussianDenoiser, gahb_theory.copies
+
     Examples
     --------
     Half way between two images the noisy image tells nothing:

@@ -59,6 +59,10 @@ class GaussianDenoiser(DenoiserModule):
     ----------
     N. Wiener, Extrapolation, Interpolation, and Smoothing of Stationary Time Series, 1949.
 
+    See Also
+    --------
+    gahb_theory.GaussianField, gahb_theory.EmpiricalBayes, gahb_theory.PCA
+
     Examples
     --------
     Independent pixels of variance 1, seen through noise of variance 1, are worth half of what is seen:

@@ -102,6 +102,10 @@ class UNet(Network):
     -----
     7,659,264 parameters at channels=64, blocks=3. A new network is in training mode; call `.eval()` before using it.
 
+    See Also
+    --------
+    gahb_theory.BFCNN, gahb_theory.Conservative, gahb_theory.train
+
     Examples
     --------
     >>> import torch
@@ -176,6 +180,10 @@ class BFCNN(Network):
     Notes
     -----
     702,784 parameters at channels=64, depth=21. Any height and width.
+
+    See Also
+    --------
+    gahb_theory.UNet, gahb_theory.DnCNN, gahb_theory.train
 
     Examples
     --------

@@ -83,6 +83,10 @@ class Conservative(Network):
     plug-and-play, ICLR 2022. F. Guth, Z. Kadkhodaie, E. P. Simoncelli, Learning normalized image densities via dual
     score matching, NeurIPS 2025.
 
+    See Also
+    --------
+    gahb_theory.UNet, gahb_theory.jacobian, gahb_theory.verify
+
     Examples
     --------
     >>> import torch

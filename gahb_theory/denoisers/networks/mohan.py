@@ -46,6 +46,10 @@ class DnCNN(Network):
     ----------
     K. Zhang, W. Zuo, Y. Chen, D. Meng, L. Zhang, Beyond a Gaussian denoiser, IEEE Trans. Image Processing, 2017.
 
+    See Also
+    --------
+    gahb_theory.BFCNN, gahb_theory.load_denoiser, gahb_theory.train
+
     Examples
     --------
     >>> import torch

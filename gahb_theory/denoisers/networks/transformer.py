@@ -99,6 +99,10 @@ class DiT(Network):
     seed
         Names the initial weights.
 
+    See Also
+    --------
+    gahb_theory.UNet, gahb_theory.train
+
     Examples
     --------
     >>> import torch

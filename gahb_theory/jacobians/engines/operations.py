@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gahb_theory.jacobians.engines.global_maps import Mean
 from gahb_theory.jacobians.engines.linear_maps import (
     Channels,
     Concatenation,
@@ -67,7 +68,8 @@ def _sum(sign: float) -> Rule:
     def rule(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Map | None:
         weights = [1.0, sign * float(kwargs.get("alpha", 1))]
         variable = [(w, x) for w, x in zip(weights, args[:2], strict=True) if follows(x)]
-        return Sum(tuple(w for w, _ in variable)) if all(x.shape == output.shape for _, x in variable) else None
+        alike = all(x.shape == output.shape or (x.ndim == 4 and x.shape[0] == 1) for _, x in variable)
+        return Sum(tuple(w for w, _ in variable)) if alike else None  # smaller ones were spread out before
 
     return rule
 
@@ -155,6 +157,18 @@ def _pooling(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Map | 
     return Convolution(weight, tuple(x.shape[2:]), stride, tuple(padding) * (2 // len(padding)), (1, 1), channels)
 
 
+def _mean(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Map | None:
+    x, axes, keep = (*args, None, False)[:3]
+    return Mean((x.shape[2], x.shape[3])) if keep and axes is not None and {i % 4 for i in axes} == {2, 3} else None
+
+
+def _choice(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Map | None:
+    condition, x, other = args
+    if follows(x) == follows(other):
+        return None
+    return _scale(*((x, condition) if follows(x) else (other, ~condition)), output)
+
+
 def _upsampling(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Map | None:
     height, width = args[0].shape[2:]
     factors = output.shape[2] // height, output.shape[3] // width
@@ -192,6 +206,8 @@ RULES: dict[str, Rule] = {
     "slice": _slice,
     "constant_pad_nd": _padding,
     "avg_pool2d": _pooling,
+    "mean": _mean,
+    "where": _choice,
     "upsample_nearest2d": _upsampling,
     **dict.fromkeys(SAME, _same),
 }

@@ -8,7 +8,7 @@ the denoiser. Where the receptive field is bounded, `pull` starts from a window 
 the window it reaches, and no more.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 from torch import Tensor
@@ -50,6 +50,7 @@ class FrozenProducts:
         self._check, self.budget = check, budget
         self._steps, self._output = recording.steps, recording.output
         self._shapes = recording.shapes
+        self._plan: tuple[tuple[Window, int | None], dict[int, Window], list[tuple[Step, list[Window]]]] | None = None
         self._last_use = {i: step.output for step in self._steps for i in step.inputs}
         numbers = [0, *(step.output for step in self._steps)]
         self._largest = max(_count(self._shapes[i]) for i in numbers)
@@ -62,13 +63,17 @@ class FrozenProducts:
 
     def push(self, v: Tensor) -> Tensor:
         """J v for `v` of shape (batch, *input shape)."""
+        return self.push_all(v, frozenset())[self._output].contiguous()
+
+    def push_all(self, v: Tensor, held: Collection[int]) -> dict[int, Tensor]:
+        """The tangents of the output and of the values `held` along `v`."""
         self._check()
         with torch.no_grad():
             values = {0: v.contiguous(memory_format=torch.channels_last)}
             fresh = {0: False}
             for step in self._steps:
                 inputs = [values[i] for i in step.inputs]
-                done = [i for i in step.inputs if self._last_use[i] == step.output]
+                done = [i for i in step.inputs if self._last_use[i] == step.output and i not in held]
                 if isinstance(step.map, Scale) and done and fresh[done[0]]:
                     values[step.output] = inputs[0].mul_(step.map.factor)
                 else:
@@ -76,7 +81,7 @@ class FrozenProducts:
                 fresh[step.output] = step.map.fresh
                 for i in done:
                     values.pop(i, None)
-            return values[self._output].contiguous()
+            return values
 
     def pull(self, u: Tensor) -> Tensor:
         """J^T u for `u` of shape (batch, *output shape)."""
@@ -99,25 +104,46 @@ class FrozenProducts:
         gradients, windows = self._pull(u, window, held)
         return gradients[held], windows[held], gradients.get(0), windows.get(0, ((0, 0), (0, 0)))
 
-    def _pull(self, u: Tensor, window: Window, held: int | None) -> tuple[dict[int, Tensor], dict[int, Window]]:
+    def pull_through(self, u: Tensor, at: Callable[[int, Tensor, bool], Tensor]) -> Tensor:
+        """J^T u, where `at` may change the cotangents of all values on their way.
+
+        `at` gets the number of a value, its cotangent, and whether that may be overwritten.
+        """
+        _, height, width = self._shapes[self._output]
+        return self._pull(u, ((0, height), (0, width)), None, at)[0][0].contiguous()
+
+    def _pull(
+        self, u: Tensor, window: Window, held: int | None, at: Callable[[int, Tensor, bool], Tensor] | None = None
+    ) -> tuple[dict[int, Tensor], dict[int, Window]]:
         """The cotangents at the input and at `held`, behind which nothing is computed, and the windows of all values."""
         self._check()
-        windows = self.windows(window, held)
+        windows, plan = self._planned(window, held)
         gradients = {self._output: u.contiguous(memory_format=torch.channels_last)}
         owned: set[int] = set()
         with torch.no_grad():
-            for step in reversed(self._steps):
-                g = gradients.pop(step.output, None) if step.output != held else None
-                if g is None:
-                    continue
-                at = windows[step.output]
+            for step, reaches in plan:
+                g = gradients.pop(step.output)
+                if at is not None:
+                    g = at(step.output, g, step.output in owned)
+                where = windows[step.output]
                 if isinstance(step.map, Scale) and step.output in owned:
-                    parts = [g.mul_(step.map.on(at))]
+                    parts = [g.mul_(step.map.on(where))]
                 else:
-                    parts = step.map.pull(g, at)
-                for i, part, reached in zip(step.inputs, parts, step.map.reach(at), strict=True):
+                    parts = step.map.pull(g, where)
+                for i, part, reached in zip(step.inputs, parts, reaches, strict=True):
                     self._add(gradients, owned, i, part, reached, windows[i], fresh=step.map.fresh)
+            if at is not None:
+                gradients[0] = at(0, gradients[0], 0 in owned)
         return gradients, windows
+
+    def _planned(self, window: Window, held: int | None) -> tuple[dict[int, Window], list[tuple[Step, list[Window]]]]:
+        """The windows of all values, and the steps back with what each reaches; held for the next call."""
+        if self._plan is None or self._plan[0] != (window, held):
+            windows = self.windows(window, held)
+            steps = [step for step in reversed(self._steps) if step.output in windows and step.output != held]
+            plan = [(step, step.map.reach(windows[step.output])) for step in steps]
+            self._plan = (window, held), windows, plan
+        return self._plan[1], self._plan[2]
 
     def windows(self, window: Window, held: int | None = None) -> dict[int, Window]:
         """For each value the window on which a window of the output depends, not looking behind the value `held`."""

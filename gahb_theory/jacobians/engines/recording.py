@@ -3,14 +3,15 @@
 A network of convolutions and ReLUs is linear once the signs of its activations are held: with masks D_l (0 or 1) taken at
 y, f(y) = W_L D_{L-1} W_{L-1} ... D_1 W_1 y and J = W_L D_{L-1} ... W_1 (Mohan, Kadkhodaie, Simoncelli and
 Fernandez-Granda, ICLR 2020, equation 5; Balestriero and Baraniuk 2018). The same holds to first order for every
-activation that acts on each number alone: D is then its derivative, and J the product.
+activation that acts on each number alone: D is then its derivative, and J the product. Where the cotangents of such a
+network are differentiated once more, the second derivatives at y are needed too (`curvature`).
 
 `record` watches the operations that torch executes, below the level of modules, so that neither the class of the network
 nor the way it is written matters. An operation it does not know is remembered with its name, and only stops it if the
 output depends on it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,11 +23,17 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.jacobians.engines.curvature import Bend, NormBending, PointwiseBending
+from gahb_theory.jacobians.engines.global_maps import Inner, Spread
 from gahb_theory.jacobians.engines.linear_maps import Convolution, Map, Scale, Sum
 from gahb_theory.jacobians.engines.operations import CONSTANT, POINTWISE, RULES, STAIRS
 from gahb_theory.precision import plain_attention
 
 __all__ = ["Recording", "Step", "UnknownOperation", "record"]
+
+
+PRODUCTS, SUMS = ("mul", "div"), ("add", "sub")
+"""Operations whose operands are brought to one shape."""
 
 
 class UnknownOperation(Exception):
@@ -54,11 +61,14 @@ class Recording:
         Number of the value that is the output.
     shapes
         (channels, height, width) of each value.
+    bends
+        The second derivatives of the operations that have any; empty unless they were asked for.
     """
 
     steps: tuple[Step, ...]
     output: int
     shapes: dict[int, tuple[int, int, int]]
+    bends: tuple[Bend, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,8 +95,8 @@ class _Activation:
     at: Tensor
 
 
-def record(f: Denoiser, y: Tensor, sigma: float, stairs: set[str] | None = None) -> Recording:
-    """The derivative of f(., sigma) at one image `y`, shape (1, c, h, w).
+def record(f: Denoiser, y: Tensor, sigma: float, stairs: set[str] | None = None, *, curved: bool = False) -> Recording:
+    """The derivative of f(., sigma) at one image `y`, shape (1, c, h, w), with the second derivatives where `curved`.
 
     The names of operations that round what depends on y are added to `stairs`.
 
@@ -106,7 +116,9 @@ def record(f: Denoiser, y: Tensor, sigma: float, stairs: set[str] | None = None)
     number = recorder.numbers.get(output)
     if number is None:
         raise UnknownOperation("the output does not depend on y through operations that could be followed")
-    return Recording(tuple(_simplified(_needed(recorder.steps, number))), number, recorder.shapes)
+    steps, bends = _needed(recorder, number, curved=curved)
+    held = {i for bend in bends for i in (bend.target, bend.source, bend.output)}
+    return Recording(tuple(_simplified(steps, held)), number, recorder.shapes, tuple(bends))
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -117,6 +129,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.stairs = stairs
         self.numbers: Any = WeakTensorKeyDictionary()
         self.steps: list[_Note] = []
+        self.bends: list[Bend] = []
         self.shapes: dict[int, tuple[int, int, int]] = {}
 
     def number(self, x: Tensor) -> int:
@@ -134,7 +147,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name = func.overloadpacket.__name__.removesuffix("_")
         followed = [x for x in tree_leaves((args, kwargs)) if self.follows(x)]
         before = args[0].clone() if name in POINTWISE and followed and followed[0] is args[0] else None
-        held = [x.clone() for x in args[:2]] if len(followed) == 2 and name == "mul" else None
+        held = [x.clone() for x in args[:2]] if len(followed) == 2 and name in PRODUCTS and not kwargs else None
         inputs = tuple(self.numbers[x] for x in followed)
         result = func(*args, **kwargs)
         outputs = [
@@ -149,12 +162,15 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if plain and name in POINTWISE and len(followed) == 1 and before is not None and before.shape == single.shape:
             made: Any = _Activation(partial(_call, func, args[1:], kwargs), before)
             self.steps.append(_Note(made, inputs, self.number(single)))
-        elif plain and held is not None and held[0].shape == held[1].shape == single.shape:
-            first, second = (len(self.shapes) + i for i in (0, 1))
-            self.shapes[first] = self.shapes[second] = tuple(single.shape[1:])  # type: ignore[assignment]
-            self.steps += [_Note(Scale(held[1]), inputs[:1], first), _Note(Scale(held[0]), inputs[1:], second)]
-            self.steps.append(_Note(Sum((1.0, 1.0)), (first, second), self.number(single)))
+        elif plain and held is not None:
+            self.product(name, held, inputs, single)
+        elif plain and name == "linalg_vector_norm" and _euclidean(args, followed[0]) and float(single) > 0:
+            direction = followed[0] / single
+            self.steps.append(_Note(Inner(direction), inputs, self.number(single)))
+            number = self.numbers[single]
+            self.bends.append(Bend(inputs[0], inputs[0], number, NormBending(direction, 1 / single)))
         else:
+            inputs = self.spread(followed, inputs, single) if plain and name in SUMS else inputs
             made = RULES[name](self.follows, args, kwargs, single) if plain and name in RULES else None
             if made is None:
                 for x in outputs:
@@ -163,15 +179,53 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 self.steps.append(_Note(made, inputs, self.number(single)))
         return result
 
+    def value(self, shape: tuple[int, ...]) -> int:
+        """Number of a new value of `shape` (1, channels, height, width) that no tensor stands for."""
+        self.shapes[count := len(self.shapes)] = tuple(shape[1:])  # type: ignore[assignment]
+        return count
+
+    def spread(self, tensors: Sequence[Tensor], inputs: tuple[int, ...], output: Tensor) -> tuple[int, ...]:
+        """The values that are added or multiplied, in the shape of the result."""
+        found = []
+        for x, number in zip(tensors, inputs, strict=True):
+            if x.ndim == 4 and x.shape[0] == 1 and x.shape != output.shape:
+                map = Spread(tuple(x.shape[1:]), tuple(output.shape[1:]))  # type: ignore[arg-type]
+                self.steps.append(_Note(map, (number,), number := self.value(output.shape)))
+            found.append(number)
+        return tuple(found)
+
+    def product(self, name: str, factors: list[Tensor], inputs: tuple[int, ...], output: Tensor) -> None:
+        """Two values multiplied, or the one divided by the other."""
+        if any(x.ndim != 4 or x.shape[0] != 1 for x in factors):
+            self.steps.append(_Note(_Unknown(name), inputs, self.number(output)))
+            return
+        if name == "div":
+            inverse = self.value(factors[1].shape)
+            self.steps.append(_Note(_Activation(torch.reciprocal, factors[1]), inputs[1:], inverse))
+            factors, inputs = [factors[0], factors[1].reciprocal()], (inputs[0], inverse)
+        inputs = self.spread(factors, inputs, output)
+        a, b = (x.expand(output.shape) for x in factors)
+        first, second = self.value(output.shape), self.value(output.shape)
+        self.steps += [_Note(Scale(b), inputs[:1], first), _Note(Scale(a), inputs[1:], second)]
+        self.steps.append(_Note(Sum((1.0, 1.0)), (first, second), number := self.number(output)))
+        one = PointwiseBending(output.new_ones(1, 1, 1, 1))
+        self.bends += [Bend(i, j, number, one) for i, j in (inputs, inputs[::-1])]
+
+
+def _euclidean(args: Any, x: Tensor) -> bool:
+    """Whether a norm is the Euclidean one of a whole image."""
+    order, axes = (*args[1:], *(2, None)[len(args) - 1 :])[:2]
+    return x.shape[0] == 1 and order == 2 and (axes is None or {i % 4 for i in axes} >= {1, 2, 3})
+
 
 def _call(func: Any, arguments: tuple[Any, ...], kwargs: dict[str, Any], x: Tensor) -> Tensor:
     return func(x, *arguments, **kwargs)
 
 
-def _needed(steps: list[_Note], output: int) -> list[Step]:
-    """The steps the output depends on, activations replaced by their derivatives."""
-    wanted, recorded = {output}, []
-    for step in reversed(steps):
+def _needed(recorder: _Recorder, output: int, *, curved: bool) -> tuple[list[Step], list[Bend]]:
+    """The steps the output depends on, activations replaced by their derivatives, and the second derivatives."""
+    wanted, recorded, bends = {output}, [], []
+    for step in reversed(recorder.steps):
         if step.output not in wanted:
             continue
         wanted |= set(step.inputs)
@@ -179,19 +233,35 @@ def _needed(steps: list[_Note], output: int) -> list[Step]:
         if isinstance(made, _Unknown):
             raise UnknownOperation(f"the operation {made.name!r} is not one of those that can be recorded")
         if isinstance(made, _Activation):
-            with torch.enable_grad():
-                x = made.at.requires_grad_()
-                (slope,) = torch.autograd.grad(made.function(x.clone()).sum(), x)
+            slope, curvature = _derivatives(made, curved=curved)
             made = Scale(slope)
+            if curvature is not None:
+                bends.append(Bend(step.inputs[0], step.inputs[0], step.output, PointwiseBending(curvature)))
         recorded.append(Step(made, step.inputs, step.output))
     if 0 not in wanted:
         raise UnknownOperation("the output does not depend on y")
-    return recorded[::-1]
+    bends += [bend for bend in recorder.bends if curved and bend.output in wanted]
+    return recorded[::-1], bends
 
 
-def _simplified(steps: list[Step]) -> list[Step]:
-    """Factors that follow a convolution channel by channel are put into its weights, and factors in a row become one."""
-    uses: dict[int, int] = {}
+def _derivatives(activation: _Activation, *, curved: bool) -> tuple[Tensor, Tensor | None]:
+    """First and second derivatives of an activation; None for second ones that vanish or were not asked for."""
+    with torch.enable_grad():
+        x = activation.at.detach().requires_grad_()
+        total = activation.function(x.clone()).sum()
+        (slope,) = torch.autograd.grad(total, x, create_graph=curved)
+        if not curved or not slope.requires_grad:
+            return slope.detach(), None
+        (curvature,) = torch.autograd.grad(slope.sum(), x, allow_unused=True)
+    return slope.detach(), curvature if curvature is not None and bool(curvature.any()) else None
+
+
+def _simplified(steps: list[Step], held: set[int]) -> list[Step]:
+    """Factors that follow a convolution channel by channel are put into its weights, and factors in a row become one.
+
+    The values `held` stay what they are.
+    """
+    uses = dict.fromkeys(held, 1)
     for step in steps:
         for number in step.inputs:
             uses[number] = uses.get(number, 0) + 1

@@ -24,6 +24,15 @@ def verify_theory() -> TheoryTable:
     References
     ----------
     Kadkhodaie, Guth, Simoncelli, Mallat, ICLR 2024, equations 1 to 13 and 15 to 34.
+
+    See Also
+    --------
+    gahb_theory.verify
+
+    Examples
+    --------
+    >>> len(verify_theory()) > 30  # doctest: +SKIP
+    True
     """
     found = [*scores.identities(), *derivatives.identities(), *shrinkages.identities()]
     return check(sorted(found, key=lambda one: int(one.equation)))

@@ -121,6 +121,10 @@ def verify(
     confidence
         Probability of the intervals.
 
+    See Also
+    --------
+    gahb_theory.verify_theory, gahb_theory.jacobian
+
     Examples
     --------
     >>> import torch

@@ -81,6 +81,10 @@ def bayes_risk(
     D. Blackwell, Conditional expectation and unbiased sequential estimation, 1947; S. L. Cotter, G. O. Roberts, A. M. Stuart,
     D. White, MCMC methods for functions, 2013; J. S. Liu, Monte Carlo Strategies in Scientific Computing, 2001, section 9.4.
 
+    See Also
+    --------
+    gahb_theory.optimality, gahb_theory.excess_risk
+
     Examples
     --------
     >>> from gahb_theory.images import GaussianField

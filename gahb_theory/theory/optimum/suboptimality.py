@@ -128,6 +128,10 @@ def optimality(
     sigmas
         Noise levels; a number is one level.
 
+    See Also
+    --------
+    gahb_theory.bayes_risk, gahb_theory.benchmark, gahb_theory.excess_risk
+
     Examples
     --------
     The Wiener filter is the optimum of a Gaussian field, and the identity is not:

@@ -1,0 +1,146 @@
+"""The numbers of docs/evidence.md are those of the committed results, and the tables of the pages those of the code."""
+
+import csv
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gahb_theory as gt
+from gahb_theory.hypotheses.benchmark import leaderboard
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "experiments" / "results"
+PAGE = " ".join((ROOT / "docs" / "evidence.md").read_text().split())
+
+
+def read(name):
+    return json.loads((RESULTS / name).read_text())
+
+
+def psnr(name):
+    with (RESULTS / "shipped" / name / "psnr.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return {key: np.array([float(row[key]) for row in rows]) for key in rows[0]}
+
+
+def asymmetry():
+    found = {
+        name: network["asymmetry"]["value"] for name, network in read("shrinkage/results.json")["networks"].items()
+    }
+    yield f"from {found['photographs']:.2f} on photographs to {found['c_alpha']:.2f} on C^alpha images"
+
+
+def plane():
+    results = read("memorisation_plane/results.json")
+    rows, seen = {row["n"]: row for row in results["rows"]}, results["snapshots"]
+    last = rows[10_000]
+    cosine = np.mean(last["cosine_disjoint"], axis=0)[-1]
+    yield f"samples of cosine {cosine:.3f}, two Wiener filters fitted on the same sets of {last['linear']['cosine']:.3f}"
+    gap = np.mean(rows[100]["gap"], axis=(0, 2))
+    yield f"is {gap[seen.index(20_000)]:.2f} dB after 20,000 images seen and {gap[seen.index(128_000)]:.2f} dB after 128,000"
+    better = np.array(last["linear"]["psnr_wiener"]) - np.mean(last["psnr_test"], axis=0)[-1]
+    assert results["sigmas"][0] == 0.05
+    assert results["sigmas"][-1] == 0.5
+    yield f"{better[-1]:.2f} dB above the networks at sigma = 0.5, and {-better[0]:.1f} dB below them at 0.05"
+
+
+def shipped():
+    above = {name: psnr(name)["network"] - psnr(name)["wiener"] for name in ("c_alpha", "photographs")}
+    assert all(gain.min() > 0 for gain in above.values())
+    assert psnr("c_alpha")["sigma"][-1] == 1
+    yield f"by {above['c_alpha'][-1]:.2f} dB on C^alpha images and {above['photographs'][-1]:.2f} dB on photographs"
+
+
+def cost_of_symmetry():
+    rows = read("symmetry_cost/psnr.json")
+    cost = {}
+    for blind in (True, False):
+        plain, gradient = (
+            np.mean(
+                [r["psnr"] for r in rows if (r["class"], r["blind"], r["gradient"]) == ("photographs", blind, g)],
+                axis=0,
+            )
+            for g in (False, True)
+        )
+        cost[blind] = plain - gradient
+    yield f"{cost[True].min():.1f} to {cost[True].max():.1f} dB below the plain network of its size at 16 pixels"
+    yield f"with it, at most {cost[False].max():.2f} dB"
+
+
+def first_of_the_leaderboard():
+    assert leaderboard()[0].name == "Wiener"
+    yield f"such a filter stands first, {leaderboard()[0].total:.2f} dB above the optimum"
+
+
+def near_optimal():
+    results = read("near_optimal/results.json")
+    slopes = results["classes"]["holder_2_48"]["slopes"]
+    theory = gt.theory.optimal_slope(2.0)
+    yield f"networks have {slopes['network']['value']:.2f}, where theory has {theory:.2f} and the best linear"
+    yield f"given the contour {slopes['given contour']['value']:.2f} ("
+    chosen = np.array(results["sigmas"]) >= 0.03
+    against = {
+        name: np.array(entry["against"]["bandlet oracle"]["value"])[chosen]
+        for name, entry in results["classes"].items()
+    }
+    holder = np.concatenate([values for name, values in against.items() if name.startswith("holder")])
+    yield f'{holder.min():.1f} to {holder.max():.1f} dB better on "holder" images'
+    yield f"up to {-against['paper_1_48'].min():.1f} dB worse on published images of alpha = 1"
+
+
+def symmetric():
+    verdicts = read("symmetric/verdicts.json")
+    adapted = next(v for v in verdicts.values() if "more adapted" in v["statement"])
+    assert adapted["verdict"] == "refuted"
+    yield "is refuted: {:g} [{:g}, {:g}] of the energy".format(*adapted["estimate"])
+    cost = verdicts["psnr, sigma = 0.1"]
+    assert cost["verdict"] == "undecided"
+    value, low, high = cost["estimate"]
+    yield f"symmetry costs {-value:.3f} [{-high:.3f}, {-low:.3f}] dB"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [asymmetry, plane, shipped, cost_of_symmetry, first_of_the_leaderboard, near_optimal, symmetric],
+    ids=lambda f: f.__name__,
+)
+def test_numbers_of_the_evidence(source):
+    for sentence in source():
+        assert sentence in PAGE, f"docs/evidence.md must say: {sentence}"
+
+
+def tables():
+    path = ROOT / "docs" / "_extensions" / "generated.py"
+    spec = importlib.util.spec_from_file_location("generated", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_of_exponents_is_made_of_the_entries():
+    """A line for each entry; what the library has is named, and what it has not is called so."""
+    lines = tables().exponents().splitlines()[2:]
+    assert len(lines) == len(gt.theory.exponents.EXPONENTS)
+    assert any(line.startswith("| shearlets") and line.endswith("| no |") for line in lines)
+    wavelets = next(line for line in lines if line.startswith("| wavelets | C^alpha with"))
+    assert "| 1 | 1 | 1 |" in wavelets
+    assert "{py:class}`~gahb_theory.Wavelet`" in wavelets
+
+
+def test_every_class_of_the_four_packages_is_among_the_members():
+    text = tables().members()
+    for package in ("images", "bases", "shrinkage", "denoisers"):
+        module = getattr(gt, package)
+        for name in module.__all__:
+            if isinstance(getattr(module, name), type):
+                assert f".{name}`" in text, f"{package}.{name}"
+
+
+def test_pages_have_the_places_of_their_tables():
+    module = tables()
+    pages = "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+    assert set(re.findall(r"<!-- generated: (\w+) -->", pages)) == set(module.TABLES)
