@@ -14,6 +14,7 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from gahb_theory import validate
@@ -123,6 +124,8 @@ def _stored(kind: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
     """The value of a field of the given type."""
     if name in arrays:
         stored = arrays[name]
+        if getattr(kind, "array_type", None) is Tensor:
+            return torch.from_numpy(stored)
         return stored.item() if stored.ndim == 0 else tuple(stored.tolist()) if get_origin(kind) is tuple else stored
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     inside = [key.removeprefix(name + "/") for key in arrays if key.startswith(name + "/")]
