@@ -182,7 +182,9 @@ def draw() -> None:
             (0, -0.05), xycoords="axes fraction", va="top", fontsize=8, annotation_clip=False,
         ).set_in_layout(False)  # fmt: skip
         for ax, k, atom in zip(row[3:], SHOWN, pictures[f"{stem}/atoms"], strict=True):
-            plots.signed_image(atom[None], ax, f"$e_{{{k + 1}}}$")
+            # the table holds every rank of a few, and neighbours of the others
+            value = float(np.interp(k + 1, ranks, eigenvalues[name, SHOWN_SIGMA]))
+            plots.signed_image(atom[None], ax, f"$\\lambda_{{{k + 1}}}$ = {value:.2f}")
     save(figure, "published_eigenvectors.png")
 
     figure = Figure(figsize=(8.0, 2.7), layout="constrained")
@@ -203,7 +205,7 @@ def save(figure: Any, name: str) -> None:
     import io
 
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
+    figure.savefig(buffer, format="png", dpi=130)
     runs.write_bytes(IMAGES / name, buffer.getvalue())
 
 

@@ -5,14 +5,17 @@ itself is drawn by its method `plot`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 from torch import Tensor
 
 from gahb_theory import scalars, validate
 from gahb_theory.bases import Eigenbasis
 from gahb_theory.metrics import PSNRCurve
 from gahb_theory.report import figures
+from gahb_theory.report.curves import Panel, Series, draw
+from gahb_theory.report.draw_eigenvectors import COLUMNS, eigenvector_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,13 +26,18 @@ __all__ = ["eigenvectors", "images", "psnr_curves"]
 SHOWN = (0, 1, 2, 3, 5, 7, 10, 14, 19, 26, 35, 47, 64, 86, 116, 156)
 """Ranks that are drawn where none are given: close together first, a ratio of 4/3 apart later."""
 COLOURS = (figures.VERMILION, figures.BLUE, figures.GREEN, figures.ORANGE, figures.PURPLE, "black")
-LINES, MARKERS = ("-", "--", "-.", ":"), "osD^v"
+LINES: tuple[Literal["-", "--", "-.", ":"], ...] = ("-", "--", "-.", ":")
 
 
 def eigenvectors(
-    E: Eigenbasis, ks: Sequence[int] | None = None, *, clean: Tensor | None = None, columns: int = 6
+    E: Eigenbasis,
+    ks: Sequence[int] | None = None,
+    *,
+    clean: Tensor | None = None,
+    coverage: Tensor | None = None,
+    columns: int = COLUMNS,
 ) -> "Figure":
-    """The figure of eigenvectors of a Jacobian under their eigenvalues, red positive, blue negative.
+    r"""The figure of eigenvectors of a Jacobian under their eigenvalues, red positive, blue negative.
 
     Parameters
     ----------
@@ -39,6 +47,8 @@ def eigenvectors(
         Ranks to draw, from 0, by falling eigenvalue; about a dozen of them, ever farther apart, if None.
     clean
         The clean image, shape (1, c, h, w) or (c, h, w), which is drawn first.
+    coverage
+        Where it is inside its contour, as in `CAlpha().scene(1).coverage`; the contour is drawn over the clean image.
     columns
         Panels in a row.
 
@@ -57,8 +67,8 @@ def eigenvectors(
     >>> x = gt.Disks(size=16).sample(1)
     >>> f = gt.ShrinkageDenoiser(gt.DCT(), gt.Hard(3.0))
     >>> E = gt.jacobian(f, gt.add_noise(x, 0.1), 0.1).eigenbasis()
-    >>> len(eigenvectors(E, [0, 1, 2], clean=x).axes)
-    6
+    >>> [ax.get_title() for ax in eigenvectors(E, [0, 1], clean=x).axes if ax.images]
+    ['clean', '$\\lambda_{1}$ = 1.00', '$\\lambda_{2}$ = 1.00']
     """
     n = len(E.eigenvalues)
     ranks = [k for k in SHOWN if k < n] if ks is None else list(ks)
@@ -66,20 +76,19 @@ def eigenvectors(
     if not ranks or min(ranks) < 0 or max(ranks) >= n:
         raise ValueError(f"ks must be ranks from 0 to {n - 1}, at least one, got {ranks}")
     atoms = E.atom_images(ranks)
-    if clean is not None and tuple(clean.shape[-3:]) != tuple(atoms.shape[1:]):
-        raise ValueError(f"clean must be an image of shape {tuple(atoms.shape[1:])}, got {tuple(clean.shape)}")
-    count = len(ranks) + (clean is not None)
-    rows = -(-count // columns)
-    with figures.style():
-        figure, axes = figures.panels(1.1 * columns, 1.3 * rows, rows, columns)
-        panels = iter(axes.flat)
-        for ax in axes.flat:
-            ax.set_axis_off()
-        if clean is not None:
-            figures.image(clean.reshape(atoms.shape[1:]).detach().cpu().numpy(), next(panels), "clean")
-        for k, atom in zip(ranks, atoms.detach().cpu().numpy(), strict=True):
-            figures.signed_image(atom, next(panels), f"$\\lambda_{{{k + 1}}}$ = {float(E.eigenvalues[k]):.2f}")
-    return figure
+    shape = tuple(atoms.shape[1:])
+    if clean is not None and tuple(clean.shape[-3:]) != shape:
+        raise ValueError(f"clean must be an image of shape {shape}, got {tuple(clean.shape)}")
+    if coverage is not None and (clean is None or tuple(coverage.shape[-2:]) != shape[1:]):
+        raise ValueError(f"coverage must be of shape (1, 1, {shape[1]}, {shape[2]}), beside the clean image")
+    return eigenvector_figure(
+        atoms.detach().cpu().numpy(),
+        ranks,
+        E.eigenvalues[ranks].detach().cpu().numpy(),
+        None if clean is None else clean.reshape(shape).detach().cpu().numpy(),
+        None if coverage is None else coverage.reshape(shape[1:]).detach().cpu().numpy(),
+        columns,
+    )
 
 
 def images(x: Tensor, titles: Sequence[str] = ()) -> "Figure":
@@ -117,17 +126,16 @@ def psnr_curves(curves: Mapping[str, PSNRCurve], ax: "Axes | None" = None) -> "A
     """
     if not curves:
         raise ValueError("curves must hold at least one result of psnr_curve, by name")
-    ax = figures.axes_or_new(ax)
-    inputs = sorted(float(p) for curve in curves.values() for p in curve.input_psnr)
-    ax.plot(inputs, inputs, ":", color=figures.GREY, lw=1, label="noisy image")
+    return draw(_psnr_panel(curves), figures.axes_or_new(ax), "upper left")
+
+
+def _psnr_panel(curves: Mapping[str, PSNRCurve]) -> Panel:
+    """Output against input PSNR of each curve, as pages and figures draw it."""
+    inputs = np.sort(np.concatenate([np.asarray(curve.input_psnr, dtype=float) for curve in curves.values()]))
+    series = [Series("noisy image", inputs, inputs, line=":", width=1)]
     for number, (name, curve) in enumerate(curves.items()):
         order = curve.sigmas.argsort()
-        given, psnr, error = curve.input_psnr[order], curve.psnr[order], curve.standard_error[order]
+        given, psnr, error = (np.asarray(v)[order] for v in (curve.input_psnr, curve.psnr, curve.standard_error))
         colour, line = COLOURS[number % len(COLOURS)], LINES[number % len(LINES)]
-        marker = MARKERS[number % len(MARKERS)]
-        ax.plot(given, psnr, line, marker=marker, ms=4, color=colour, label=figures.plain_text(name))
-        ax.fill_between(given, psnr - error, psnr + error, color=colour, alpha=0.2, lw=0)
-    ax.set(xlabel="input PSNR $-20 \\log_{10} \\sigma$ (dB)", ylabel="output PSNR (dB)")
-    ax.set_aspect("equal", adjustable="datalim")
-    ax.legend(loc="upper left")
-    return ax
+        series.append(Series(name, given, psnr, psnr - error, psnr + error, colour=colour, line=line, marker="o"))
+    return Panel(series, "input PSNR −20 log₁₀ σ (dB)", "output PSNR (dB)", equal=True)

@@ -292,7 +292,10 @@ def refuse_another(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def differing(path: Path, config: Mapping[str, Any]) -> list[str]:
-    """The entries in which the configuration of a run directory differs, such as "seed: 1 there, 2 now"; not the versions."""
+    """The entries in which the configuration of a run directory differs, such as "seed: 1 there, 2 now".
+
+    Neither the versions nor the command as it was typed are looked at.
+    """
     file = path / "config.json"
     if not file.exists():
         return []
@@ -303,7 +306,8 @@ def differing(path: Path, config: Mapping[str, Any]) -> list[str]:
     except ValueError as error:  # not text, not JSON, or not a configuration
         raise ValueError(f"{file} is not valid JSON ({error}); remove the directory or choose another") from error
     wanted = json.loads(json.dumps(to_json(_plain(config))))
-    return differences(content | {"versions": None}, wanted | {"versions": None})
+    not_looked_at = {"versions": None, "typed": None}
+    return differences(content | not_looked_at, wanted | not_looked_at)
 
 
 def describe(thing: Any) -> Any:

@@ -1,6 +1,7 @@
 """What all results can do, and result dataclasses as named arrays in one .npz file, and back.
 
-A field is stored under prefix/field, an entry of a dictionary or a field of a nested result under prefix/field/entry.
+A field is stored under prefix/field, an entry of a dictionary, of a tuple of results or a field of a nested result under
+prefix/field/entry.
 """
 
 import io
@@ -13,6 +14,7 @@ from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from gahb_theory import validate
@@ -93,6 +95,8 @@ def to_arrays(result: Any, prefix: str) -> dict[str, np.ndarray]:
     """
     if is_dataclass(result):
         parts = {field.name: getattr(result, field.name) for field in fields(result)}
+    elif isinstance(result, tuple) and any(is_dataclass(entry) for entry in result):
+        parts = {str(number): entry for number, entry in enumerate(result)}
     elif isinstance(result, Mapping):
         parts = {str(name).replace("%", "%25").replace("/", "%2F"): entry for name, entry in result.items()}
     else:
@@ -120,13 +124,18 @@ def _stored(kind: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
     """The value of a field of the given type."""
     if name in arrays:
         stored = arrays[name]
+        if getattr(kind, "array_type", None) is Tensor:
+            return torch.from_numpy(stored)
         return stored.item() if stored.ndim == 0 else tuple(stored.tolist()) if get_origin(kind) is tuple else stored
     kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
     inside = [key.removeprefix(name + "/") for key in arrays if key.startswith(name + "/")]
     for one in kinds:
         if is_dataclass(one) and inside:
             return from_arrays(one, arrays, name)  # type: ignore[arg-type]
-        if one is dict or get_origin(one) is dict:
+        if get_origin(one) is tuple and is_dataclass(get_args(one)[0]):
+            numbers = sorted({int(key.split("/")[0]) for key in inside})
+            return tuple(_stored(get_args(one)[0], arrays, f"{name}/{number}") for number in numbers)
+        if one is dict or get_origin(one) in (dict, Mapping):
             entry = get_args(one)[1] if get_args(one) else Any
             names = dict.fromkeys(key.split("/")[0] for key in inside)
             return {

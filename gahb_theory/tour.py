@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gahb_theory import runs, stored_results, validate
+from gahb_theory.commands.naming import command_line
 from gahb_theory.commands.settings_of_tour import Tour
 from gahb_theory.comparison import (
     ImageAnalysis,
@@ -51,6 +52,7 @@ def run_tour(tour: Tour) -> Path:
         "data": {name: runs.fingerprint(x) for name, x in tests.items()},
         "denoisers": {name: runs.fingerprint_parameters(f) for name, f in shipped.items()},
         "versions": runs.versions(),
+        "typed": command_line("tour", tour),
     }
     run = runs.open_run(tour.run or _default_directory(settings), config)
     arrays = stored_results.read_arrays(run / "arrays.npz")
@@ -69,7 +71,7 @@ def run_tour(tour: Tour) -> Path:
                     if part == "analysis":
                         shown = SHOWN[name] % tour.test_images
                         analysis = analyse_image(f, x[shown : shown + 1], tour.sigma, bases, seed=tour.seed)
-                        keep(stored_results.to_arrays(analysis, f"{name}/analysis"))
+                        keep(stored_results.to_arrays(analysis, f"{name}/analysis") | _contour(name, shown, tour.seed))
                     elif part == "performance":
                         measured = compare_performance(f, x, SIGMAS, bases, window=WINDOW, seed=tour.seed)
                         keep(stored_results.to_arrays(measured, f"{name}/performance"))
@@ -83,6 +85,13 @@ def run_tour(tour: Tour) -> Path:
         keep({f"classes/{title}": image_class.sample(8, seed=tour.seed).numpy() for title, image_class in classes})
     runs.write_csv(run / "metrics.csv", _metrics(arrays, names))
     return tour_report(run)
+
+
+def _contour(name: Literal["c_alpha", "photographs"], shown: int, seed: int) -> dict[str, np.ndarray]:
+    """Where the analysed image is inside its contour, as an array; nothing where it is not known."""
+    scene = shipped_class(name, split="test").scene(1, seed=seed, start=shown)
+    coverage = getattr(scene, "coverage", None)
+    return {} if coverage is None else {f"{name}/coverage": coverage[0, 0].numpy()}
 
 
 def _default_directory(settings: dict[str, Any]) -> Path:

@@ -24,7 +24,8 @@ def test_eigenvectors_stand_under_their_eigenvalues_beside_the_clean_image(E):
     assert np.array_equal(shown[0].images[0].get_array(), clean[0, 0].numpy())
     low, high = shown[1].images[0].get_clim()
     assert low == -high  # zero is white
-    assert len(figure.axes) == 4
+    assert len(figure.axes) == 2 * 2 + 1  # and the scale of the colours
+    assert figure.axes[-1].get_xticklabels()[1].get_text() == "0"
     assert len([ax for ax in plots.eigenvectors(E).axes if ax.images]) == 16
 
 

@@ -63,7 +63,7 @@ def test_the_tour_writes_a_run_and_a_report(small_tour):
     assert any(row["method"] == "denoiser_retrained" for row in rows)
 
     html = page.read_text()
-    assert html.count("<img") == len(list((run / "figures").glob("*.png"))) == 11
+    assert html.count("<figure id=") == len(list((run / "figures").glob("*.png"))) == 11
     assert "http" not in html, "the page asks for nothing from outside"
     assert "Trained anew" in html
     assert f"tr J = {analysis.effective_dimension:.0f}" in html

@@ -12,7 +12,6 @@ image.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -90,11 +89,11 @@ class Eigenbasis(MatrixBasis):
 
     def plot(self, count: int = 24) -> "Figure":
         """Draw the first `count` eigenvectors, each under its eigenvalue, red positive and blue negative."""
-        from gahb_theory.report.draw_analysis import eigenvector_panels
+        from gahb_theory.report.draw_eigenvectors import eigenvector_figure
 
         shown = range(min(validate.integer(count, "count", 1), len(self.eigenvalues)))
         atoms = self.atom_images(shown).detach().cpu().numpy()
-        return eigenvector_panels(atoms, np.arange(len(shown)), self.eigenvalues.detach().cpu().numpy())
+        return eigenvector_figure(atoms, shown, self.eigenvalues[: len(shown)].detach().cpu().numpy())
 
     def clusters(self, gap: float | None = None) -> tuple[range, ...]:
         """Groups of neighbouring eigenvalues, in which only the span of the atoms has a meaning.

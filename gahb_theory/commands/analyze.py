@@ -78,7 +78,7 @@ class Analyze:
 
         from gahb_theory import runs, stored_results
         from gahb_theory.commands.findings import found_at_image
-        from gahb_theory.commands.naming import run_directory, run_name
+        from gahb_theory.commands.naming import command_line, run_directory, run_name
         from gahb_theory.comparison import analyse_image, reference_bases
         from gahb_theory.report.tour_page import CASE, FORMAT, tour_report
 
@@ -92,6 +92,7 @@ class Analyze:
             "data": runs.fingerprint(x),
             "denoiser": runs.fingerprint_parameters(f),
             "versions": runs.versions(),
+            "typed": command_line("analyze", self),
         }
         name = run_name(f"analyze-{given.name}", self, left_out)
         with run_directory(self.run, name, config) as run:

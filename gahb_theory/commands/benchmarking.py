@@ -28,11 +28,11 @@ class BenchmarkCommand:
 
     def execute(self) -> Path:
         """Write the page and return its path."""
-        from gahb_theory import runs
-        from gahb_theory.commands.naming import run_directory, run_name, settings_of
+        from gahb_theory import runs, stored_results
+        from gahb_theory.commands.naming import command_line, run_directory, run_name, settings_of
         from gahb_theory.hypotheses.benchmark import BENCHMARK_SEED, benchmark, standard_classes
         from gahb_theory.pretrained import named_denoiser
-        from gahb_theory.report.benchmark_page import benchmark_page
+        from gahb_theory.report.benchmark_page import ARRAYS, benchmark_page
 
         f = named_denoiser(self.denoiser)
         subjects = dict.fromkeys(self.classes or standard_classes(), f)
@@ -41,7 +41,8 @@ class BenchmarkCommand:
         name = run_name(f"benchmark-{Path(self.denoiser).name}", self, {"run", "denoiser"})
         with run_directory(self.run, name, config) as run:
             result = benchmark(subjects, name=Path(self.denoiser).name, seed=seed)
-            runs.open_run(run, config)
+            runs.open_run(run, config | {"typed": command_line("benchmark", self)})
             result.save(run / "benchmark.json")
+            stored_results.write_arrays(run / "arrays.npz", stored_results.to_arrays(result, ARRAYS))
             print(result)
             return benchmark_page(result, run / "report.html")

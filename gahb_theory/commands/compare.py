@@ -9,8 +9,6 @@ from tyro.conf import Positional, arg
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gahb_theory.comparison import Comparison
-
 __all__ = ["Compare"]
 
 BASES = ("wavelet", "dct", "fourier", "pixels")
@@ -41,12 +39,15 @@ class Compare:
 
     def execute(self) -> str:
         """Write the page and the numbers."""
-        from gahb_theory import runs, validate
-        from gahb_theory.commands.naming import run_directory, run_name, settings_of
+        import numpy as np
+
+        from gahb_theory import runs, stored_results, validate
+        from gahb_theory.commands.naming import command_line, run_directory, run_name, settings_of
         from gahb_theory.comparison import compare
         from gahb_theory.metrics import psnr
         from gahb_theory.pretrained import named_denoiser
         from gahb_theory.randomness import add_noise
+        from gahb_theory.report.comparison_page import ARRAYS, comparison_page, found
 
         validate.integer(self.size, "size", 4, 128)
         sigma, words = validate.sigma_level(self.sigma), (self.first, self.second)
@@ -62,27 +63,24 @@ class Compare:
             "data": runs.fingerprint(x),
             "denoisers": [None if f is None else runs.fingerprint_parameters(f) for f in denoisers],
             "versions": runs.versions(),
+            "typed": command_line("compare", self),
         }
         start = "-".join(["compare", *(Path(word).name for word in words), *([self.image.stem] if self.image else [])])
         with run_directory(self.run, run_name(start, self, left_out), config) as run:
             a, b = (_side(word, f, y, sigma) for word, f in zip(words, denoisers, strict=True))
             names = words if words[0] != words[1] else (f"{words[0]}, first", f"{words[1]}, second")
             c = compare(a, b, x, sigma, names=(Path(names[0]).name, Path(names[1]).name), seed=self.seed)
-            errors = [
-                f"{name} {float(psnr(x, out)):.2f} dB"
-                for name, out in zip(words, outputs, strict=True)
-                if out is not None
-            ]
-            at, plural = c.index_of_rank, "s" if c.rank > 1 else ""
-            lines = [
-                f"{place}, sigma {sigma:g}: PSNR {', '.join([f'noisy {float(psnr(x, y)):.2f} dB', *errors])}",
-                f"overlap of the first {c.rank} atom{plural} {c.overlap[at]:.3f}, by chance {c.overlap_of_chance[at]:.3f}",
-                f"terms for 99 % of the energy: {c.first.terms} and {c.second.terms} of {x.numel()}",
-            ]
+            levels = {"noisy": float(psnr(x, y))} | {
+                name: float(psnr(x, out)) for name, out in zip(words, outputs, strict=True) if out is not None
+            }
             runs.open_run(run, config)
             c.save(run / "comparison.json")
-            page = _page(run, c, lines)
-        return "\n".join([*lines, str(page)])
+            stored = {f"psnr/{name}": np.asarray(value) for name, value in levels.items()}
+            stored_results.write_arrays(
+                run / "arrays.npz", stored_results.to_arrays(c, ARRAYS) | stored | {"place": np.asarray(place)}
+            )
+            page = comparison_page(c, place, levels, run / "report.html")
+        return "\n".join([*found(c, place, levels), str(page)])
 
     def _image(self, denoisers: list[Any]) -> tuple["Tensor", str]:
         """The clean image, with channels that the denoisers take, and which it is."""
@@ -106,22 +104,3 @@ def _side(word: str, f: Any, y: "Tensor", sigma: float) -> Any:
 
     bases = {"wavelet": lambda: Wavelet("sym4"), "dct": DCT, "fourier": Fourier, "pixels": Pixels}
     return bases[word]() if f is None else jacobian(f, y, sigma)
-
-
-def _page(run: Path, c: "Comparison", lines: list[str]) -> Path:
-    from gahb_theory.report.draw_comparison import comparison_figure
-    from gahb_theory.report.page import Picture, Section, Table, write_page
-    from gahb_theory.runs import versions
-
-    caption = (
-        "Overlap of the first r atoms of both bases, and of random spans (dotted, band of two standard deviations); their "
-        "principal angles; the energy of the image that r atoms leave out; the shrinkage factors."
-    )
-    title = f"{c.first.name} and {c.second.name}"
-    found = c.lines()
-    both = next(number for number, row in enumerate(found) if row[1:] == ("both", "chance"))
-    tables = [Table(rows[0], rows[1:]) for rows in (found[:both], found[both:])]
-    parts: list[Picture | Table] = [Picture("comparison", comparison_figure(c), caption), *tables]
-    lead = "Two bases at one image: what they share, beside what random bases would."
-    footer = {"command": "gahb compare", **versions()}
-    return write_page(run / "report.html", title, lead, [Section("At this image", lines, parts)], footer)

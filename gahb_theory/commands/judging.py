@@ -36,22 +36,39 @@ class ClaimCommand:
     size: int = 32
     """Side of the images."""
     output: Annotated[Path | None, arg(aliases=["-o"], metavar="PATH")] = None
-    """A JSON file for the numbers."""
+    """A folder for the page and the numbers, or a .json file for the numbers alone."""
 
-    def execute(self) -> "Assessment":
+    def execute(self) -> "Assessment | str":
         """Assess, and return what is printed."""
+        from gahb_theory import runs
+        from gahb_theory.commands.naming import command_line, run_directory, settings_of
+
+        if self.output is None or self.output.suffix == ".json":
+            result = self._assessed()
+            if self.output is not None:
+                self.output.parent.mkdir(parents=True, exist_ok=True)
+                result.save(self.output)
+            return result
+        from gahb_theory import stored_results
+        from gahb_theory.report.assessment_page import ARRAYS, assessment_page
+
+        settings = {key: value for key, value in settings_of(self).items() if key != "output"}
+        config = {"command": "test", "settings": settings, "versions": runs.versions()}
+        with run_directory(self.output, "", config) as run:
+            result = self._assessed()
+            runs.open_run(run, config | {"typed": command_line("test", self)})
+            result.save(run / "assessment.json")
+            stored_results.write_arrays(run / "arrays.npz", stored_results.to_arrays(result, ARRAYS))
+            return f"{result}\n{assessment_page(result, run / 'report.html')}"
+
+    def _assessed(self) -> "Assessment":
         from gahb_theory.commands import deciding
 
         if self.name.endswith(".py"):
-            result = deciding.claim_of_file(self.name, self.denoiser)
-        else:
-            result = deciding.claim_of_catalogue(
-                self.name, self.denoiser, self.train, self.twin, self.images, self.law, self.size
-            )
-        if self.output is not None:
-            self.output.parent.mkdir(parents=True, exist_ok=True)
-            result.save(self.output)
-        return result
+            return deciding.claim_of_file(self.name, self.denoiser)
+        return deciding.claim_of_catalogue(
+            self.name, self.denoiser, self.train, self.twin, self.images, self.law, self.size
+        )
 
 
 @dataclass(frozen=True)
@@ -76,16 +93,17 @@ class AuditCommand:
 
     def execute(self) -> Path:
         """Write the page and return its path."""
-        from gahb_theory import runs
+        from gahb_theory import runs, stored_results
         from gahb_theory.commands.deciding import audited
-        from gahb_theory.commands.naming import run_directory, run_name, settings_of
-        from gahb_theory.report.audit_page import audit_page
+        from gahb_theory.commands.naming import command_line, run_directory, run_name, settings_of
+        from gahb_theory.report.audit_page import ARRAYS, audit_page
 
         config = {"command": "audit", "settings": settings_of(self), "versions": runs.versions()}
         name = run_name(f"audit-{Path(self.checkpoint).name}", self, {"run", "checkpoint"})
         with run_directory(self.run, name, config) as run:
             result = audited(self.checkpoint, self.train, self.twin, self.images, self.size)
-            runs.open_run(run, config)
+            runs.open_run(run, config | {"typed": command_line("audit", self)})
             result.save(run / "audit.json")
+            stored_results.write_arrays(run / "arrays.npz", stored_results.to_arrays(result, ARRAYS))
             print(result)
             return audit_page(result, run / "report.html")

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields
@@ -11,7 +12,7 @@ from typing import Any
 from gahb_theory import runs
 from gahb_theory.identity.hashing import digest
 
-__all__ = ["run_directory", "run_name", "settings_of", "short_name"]
+__all__ = ["command_line", "run_directory", "run_name", "settings_of", "short_name"]
 
 LONGEST_NAME = 100  # bytes
 
@@ -38,6 +39,28 @@ def run_name(start: str, command: Any, left_out: set[str]) -> str:
         if (value := getattr(command, field.name)) != field.default and field.name not in left_out
     ]
     return short_name(start + "".join(changed))
+
+
+def command_line(name: str, command: Any) -> str:
+    """What to type for a command: its positional words, then every option that is not as by default.
+
+    Examples
+    --------
+    >>> from gahb_theory.commands.compare import Compare
+    >>> command_line("compare", Compare("c_alpha", "dct", image=Path("my photo.png"), resize=True, size=16))
+    "gahb compare c_alpha dct 'my photo.png' --size 16 --resize"
+    """
+    words, options = ["gahb", name], []
+    for field in fields(command):
+        value = getattr(command, field.name)
+        if value == field.default or value is None:
+            continue
+        texts = [str(entry) for entry in value] if isinstance(value, tuple) else [str(value)]
+        if "Positional" in {str(mark) for mark in getattr(field.type, "__metadata__", ())}:
+            words += texts
+        else:
+            options += ["--" + field.name.replace("_", "-"), *([] if value is True else texts)]
+    return shlex.join([*words, *options])
 
 
 def _word(value: Any) -> list[str]:

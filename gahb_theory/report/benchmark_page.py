@@ -2,20 +2,20 @@
 
 from pathlib import Path
 
+from gahb_theory import stored_results
 from gahb_theory.hypotheses.benchmark import BENCHMARK_SEED, Benchmark, Entry, leaderboard
-from gahb_theory.report.draw_benchmark import draw_benchmark, draw_leaderboard
-from gahb_theory.report.figures import panels, style
-from gahb_theory.report.page import Picture, Section, Table, write_page
-from gahb_theory.runs import versions
+from gahb_theory.report.draw_benchmark import gap_panel, leaderboard_panel
+from gahb_theory.report.page import Chart, Head, KeyFigure, Section, Table, write_page
+from gahb_theory.report.provenance import provenance
 
-__all__ = ["benchmark_page"]
+__all__ = ["ARRAYS", "benchmark_again", "benchmark_page"]
+
+ARRAYS = "benchmark"
+"""The name under which arrays.npz holds a benchmark."""
 
 
 def benchmark_page(result: Benchmark, path: Path) -> Path:
     """Write the page, with its figures beside it, and return its path."""
-    place, places = result.place()
-    total = result.total
-    lead = f"{total.value:.2f} dB above the optimum [{total.low:.2f}, {total.high:.2f}]; place {place} of {places}"
     scores = [(name, f"{score.value:.2f} [{score.low:.2f}, {score.high:.2f}]") for name, score in result.scores.items()]
     images = "the standard images" if result.seed == BENCHMARK_SEED else f"images of the seed {result.seed}"
     levels = [
@@ -32,16 +32,11 @@ def benchmark_page(result: Benchmark, path: Path) -> Path:
         result.name,
         "",
         "fixed",
-        float(total.value),
+        float(result.total.value),
         {name: {end: float(getattr(s, end)) for end in ("value", "low", "high")} for name, s in result.scores.items()},
     )
     classes = set(result.classes)
-    board = [entry for entry in leaderboard() if classes <= set(entry.scores)]
-    with style():
-        gaps, axes = panels(6.0, 3.6)
-        draw_benchmark(result, axes[0])
-        others, axes = panels(6.5, 0.8 + 0.22 * (len(board) + 1))
-        draw_leaderboard(sorted([mine, *(_on(entry, classes) for entry in board)], key=lambda e: e.total), axes[0])
+    board = [_on(entry, classes) for entry in leaderboard() if classes <= set(entry.scores)]
     sections = [
         Section(
             "Scores",
@@ -52,7 +47,7 @@ def benchmark_page(result: Benchmark, path: Path) -> Path:
             "Each noise level",
             (),
             [
-                Picture("gaps", gaps, "Risk above the Bayes risk; bars are 95 % intervals."),
+                Chart("gaps", [gap_panel(result)], "Bars are 95 % intervals.", _hardest(result)),
                 Table(
                     ("class", "sigma", "risk", "Bayes risk", "decibels above it"),
                     levels,
@@ -61,14 +56,72 @@ def benchmark_page(result: Benchmark, path: Path) -> Path:
                 ),
             ],
         ),
-        Section(
-            "Leaderboard",
-            (),
-            [Picture("leaderboard", others, "A dot for each class, a bar to their mean; grey: no denoiser, no place.")],
-        ),
+        Section("Leaderboard", (), [_leaderboard(mine, board)]),
     ]
-    footer = {"command": "gahb benchmark", **versions()}
-    return write_page(path, f"Benchmark of {result.name}", lead, sections, footer)
+    return write_page(path, _head(result, board), sections, provenance(path.parent))
+
+
+def benchmark_again(run: Path) -> Path:
+    """The page of a run of `gahb benchmark`, from its arrays."""
+    arrays = stored_results.read_arrays(run / "arrays.npz")
+    return benchmark_page(stored_results.from_arrays(Benchmark, arrays, ARRAYS), run / "report.html")
+
+
+def _head(result: Benchmark, board: list[Entry]) -> Head:
+    place, places = result.place()
+    total, values = result.total, {name: float(score.value) for name, score in result.scores.items()}
+    best, worst = min(values, key=lambda name: values[name]), max(values, key=lambda name: values[name])
+    spread = (
+        f"It is nearest to the optimum on {best} ({values[best]:.2f} dB) and farthest on {worst} ({values[worst]:.2f} dB)."
+        if len(values) > 1
+        else f"It was judged on one class, {best}."
+    )
+    figures = [
+        KeyFigure(f"{total.value:.2f}", "dB", "above the optimum, mean over classes and noise levels"),
+        KeyFigure(str(place), f"of {places}", "place on the leaderboard"),
+        KeyFigure(f"{values[best]:.2f}", "dB", f"above the optimum on {best}, its best class"),
+        KeyFigure(f"{values[worst]:.2f}", "dB", f"above the optimum on {worst}, its worst class"),
+    ]
+    answers = [
+        f"{total.value:.2f} dB above the optimum [{total.low:.2f}, {total.high:.2f}]; place {place} of {places}.",
+        spread,
+        _beside(float(total.value), board),
+    ]
+    question = f"How far is {result.name} from the best denoiser there can be?"
+    return Head(f"Benchmark of {result.name}", question, answers, figures)
+
+
+def _beside(total: float, board: list[Entry]) -> str:
+    """The best entry of the leaderboard, and the best of those that have learned nothing, beside a score."""
+    said = []
+    for word, nulls in (("the first of the leaderboard", False), ("the best that has learned nothing", True)):
+        rivals = [entry for entry in board if (entry.kind == "null") == nulls]
+        if rivals:
+            rival = min(rivals, key=lambda entry: entry.total)
+            less = total - rival.total
+            side = "farther from the optimum than" if less > 0 else "nearer to the optimum than"
+            said.append(f"{abs(less):.2f} dB {side} {word}, {rival.name}")
+    return f"It is {'; and '.join(said)}." if said else "The leaderboard holds no entry on these classes."
+
+
+def _hardest(result: Benchmark) -> str:
+    """The level with the largest gap."""
+    row = max(result.table(), key=lambda row: row["gap_low_dB"])
+    return (
+        f"The gap is largest on {row['class']} at sigma = {row['sigma']:g}: "
+        f"{row['gap_low_dB']:.2f} to {row['gap_high_dB']:.2f} dB above the Bayes risk."
+    )
+
+
+def _leaderboard(mine: Entry, board: list[Entry]) -> Chart:
+    entries = sorted([mine, *board], key=lambda entry: entry.total)
+    nulls = [entry.name for entry in board if entry.kind == "null"]
+    beaten = sum(entry.total > mine.total for entry in board)
+    caption = "A dot for each class, with its 95 % interval, and grey their mean."
+    if nulls:
+        caption += f" Without a place, since they have learned nothing: {', '.join(nulls)}."
+    reading = f"{mine.name} is nearer to the optimum than {beaten} of {len(board)} entries."
+    return Chart("leaderboard", [leaderboard_panel(entries)], caption, reading)
 
 
 def _on(entry: Entry, classes: set[str]) -> Entry:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gahb_theory.report.figures import BLUE, COLOURS, GREY, VERMILION, image, panels, plain_text, signed_image, style
+from gahb_theory.report.curves import Mark, Panel, Series, draw
+from gahb_theory.report.figures import BLUE, COLOURS, GREY, VERMILION, image, panels, plain_text, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,11 +16,11 @@ if TYPE_CHECKING:
     from gahb_theory.jacobians import Reproduction
 
 __all__ = [
-    "draw_energy_left_out",
     "draw_shrinkage",
-    "eigenvector_panels",
+    "energy_panel",
     "image_panels",
     "photograph_with_box",
+    "shrinkage_panels",
     "spectrum_of",
     "state_matrix",
     "write_above",
@@ -72,16 +73,35 @@ def photograph_with_box(levels: np.ndarray, left: float, top: float, side: float
         return figure
 
 
-def eigenvector_panels(atoms: np.ndarray, indices: np.ndarray, eigenvalues: np.ndarray, columns: int = 8) -> "Figure":
-    """Eigenvectors (k, c, h, w) of S, the symmetric part of J, in the order of their eigenvalues."""
-    with style():
-        rows = -(-len(indices) // columns)
-        figure, axes = panels(1.25 * columns, 1.42 * rows, rows, columns)
-        for ax in axes.flat:
-            ax.set_axis_off()
-        for k, atom, ax in zip(indices, atoms, axes.flat, strict=False):
-            signed_image(atom, ax, f"$\\lambda_{{{k + 1}}}$ = {eigenvalues[k]:.3f}")
-        return figure
+def shrinkage_panels(eigenvalues: np.ndarray, coefficients: np.ndarray, sigma: float) -> tuple[Panel, Panel]:
+    """Coefficients of the clean image beside the noise level, and eigenvalues beside what an oracle makes of these.
+
+    The oracle multiplies the coefficient c_k by c_k^2 / (c_k^2 + sigma^2).
+    """
+    rank = np.arange(1, len(eigenvalues) + 1)
+    size = np.abs(coefficients)
+    floor = max(1e-5, float(np.quantile(size, 0.01)))
+    xlabel = "rank k of the eigenvalue of S = (J + Jᵀ)/2"
+    first = Panel(
+        [Series("coefficient of the clean image", rank, size, colour=BLUE, line="", marker=".")],
+        xlabel,
+        "|⟨x, eₖ⟩|",
+        xlog=True,
+        ylog=True,
+        ylim=(floor, None),
+        marks=[Mark("y", sigma, f"σ = {sigma:g}")],
+    )
+    oracle = size**2 / (size**2 + sigma**2)
+    second = Panel(
+        [
+            Series("oracle, c²/(c² + σ²)", rank, oracle, colour=BLUE, line="", marker="."),
+            Series("eigenvalue λₖ", rank, np.asarray(eigenvalues), colour=VERMILION, width=2.0),
+        ],
+        xlabel,
+        "shrinkage factor",
+        xlog=True,
+    )
+    return first, second
 
 
 def draw_shrinkage(
@@ -91,27 +111,13 @@ def draw_shrinkage(
     ax: "Axes",
     reproduction: "Reproduction | None" = None,
 ) -> "Axes":
-    """Draw the eigenvalues of S beside the coefficients of the clean image in its eigenvectors, and what S y reproduces."""
-    state_matrix(reproduction, ax)
-    right = ax.twinx()
-    rank = np.arange(1, len(eigenvalues) + 1)
-    ax.plot(rank, np.abs(coefficients), ".", ms=2.5, color=BLUE, alpha=0.6)
-    ax.axhline(sigma, color=GREY, ls=":", lw=1)
-    ax.annotate("$\\sigma$", (1, sigma), color=GREY, va="bottom", xytext=(2, 1), textcoords="offset points")
-    ax.set(xscale="log", yscale="log", xlabel="rank k of the eigenvalue of S = (J + J$^T$)/2")
-    ax.set_ylim(bottom=max(1e-5, float(np.quantile(np.abs(coefficients), 0.01))))
-    ax.set_ylabel("|<x, e$_k$>|, x the clean image", color=BLUE)
-    right.plot(rank, eigenvalues, color=VERMILION)
-    right.set_ylabel("shrinkage factor $\\lambda_k$", color=VERMILION)
-    right.grid(visible=False)
-    right.spines["right"].set_visible(True)
-    return ax
+    """Draw the eigenvalues of S beside the factors of an oracle in its eigenvectors, and what S y reproduces."""
+    draw(shrinkage_panels(eigenvalues, coefficients, sigma)[1], ax, "upper right")
+    return state_matrix(reproduction, ax)
 
 
-def draw_energy_left_out(
-    best: Mapping[str, np.ndarray], ordered: np.ndarray, ax: "Axes", labels: Mapping[str, str]
-) -> "Axes":
-    """Draw the part of the energy that M terms leave out.
+def energy_panel(best: Mapping[str, np.ndarray], ordered: np.ndarray, labels: Mapping[str, str]) -> Panel:
+    """The part of the energy that M terms leave out.
 
     Parameters
     ----------
@@ -119,17 +125,23 @@ def draw_energy_left_out(
         That of the best M terms in each basis, M = 1 .. d, by the name of the basis.
     ordered
         That of the first M eigenvectors, in the order of their eigenvalues.
-    ax
-        Where to draw.
     labels
         What the legend calls the bases.
     """
-    for name, left in best.items():
-        label = plain_text(labels.get(name, name)) + ", best M"
-        ax.plot(np.arange(1, len(left) + 1), left, color=COLOURS.get(name, GREY), label=label)
-    ax.plot(np.arange(1, len(ordered) + 1), ordered, "--", color=VERMILION, label="eigenbasis, first M")
+    series = [
+        Series(
+            f"{labels.get(name, name)}, best M",
+            np.arange(1, len(left) + 1),
+            left,
+            colour=COLOURS.get(name, GREY),
+            width=2.0 if name == "eigenbasis" else 1.4,
+        )
+        for name, left in best.items()
+    ]
+    series.append(
+        Series("eigenbasis, first M", np.arange(1, len(ordered) + 1), ordered, colour=VERMILION, line="--", width=1.4)
+    )
     floor = max(1e-9, min(float(left[len(left) // 2]) for left in best.values()))
-    ax.set(xscale="log", yscale="log", xlabel="number of terms M", ylabel="energy left out, without the mean")
-    ax.set_ylim(floor, 1.2)
-    ax.legend(loc="lower left")
-    return ax
+    return Panel(
+        series, "number of terms M", "energy left out, without the mean", xlog=True, ylog=True, ylim=(floor, 1.2)
+    )

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gahb_theory.report.curves import Panel, Series, draw
 from gahb_theory.report.draw_analysis import state_matrix
-from gahb_theory.report.figures import BLUE, GREY, VERMILION, panels, plain_text, style
+from gahb_theory.report.figures import BLUE, VERMILION, panels, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,59 +14,76 @@ if TYPE_CHECKING:
 
     from gahb_theory.comparison import Comparison
 
-__all__ = ["comparison_figure", "draw_angles", "draw_energy", "draw_gains", "draw_overlap"]
+__all__ = ["comparison_figure", "comparison_panels", "draw_overlap"]
+
+
+def comparison_panels(c: "Comparison") -> list[Panel]:
+    """Overlap and angles, and, where there are images, energy and gains."""
+    parts = [_overlap(c), _angles(c)]
+    parts += [_energy(c)] if c.first.best_energy is not None else []
+    return parts + ([_gains(c)] if c.first.gains is not None or c.second.gains is not None else [])
 
 
 def comparison_figure(c: "Comparison") -> "Figure":
-    """Overlap and angles, and, where there are images, energy and gains, each on axes of its own."""
-    parts = [draw_overlap, draw_angles]
-    parts += [draw_energy] if c.first.best_energy is not None else []
-    parts += [draw_gains] if c.first.gains is not None or c.second.gains is not None else []
+    """The figure of `comparison_panels`, each on axes of its own."""
+    parts = comparison_panels(c)
     with style():
         figure, axes = panels(3.3 * len(parts), 2.9, 1, len(parts))
-        for ax, draw in zip(axes, parts, strict=True):
-            draw(c, ax)
+        for ax, panel in zip(axes, parts, strict=True):
+            draw(panel, ax)
+        state_matrix(c.first.reproduction, axes[-1], 44)
     return figure
 
 
 def draw_overlap(c: "Comparison", ax: "Axes") -> "Axes":
     """Draw the overlap of the first r atoms of both, and what random spans give with two standard deviations."""
-    ax.plot(c.ranks, c.overlap, color=VERMILION, label=plain_text(f"{c.first.name} and\n{c.second.name}"))
+    return draw(_overlap(c), ax)
+
+
+def _overlap(c: "Comparison") -> Panel:
+    ranks = np.asarray(c.ranks, dtype=float)
     low, high = (c.overlap_of_chance + 2 * sign * c.overlap_spread for sign in (-1, 1))
-    ax.fill_between(c.ranks, low.clip(0), high, color=GREY, alpha=0.35, lw=0)
-    ax.plot(c.ranks, c.overlap_of_chance, color=GREY, ls=":", label="random spans")
-    ax.set(xscale="log", xlabel="number of atoms r", ylabel="overlap of the spans", ylim=(0, 1.05))
-    ax.legend()
-    return ax
+    return Panel(
+        [
+            Series(f"{c.first.name} and {c.second.name}", ranks, c.overlap, colour=VERMILION, width=2.0),
+            Series("random spans", ranks, c.overlap_of_chance, low.clip(0), high, line=":"),
+        ],
+        "number of atoms r",
+        "overlap of the spans",
+        xlog=True,
+        ylim=(0, 1.05),
+    )
 
 
-def draw_angles(c: "Comparison", ax: "Axes") -> "Axes":
-    """Draw the principal angles of the first atoms of both, and those with a random span."""
+def _angles(c: "Comparison") -> Panel:
     index = np.arange(1, len(c.angles) + 1)
-    ax.plot(index, c.angles, color=VERMILION)
-    ax.plot(index, c.angles_of_chance, color=GREY, ls=":", label="random span")
-    ax.set(xlabel=f"index, of {c.rank} atoms", ylabel="principal angle (degrees)", ylim=(-2, 92))
-    ax.legend(loc="lower right")
-    return ax
+    return Panel(
+        [
+            Series("both", index, c.angles, colour=VERMILION, width=2.0),
+            Series("random span", index, c.angles_of_chance, line=":"),
+        ],
+        f"index, of {c.rank} atoms",
+        "principal angle (degrees)",
+        ylim=(-2, 92),
+    )
 
 
-def draw_energy(c: "Comparison", ax: "Axes") -> "Axes":
-    """Draw the part of the energy of the images outside the best r and the first r atoms of both."""
+def _energy(c: "Comparison") -> Panel:
+    """Best atoms solid, first atoms dashed."""
+    series = []
     for side, colour in ((c.first, VERMILION), (c.second, BLUE)):
         if side.best_energy is not None and side.energy is not None:
-            index, name = np.arange(1, side.atoms + 1), plain_text(side.name)
-            ax.plot(index, 1 - side.best_energy, color=colour, label=f"{name}, best r")
-            ax.plot(index, 1 - side.energy, color=colour, ls="--", lw=1, label=f"{name}, first r")
-    ax.set(xscale="log", yscale="log", xlabel="number of atoms r", ylabel="energy outside", ylim=(1e-4, 1.3))
-    ax.legend(fontsize=7)
-    return ax
+            index = np.arange(1, side.atoms + 1)
+            series.append(Series(f"{side.name}, best r", index, 1 - side.best_energy, colour=colour, width=2.0))
+            series.append(Series(f"{side.name}, first r", index, 1 - side.energy, colour=colour, line="--", width=1))
+    return Panel(series, "number of atoms r", "energy outside", xlog=True, ylog=True, ylim=(1e-4, 1.3))
 
 
-def draw_gains(c: "Comparison", ax: "Axes") -> "Axes":
-    """Draw the shrinkage factors of both: eigenvalues of the symmetric part of a Jacobian, or gains of the oracle."""
-    for side, colour in ((c.first, VERMILION), (c.second, BLUE)):
-        if side.gains is not None:
-            ax.plot(np.arange(1, len(side.gains) + 1), side.gains, color=colour, label=plain_text(side.name))
-    ax.set(xscale="log", xlabel="number k of the atom", ylabel="shrinkage factor")
-    ax.legend()
-    return state_matrix(c.first.reproduction, ax, 44)
+def _gains(c: "Comparison") -> Panel:
+    """Eigenvalues of the symmetric part of a Jacobian, or gains of the oracle."""
+    series = [
+        Series(side.name, np.arange(1, len(side.gains) + 1), side.gains, colour=colour)
+        for side, colour in ((c.first, VERMILION), (c.second, BLUE))
+        if side.gains is not None
+    ]
+    return Panel(series, "number k of the atom", "shrinkage factor", xlog=True)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gahb_theory.report.curves import Panel, Series, draw
 from gahb_theory.report.figures import BLUE, VERMILION
 
 if TYPE_CHECKING:
@@ -11,29 +12,36 @@ if TYPE_CHECKING:
 
     from gahb_theory.theory.optimum import Optimality
 
-__all__ = ["draw_optimality"]
+__all__ = ["draw_optimality", "optimality_panel"]
 
 
-def draw_optimality(o: "Optimality", ax: "Axes") -> "Axes":
-    """Draw risk over sigma^2 against the noise level, and the Bayes interval from its lowest to its highest end."""
+def optimality_panel(o: "Optimality") -> Panel:
+    """Risk over sigma^2 against the noise level, and the Bayes interval from its lowest to its highest end."""
     order = np.argsort(o.sigmas)
-    sigma = o.sigmas[order]
-    unit = sigma**2
-    low, high, risk, below, above = (
-        np.asarray(values, dtype=float)[order]
+    sigma = np.asarray(o.sigmas, dtype=float)[order]
+    low, high, risk, below, above, middle = (
+        np.asarray(values, dtype=float)[order] / sigma**2
         for values in (
             [b.lower.low for b in o.bayes],
             [b.upper.high for b in o.bayes],
             o.risk.value,
             o.risk.low,
             o.risk.high,
+            [(b.lower.value + b.upper.value) / 2 for b in o.bayes],
         )
     )
-    middle = np.array([(b.lower.value + b.upper.value) / 2 for b in o.bayes])[order]
-    ax.fill_between(sigma, low / unit, high / unit, color=BLUE, alpha=0.25, lw=0)
-    ax.plot(sigma, middle / unit, color=BLUE, label="optimum, between its bounds")
-    ax.fill_between(sigma, below / unit, above / unit, color=VERMILION, alpha=0.2, lw=0)
-    ax.plot(sigma, risk / unit, "o-", color=VERMILION, label="denoiser")
-    ax.set(xscale="log", yscale="log", xlabel="noise level $\\sigma$", ylabel="risk / $\\sigma^2$")
-    ax.legend()
-    return ax
+    return Panel(
+        [
+            Series("optimum, between its bounds", sigma, middle, low, high, colour=BLUE),
+            Series("denoiser", sigma, risk, below, above, colour=VERMILION, marker="o"),
+        ],
+        "noise level σ",
+        "risk / σ²",
+        xlog=True,
+        ylog=True,
+    )
+
+
+def draw_optimality(o: "Optimality", ax: "Axes") -> "Axes":
+    """Draw risk over sigma^2 against the noise level, and the Bayes interval from its lowest to its highest end."""
+    return draw(optimality_panel(o), ax)

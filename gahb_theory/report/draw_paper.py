@@ -1,24 +1,25 @@
 """The pictures of the experiments on the paper, drawn from their results alone."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from gahb_theory.comparison.quantities import BASES
-from gahb_theory.report import draw_analysis
 from gahb_theory.report import figures as plots
+from gahb_theory.report.curves import Mark, Panel, Series, with_equal_limits
+from gahb_theory.report.draw_analysis import energy_panel, image_panels, shrinkage_panels, spectrum_of
 from gahb_theory.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
-from gahb_theory.report.page import Picture
+from gahb_theory.report.page import Chart, Eigenvectors, Part, Picture
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["manifolds", "memorisation", "near_optimal", "shrinkage", "shuffling"]
 
 Results = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
+INPUT, OUTPUT = "input PSNR (dB)", "output PSNR (dB)"
 COLOURS = {
     "network": VERMILION,
     "wavelet oracle": BLUE,
@@ -29,17 +30,17 @@ COLOURS = {
 }
 
 
-def memorisation(results: Results, arrays: Arrays) -> list[Picture]:
+def memorisation(results: Results, arrays: Arrays) -> list[Part]:
     """Curves, measures against N, samples, histograms."""
     counts = [row["n"] for row in results["rows"]]
     return [
-        Picture(
+        Chart(
             "memorisation_psnr",
             _curves_by_count(results["sigmas"], counts, arrays),
             "PSNR on training images (left) and on others (right), for training sets of N images. Dotted: the noisy "
             "image.",
         ),
-        Picture(
+        Chart(
             "memorisation_measures",
             _measures(results),
             "Against N: what having seen an image adds to its PSNR; the distance of two networks trained on disjoint "
@@ -61,58 +62,58 @@ def memorisation(results: Results, arrays: Arrays) -> list[Picture]:
     ]
 
 
-def _curves_by_count(sigmas: Sequence[float], counts: list[int], arrays: Arrays) -> "Figure":
-    with plots.style():
-        figure, axes = plots.panels(7.2, 3.3, 1, 2)
-        given = -20 * np.log10(sigmas)
-        for ax, kind in zip(axes, ("train", "test"), strict=True):
-            for n, colour in zip(counts, _shades(len(counts)), strict=True):
-                ax.plot(given, arrays[f"{n}/{kind}"], color=colour, label=f"N = {n:,}")
-            _noisy(ax, given)
-            ax.set_title(f"{kind} images")
-        axes[0].set_ylabel("output PSNR (dB)")
-        low = min(ax.get_ylim()[0] for ax in axes)
-        high = max(ax.get_ylim()[1] for ax in axes)
-        for ax in axes:
-            ax.set_ylim(low, high)
-        axes[1].legend(loc="upper left")
-        return figure
+def _curves_by_count(sigmas: Sequence[float], counts: list[int], arrays: Arrays) -> list[Panel]:
+    given = -20 * np.log10(sigmas)
+    return with_equal_limits(
+        [
+            Panel(
+                [
+                    *(
+                        Series(f"N = {n:,}", given, arrays[f"{n}/{kind}"], colour=colour, marker="o")
+                        for n, colour in zip(counts, _shades(len(counts)), strict=True)
+                    ),
+                    _noisy(given),
+                ],
+                INPUT,
+                OUTPUT,
+                title=f"{kind} images",
+            )
+            for kind in ("train", "test")
+        ]
+    )
 
 
-def _measures(results: Results) -> "Figure":
+def _measures(results: Results) -> list[Panel]:
     rows, sigmas = results["rows"], np.array(results["sigmas"])
     counts = [row["n"] for row in rows]
-    with plots.style():
-        figure, axes = plots.panels(8.4, 2.9, 1, 3)
-        _bars(axes[0], counts, [row["mean_seen"] for row in rows], VERMILION, "mean over sigma")
-        axes[0].axhline(0, color=GREY, lw=1)
-        axes[0].set(ylabel="PSNR$_A$ - PSNR$_B$ on images of A (dB)")
-        for sigma, colour in zip((0.03, 0.1, 0.3), (BLUE, GREEN, ORANGE), strict=True):
-            at = int(np.argmin(np.abs(sigmas - sigma)))
-            part = [{k: v[at] for k, v in row["distance_ratio"].items()} for row in rows]
-            _bars(axes[1], counts, part, colour, f"$\\sigma$ = {sigmas[at]:g}")
-        axes[1].set(ylabel="E||f$_A$ - f$_B$||$^2$ / risk", yscale="log")
-        _bars(axes[2], counts, [row["pairs"] for row in rows], BLUE, "cosine of pairs")
-        _bars(axes[2], counts, [row["pairs_null"] for row in rows], GREY, "of no pairs")
-        _bars(axes[2], counts, [row["copies"] for row in rows], ORANGE, "share of copies")
-        axes[2].set(ylim=(-0.1, 1.05))
-        for ax in axes:
-            ax.set(xscale="log", xlabel="training images N")
-            ax.legend()
-        return figure
+    seen = [_bars(counts, [row["mean_seen"] for row in rows], VERMILION, "mean over σ")]
+    distances = []
+    for sigma, colour in zip((0.03, 0.1, 0.3), (BLUE, GREEN, ORANGE), strict=True):
+        at = int(np.argmin(np.abs(sigmas - sigma)))
+        part = [{k: v[at] for k, v in row["distance_ratio"].items()} for row in rows]
+        distances.append(_bars(counts, part, colour, f"σ = {sigmas[at]:g}"))
+    similar = [
+        _bars(counts, [row["pairs"] for row in rows], BLUE, "cosine of pairs"),
+        _bars(counts, [row["pairs_null"] for row in rows], GREY, "of no pairs"),
+        _bars(counts, [row["copies"] for row in rows], ORANGE, "share of copies"),
+    ]
+    label = "training images N"
+    return [
+        Panel(seen, label, "PSNR_A − PSNR_B (dB)", title="images of A", xlog=True, marks=[Mark("y", 0.0)]),
+        Panel(distances, label, "E‖f_A − f_B‖² / risk", xlog=True, ylog=True),
+        Panel(similar, label, "cosine, or share", xlog=True, ylim=(-0.1, 1.05)),
+    ]
 
 
 def _bars(
-    ax: "Axes",
     x: Sequence[float | int],
     values: Sequence[Mapping[str, float]],
     colour: str,
     label: str,
-    line: str = "-",
-) -> None:
-    value, low, high = (np.array([v[key] for v in values]) for key in ("value", "low", "high"))
-    spread = np.stack([value - low, high - value]).clip(min=0)
-    ax.errorbar(x, value, spread, color=colour, ls=line, marker="o", ms=3, capsize=2, label=label)
+    line: Literal["-", "--"] = "-",
+) -> Series:
+    value, low, high = (np.array([v[key] for v in values], dtype=float) for key in ("value", "low", "high"))
+    return Series(label, np.asarray(x, dtype=float), value, low, high, colour, line, "o", bars=True)
 
 
 def _samples(counts: list[int], arrays: Arrays) -> "Figure":
@@ -142,9 +143,9 @@ def _histograms(counts: list[int], arrays: Arrays) -> "Figure":
         return figure
 
 
-def shrinkage(results: Results, arrays: Arrays) -> list[Picture]:
+def shrinkage(results: Results, arrays: Arrays) -> list[Part]:
     """Images, eigenvectors, eigenvalues, and energies left out, for each network."""
-    pictures = []
+    pictures: list[Part] = []
     sigma = results["settings"]["sigma"]
     for name in results["networks"]:
         stored = {k.removeprefix(f"{name}/reading/"): v for k, v in arrays.items() if k.startswith(f"{name}/reading/")}
@@ -154,48 +155,55 @@ def shrinkage(results: Results, arrays: Arrays) -> list[Picture]:
         clean, eigenvalues = stored["clean"], stored["eigenvalues"]
         decibels = {key: -10 * np.log10(np.mean((stored[key] - clean) ** 2)) for key in ("noisy", "denoised")}
         images = {"clean": clean} | {f"{key}, {value:.1f} dB": stored[key] for key, value in decibels.items()}
-        with plots.style():
-            (factors, factors_axes), (energy, energy_axes) = plots.panels(6.6, 2.9), plots.panels(6.6, 3.2)
-            draw_analysis.draw_shrinkage(eigenvalues, stored["coefficients"], sigma, factors_axes[0])
-            draw_analysis.draw_energy_left_out(bases, ordered, energy_axes[0], BASES)
-        said = draw_analysis.spectrum_of(results["networks"][name])
-        draw_analysis.write_above(said, factors_axes[0])
+        said = spectrum_of(results["networks"][name])
         title = {"c_alpha": "C^alpha image", "photographs": "photograph"}[name]
+        best_basis, best_left = min(((key, v[min(99, len(v) - 1)]) for key, v in bases.items()), key=lambda kv: kv[1])
+        above = int((np.abs(stored["coefficients"]) > sigma).sum())
         pictures += [
             Picture(
                 f"shrinkage_{name}_images",
-                draw_analysis.image_panels(images),
+                image_panels(images),
                 f"A {title}, noisy, and denoised by the network.",
+                f"The network lifts the PSNR by {decibels['denoised'] - decibels['noisy']:.1f} dB.",
+                f"three images side by side: a {title}, the same under noise, and denoised",
+                {key: stored[key] for key in ("clean", "noisy", "denoised")},
             ),
-            Picture(
+            Eigenvectors(
                 f"shrinkage_{name}_eigenvectors",
-                draw_analysis.eigenvector_panels(stored["atoms"], stored["atom_indices"], eigenvalues),
                 f"Eigenvectors of the symmetric part of its Jacobian, by eigenvalue. {said}",
+                f"{int((eigenvalues > 0.5).sum())} of {len(eigenvalues)} eigenvalues are above 1/2.",
+                stored["atoms"],
+                stored["atom_indices"],
+                eigenvalues[stored["atom_indices"]],
+                stored["coefficients"][stored["atom_indices"]],
+                clean,
             ),
-            Picture(
+            Chart(
                 f"shrinkage_{name}_factors",
-                factors,
-                f"Eigenvalues (red) and coefficients of the clean image (blue). {said}",
+                shrinkage_panels(eigenvalues, stored["coefficients"], sigma),
+                f"Coefficients of the clean image in the eigenvectors; eigenvalues beside the factors of an oracle. {said}",
+                f"{above} of {len(eigenvalues)} coefficients of the clean image stand above the noise level.",
             ),
-            Picture(
+            Chart(
                 f"shrinkage_{name}_approximation",
-                energy,
+                [energy_panel(bases, ordered, BASES)],
                 "Energy that M terms leave out, in the eigenbasis and in fixed bases.",
+                f"The best 100 terms leave out least in the {BASES.get(best_basis, best_basis)}: {best_left:.2%}.",
             ),
         ]
     return pictures
 
 
-def near_optimal(results: Results, arrays: Arrays) -> list[Picture]:
+def near_optimal(results: Results, arrays: Arrays) -> list[Part]:
     """Curves, slopes, eigenvectors."""
     return [
-        Picture(
+        Chart(
             "near_optimal_psnr",
             _optimality(results, arrays),
             "PSNR of the noisy image subtracted. Solid: oracles, which know the clean image. Dashed: thresholding at 3 "
             "sigma. Black: the best linear denoiser of somebody who knows the contour, on fewer images.",
         ),
-        Picture(
+        Chart(
             "near_optimal_slopes",
             _slopes(results),
             "Fitted slopes with 95 % intervals over images, each in the window 8 < M < d / 8 of its own curve. Dotted: "
@@ -220,52 +228,46 @@ def near_optimal(results: Results, arrays: Arrays) -> list[Picture]:
     ]
 
 
-def _optimality(results: Results, arrays: Arrays) -> "Figure":
+def _optimality(results: Results, arrays: Arrays) -> list[Panel]:
     classes, sigmas = results["classes"], np.array(results["sigmas"])
     given = -20 * np.log10(sigmas)
-    alphas = sorted({row["alpha"] for row in classes.values()})
-    kinds = ("holder", "paper")
-    with plots.style():
-        figure, axes = plots.panels(2.9 * len(alphas), 5.2, 2, len(alphas))
-        axes = axes.reshape(2, len(alphas))
-        for name, row in classes.items():
-            ax = axes[kinds.index(row["convention"]), alphas.index(row["alpha"])]
-            for key, colour in COLOURS.items():
-                if f"{name}/psnr.{key}" in arrays:
-                    width = 2.4 if key == "network" else 1.2
-                    ax.plot(given, arrays[f"{name}/psnr.{key}"] - given, _line(key), color=colour, lw=width, label=key)
-            ax.axhline(0, color=GREY, lw=1, ls=":")
-            ax.set(title=f"$\\alpha$ = {row['alpha']:g}, {row['convention']}")
-        for ax in axes[-1]:
-            ax.set_xlabel("input PSNR (dB)")
-        for ax in axes[:, 0]:
-            ax.set_ylabel("gain (dB)")
-        lines = max((ax.get_lines() for ax in axes.flat), key=len)[:-1]
-        figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), fontsize=7)
-        return figure
+    found = []
+    for name, row in sorted(classes.items(), key=lambda item: (item[1]["convention"], item[1]["alpha"])):
+        series = [
+            Series(
+                key,
+                given,
+                arrays[f"{name}/psnr.{key}"] - given,
+                colour=colour,
+                line=_line(key),
+                width=2.4 if key == "network" else 1.2,
+            )
+            for key, colour in COLOURS.items()
+            if f"{name}/psnr.{key}" in arrays
+        ]
+        found.append(Panel(series, INPUT, "gain (dB)", title=f"α = {row['alpha']:g}, {row['convention']}"))
+    return with_equal_limits(found)
 
 
-def _slopes(results: Results) -> "Figure":
-    with plots.style():
-        figure, axes = plots.panels(7.2, 3.0, 1, 2)
-        alpha = np.linspace(1, 3.2, 50)
-        for ax, kind in zip(axes, ("holder", "paper"), strict=True):
-            rows = [row for row in results["classes"].values() if row["convention"] == kind]
-            for shift, (name, colour) in enumerate(COLOURS.items()):
-                fits = [(r["alpha"], r["slopes"][name]) for r in rows if "value" in r["slopes"].get(name, {})]
-                if fits:
-                    places = [a + 0.04 * (shift - 2) for a, _ in fits]
-                    _bars(ax, places, [f for _, f in fits], colour, name, _line(name))
-            ax.plot(alpha, alpha / (alpha + 1), color=GREY, ls=":")
-            if kind == "paper":
-                ax.plot(alpha, (alpha - 1) / alpha, color=GREY, ls="-.")
-            ax.set(xlabel="$\\alpha$", title=kind, ylim=(0, 1))
-        axes[0].set_ylabel("slope")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-        return figure
+def _slopes(results: Results) -> list[Panel]:
+    alpha = np.linspace(1, 3.2, 50)
+    found = []
+    for kind in ("holder", "paper"):
+        rows = [row for row in results["classes"].values() if row["convention"] == kind]
+        series = []
+        for shift, (name, colour) in enumerate(COLOURS.items()):
+            fits = [(r["alpha"], r["slopes"][name]) for r in rows if "value" in r["slopes"].get(name, {})]
+            if fits:
+                places = [a + 0.04 * (shift - 2) for a, _ in fits]
+                series.append(_bars(places, [f for _, f in fits], colour, name, _line(name)))
+        series.append(Series("α / (α + 1)", alpha, alpha / (alpha + 1), line=":"))
+        if kind == "paper":
+            series.append(Series("(α − 1) / α", alpha, (alpha - 1) / alpha, line="-."))
+        found.append(Panel(series, "α", "slope", title=kind, ylim=(0, 1)))
+    return found
 
 
-def _line(method: str) -> str:
+def _line(method: str) -> Literal["-", "--"]:
     """Dashed for what does not know the clean image but is no network."""
     return "--" if "thresholding" in method else "-"
 
@@ -284,16 +286,16 @@ def _rows_of_atoms(atoms: Mapping[str, np.ndarray], clean: np.ndarray, columns: 
         return figure
 
 
-def manifolds(results: Results, arrays: Arrays) -> list[Picture]:
+def manifolds(results: Results, arrays: Arrays) -> list[Part]:
     """Eigenvalues, curves, tangent spaces."""
     return [
-        Picture(
+        Chart(
             "manifolds_eigenvalues",
             _spectra(results, arrays),
             "Eigenvalues of the networks' Jacobians at several images (thin) and their mean (thick). Dotted: the "
             "dimension of the manifold. Black: the exact posterior mean at one image.",
         ),
-        Picture(
+        Chart(
             "manifolds_psnr",
             _manifold_curves(results, arrays),
             "PSNR of the networks, of the optimal projection on the tangent space, 10 log10(d / k) above the input, "
@@ -314,50 +316,47 @@ def manifolds(results: Results, arrays: Arrays) -> list[Picture]:
     ]
 
 
-def _spectra(results: Results, arrays: Arrays) -> "Figure":
-    rows = results["manifolds"]
-    with plots.style():
-        figure, axes = plots.panels(8.4, 2.7, 1, len(rows))
-        for ax, (name, row) in zip(axes, rows.items(), strict=True):
-            values = arrays[f"{name}/eigenvalues"]
-            index = np.arange(1, values.shape[1] + 1)
-            ax.plot(index, values.T, color=VERMILION, alpha=0.25, lw=0.8)
-            ax.plot(index, values.mean(axis=0), color=VERMILION, lw=2.2)
-            if "exact_eigenvalues" in row:
-                ax.plot(index, row["exact_eigenvalues"], color="black", lw=1)
-            ax.axvline(row["k"] + 0.5, color=GREY, ls=":")
-            ax.set(title=f"{name.replace('_', ' ')}, k = {row['k']}", xlabel="number of the eigenvalue")
-        axes[0].set_ylabel("eigenvalue")
-        return figure
+def _spectra(results: Results, arrays: Arrays) -> list[Panel]:
+    found = []
+    for name, row in results["manifolds"].items():
+        values = arrays[f"{name}/eigenvalues"]
+        index = np.arange(1, values.shape[1] + 1)
+        low, high = values.min(axis=0), values.max(axis=0)
+        series = [Series("networks, mean and range", index, values.mean(axis=0), low, high, VERMILION, width=2.2)]
+        if "exact_eigenvalues" in row:
+            series.append(Series("posterior mean", index, np.array(row["exact_eigenvalues"]), colour="black", width=1))
+        found.append(
+            Panel(
+                series,
+                "number of the eigenvalue",
+                "eigenvalue",
+                title=name.replace("_", " "),
+                marks=[Mark("x", row["k"] + 0.5, f"k = {row['k']}")],
+            )
+        )
+    return with_equal_limits(found)
 
 
-def _manifold_curves(results: Results, arrays: Arrays) -> "Figure":
+def _manifold_curves(results: Results, arrays: Arrays) -> list[Panel]:
     rows, sigmas = results["manifolds"], np.array(results["sigmas"])
     given = -20 * np.log10(sigmas)
-    with plots.style():
-        figure, axes = plots.panels(8.4, 2.9, 1, len(rows))
-        for ax, (name, row) in zip(axes, rows.items(), strict=True):
-            ax.plot(given, arrays[f"{name}/psnr"], color=VERMILION, label="network")
-            ax.plot(
-                given,
-                given + 10 * np.log10(row["dimension"] / row["k"]),
-                color=BLUE,
-                ls="--",
-                label="risk $k\\sigma^2$",
-            )
-            if f"{name}/exact_psnr" in arrays:
-                ax.plot(given, arrays[f"{name}/exact_psnr"], color="black", lw=1, label="posterior mean")
-            _noisy(ax, given)
-            ax.set_title(name.replace("_", " "))
-        axes[0].set_ylabel("output PSNR (dB)")
-        axes[0].legend()
-        return figure
+    found = []
+    for name, row in rows.items():
+        optimal = given + 10 * np.log10(row["dimension"] / row["k"])
+        series = [
+            Series("network", given, arrays[f"{name}/psnr"], colour=VERMILION, marker="o"),
+            Series("risk kσ²", given, optimal, colour=BLUE, line="--"),
+        ]
+        if f"{name}/exact_psnr" in arrays:
+            series.append(Series("posterior mean", given, arrays[f"{name}/exact_psnr"], colour="black", width=1))
+        found.append(Panel([*series, _noisy(given)], INPUT, OUTPUT, title=name.replace("_", " ")))
+    return with_equal_limits(found)
 
 
-def shuffling(results: Results, arrays: Arrays) -> list[Picture]:
+def shuffling(results: Results, arrays: Arrays) -> list[Part]:
     """Curves, spectra, eigenvectors."""
     return [
-        Picture(
+        Chart(
             "shuffling_psnr",
             _shuffled(results, arrays),
             "Left: PSNR on C^alpha images, on the same images shuffled, and of the best linear denoiser, which is the "
@@ -371,30 +370,28 @@ def shuffling(results: Results, arrays: Arrays) -> list[Picture]:
     ]
 
 
-def _shuffled(results: Results, arrays: Arrays) -> "Figure":
+def _shuffled(results: Results, arrays: Arrays) -> list[Panel]:
     given = -20 * np.log10(results["sigmas"])
-    with plots.style():
-        figure, axes = plots.panels(7.2, 3.0, 1, 2)
-        for name, colour in (("plain", VERMILION), ("shuffled", PURPLE), ("linear", BLUE)):
-            axes[0].plot(given, arrays[f"{name}/psnr"], color=colour, label=name)
-        _noisy(axes[0], given)
-        axes[0].set_ylabel("output PSNR (dB)")
-        axes[0].legend()
-        for name, colour in (("plain", VERMILION), ("shuffled", PURPLE)):
-            values = arrays[f"{name}/eigenvalues"]
-            axes[1].plot(np.arange(1, len(values) + 1), values, color=colour, label=name)
-        axes[1].set(xscale="log", xlabel="number of the eigenvalue", ylabel="eigenvalue")
-        axes[1].legend()
-        return figure
+    colours = {"plain": VERMILION, "shuffled": PURPLE, "linear": BLUE}
+    curves = [Series(name, given, arrays[f"{name}/psnr"], colour=colour) for name, colour in colours.items()]
+    spectra = []
+    for name in ("plain", "shuffled"):
+        values = arrays[f"{name}/eigenvalues"]
+        spectra.append(Series(name, np.arange(1, len(values) + 1), values, colour=colours[name]))
+    return [
+        Panel([*curves, _noisy(given)], INPUT, OUTPUT),
+        Panel(spectra, "number of the eigenvalue", "eigenvalue", xlog=True),
+    ]
 
 
-def _noisy(ax: "Axes", given: np.ndarray) -> None:
-    """The axis of input PSNR, and the line of the noisy image."""
-    ax.plot(given, given, color=GREY, lw=1, ls=":")
-    ax.set_xlabel("input PSNR (dB)")
+def _noisy(given: np.ndarray) -> Series:
+    """The line of the noisy image."""
+    return Series("noisy image", given, given, line=":", width=1)
 
 
-def _shades(n: int) -> list[Any]:
+def _shades(n: int) -> list[str]:
+    """Colours from dark to light, in the order of n numbers."""
     from matplotlib import colormaps
+    from matplotlib.colors import to_hex
 
-    return [colormaps["viridis"](v) for v in np.linspace(0.0, 0.9, n)]
+    return [to_hex(colormaps["viridis"](v)) for v in np.linspace(0.0, 0.85, n)]

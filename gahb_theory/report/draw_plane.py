@@ -7,8 +7,9 @@ import numpy as np
 
 from gahb_theory.hypotheses.paper.plane_summary import GAP, mean_over_sigmas
 from gahb_theory.report import figures as plots
+from gahb_theory.report.curves import Mark, Panel, Series, with_equal_limits
 from gahb_theory.report.figures import BLUE, GREY, ORANGE, VERMILION
-from gahb_theory.report.page import Picture
+from gahb_theory.report.page import Chart, Part, Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["memorisation_plane"]
 
 
-def memorisation_plane(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> list[Picture]:
+def memorisation_plane(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> list[Part]:
     """Phase pictures, PSNR against images seen, cosines of samples."""
-    found = [
+    found: list[Part] = [
         Picture(
             "plane_phases",
             _phases(results),
@@ -27,18 +28,18 @@ def memorisation_plane(results: Mapping[str, Any], arrays: Mapping[str, np.ndarr
             f"{GAP:g} dB. Middle: share of samples that are copies of a training image, less that of fresh images. Right: "
             "distance of two networks on disjoint sets less that of two on the same set, relative to the risk.",
         ),
-        Picture(
+        Chart(
             "plane_curves",
             _curves(results),
             "PSNR on images that were trained on and on fresh ones, mean over the noise levels, for each N; bands: all "
-            "repetitions. Grey: the Wiener filter of the largest N.",
+            "repetitions. The Wiener filter is that of the largest N.",
         ),
     ]
     if "cosine_same" in results["rows"][0]:
         found.append(
-            Picture(
+            Chart(
                 "plane_cosines",
-                _cosines(results),
+                [_cosines(results)],
                 "Cosine of samples from the same noise, means removed, at the end of training. Grey: two Wiener filters "
                 "fitted on the two sets.",
             )
@@ -78,55 +79,38 @@ def _phase(ax: "Axes", grid: np.ndarray, results: Mapping[str, Any], title: str)
     ax.set(xlabel="images seen (thousands)", title=title)
 
 
-def _curves(results: Mapping[str, Any]) -> "Figure":
+def _curves(results: Mapping[str, Any]) -> list[Panel]:
     from matplotlib import colormaps
+    from matplotlib.colors import to_hex
 
-    rows, snapshots = results["rows"], results["snapshots"]
+    rows, snapshots = results["rows"], np.array(results["snapshots"], dtype=float)
     linear = float(np.mean(rows[-1]["linear"]["psnr_wiener"]))
-    with plots.style():
-        figure, axes = plots.panels(7.2, 3.0, 1, 2)
-        shades = colormaps["viridis"](np.linspace(0, 0.9, len(rows)))
-        for ax, kind in zip(axes, ("train", "test"), strict=True):
-            for row, colour in zip(rows, shades, strict=True):
-                values = mean_over_sigmas(row, f"psnr_{kind}")
-                ax.fill_between(snapshots, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, lw=0)
-                ax.plot(snapshots, values.mean(axis=0), color=colour, marker="o", ms=3, label=f"N = {row['n']:,}")
-            ax.axhline(linear, color=GREY, ls="--", lw=1, label="Wiener")
-            ax.set(xscale="log", xlabel="images seen", title={"train": "seen images", "test": "fresh images"}[kind])
-        low = min(ax.get_ylim()[0] for ax in axes)
-        high = max(ax.get_ylim()[1] for ax in axes)
-        for ax in axes:
-            ax.set_ylim(low, high)
-        axes[0].set_ylabel("PSNR (dB)")
-        axes[0].legend(fontsize=7)
-        return figure
+    shades = [to_hex(colormaps["viridis"](v)) for v in np.linspace(0, 0.85, len(rows))]
+    found = []
+    for kind, title in (("train", "seen images"), ("test", "fresh images")):
+        series = []
+        for row, colour in zip(rows, shades, strict=True):
+            values = mean_over_sigmas(row, f"psnr_{kind}")
+            middle, low, high = values.mean(axis=0), values.min(axis=0), values.max(axis=0)
+            series.append(Series(f"N = {row['n']:,}", snapshots, middle, low, high, colour, marker="o"))
+        marks = [Mark("y", linear, "Wiener filter")]
+        found.append(Panel(series, "images seen", "PSNR (dB)", title=title, xlog=True, marks=marks))
+    return with_equal_limits(found)
 
 
-def _cosines(results: Mapping[str, Any]) -> "Figure":
+def _cosines(results: Mapping[str, Any]) -> Panel:
     rows = results["rows"]
-    counts = [row["n"] for row in rows]
-    with plots.style():
-        figure, axes = plots.panels(4.2, 3.0)
-        ax = axes[0]
-        for kind, colour in (("same", BLUE), ("disjoint", VERMILION)):
-            values = np.array([[v[-1] for v in row[f"cosine_{kind}"]] for row in rows])
-            ax.plot(
-                counts,
-                values.mean(axis=1),
-                color=colour,
-                marker="o",
-                ms=3,
-                label=f"{kind} training set" + "s" * (kind != "same"),
-            )
-            ax.fill_between(counts, values.min(axis=1), values.max(axis=1), color=colour, alpha=0.2, lw=0)
-        ax.plot(counts, [row["linear"]["cosine"] for row in rows], color=GREY, ls="--", label="two Wiener filters")
-        ax.plot(
-            counts,
-            [np.mean([v[-1] for v in row["copies"]]) for row in rows],
-            color=ORANGE,
-            ls=":",
-            label="share of copies",
-        )
-        ax.set(xscale="log", xlabel="training images N", ylabel="cosine of paired samples", ylim=(-0.1, 1.05))
-        ax.legend()
-        return figure
+    counts = np.array([row["n"] for row in rows], dtype=float)
+    series = []
+    for kind, label, colour in (
+        ("same", "same training set", BLUE),
+        ("disjoint", "disjoint training sets", VERMILION),
+    ):
+        values = np.array([[v[-1] for v in row[f"cosine_{kind}"]] for row in rows])
+        middle, low, high = values.mean(axis=1), values.min(axis=1), values.max(axis=1)
+        series.append(Series(label, counts, middle, low, high, colour, marker="o"))
+    filters = np.array([row["linear"]["cosine"] for row in rows], dtype=float)
+    copies = np.array([np.mean([v[-1] for v in row["copies"]]) for row in rows], dtype=float)
+    series.append(Series("two Wiener filters", counts, filters, colour=GREY, line="--"))
+    series.append(Series("share of copies", counts, copies, colour=ORANGE, line=":"))
+    return Panel(series, "training images N", "cosine of paired samples", xlog=True, ylim=(-0.1, 1.05))

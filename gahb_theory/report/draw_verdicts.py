@@ -2,24 +2,36 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gahb_theory.hypotheses.assessment import Assessment
+from gahb_theory.report.curves import Mark, Panel, Series, draw
+from gahb_theory.report.figures import BLUE, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_assessment"]
+__all__ = ["assessment_panel", "draw_assessment"]
+
+
+def assessment_panel(result: Assessment) -> Panel:
+    """The interval of the subject above those of the nulls, and the threshold."""
+    estimates = [("subject", result.estimate)] + [(n.name, n.estimate) for n in result.nulls if n.estimate is not None]
+    places = np.arange(len(estimates), dtype=float)
+    value, low, high = (np.array([float(getattr(e, end)) for _, e in estimates]) for end in ("value", "low", "high"))
+    series = [Series("subject", value[:1], places[:1], low[:1], high[:1], VERMILION, "", "o", bars=True)]
+    if len(estimates) > 1:
+        series.append(Series("null models", value[1:], places[1:], low[1:], high[1:], BLUE, "", "o", bars=True))
+    return Panel(
+        series,
+        "mean of the measure" + (f" ({result.unit})" if result.unit else ""),
+        "",
+        title=result.verdict,
+        marks=[Mark("x", float(result.criterion.split()[1]), f"criterion {result.criterion}")],
+        rows=[name for name, _ in estimates],
+    )
 
 
 def draw_assessment(result: Assessment, ax: "Axes") -> "Axes":
     """Draw the interval of the subject above those of the nulls, the threshold as a line, and return the axes."""
-    rows = [("subject", result.estimate)] + [(n.name, n.estimate) for n in result.nulls if n.estimate is not None]
-    for height, (_, e) in enumerate(reversed(rows)):
-        subject = height == len(rows) - 1
-        errors = [[float(e.value) - float(e.low)], [float(e.high) - float(e.value)]]
-        ax.errorbar(float(e.value), height, xerr=errors, fmt="o", color="C3" if subject else "C0", capsize=3)
-    ax.axvline(float(result.criterion.split()[1]), color="0.4", linestyle="--", label=f"criterion {result.criterion}")
-    ax.set_yticks(range(len(rows)), [name for name, _ in reversed(rows)])
-    ax.set_xlabel("mean of the measure" + (f" ({result.unit})" if result.unit else ""))
-    ax.set_title(result.verdict)
-    ax.legend()
-    return ax
+    return draw(assessment_panel(result), ax)

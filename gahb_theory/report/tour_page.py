@@ -10,16 +10,12 @@ import numpy as np
 from gahb_theory import stored_results
 from gahb_theory.comparison import Comparison, ImageAnalysis, Performance, basis_label
 from gahb_theory.comparison.quantities import BASES, QUANTITIES, table_rows
-from gahb_theory.report.draw_analysis import (
-    draw_energy_left_out,
-    draw_shrinkage,
-    eigenvector_panels,
-    image_panels,
-    photograph_with_box,
-)
-from gahb_theory.report.draw_performance import draw_performance
-from gahb_theory.report.figures import gallery, panels, style
-from gahb_theory.report.page import Picture, Section, Table, write_page
+from gahb_theory.report import readings
+from gahb_theory.report.draw_analysis import energy_panel, image_panels, photograph_with_box, shrinkage_panels
+from gahb_theory.report.draw_performance import performance_panel
+from gahb_theory.report.figures import gallery
+from gahb_theory.report.page import Chart, Eigenvectors, Head, KeyFigure, Part, Picture, Section, Table, write_page
+from gahb_theory.report.provenance import provenance
 from gahb_theory.stored_results import format_value
 from gahb_theory.theory import optimal_slope
 
@@ -60,9 +56,10 @@ def tour_report(run: Path) -> Path:
     if retrained := [case for case in cases if f"{case}/retrained/sigmas" in arrays]:
         sections.append(_retrained(retrained, arrays, config["settings"]["retrain_images"]))
     sections.append(_limits())
-    headline = _equation(stored_results.from_arrays(ImageAnalysis, arrays, f"{cases[0]}/analysis"))
-    footer = {"command": f"gahb {config['command']}", **config["versions"]}
-    return write_page(run / "report.html", "Why does this denoiser generalise?", f"{LEAD} {headline}", sections, footer)
+    analyses = {
+        titles.get(case, case): stored_results.from_arrays(ImageAnalysis, arrays, f"{case}/analysis") for case in cases
+    }
+    return write_page(run / "report.html", _head(analyses), sections, provenance(run, config))
 
 
 def _config(file: Path) -> dict[str, Any]:
@@ -92,7 +89,41 @@ def _classes(arrays: Arrays) -> Section:
         "Eight images of each class. The second and the third row are both called C^2; in the published generator the "
         "backgrounds have one order of regularity less, and the contour half an order."
     )
-    return Section("Image classes", (), (Picture("image_classes", gallery(images), caption),))
+    alt = f"rows of eight images each: {', '.join(images)}"
+    picture = Picture("image_classes", gallery(images), caption, readings.of_classes(images), alt, images)
+    return Section("Image classes", (LEAD,), (picture,))
+
+
+def _head(analyses: Mapping[str, ImageAnalysis]) -> Head:
+    """The first screen: what the network reaches, in which basis, and whether the equation is true of it."""
+    compared, sparse = [], []
+    for title, a in analyses.items():
+        gap, basis = readings.against_fixed_bases(a)
+        compared.append(f"{title}: {readings.said_difference(gap, f'the oracle in the {basis}')}")
+        best, fixed, own = readings.sparsest(a)
+        sparse.append(f"{title}: {own:.2%}, against {fixed:.2%} in the {best}")
+    first = next(iter(analyses.values()))
+    gap, basis = readings.against_fixed_bases(first)
+    of = f" ({next(iter(analyses))})" if len(analyses) > 1 else ""
+    answers = [
+        f"How well it denoises, beside the best oracle in a fixed basis, which knows the clean image: {'; '.join(compared)}.",
+        f"What the best {readings.TERMS} terms of its basis leave out of the image, beside the best fixed basis: "
+        f"{'; '.join(sparse)}.",
+        " ".join([_equation(first), *(_difference(title, a) for title, a in list(analyses.items())[1:])]),
+    ]
+    figures = [
+        KeyFigure(f"{first.psnr_denoised - first.psnr_noisy:+.1f}", "dB", f"gain over the noisy image{of}"),
+        KeyFigure(f"{gap:+.1f}", "dB", f"against the oracle in the {basis}{of}"),
+        KeyFigure(f"{first.effective_dimension:.0f}", f"of {first.clean.size}", f"effective dimension, tr J{of}"),
+        KeyFigure(f"{readings.sparsest(first)[2]:.2%}", "", f"energy that {readings.TERMS} terms leave out{of}"),
+    ]
+    title = f"A denoiser at {', '.join(analyses)}"
+    return Head(title, "Why does this denoiser generalise?", answers, figures, "f(y) = Σₖ λₖ(y) ⟨y, eₖ(y)⟩ eₖ(y)")
+
+
+def _difference(title: str, a: ImageAnalysis) -> str:
+    """The error of the equation at another image, in short."""
+    return f"{title}: {a.reproduction.error:.1e}."
 
 
 def _equation(a: ImageAnalysis) -> str:
@@ -125,39 +156,51 @@ def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
         f"{'' if a.reproduction.exact else '; the rest is what the antisymmetric part of J does'}.",
         f"The best 100 terms leave out, of the energy of the image without its mean, {ranking}.",
     )
-    with style():
-        (spectrum, spectrum_axes), (energy, energy_axes) = panels(6.6, 2.9), panels(6.6, 3.2)
-        draw_shrinkage(a.eigenvalues, a.coefficients, a.sigma, spectrum_axes[0])
-        draw_energy_left_out(best, ordered, energy_axes[0], BASES)
     images = {
         "clean": a.clean,
         f"noisy, {a.psnr_noisy:.1f} dB": a.noisy,
         f"denoised, {a.psnr_denoised:.1f} dB": a.denoised,
     }
-    parts: tuple[Picture | Table, ...] = (
+    gap, basis = readings.against_fixed_bases(a)
+    shown = a.atom_indices
+    coverage = arrays.get(f"{case}/coverage")
+    parts: tuple[Part, ...] = (
         Picture(
-            f"{case}_images", image_panels(images), "One clean image, its noisy version, and the network's estimate."
+            f"{case}_images",
+            image_panels(images),
+            "One clean image, its noisy version, and the network's estimate.",
+            f"The network lifts the PSNR by {a.psnr_denoised - a.psnr_noisy:.1f} dB, "
+            f"{readings.said_difference(gap, f'the oracle in the {basis}')}, the best of the fixed bases.",
+            f"three images side by side: clean; under noise of sigma {a.sigma:g}; denoised, without the noise",
+            {"clean": a.clean, "noisy": a.noisy, "denoised": a.denoised},
         ),
-        Picture(
+        Eigenvectors(
             f"{case}_eigenvectors",
-            eigenvector_panels(a.eigenvectors, a.atom_indices, a.eigenvalues),
             "Eigenvectors in the order of their eigenvalues (red positive, blue negative): what the network keeps. Look for "
             f"oscillations along contours and inside regions. {a.reproduction}",
+            readings.of_eigenvectors(a),
+            a.eigenvectors,
+            shown,
+            a.eigenvalues[shown],
+            a.coefficients[shown],
+            a.clean,
+            coverage,
         ),
-        Picture(
+        Chart(
             f"{case}_shrinkage",
-            spectrum,
-            "The coefficients of the clean image in the eigenvectors of S (blue) and the eigenvalues of S, which are the "
-            "shrinkage factors (red), both in the order of the eigenvalues. A good shrinkage keeps what stands above the "
-            "noise level sigma and removes the rest. "
-            f"{a.reproduction}",
+            shrinkage_panels(a.eigenvalues, a.coefficients, a.sigma),
+            "Left, the coefficients of the clean image in the eigenvectors of S; right, the eigenvalues of S, which are the "
+            "shrinkage factors, beside the factors of an oracle that knows these coefficients. A good shrinkage keeps what "
+            f"stands above the noise level sigma and removes the rest. {a.reproduction}",
+            readings.of_shrinkage(a),
         ),
-        Picture(
+        Chart(
             f"{case}_approximation",
-            energy,
+            [energy_panel(best, ordered, BASES)],
             "Energy of the clean image, without its mean, that the best M terms leave out. The dashed line keeps the first "
             "M eigenvectors of S in the order of their eigenvalues, without knowing the image; the eigenbasis has seen the "
             "noisy image, the others have not.",
+            readings.of_energy(a),
         ),
         _numbers(a, ordered),
         _bases(a),
@@ -176,7 +219,12 @@ def _crop(case: str, arrays: Arrays) -> Picture:
     """The square that was analysed, in its photograph."""
     left, top, side = arrays[f"{case}/box"].tolist()
     caption = "The photograph, and the square of it that everything below is about."
-    return Picture(f"{case}_crop", photograph_with_box(arrays[f"{case}/photograph"], left, top, side), caption)
+    photograph = arrays[f"{case}/photograph"]
+    height, width = photograph.shape[:2]
+    reading = f"The square holds {side**2 / (height * width):.1%} of the {width} x {height} pixels."
+    alt = f"the photograph with a square outlined, its upper left corner at {left:.0f}, {top:.0f}"
+    drawn = photograph_with_box(photograph, left, top, side)
+    return Picture(f"{case}_crop", drawn, caption, reading, alt)
 
 
 def _numbers(a: ImageAnalysis, ordered: np.ndarray) -> Table:
@@ -257,10 +305,7 @@ def _performance(case: str, title: str, p: Performance) -> Section:
         f"Output against input PSNR, mean over {p.images} test images (band: 95% interval over images). Oracle: each "
         "coefficient of the clean image attenuated by c^2 / (c^2 + sigma^2). Thresholding: hard, at 3 sigma."
     )
-    with style():
-        figure, axes = panels(6.6, 3.8)
-        draw_performance(p, axes[0], slope)
-    picture = Picture(f"{case}_performance", figure, caption)
+    picture = Chart(f"{case}_performance", [performance_panel(p, slope)], caption, readings.of_performance(p))
     return Section(f"{title}: PSNR", words, (picture, Table(header, rows, "PSNR in dB.")))
 
 
