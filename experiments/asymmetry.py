@@ -15,13 +15,15 @@ The numbers stand in results/asymmetry/rows.json. Killed at any moment, the same
 """
 
 import json
+import statistics
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from scipy import stats
 from torch import Tensor
 
 import gahb_theory as gt
@@ -126,8 +128,24 @@ def train_and_measure() -> None:
 
 def mean(label: str, name: str, rows: Mapping[str, Any]) -> list[float]:
     """The mean over seeds, at each noise level."""
-    seeds = [rows[key][name] for key in (f"{label}; seed {s}" for s in SEEDS) if key in rows]
-    return [sum(v) / len(seeds) for v in zip(*seeds, strict=True)]
+    return [statistics.fmean(v) for v in zip(*of_seeds(label, name, rows), strict=True)]
+
+
+def cells(values: Sequence[Sequence[float]], digits: int) -> str:
+    """The mean over seeds at each noise level, and half its 95 % interval (Student's t)."""
+    texts = []
+    for column in zip(*values, strict=True):
+        text = f"{statistics.fmean(column):.{digits}f}"
+        if len(column) > 1:
+            quantile = stats.t.ppf(0.975, len(column) - 1)
+            text += f" ± {quantile * statistics.stdev(column) / len(column) ** 0.5:.{digits}f}"
+        texts.append(text)
+    return " | ".join(texts)
+
+
+def of_seeds(label: str, name: str, rows: Mapping[str, Any]) -> list[list[float]]:
+    """What was measured, for each seed at each noise level."""
+    return [rows[key][name] for key in (f"{label}; seed {s}" for s in SEEDS) if key in rows]
 
 
 def agreement() -> dict[str, list[float]]:
@@ -157,8 +175,8 @@ def table() -> str:
     head = ["", "| | seeds | " + " | ".join(f"{s:g}" for s in SIGMAS) + " |", "|---|---|" + "---|" * len(SIGMAS)]
     lines = ["# What makes Jacobians asymmetric, and what symmetry costs", ""]
     lines.append(
-        f"C^alpha images of 16 pixels, {IMAGES:,} images seen unless said; means over seeds. J at {SPECTRA} test images, PSNR "
-        f"on {TEST_IMAGES}. Columns: the noise level."
+        f"C^alpha images of 16 pixels, {IMAGES:,} images seen unless said; means over seeds and 95 % intervals. "
+        f"J at {SPECTRA} test images, PSNR on {TEST_IMAGES}. Columns: the noise level."
     )
     titles = {
         "psnr": ("PSNR of f, dB", 2),
@@ -169,14 +187,13 @@ def table() -> str:
         lines += ["", f"## {title}", *head]
         for label in shown:
             seeds = sum(key.startswith(label + "; ") for key in rows)
-            lines.append(
-                f"| {label} | {seeds} | " + " | ".join(f"{v:.{digits}f}" for v in mean(label, name, rows)) + " |"
-            )
+            lines.append(f"| {label} | {seeds} | {cells(of_seeds(label, name, rows), digits)} |")
     lines += ["", "## PSNR of the symmetric shrinkage S y minus that of f, dB, same images", *head]
     for label in shown:
         seeds = sum(key.startswith(label + "; ") for key in rows)
-        pairs = zip(mean(label, "shrinkage", rows), mean(label, "f_here", rows), strict=True)
-        lines.append(f"| {label} | {seeds} | " + " | ".join(f"{a - b:.2f}" for a, b in pairs) + " |")
+        pairs = zip(of_seeds(label, "shrinkage", rows), of_seeds(label, "f_here", rows), strict=True)
+        lost = [[a - b for a, b in zip(*pair, strict=True)] for pair in pairs]
+        lines.append(f"| {label} | {seeds} | {cells(lost, 2)} |")
     stored = RESULTS / "agreement.json"
     if stored.exists():
         lines += ["", "## log p of two models from disjoint data: correlation over noisy test images", *head]
