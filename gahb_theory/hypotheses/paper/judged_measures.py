@@ -1,0 +1,200 @@
+"""Measures that decide the paper's claims at 16 pixels, one number for each image.
+
+    AboveOptimum     (||f - E[x|y]||^2 + tr Cov[x|y] - upper) / mean of upper, `upper` the upper end of the Bayes interval
+    SlopeBeyond      slope of the PSNR of f less that of the optimum over one window, as jackknife values
+    LargestAngle     largest principal angle of the first m eigenvectors of S to the tangent space, in degrees
+    BetweenCount     eigenvalues of S in (.2, .8)
+    OverlapOfOwn     share of the first r eigenvectors in the r atoms of the basis of the same image, less that of other images
+
+S is the symmetric part of the Jacobian at the noisy image. The first two see the noisy images of `bayes_risk`, whatever `images`
+and `seed` are, and integrate out the noise of the posterior draw; 10 log10(1 + value) is in decibels.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gahb_theory.comparison.measures import principal_angles
+from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.hypotheses.basis_measures import _bases, _matrices
+from gahb_theory.randomness import add_noise
+from gahb_theory.theory.optimum import BayesRisk, bayes_risk
+
+__all__ = ["AboveOptimum", "BetweenCount", "LargestAngle", "OverlapOfOwn", "SlopeBeyond", "decibels"]
+
+BETWEEN = (0.2, 0.8)
+"""Eigenvalues between these are neither kept nor removed."""
+
+
+def decibels(relative: float) -> float:
+    """10 log10(1 + relative): how far a risk lies above the optimum.
+
+    Examples
+    --------
+    >>> round(decibels(0.2589), 3)
+    1.0
+    """
+    return float(10 * np.log10(max(1 + relative, 1e-12)))
+
+
+@dataclass(frozen=True, eq=False)
+class AboveOptimum:
+    """How much of the Bayes risk a denoiser adds to it, at each image.
+
+    Parameters
+    ----------
+    X
+        An image class whose Bayes risk is exact or enclosed.
+    count
+        Number of noisy images.
+    """
+
+    X: Any
+    count: int = 32
+    name: str = "excess over the Bayes risk"
+    found: dict[float, BayesRisk] = field(default_factory=dict, repr=False)
+
+    def bayes(self, sigma: float) -> BayesRisk:
+        """The interval, computed once."""
+        if sigma not in self.found:
+            self.found[sigma] = bayes_risk(self.X, sigma, self.count, seed=0)
+        return self.found[sigma]
+
+    def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
+        """One number for each image."""
+        b = self.bayes(sigma)
+        upper = b._known().upper
+        with torch.no_grad():
+            return (b.score(f) - upper) / upper.mean()
+
+
+@dataclass(frozen=True, eq=False)
+class SlopeBeyond:
+    """Slope of PSNR against -20 log10 sigma of a denoiser less that of the optimum, in one window.
+
+    The slope is that of the mean risk; its values at single images are n t - (n - 1) t_i, t_i the slope without image i
+    (Quenouille 1956), so that their mean is the slope and their spread its error.
+
+    Parameters
+    ----------
+    above
+        Gives the Bayes intervals.
+    window
+        Noise levels; the measure is the same at whatever sigma it is called.
+    """
+
+    above: AboveOptimum
+    window: Sequence[float]
+    name: str = "slope less that of the optimum"
+
+    def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
+        """One number for each image."""
+        found = [self.above.bayes(level) for level in self.window]
+        with torch.no_grad():
+            own = torch.stack([b.score(f) for b in found])
+        best = torch.stack([(b._known().lower + b._known().upper) / 2 for b in found])
+        return torch.from_numpy(jackknife(own.numpy(), self.window) - jackknife(best.numpy(), self.window))
+
+    def optimum(self) -> np.ndarray:
+        """Jackknife values of the slope of the optimum, in the middle of its interval."""
+        found = [self.above.bayes(level)._known() for level in self.window]
+        return jackknife(torch.stack([(b.lower + b.upper) / 2 for b in found]).numpy(), self.window)
+
+
+def jackknife(risks: np.ndarray, window: Sequence[float]) -> np.ndarray:
+    """Jackknife values of the slope of risk in decibels against noise in decibels, from risks (levels, images).
+
+    Examples
+    --------
+    >>> jackknife(np.outer([0.01, 0.04], [1.0, 2.0, 3.0]), [0.1, 0.2]).round(6).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    n = risks.shape[1]
+    x = np.log(np.asarray(window, dtype=float)) * 2
+    weights = (x - x.mean()) / ((x - x.mean()) ** 2).sum()
+    total = risks.sum(axis=1)
+    whole = weights @ np.log(total / n)
+    without = weights @ np.log((total[:, None] - risks) / (n - 1))
+    return n * whole - (n - 1) * without
+
+
+@dataclass(frozen=True, eq=False)
+class LargestAngle:
+    """Largest principal angle between the tangent space and as many first eigenvectors, in degrees: 90 if one is missed.
+
+    Parameters
+    ----------
+    tangents
+        tangents(images) -> (n, m, d), orthonormal.
+    """
+
+    tangents: Callable[[Tensor], Tensor]
+    name: str = "largest principal angle to the tangent space"
+
+    def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
+        """One number for each image."""
+        pairs = zip(self.tangents(images).double(), _bases(f, images, sigma, seed), strict=True)
+        return torch.stack([principal_angles(basis[:, : len(t)].mT, t).max().rad2deg() for t, basis in pairs])
+
+
+@dataclass(frozen=True)
+class BetweenCount:
+    """Number of eigenvalues of S that are neither near 1 nor near 0."""
+
+    name: str = "eigenvalues between .2 and .8"
+
+    def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
+        """One number for each image."""
+        found = [torch.linalg.eigvalsh((J + J.mT) / 2) for J in _matrices(f, images, sigma, seed)]
+        return torch.stack([((v > BETWEEN[0]) & (v < BETWEEN[1])).sum().double() for v in found])
+
+
+@dataclass(frozen=True, eq=False)
+class OverlapOfOwn:
+    """Overlap of the first r eigenvectors with r atoms of a basis of the same image, less what other images' atoms let expect.
+
+    The overlap of two subspaces of dimension r is ||A^T B||^2 / r, between r / d by chance and 1. What is expected is additive
+    in the image of the eigenvectors and that of the atoms, fitted to the pairs that do not belong together: a denoiser with
+    one basis for all images has 0.
+
+    Parameters
+    ----------
+    atoms
+        atoms(images, sigma, r) -> (n, r, d), orthonormal.
+    rank
+        r.
+    """
+
+    atoms: Callable[[Tensor, float, int], Tensor]
+    rank: int = 16
+    name: str = "overlap with the basis of the same image less that of others"
+
+    def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
+        """One number for each image."""
+        return own_less_expected(self.overlaps(f, images, sigma, seed))
+
+    def overlaps(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
+        """Overlaps of the eigenvectors at image i with the atoms of image j, (n, n)."""
+        atoms = self.atoms(images, sigma, self.rank).double()
+        first = torch.stack([basis[:, : self.rank].mT for basis in _bases(f, images, sigma, seed)])
+        return torch.einsum("ird,jsd->ijrs", first, atoms).square().sum(dim=(2, 3)) / self.rank
+
+
+def own_less_expected(table: Tensor) -> Tensor:
+    """The diagonal of a square table less the additive fit a_i + b_j to what is not on it.
+
+    Examples
+    --------
+    >>> a, b = torch.arange(4.0)[:, None], torch.tensor([3.0, 1.0, 0.0, 5.0])
+    >>> own_less_expected(a + b + 2 * torch.eye(4)).tolist()
+    [2.0, 2.0, 2.0, 2.0]
+    """
+    n, own = len(table), table.diagonal()
+    others = table - torch.diag(own)
+    rows, columns = others.sum(dim=1) / (n - 1), others.sum(dim=0) / (n - 1)
+    return own - (rows + columns - n / (n - 1) * rows.mean()) * (n - 1) / (n - 2)
