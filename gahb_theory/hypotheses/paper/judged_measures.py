@@ -4,7 +4,8 @@
     SlopeBeyond      slope of the PSNR of f less that of the optimum over one window, as jackknife values
     LargestAngle     largest principal angle of the first m eigenvectors of S to the tangent space, in degrees
     BetweenCount     eigenvalues of S in (.2, .8)
-    OverlapOfOwn     share of the first r eigenvectors in the r atoms of the basis of the same image, less that of other images
+    OwnGeometry      energy of an image in the best d / 32 vectors of its eigenbasis, less what others' eigenbases let expect
+    OverlapOfOwn     the same of the overlap of the first r eigenvectors with r atoms of another basis
 
 S is the symmetric part of the Jacobian at the noisy image. The first two see the noisy images of `bayes_risk`, whatever `images`
 and `seed` are, and integrate out the noise of the posterior draw; 10 log10(1 + value) is in decibels.
@@ -12,7 +13,6 @@ and `seed` are, and integrate out the noise of the posterior draw; 10 log10(1 + 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,11 @@ from torch import Tensor
 
 from gahb_theory.comparison.measures import principal_angles
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.hypotheses.basis_measures import _bases, _matrices
+from gahb_theory.jacobians import jacobian
 from gahb_theory.randomness import add_noise
 from gahb_theory.theory.optimum import BayesRisk, bayes_risk
 
-__all__ = ["AboveOptimum", "BetweenCount", "LargestAngle", "OverlapOfOwn", "SlopeBeyond", "decibels"]
+__all__ = ["AboveOptimum", "BetweenCount", "LargestAngle", "OverlapOfOwn", "OwnGeometry", "SlopeBeyond", "Spectra", "decibels", "jackknife", "own_energy"]
 
 BETWEEN = (0.2, 0.8)
 """Eigenvalues between these are neither kept nor removed."""
@@ -124,6 +124,37 @@ def jackknife(risks: np.ndarray, window: Sequence[float]) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
+class Spectra:
+    """Eigenvalues and eigenvectors of S at noisy images, each computed once: several measures share them.
+
+    Parameters
+    ----------
+    noise
+        Seed of the noise, the same for all denoisers.
+    """
+
+    noise: int = 5
+    found: dict[Any, tuple[Any, Tensor, Tensor]] = field(default_factory=dict, repr=False)
+
+    def at(self, f: Denoiser, images: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        """Eigenvalues (n, d) and eigenvectors as rows (n, d, d), descending, at each image."""
+        key = (id(f), tuple(images.shape), float(images.double().sum()), sigma)
+        if key not in self.found:
+            values, vectors = [], []
+            y = add_noise(images, sigma, seed=self.noise)
+            for i in range(len(y)):
+                known = getattr(f, "jacobian_matrix", None)  # of exact optima, which no gradient passes
+                J = jacobian(f, y[i : i + 1], sigma).matrix() if known is None else known(y[i : i + 1], sigma)
+                J = J.detach().double()
+                eigenvalues, columns = torch.linalg.eigh((J + J.mT) / 2)
+                values.append(eigenvalues.flip(0))
+                vectors.append(columns.flip(1).mT.float())
+            # f is held, so that no other denoiser gets its id
+            self.found[key] = (f, torch.stack(values), torch.stack(vectors))
+        return self.found[key][1:]
+
+
+@dataclass(frozen=True, eq=False)
 class LargestAngle:
     """Largest principal angle between the tangent space and as many first eigenvectors, in degrees: 90 if one is missed.
 
@@ -131,27 +162,62 @@ class LargestAngle:
     ----------
     tangents
         tangents(images) -> (n, m, d), orthonormal.
+    spectra
+        Where eigenvectors are kept.
     """
 
     tangents: Callable[[Tensor], Tensor]
+    spectra: Spectra = field(default_factory=Spectra)
     name: str = "largest principal angle to the tangent space"
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image."""
-        pairs = zip(self.tangents(images).double(), _bases(f, images, sigma, seed), strict=True)
-        return torch.stack([principal_angles(basis[:, : len(t)].mT, t).max().rad2deg() for t, basis in pairs])
+        pairs = zip(self.tangents(images).float(), self.spectra.at(f, images, sigma)[1], strict=True)
+        return torch.stack([principal_angles(rows[: len(t)], t).max().rad2deg().double() for t, rows in pairs])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BetweenCount:
     """Number of eigenvalues of S that are neither near 1 nor near 0."""
 
+    spectra: Spectra = field(default_factory=Spectra)
     name: str = "eigenvalues between .2 and .8"
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image."""
-        found = [torch.linalg.eigvalsh((J + J.mT) / 2) for J in _matrices(f, images, sigma, seed)]
-        return torch.stack([((v > BETWEEN[0]) & (v < BETWEEN[1])).sum().double() for v in found])
+        values = self.spectra.at(f, images, sigma)[0]
+        return ((values > BETWEEN[0]) & (values < BETWEEN[1])).sum(dim=1).double()
+
+
+@dataclass(frozen=True, eq=False)
+class OwnGeometry:
+    """Energy of each image in the best d / 32 vectors of a basis adapted to it, less what others' bases let expect.
+
+    Parameters
+    ----------
+    spectra
+        Where eigenvectors are kept.
+    less
+        less(images, sigma) -> the same of another adapted basis, which is subtracted; None subtracts nothing.
+    """
+
+    spectra: Spectra
+    less: Callable[[Tensor, float], Tensor] | None = None
+    name: str = "energy in the basis of the same image less that in those of others"
+
+    def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
+        """One number for each image."""
+        found = own_energy(images, self.spectra.at(f, images, sigma)[1])
+        return found if self.less is None else found - self.less(images, sigma)
+
+
+def own_energy(images: Tensor, bases: Tensor) -> Tensor:
+    """Energy of image i in the best d / 32 vectors of basis i, less what other pairs let expect; bases (n, k, d), rows."""
+    x = (images - images.mean(dim=(1, 2, 3), keepdim=True)).flatten(1).double()
+    x = x / x.norm(dim=1, keepdim=True)
+    count = max(1, x.shape[1] // 32)
+    energy = torch.stack([(x @ rows.double().mT).square().topk(count, dim=1).values.sum(dim=1) for rows in bases], 1)
+    return own_less_expected(energy)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,23 +232,22 @@ class OverlapOfOwn:
     ----------
     atoms
         atoms(images, sigma, r) -> (n, r, d), orthonormal.
+    spectra
+        Where eigenvectors are kept.
     rank
         r.
     """
 
     atoms: Callable[[Tensor, float, int], Tensor]
+    spectra: Spectra
     rank: int = 16
     name: str = "overlap with the basis of the same image less that of others"
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image."""
-        return own_less_expected(self.overlaps(f, images, sigma, seed))
-
-    def overlaps(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
-        """Overlaps of the eigenvectors at image i with the atoms of image j, (n, n)."""
-        atoms = self.atoms(images, sigma, self.rank).double()
-        first = torch.stack([basis[:, : self.rank].mT for basis in _bases(f, images, sigma, seed)])
-        return torch.einsum("ird,jsd->ijrs", first, atoms).square().sum(dim=(2, 3)) / self.rank
+        first = self.spectra.at(f, images, sigma)[1][:, : self.rank]
+        rows = self.atoms(images, sigma, self.rank).float()
+        return own_less_expected(torch.einsum("ird,jsd->ijrs", first, rows).square().sum(dim=(2, 3)).double() / self.rank)
 
 
 def own_less_expected(table: Tensor) -> Tensor:
