@@ -13,14 +13,17 @@ and `seed` are, and integrate out the noise of the posterior draw; 10 log10(1 + 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gahb_theory import runs, stored_results
 from gahb_theory.comparison.measures import principal_angles
-from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.denoisers.base import Denoiser, Network
+from gahb_theory.identity import digest, identity
 from gahb_theory.jacobians import jacobian
 from gahb_theory.randomness import add_noise
 from gahb_theory.theory.optimum import BayesRisk, bayes_risk
@@ -131,27 +134,44 @@ class Spectra:
     ----------
     noise
         Seed of the noise, the same for all denoisers.
+    folder
+        Where those of networks are kept, by the hash of weights, images and level; None keeps them in memory alone.
     """
 
     noise: int = 5
+    folder: Path | None = None
     found: dict[Any, tuple[Any, Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
     def at(self, f: Denoiser, images: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
         """Eigenvalues (n, d) and eigenvectors as rows (n, d, d), descending, at each image."""
         key = (id(f), tuple(images.shape), float(images.double().sum()), sigma)
         if key not in self.found:
-            values, vectors = [], []
-            y = add_noise(images, sigma, seed=self.noise)
-            for i in range(len(y)):
-                known = getattr(f, "jacobian_matrix", None)  # of exact optima, which no gradient passes
-                J = jacobian(f, y[i : i + 1], sigma).matrix() if known is None else known(y[i : i + 1], sigma)
-                J = J.detach().double()
-                eigenvalues, columns = torch.linalg.eigh((J + J.mT) / 2)
-                values.append(eigenvalues.flip(0))
-                vectors.append(columns.flip(1).mT.float())
-            # f is held, so that no other denoiser gets its id
-            self.found[key] = (f, torch.stack(values), torch.stack(vectors))
+            self.found[key] = (f, *self._kept(f, images, sigma))  # f is held, so that no other denoiser gets its id
         return self.found[key][1:]
+
+    def _kept(self, f: Denoiser, images: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        if self.folder is None or not isinstance(f, Network):
+            return self._compute(f, images, sigma)
+        content = [runs.fingerprint_parameters(f), type(f).__name__, identity(images), sigma, self.noise]
+        file = self.folder / f"{digest(content)[:24]}.npz"
+        if not file.exists():
+            values, vectors = self._compute(f, images, sigma)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            stored_results.write_arrays(file, {"values": values.numpy(), "vectors": vectors.half().numpy()})
+        arrays = stored_results.read_arrays(file)
+        return torch.from_numpy(arrays["values"]), torch.from_numpy(arrays["vectors"]).float()
+
+    def _compute(self, f: Denoiser, images: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+        values, vectors = [], []
+        y = add_noise(images, sigma, seed=self.noise)
+        for i in range(len(y)):
+            known = getattr(f, "jacobian_matrix", None)  # of exact optima, which no gradient passes
+            J = jacobian(f, y[i : i + 1], sigma).matrix() if known is None else known(y[i : i + 1], sigma)
+            J = J.detach().double()
+            eigenvalues, columns = torch.linalg.eigh((J + J.mT) / 2)
+            values.append(eigenvalues.flip(0))
+            vectors.append(columns.flip(1).mT.float())
+        return torch.stack(values), torch.stack(vectors)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,13 +198,27 @@ class LargestAngle:
 
 @dataclass(frozen=True, eq=False)
 class BetweenCount:
-    """Number of eigenvalues of S that are neither near 1 nor near 0."""
+    """Number of eigenvalues of S that are neither near 1 nor near 0, less that of the optimum.
+
+    Parameters
+    ----------
+    spectra
+        Where eigenvalues are kept.
+    optimum
+        The exact posterior mean; None subtracts nothing.
+    """
 
     spectra: Spectra = field(default_factory=Spectra)
+    optimum: Any = None
     name: str = "eigenvalues between .2 and .8"
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image."""
+        best = 0 if self.optimum is None else self.count(self.optimum, images, sigma)
+        return self.count(f, images, sigma) - best
+
+    def count(self, f: Denoiser, images: Tensor, sigma: float) -> Tensor:
+        """The number at each image."""
         values = self.spectra.at(f, images, sigma)[0]
         return ((values > BETWEEN[0]) & (values < BETWEEN[1])).sum(dim=1).double()
 

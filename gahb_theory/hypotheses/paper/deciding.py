@@ -1,0 +1,228 @@
+"""Questions about the paper's claims, decided one after the other: networks taken from a laboratory, verdicts kept as JSON.
+
+A `Question` is a hypothesis with its subject and test images, and the figure of the paper that it is about. A verdict is kept
+with the keys of all networks behind it, and computed anew where these have changed; a question whose networks have not been
+trained is left for later.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gahb_theory import runs
+from gahb_theory.hypotheses.assessment import Assessment, assess
+from gahb_theory.hypotheses.crossed import two_level
+from gahb_theory.hypotheses.gates import GateResult, Measured
+from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis
+from gahb_theory.hypotheses.laboratory import Laboratory
+from gahb_theory.hypotheses.paper.judged_measures import Spectra
+from gahb_theory.hypotheses.paper.judged_networks import Judged, Settings
+from gahb_theory.hypotheses.subjects import Given
+from gahb_theory.hypotheses.verdicts import NullResult, decide, power
+
+__all__ = ["NotTrained", "Question", "TwiceTrained", "Workshop", "decide_all", "row", "row_of_values"]
+
+TRAIN_SEED, TRAIN_IMAGES = 2**42, 4096
+"""Of the images behind Wiener filters and other nulls, which no network and no test has seen."""
+
+
+class NotTrained(Exception):
+    """A network of a question has not been trained yet."""
+
+
+@dataclass(frozen=True, eq=False)
+class Workshop:
+    """The networks, each loaded once."""
+
+    laboratory: Laboratory
+    settings: Settings = field(default_factory=Settings)
+    loaded: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def spectra(self) -> Spectra:
+        """Eigenvectors of the networks at test images."""
+        return Spectra(folder=Path(self.laboratory.folder) / "spectra")
+
+    def networks(self, judged: Judged, seeds: Sequence[int] | None = None, images_seen: int | None = None) -> list[Any]:
+        """Networks of a kind, one for each seed, at the end of training or before.
+
+        Raises
+        ------
+        NotTrained
+            If one is missing.
+        """
+        found = []
+        for training in judged.trainings(self.settings, seeds):
+            key = (training.key, images_seen)
+            if key not in self.loaded:
+                try:
+                    trained = self.laboratory.find(training)
+                except FileNotFoundError as error:
+                    raise NotTrained(str(error)) from error
+                self.loaded[key] = replace(trained, images_seen=images_seen).load().eval()
+            found.append(self.loaded[key])
+        return found
+
+    def untrained(self, judged: Judged) -> list[Any]:
+        """The same before training."""
+        found = []
+        for training in judged.trainings(self.settings):
+            key = (training.key, 0)
+            self.loaded.setdefault(key, training.build().eval())
+            found.append(self.loaded[key])
+        return found
+
+    def given(self, judged: Judged, name: str | None = None, images_seen: int | None = None) -> Given:
+        """Networks as a subject."""
+        return Given(self.networks(judged, images_seen=images_seen), name or judged.name)
+
+    def keys(self, kinds: Iterable[Judged]) -> list[str]:
+        """The keys of all networks of some kinds."""
+        return [t.key for judged in kinds for t in judged.trainings(self.settings)]
+
+    def twice(self, *kinds: Judged) -> "TwiceTrained":
+        """The gate on training; of two kinds it looks at the difference."""
+        pairs = []
+        for judged in kinds:
+            long = self.networks(replace(judged, budget=2 * judged.budget), [0])
+            pairs.append((self.networks(judged, [0])[0], long[0]))
+        return TwiceTrained(tuple(pairs))
+
+
+@dataclass(frozen=True, eq=False)
+class TwiceTrained:
+    """Twice the budget changes the mean of the measure by less than half its interval, for the first seed.
+
+    Parameters
+    ----------
+    pairs
+        The network and that of twice the budget, of the subject, and of the rival where there is one.
+    """
+
+    pairs: tuple[tuple[Any, Any], ...]
+    name: str = "twice the budget changes nothing"
+
+    def check(self, run: Measured) -> GateResult:
+        """Whether it is passed."""
+        h, x = run.hypothesis, run.settings[0].images
+        change = 0.0
+        for sign, (short, long) in zip((1, -1), self.pairs, strict=False):
+            for sigma in h.plan.sigmas:
+                apart = h.measure(long, x, sigma, 0).double() - h.measure(short, x, sigma, 0).double()
+                change += sign * float(apart.mean()) / len(h.plan.sigmas)
+        room = float(run.estimate.high - run.estimate.low) / 2
+        return GateResult(
+            self.name, abs(change) < room, f"changes the measure by {change:+.3g} (1 seed), the interval is +-{room:.3g}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked of which networks.
+
+    Parameters
+    ----------
+    key
+        Under which the verdict is kept.
+    figures
+        Of the paper.
+    kinds
+        The networks that it needs.
+    make
+        make(workshop) -> hypothesis, subject, rival or None, test images, training images of nulls.
+    reference
+        reference(workshop, assessment) -> further numbers to be shown, such as those of the optimum.
+    """
+
+    key: str
+    figures: str
+    kinds: tuple[Judged, ...]
+    make: Callable[[Workshop], tuple[Hypothesis, Any, Any, Any, Any]]
+    reference: Callable[[Workshop, Assessment], dict[str, Any]] | None = None
+
+
+def row(a: Assessment) -> dict[str, Any]:
+    """What is kept of a verdict: as text and rounded numbers, with the measure at each noise level."""
+
+    levels = [[sigma, *_ends(two_level(a.values[:, k])[0])] for k, sigma in enumerate(a.sigmas)]
+    return {
+        "statement": a.statement,
+        "verdict": a.verdict,
+        "reason": a.reason,
+        "about": a.about,
+        "criterion": a.criterion,
+        "unit": a.unit,
+        "estimate": _ends(a.estimate),
+        "nulls": {n.name: [n.passes, *([] if n.estimate is None else _ends(n.estimate))] for n in a.nulls},
+        "gates": {g.name: [g.passed, g.detail] for g in a.gates},
+        "smallest_effect": float(f"{a.power.smallest_effect:.3g}"),
+        "needed": a.power.needed,
+        "seeds": len(a.values),
+        "images": int(a.values.shape[2]),
+        "levels": levels,
+        "by_seed": [float(f"{v:.5g}") for v in np.mean(a.values, axis=(1, 2))],
+    }
+
+
+def row_of_values(
+    statement: str,
+    values: np.ndarray,
+    criterion: Criterion,
+    nulls: Mapping[str, np.ndarray],
+    gates: Sequence[GateResult] = (),
+    *,
+    unit: str = "",
+    about: str = "",
+) -> dict[str, Any]:
+    """What is kept of a verdict on values (seeds, images) that no `Hypothesis` measures, such as those of pairs of samples."""
+    estimate, spread = two_level(values)
+    judged = [NullResult.judged(name, two_level(v)[0], criterion) for name, v in nulls.items()]
+    verdict, reason = decide(estimate, criterion, judged, gates)
+    seen = power(estimate, spread, criterion, *values.shape)
+    return {
+        "statement": statement,
+        "verdict": verdict,
+        "reason": reason,
+        "about": about,
+        "criterion": str(criterion),
+        "unit": unit,
+        "estimate": _ends(estimate),
+        "nulls": {n.name: [n.passes, *_ends(n.estimate)] for n in judged},
+        "gates": {g.name: [g.passed, g.detail] for g in gates},
+        "smallest_effect": float(f"{seen.smallest_effect:.3g}"),
+        "needed": seen.needed,
+        "seeds": len(values),
+        "images": int(values.shape[1]),
+        "levels": [],
+        "by_seed": [float(f"{v:.5g}") for v in values.mean(axis=1)],
+    }
+
+
+def _ends(e: Any) -> list[float]:
+    return [float(f"{v:.5g}") for v in (e.value, e.low, e.high)]
+
+
+def decide_all(questions: Sequence[Question], workshop: Workshop, file: Path) -> dict[str, Any]:
+    """Decide what is undecided yet, and keep each verdict at once; all verdicts by key."""
+    for question in questions:
+        known = runs.read_json(file) if file.exists() else {}
+        keys = workshop.keys(question.kinds)
+        if known.get(question.key, {}).get("networks") == keys:
+            continue
+        try:
+            hypothesis, subject, rival, images, train = question.make(workshop)
+        except NotTrained as error:
+            print(f"{question.key}: later ({error})", flush=True)
+            continue
+        found = assess(hypothesis, subject, rival, images=images, train=train)
+        print(question.key, found, "", sep="\n", flush=True)
+        known[question.key] = row(found) | {"figures": question.figures, "networks": keys}
+        if question.reference is not None:
+            known[question.key]["reference"] = question.reference(workshop, found)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        runs.write_json(file, known)
+    return runs.read_json(file) if file.exists() else {}

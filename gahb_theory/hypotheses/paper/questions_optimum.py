@@ -1,0 +1,159 @@
+"""How near networks come to the optimum of C^alpha images, and what shuffling the pixels costs (figures 4, 16, 18, 21).
+
+One window of noise levels, [.03, .3], for all alpha and both kinds of networks; 32 test images, whose Bayes interval is that of
+the table of the library or computed here. Excesses are in units of the Bayes risk: 0.2589 is 1 dB.
+
+Shuffled networks are judged as y -> P' f(P y), on the same noisy images as the others: the optimum is the same.
+"""
+
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from gahb_theory.hypotheses.assessment import Assessment
+from gahb_theory.hypotheses.gates import BeatsSimple
+from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis, Plan
+from gahb_theory.hypotheses.nulls import AnotherSeed, Untrained, Wiener
+from gahb_theory.hypotheses.paper.deciding import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop
+from gahb_theory.hypotheses.paper.judged_measures import AboveOptimum, SlopeBeyond, decibels
+from gahb_theory.hypotheses.paper.judged_networks import ALPHAS, Judged
+from gahb_theory.hypotheses.subjects import Given
+from gahb_theory.images import CAlpha, Shuffled
+
+__all__ = ["WINDOW", "questions"]
+
+WINDOW = (0.03, 0.05, 0.1, 0.2, 0.3)
+IMAGES = 32
+NEAR, STEEP, PRICE = 0.2589, -0.05, 0.122
+"""1 dB above the optimum; a slope this far below it; half a decibel: fixed before the numbers."""
+WRONG = {1.0: 3.0, 1.5: 3.0, 2.0: 1.0, 3.0: 1.0}
+LESS = 2000
+
+
+@cache
+def above(X: Any) -> AboveOptimum:
+    """The measure, whose Bayes intervals are computed once."""
+    return AboveOptimum(X, IMAGES)
+
+
+def _class(alpha: float) -> str:
+    return f"c_alpha_{alpha:g}"
+
+
+def _nulls(w: Workshop, kind: str, alpha: float) -> list[Any]:
+    wrong = w.given(Judged(kind, _class(WRONG[alpha])), f"network trained for alpha = {WRONG[alpha]:g}")
+    less = w.given(Judged(kind, _class(alpha)), f"network after {LESS:,} images", images_seen=LESS)
+    return [Wiener(), Untrained(), wrong, less]
+
+
+def _make(kind: str, alpha: float, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
+    judged, X = Judged(kind, _class(alpha)), CAlpha(alpha=alpha, size=w.settings.size)
+    near = what == "near"
+    h = Hypothesis(
+        f"{kind.capitalize()} networks are within 1 dB of the optimum of C^alpha images, alpha = {alpha:g}."
+        if near
+        else f"The PSNR slope of {kind} networks is that of the optimum of alpha = {alpha:g}, or less than .05 below it.",
+        above(X) if near else SlopeBeyond(above(X), WINDOW),
+        Criterion(NEAR, "<") if near else Criterion(STEEP, ">"),
+        nulls=_nulls(w, kind, alpha),
+        gates=[BeatsSimple(), w.twice(judged)],
+        plan=Plan(images=IMAGES, sigmas=WINDOW if near else WINDOW[2:3]),
+        unit="of the Bayes risk" if near else "",
+        source="Kadkhodaie et al. (2024), figure 4",
+    )
+    return h, w.given(judged), None, X.sample(IMAGES, seed=0), X.sample(TRAIN_IMAGES, seed=TRAIN_SEED)
+
+
+def _reference(alpha: float, w: Workshop, a: Assessment) -> dict[str, Any]:
+    """The Bayes interval at each level, and the slope of its middle beside alpha / (alpha + 1)."""
+    measure = above(CAlpha(alpha=alpha, size=w.settings.size))
+    slope = SlopeBeyond(measure, WINDOW).optimum()
+    bayes = [measure.bayes(sigma) for sigma in WINDOW]
+    return {
+        "bayes": [[b.sigma, round(float(b.lower.value), 5), round(float(b.upper.value), 5)] for b in bayes],
+        "slope_of_optimum": round(float(slope.mean()), 4),
+        "slope_error": round(float(slope.std(ddof=1) / len(slope) ** 0.5), 4),
+        "nominal": alpha / (alpha + 1),
+        "window": [WINDOW[0], WINDOW[-1]],
+        "dB": {str(level): [round(decibels(v), 3) for v in values] for level, *values in _levels(a)},
+    }
+
+
+def _levels(a: Assessment) -> list[list[float]]:
+    from gahb_theory.hypotheses.crossed import two_level
+
+    found = []
+    for k, sigma in enumerate(a.sigmas):
+        e = two_level(a.values[:, k])[0]
+        found.append([sigma, float(e.value), float(e.low), float(e.high)])
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Unshuffled:
+    """P' f(P y): a network of shuffled images, as a denoiser of the images before."""
+
+    f: Any
+    X: Shuffled
+
+    def __call__(self, y: Tensor, sigma: Any) -> Tensor:
+        """The estimate."""
+        return self.X.unshuffle(self.f(self.X.shuffle(y), sigma))
+
+
+def _shuffled(kind: str, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
+    X = CAlpha(alpha=2.0, size=w.settings.size)
+    scrambled, straight = Judged(kind, "shuffled"), Judged(kind, _class(2.0))
+    P = w.settings.images("shuffled")
+    subject = Given([Unshuffled(f, P) for f in w.networks(scrambled)], "networks of shuffled images")
+    gate = w.twice(scrambled, straight)
+    (short, long), other = gate.pairs
+    gate = type(gate)(((Unshuffled(short, P), Unshuffled(long, P)), other))
+    more = what == "excess"
+    h = Hypothesis(
+        "On shuffled C^alpha images the same network is more than .5 dB further from the same optimum."
+        if more
+        else "Its PSNR slope is lower by more than .05.",
+        above(X) if more else SlopeBeyond(above(X), WINDOW),
+        Criterion(PRICE, ">") if more else Criterion(STEEP, "<"),
+        nulls=[AnotherSeed()],
+        gates=[BeatsSimple(), gate],
+        plan=Plan(images=IMAGES, sigmas=WINDOW if more else WINDOW[2:3]),
+        unit="of the Bayes risk" if more else "",
+        source="Kadkhodaie et al. (2024), figure 21",
+    )
+    return h, subject, w.given(straight), X.sample(IMAGES, seed=0), X.sample(TRAIN_IMAGES, seed=TRAIN_SEED)
+
+
+def _both(w: Workshop, a: Assessment) -> dict[str, Any]:
+    """Decibels above the optimum, shuffled and not, at each level and at both budgets."""
+    X, P = CAlpha(alpha=2.0, size=w.settings.size), w.settings.images("shuffled")
+    measure, found = above(X), {}
+    for name, images in (("shuffled", "shuffled"), ("not shuffled", _class(2.0))):
+        for budget in (1, 2):
+            fs = w.networks(Judged("plain", images, budget), [0] if budget == 2 else None)
+            fs = [Unshuffled(f, P) for f in fs] if images == "shuffled" else fs
+            rows = [[float(measure(f, X.sample(2), sigma, 0).mean()) for sigma in WINDOW] for f in fs]
+            seen = budget * w.settings.recipe.images_seen
+            found[f"{name}, {seen:,} images"] = [round(decibels(v), 3) for v in np.mean(rows, axis=0)]
+    return {"dB above the optimum": found, "levels": list(WINDOW)}
+
+
+def questions() -> list[Question]:
+    """The questions, the cheapest first."""
+    found = []
+    for kind in ("plain", "conservative"):
+        for alpha in ALPHAS:
+            own = Judged(kind, _class(alpha))
+            kinds = (own, Judged(kind, _class(alpha), 2), Judged(kind, _class(WRONG[alpha])))
+            for what in ("near", "slope"):
+                key = f"{what}, alpha = {alpha:g}, {kind}"
+                found.append(Question(key, "4, 16, 18", kinds, partial(_make, kind, alpha, what), partial(_reference, alpha)))
+    pair = (Judged("plain", "shuffled"), Judged("plain", _class(2.0)))
+    both = (*pair, *(Judged(j.kind, j.images, 2) for j in pair))
+    found.append(Question("shuffled, excess", "21", both, partial(_shuffled, "plain", "excess"), _both))
+    found.append(Question("shuffled, slope", "21", both, partial(_shuffled, "plain", "slope"), _both))
+    return found
