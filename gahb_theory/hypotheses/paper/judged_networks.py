@@ -2,6 +2,7 @@
 
     plain         `UNet(16, 2)`
     conservative  `Conservative(SmoothUNet(8, 2))`, whose Jacobian is symmetric
+    bfcnn         `BFCNN(16, 8)`, layers at full resolution, on one class
 
 on C^alpha images of four alpha, the same shuffled, disks, a ray and a sine cone. Every image of the training is new, so that
 nothing can be memorised; weights, images and noise of the three seeds differ, and none is a test image. Training reaches up to
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from gahb_theory.denoisers import UNet
+from gahb_theory.denoisers import BFCNN, UNet
 from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.networks import Conservative, SmoothUNet
 from gahb_theory.hypotheses.jobs import Training
@@ -35,7 +36,7 @@ def conservative(channels: int, blocks: int, seed: int) -> DenoiserModule:
     return Conservative(SmoothUNet(channels, blocks, seed=seed))
 
 
-KINDS: dict[str, Callable[..., DenoiserModule]] = {"plain": UNet, "conservative": conservative}
+KINDS: dict[str, Callable[..., DenoiserModule]] = {"plain": UNet, "conservative": conservative, "bfcnn": BFCNN}
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,10 @@ class Settings:
     """Sizes of the networks and of their training."""
 
     size: int = 16
-    channels: dict[str, int] = field(default_factory=lambda: {"plain": 16, "conservative": 8})
-    blocks: int = 2
+    networks: dict[str, tuple[int, int]] = field(
+        default_factory=lambda: {"plain": (16, 2), "conservative": (8, 2), "bfcnn": (16, 8)}
+    )
+    """Channels, and blocks or layers."""
     seeds: int = 3
     recipe: Recipe = field(default_factory=lambda: Recipe(images_seen=32_000, sigma_max=3.0))
     snapshots: tuple[int, ...] = (1000, 2000, 4000, 8000, 16_000)
@@ -89,7 +92,7 @@ class Judged:
         found = []
         for k in range(s.seeds) if seeds is None else seeds:
             recipe = replace(s.recipe, images_seen=round(self.budget * s.recipe.images_seen), seed=FIRST_SEED + k)
-            build = partial(KINDS[self.kind], s.channels[self.kind], s.blocks, seed=recipe.seed)
+            build = partial(KINDS[self.kind], *s.networks[self.kind], seed=recipe.seed)
             shots = tuple(n for n in s.snapshots if n < recipe.images_seen)
             found.append(Training(build, s.images(self.images), recipe, shots, f"{self.name}_{k}"))
         return found
@@ -103,8 +106,9 @@ def plan(s: Settings) -> list[Training]:
         *(("conservative", "c_alpha_2", budget) for budget in (1, 2)),
         *((kind, images, 1) for kind, images in PLAIN[5:7]),
         *((kind, images, 2) for kind, images in (*PLAIN[1:3], *PLAIN[5:7])),
-        *(("conservative", images, budget) for images in ("c_alpha_1", "c_alpha_3") for budget in (1, 2)),
         *(("plain", "c_alpha_1.5", budget) for budget in (1, 2)),
+        *(("bfcnn", "c_alpha_2", budget) for budget in (1, 2)),
+        *(("conservative", images, budget) for images in ("c_alpha_3", "c_alpha_1") for budget in (1, 2)),
         *(("conservative", "c_alpha_1.5", budget) for budget in (1, 2)),
         *(("plain", "disks", budget) for budget in (0.25, 4)),
     ]

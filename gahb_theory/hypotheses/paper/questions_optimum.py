@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from gahb_theory.denoisers import GaussianDenoiser
 from gahb_theory.hypotheses.assessment import Assessment
 from gahb_theory.hypotheses.gates import BeatsSimple
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis, Plan
@@ -67,9 +68,16 @@ def _make(kind: str, alpha: float, what: str, w: Workshop) -> tuple[Hypothesis, 
     return h, w.given(judged), None, X.sample(IMAGES, seed=0), X.sample(TRAIN_IMAGES, seed=TRAIN_SEED)
 
 
-def _reference(alpha: float, w: Workshop, a: Assessment) -> dict[str, Any]:
+def _reference(kind: str, alpha: float, w: Workshop, a: Assessment) -> dict[str, Any]:
     """The Bayes interval at each level, and the slope of its middle beside alpha / (alpha + 1)."""
-    measure = above(CAlpha(alpha=alpha, size=w.settings.size))
+    X = CAlpha(alpha=alpha, size=w.settings.size)
+    measure, judged = above(X), Judged(kind, _class(alpha))
+    simple = {"Wiener filter": [GaussianDenoiser.fit(X.sample(TRAIN_IMAGES, seed=TRAIN_SEED))]}
+    models = simple | {
+        "untrained": w.untrained(judged),
+        f"after {LESS:,} images": w.networks(judged, images_seen=LESS),
+        "twice the budget": w.networks(Judged(kind, judged.images, 2), [0]),
+    }
     slope = SlopeBeyond(measure, WINDOW).optimum()
     bayes = [measure.bayes(sigma) for sigma in WINDOW]
     return {
@@ -78,8 +86,15 @@ def _reference(alpha: float, w: Workshop, a: Assessment) -> dict[str, Any]:
         "slope_error": round(float(slope.std(ddof=1) / len(slope) ** 0.5), 4),
         "nominal": alpha / (alpha + 1),
         "window": [WINDOW[0], WINDOW[-1]],
+        "dB_of_others": {name: _decibels(measure, fs, X) for name, fs in models.items()},
         "dB": {str(level): [round(decibels(v), 3) for v in values] for level, *values in _levels(a)},
     }
+
+
+def _decibels(measure: AboveOptimum, fs: list[Any], X: Any) -> list[float]:
+    """Mean excess of some denoisers at each level of the window, in decibels."""
+    rows = [[float(measure(f, X.sample(2), sigma, 0).mean()) for sigma in WINDOW] for f in fs]
+    return [round(decibels(float(v)), 3) for v in np.mean(rows, axis=0)]
 
 
 def _levels(a: Assessment) -> list[list[float]]:
@@ -136,9 +151,8 @@ def _both(w: Workshop, a: Assessment) -> dict[str, Any]:
         for budget in (1, 2):
             fs = w.networks(Judged("plain", images, budget), [0] if budget == 2 else None)
             fs = [Unshuffled(f, P) for f in fs] if images == "shuffled" else fs
-            rows = [[float(measure(f, X.sample(2), sigma, 0).mean()) for sigma in WINDOW] for f in fs]
             seen = budget * w.settings.recipe.images_seen
-            found[f"{name}, {seen:,} images"] = [round(decibels(v), 3) for v in np.mean(rows, axis=0)]
+            found[f"{name}, {seen:,} images"] = _decibels(measure, fs, X)
     return {"dB above the optimum": found, "levels": list(WINDOW)}
 
 
@@ -151,7 +165,7 @@ def questions() -> list[Question]:
             kinds = (own, Judged(kind, _class(alpha), 2), Judged(kind, _class(WRONG[alpha])))
             for what in ("near", "slope"):
                 key = f"{what}, alpha = {alpha:g}, {kind}"
-                found.append(Question(key, "4, 16, 18", kinds, partial(_make, kind, alpha, what), partial(_reference, alpha)))
+                found.append(Question(key, "4, 16, 18", kinds, partial(_make, kind, alpha, what), partial(_reference, kind, alpha)))
     pair = (Judged("plain", "shuffled"), Judged("plain", _class(2.0)))
     both = (*pair, *(Judged(j.kind, j.images, 2) for j in pair))
     found.append(Question("shuffled, excess", "21", both, partial(_shuffled, "plain", "excess"), _both))
