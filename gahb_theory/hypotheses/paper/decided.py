@@ -1,7 +1,9 @@
 """The paper's claims from networks to page: train what is missing, decide what can be decided, write tables and figures."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gahb_theory import runs
 from gahb_theory.hypotheses.laboratory import Laboratory
@@ -14,7 +16,7 @@ from gahb_theory.hypotheses.paper import (
     questions_training,
     questions_witness,
 )
-from gahb_theory.hypotheses.paper.deciding import Workshop, decide_all
+from gahb_theory.hypotheses.paper.deciding import NotTrained, Workshop, decide_all
 from gahb_theory.hypotheses.paper.judged_networks import Settings, plan
 
 __all__ = ["Place", "decide", "page", "train"]
@@ -48,12 +50,13 @@ def decide(place: Place) -> None:
     workshop = Workshop(laboratory)
     cheap = questions_witness.rows() | questions_plane.rows(place.results.parent)
     keep(place, cheap | questions_samples.rows(laboratory, place.checkpoints))
-    for module in (questions_optimum, questions_manifolds, questions_geometry):
+    for module in (questions_optimum, questions_manifolds, questions_geometry, questions_training):
         decide_all(module.questions(), workshop, place.verdicts)
-    keep(place, questions_training.rows(workshop))
+    with suppress(NotTrained):
+        keep(place, questions_training.rows(workshop))
 
 
-def keep(place: Place, rows: dict) -> None:
+def keep(place: Place, rows: dict[str, Any]) -> None:
     """Keep verdicts beside those that there are."""
     known = runs.read_json(place.verdicts) if place.verdicts.exists() else {}
     place.results.mkdir(parents=True, exist_ok=True)

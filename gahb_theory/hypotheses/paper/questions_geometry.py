@@ -12,6 +12,7 @@ the optimum have.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from typing import Any
 
@@ -20,13 +21,14 @@ import torch
 from torch import Tensor
 
 from gahb_theory.bases import Bandlet, Basis, Wavelet
+from gahb_theory.denoisers import GaussianDenoiser
 from gahb_theory.hypotheses.assessment import Assessment
 from gahb_theory.hypotheses.gates import BeatsSimple
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis, Plan
 from gahb_theory.hypotheses.jobs import Task
 from gahb_theory.hypotheses.laboratory import Laboratory
 from gahb_theory.hypotheses.nulls import Wiener
-from gahb_theory.hypotheses.paper.deciding import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop
+from gahb_theory.hypotheses.paper.deciding import TRAIN_IMAGES, TRAIN_SEED, NotTrained, Question, Workshop
 from gahb_theory.hypotheses.paper.judged_atoms import BestOf, measure_posterior
 from gahb_theory.hypotheses.paper.judged_measures import OverlapOfOwn, OwnGeometry, own_energy
 from gahb_theory.hypotheses.paper.judged_networks import Judged
@@ -34,7 +36,7 @@ from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.images import CAlpha
 from gahb_theory.metrics.intervals import mean_estimate
 
-__all__ = ["SIGMAS", "posterior_vectors", "questions"]
+__all__ = ["SIGMAS", "pictures", "posterior_vectors", "questions"]
 
 SIGMAS = (0.03, 0.05, 0.1, 0.2, 0.3)
 IMAGES, TEST_SEED, RANK = 32, 2**43, 16
@@ -134,11 +136,13 @@ BANDLETS, WAVELETS = Bandlet(), Wavelet("sym4")
 WHAT = ("own", "own, posterior", "own, bandlets", "overlap, bandlets", "overlap, wavelets", "overlap, posterior")
 
 
-def _reference(w: Workshop, a: Assessment) -> dict[str, Any]:
+def _reference(kind: str, w: Workshop, a: Assessment) -> dict[str, Any]:
     """What the exact posterior and bandlets of the clean image have, at each noise level, with intervals over images."""
     X = CAlpha(alpha=2.0, size=w.settings.size)
     x, exact = tests(X), posterior_vectors(w.laboratory, X)
-    found: dict[str, Any] = {}
+    measure, nothing = OwnGeometry(w.spectra), w.untrained(Judged(kind, "c_alpha_2"))
+    untrained = [float(torch.stack([measure(f, x, sigma, 0) for f in nothing]).mean()) for sigma in SIGMAS]
+    found: dict[str, Any] = {"levels": list(SIGMAS), "energy of untrained networks": [round(v, 4) for v in untrained]}
     for name, table in (
         ("energy of the exact posterior", {s: own_energy(x, exact[s]) for s in SIGMAS}),
         ("energy of bandlets of the clean image", {s: own_energy(x, _matrix(BANDLETS, X, s)) for s in SIGMAS}),
@@ -158,12 +162,43 @@ def _overlap(exact: Tensor, atoms: Tensor) -> Tensor:
     return own_less_expected(torch.einsum("ird,jsd->ijrs", first, atoms.float()).square().sum(dim=(2, 3)).double() / RANK)
 
 
+def pictures(w: Workshop, image: int = 0, sigma: float = 0.1, count: int = 8) -> dict[str, np.ndarray]:
+    """Eigenvectors at one image: of the exact posterior, and of each model at the best match with them, signs aligned.
+
+    NAME/vectors (count, d), NAME/values (count,), NAME/matches (count,): |<u, v>|; and the clean image.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    X = CAlpha(alpha=2.0, size=w.settings.size)
+    x = tests(X)
+    exact = posterior_vectors(w.laboratory, X)[sigma][image]
+    wiener = GaussianDenoiser.fit(X.sample(TRAIN_IMAGES, seed=TRAIN_SEED))
+    models = {"plain network": w.networks(Judged("plain", "c_alpha_2"))[0], "Wiener filter": wiener}
+    models["untrained network"] = w.untrained(Judged("plain", "c_alpha_2"))[0]
+    with suppress(NotTrained):
+        models["conservative network"] = w.networks(Judged("conservative", "c_alpha_2"))[0]
+    values = torch.from_numpy(w.laboratory.tasks(posterior_tasks(X))[f"posterior_{sigma:g}"].arrays["values"])[image]
+    found = {"clean": x[image, 0].numpy(), "exact posterior/vectors": exact[:count].numpy()}
+    found["exact posterior/values"] = values[:count].numpy()
+    for name, f in models.items():
+        eigenvalues, vectors = (part[image] for part in w.spectra.at(f, x, sigma))
+        first = vectors[: 2 * RANK]
+        products = (exact[:count] @ first.mT).numpy()
+        _, chosen = linear_sum_assignment(-np.abs(products))
+        matches = products[np.arange(count), chosen]
+        signs = np.where(matches < 0, -1.0, 1.0)
+        found[f"{name}/vectors"] = first[chosen].numpy() * signs[:, None]
+        found[f"{name}/values"] = eigenvalues[chosen].numpy()
+        found[f"{name}/matches"] = np.abs(matches)
+    return found
+
+
 def questions() -> list[Question]:
     """The questions."""
     found = []
     for kind in ("plain", "conservative"):
         kinds = (Judged(kind, "c_alpha_2"), Judged(kind, "c_alpha_2", 2))
         for what in WHAT:
-            reference = _reference if what == "own" else None
+            reference = partial(_reference, kind) if what == "own" else None
             found.append(Question(f"{what}, {kind}", "3, 4, 16, 18", kinds, partial(_make, kind, what), reference))
     return found

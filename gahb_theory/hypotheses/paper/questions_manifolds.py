@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gahb_theory.denoisers import DiskBayes
+from gahb_theory.denoisers import DiskBayes, GaussianDenoiser
 from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
 from gahb_theory.hypotheses.assessment import Assessment
 from gahb_theory.hypotheses.crossed import two_level
@@ -34,6 +34,8 @@ MANIFOLDS = {"disks": "5", "ray": "19", "sine_cone": "20"}
 SIGMAS = (0.04, 0.08)
 """Noise levels of the paper's figures 5, 19 and 20."""
 IMAGES, TEST_SEED = 16, 2**43 + 1
+SHOWN = 24
+"""Eigenvalues in the figure."""
 CLOSE, APART, EXTRA = 20.0, 0.2589, 3.0
 """Degrees; 1 dB; directions: fixed before the numbers."""
 
@@ -105,12 +107,18 @@ def _reference(name: str, what: str, w: Workshop, a: Assessment) -> dict[str, An
     f, x = optimum(X), _scene(X).images
     measure = LargestAngle(partial(_tangents, X), w.spectra) if what == "angle" else BetweenCount(w.spectra)
     known = [measure(f, x, sigma, 0) for sigma in SIGMAS]
-    networks = [w.spectra.at(g, x, SIGMAS[0])[0][:, :12].mean(dim=0) for g in w.networks(Judged("plain", name))]
+    judged = Judged("plain", name)
+    models = {
+        "networks": w.networks(judged),
+        "exact optimum": [f],
+        "Wiener filter": [GaussianDenoiser.fit(X.sample(TRAIN_IMAGES, seed=TRAIN_SEED))],
+        "untrained": w.untrained(judged),
+    }
+    spectra = {k: torch.stack([w.spectra.at(g, x, SIGMAS[0])[0][:, :SHOWN] for g in fs]) for k, fs in models.items()}
     return {
         "of the exact optimum": [round(float(v.mean()), 3) for v in known],
         "levels": list(SIGMAS),
-        "first eigenvalues": [round(float(v), 3) for v in torch.stack(networks).mean(dim=0)],
-        "first eigenvalues of the optimum": [round(float(v), 3) for v in w.spectra.at(f, x, SIGMAS[0])[0][:, :12].mean(0)],
+        "eigenvalues": {k: [round(float(v), 3) for v in table.mean(dim=(0, 1))] for k, table in spectra.items()},
     }
 
 

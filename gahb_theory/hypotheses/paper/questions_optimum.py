@@ -32,6 +32,8 @@ NEAR, STEEP, PRICE = 0.2589, -0.05, 0.122
 """1 dB above the optimum; a slope this far below it; half a decibel: fixed before the numbers."""
 WRONG = {1.0: 3.0, 1.5: 3.0, 2.0: 1.0, 3.0: 1.0}
 LESS = 2000
+FIGURES = {"plain": "4, 18", "conservative": "4, 18", "bfcnn": "4, 16"}
+KIND_NAMES = {"plain": "Plain networks", "conservative": "Conservative networks", "bfcnn": "BF-CNNs"}
 
 
 @cache
@@ -45,7 +47,8 @@ def _class(alpha: float) -> str:
 
 
 def _nulls(w: Workshop, kind: str, alpha: float) -> list[Any]:
-    wrong = w.given(Judged(kind, _class(WRONG[alpha])), f"network trained for alpha = {WRONG[alpha]:g}")
+    other = "plain" if kind == "bfcnn" else kind  # which is trained for one alpha
+    wrong = w.given(Judged(other, _class(WRONG[alpha])), f"network trained for alpha = {WRONG[alpha]:g}")
     less = w.given(Judged(kind, _class(alpha)), f"network after {LESS:,} images", images_seen=LESS)
     return [Wiener(), Untrained(), wrong, less]
 
@@ -54,9 +57,9 @@ def _make(kind: str, alpha: float, what: str, w: Workshop) -> tuple[Hypothesis, 
     judged, X = Judged(kind, _class(alpha)), CAlpha(alpha=alpha, size=w.settings.size)
     near = what == "near"
     h = Hypothesis(
-        f"{kind.capitalize()} networks are within 1 dB of the optimum of C^alpha images, alpha = {alpha:g}."
+        f"{KIND_NAMES[kind]} are within 1 dB of the optimum of C^alpha images, alpha = {alpha:g}."
         if near
-        else f"The PSNR slope of {kind} networks is that of the optimum of alpha = {alpha:g}, or less than .05 below it.",
+        else f"{KIND_NAMES[kind]} have the PSNR slope of the optimum of alpha = {alpha:g}, or less than .05 below it.",
         above(X) if near else SlopeBeyond(above(X), WINDOW),
         Criterion(NEAR, "<") if near else Criterion(STEEP, ">"),
         nulls=_nulls(w, kind, alpha),
@@ -159,13 +162,16 @@ def _both(w: Workshop, a: Assessment) -> dict[str, Any]:
 def questions() -> list[Question]:
     """The questions, the cheapest first."""
     found = []
-    for kind in ("plain", "conservative"):
+    for kind in KIND_NAMES:
         for alpha in ALPHAS:
             own = Judged(kind, _class(alpha))
-            kinds = (own, Judged(kind, _class(alpha), 2), Judged(kind, _class(WRONG[alpha])))
+            if kind == "bfcnn" and alpha != 2:
+                continue
+            other = Judged("plain" if kind == "bfcnn" else kind, _class(WRONG[alpha]))
+            kinds = (own, Judged(kind, _class(alpha), 2), other)
             for what in ("near", "slope"):
                 key = f"{what}, alpha = {alpha:g}, {kind}"
-                found.append(Question(key, "4, 16, 18", kinds, partial(_make, kind, alpha, what), partial(_reference, kind, alpha)))
+                found.append(Question(key, FIGURES[kind], kinds, partial(_make, kind, alpha, what), partial(_reference, kind, alpha)))
     pair = (Judged("plain", "shuffled"), Judged("plain", _class(2.0)))
     both = (*pair, *(Judged(j.kind, j.images, 2) for j in pair))
     found.append(Question("shuffled, excess", "21", both, partial(_shuffled, "plain", "excess"), _both))
