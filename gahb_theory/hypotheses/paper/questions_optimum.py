@@ -8,6 +8,7 @@ Shuffled networks are judged as y -> P' f(P y), on the same noisy images as the 
 
 from dataclasses import dataclass
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ KIND_NAMES = {"plain": "Plain networks", "conservative": "Conservative networks"
 @cache
 def above(X: Any) -> AboveOptimum:
     """The measure, whose Bayes intervals are computed once."""
-    return AboveOptimum(X, IMAGES)
+    return AboveOptimum(X, IMAGES, Path("runs") / "claims" / "bayes")
 
 
 def _class(alpha: float) -> str:
