@@ -30,7 +30,7 @@ def _near(rows: Mapping[str, Any]) -> dict[float, dict[str, Any]]:
     """Rows "near, alpha = A, KIND" by alpha and kind."""
     found: dict[float, dict[str, Any]] = {}
     for key, row in rows.items():
-        if key.startswith("near, "):
+        if key.startswith("near, ") and not key.endswith("budget"):
             _, alpha, kind = key.split(", ")
             found.setdefault(float(alpha.removeprefix("alpha = ")), {})[kind] = row
     return dict(sorted(found.items()))
@@ -71,7 +71,7 @@ def _optimum(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
 def _slopes(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
     import matplotlib.pyplot as plt
 
-    found = {key: row for key, row in rows.items() if key.startswith("slope, ")}
+    found = {key: row for key, row in rows.items() if key.startswith("slope, ") and not key.endswith("budget")}
     if not found:
         return False
     figure, ax = plt.subplots(figsize=(5.4, 3.8), layout="constrained")
@@ -81,20 +81,18 @@ def _slopes(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
     for key, row in found.items():
         alpha, kind = float(key.split(", ")[1].removeprefix("alpha = ")), key.split(", ")[2]
         best, error = row["reference"]["slope_of_optimum"], row["reference"]["slope_error"]
+        slopes = row["reference"]["slopes"]
         if alpha not in shown:
             label = None if shown else "exact optimum, 16 pixels"
             ax.errorbar([alpha], [best], [2 * error], color=EXACT, marker="D", ms=5, capsize=3, label=label)
-            value = row["nulls"]["linear Wiener filter"][1]
-            ax.plot([alpha], [best + value], color=GREY, marker="x", ls="", label=None if shown else "Wiener filter")
+            for name, marker in (("Wiener filter", "x"), ("untrained", "+")):
+                ax.plot([alpha], [np.mean(slopes[name])], color=GREY, marker=marker, ls="", label=None if shown else name)
             shown.add(alpha)
         colour, marker, label = STYLES[kind]
-        value, low, high = (best + v for v in row["estimate"])
         shift = {"plain": 0.05, "conservative": 0.1, "bfcnn": 0.15}[kind]
         known = label in ax.get_legend_handles_labels()[1]
-        ax.errorbar(
-            [alpha + shift], [value], [[value - low], [high - value]], color=colour, marker=marker, ms=4, capsize=2,
-            label=None if known else label,
-        )  # fmt: skip
+        seeds = slopes["networks"]
+        ax.plot([alpha + shift] * len(seeds), seeds, color=colour, marker=marker, ms=4, ls="", label=None if known else label)
     ax.set(xlabel="regularity $\\alpha$", ylabel="PSNR slope over $\\sigma$ in [0.03, 0.3]")
     ax.legend(fontsize=7, frameon=False)
     figure.savefig(file, dpi=130)
@@ -232,7 +230,7 @@ def _eigenvectors(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
 FIGURES = (
     ("optimum.png", _optimum, "Risk above the Bayes interval of C^alpha images, 16 pixels; intervals over 3 seeds and 32 images. "
      "Untrained networks are beyond the axis."),
-    ("slopes.png", _slopes, "PSNR slopes over one window, beside that of the exact optimum and alpha / (alpha + 1)."),
+    ("slopes.png", _slopes, "PSNR slopes over one window, a mark for each seed, beside that of the exact optimum and alpha / (alpha + 1)."),
     ("shuffled.png", _shuffled, "The same network on images and on the same images with shuffled pixels, whose optimum is the same."),
     ("manifolds.png", _manifolds, "Eigenvalues on manifolds of dimension 5, 1 and 2; those in the shaded part are neither kept nor removed."),
     ("geometry.png", _geometry, "How much better the basis of the same image is than those of others, at five noise levels, 32 images."),

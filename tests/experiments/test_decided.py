@@ -21,7 +21,7 @@ from gahb_theory.hypotheses.paper.judged_measures import (
     LargestAngle,
     OverlapOfOwn,
     OwnGeometry,
-    SlopeBeyond,
+    SlopeApart,
     Spectra,
     jackknife,
     own_energy,
@@ -58,7 +58,7 @@ def test_excess_over_the_optimum():
     assert float(measure(best, X.sample(2), 0.1, 0).abs().max()) < 1e-3
     exact = 64 * 0.01 / float(measure.bayes(0.1).upper.value) - 1
     assert float(measure(nothing, X.sample(2), 0.1, 0).mean()) == pytest.approx(exact, rel=0.1)
-    slope = SlopeBeyond(measure, window)
+    slope = SlopeApart(measure, window)
     assert float(slope(best, X.sample(2), 0.1, 0).mean()) == pytest.approx(0, abs=1e-3)
     assert float(slope(nothing, X.sample(2), 0.1, 0).mean()) > 0.2  # the identity has slope 1
 

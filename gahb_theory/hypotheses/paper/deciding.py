@@ -1,10 +1,11 @@
 """Questions about the paper's claims, decided one after the other: networks taken from a laboratory, verdicts kept as JSON.
 
 A `Question` is a hypothesis with its subject and test images, and the figure of the paper that it is about. A verdict is kept
-with the keys of all networks behind it, and computed anew where these have changed; a question whose networks have not been
+with the hash of all that it rests on, and computed anew where this has changed; a question whose networks have not been
 trained is left for later.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,6 +24,7 @@ from gahb_theory.hypotheses.paper.judged_measures import Spectra
 from gahb_theory.hypotheses.paper.judged_networks import Judged, Settings
 from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.hypotheses.verdicts import NullResult, decide, power
+from gahb_theory.identity import digest
 
 __all__ = ["NotTrained", "Question", "TwiceTrained", "Workshop", "decide_all", "row", "row_of_values"]
 
@@ -206,21 +208,28 @@ def _ends(e: Any) -> list[float]:
     return [float(f"{v:.5g}") for v in (e.value, e.low, e.high)]
 
 
+def _content(h: Hypothesis, keys: Sequence[str]) -> str:
+    """The hash of what a verdict rests on: networks, statement, criterion, plan, null models, and the text of the measure."""
+    nulls = [getattr(null, "name", type(null).__name__) for null in h.nulls]
+    text = inspect.getsource(h.measure if inspect.isfunction(h.measure) else type(h.measure))
+    return digest([list(keys), h.statement, str(h.criterion), h.plan.images, list(h.plan.sigmas), nulls, text])[:24]
+
+
 def decide_all(questions: Sequence[Question], workshop: Workshop, file: Path) -> dict[str, Any]:
     """Decide what is undecided yet, and keep each verdict at once; all verdicts by key."""
     for question in questions:
-        known = runs.read_json(file) if file.exists() else {}
-        keys = workshop.keys(question.kinds)
-        if known.get(question.key, {}).get("networks") == keys:
-            continue
         try:
             hypothesis, subject, rival, images, train = question.make(workshop)
         except NotTrained as error:
             print(f"{question.key}: later ({error})", flush=True)
             continue
+        known = runs.read_json(file) if file.exists() else {}
+        content = _content(hypothesis, workshop.keys(question.kinds))
+        if known.get(question.key, {}).get("content") == content:
+            continue
         found = assess(hypothesis, subject, rival, images=images, train=train)
         print(question.key, found, "", sep="\n", flush=True)
-        known[question.key] = row(found) | {"figures": question.figures, "networks": keys}
+        known[question.key] = row(found) | {"figures": question.figures, "content": content}
         if question.reference is not None:
             known[question.key]["reference"] = question.reference(workshop, found)
         file.parent.mkdir(parents=True, exist_ok=True)

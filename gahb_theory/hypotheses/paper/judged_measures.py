@@ -1,7 +1,7 @@
 """Measures that decide the paper's claims at 16 pixels, one number for each image.
 
     AboveOptimum     (||f - E[x|y]||^2 + tr Cov[x|y] - upper) / mean of upper, `upper` the upper end of the Bayes interval
-    SlopeBeyond      slope of the PSNR of f less that of the optimum over one window, as jackknife values
+    SlopeApart       distance of the PSNR slope of f from that of the optimum over one window, as jackknife values
     LargestAngle     largest principal angle of the first m eigenvectors of S to the tangent space, in degrees
     BetweenCount     eigenvalues of S in (.2, .8)
     OwnGeometry      energy of an image in the best d / 32 vectors of its eigenbasis, less what others' eigenbases let expect
@@ -30,7 +30,7 @@ from gahb_theory.theory.optimum import BayesRisk, bayes_risk
 from gahb_theory.theory.optimum.dispatch import STEPS, chained
 from gahb_theory.theory.optimum.standard_table import stored_risk
 
-__all__ = ["AboveOptimum", "BetweenCount", "LargestAngle", "OverlapOfOwn", "OwnGeometry", "SlopeBeyond", "Spectra", "decibels", "jackknife", "own_energy"]
+__all__ = ["AboveOptimum", "BetweenCount", "LargestAngle", "OverlapOfOwn", "OwnGeometry", "SlopeApart", "Spectra", "decibels", "jackknife", "own_energy"]
 
 BETWEEN = (0.2, 0.8)
 """Eigenvalues between these are neither kept nor removed."""
@@ -87,11 +87,12 @@ class AboveOptimum:
 
 
 @dataclass(frozen=True, eq=False)
-class SlopeBeyond:
-    """Slope of PSNR against -20 log10 sigma of a denoiser less that of the optimum, in one window.
+class SlopeApart:
+    """Distance between the slope of PSNR against -20 log10 sigma of a denoiser and that of the optimum, in one window.
 
     The slope is that of the mean risk; its values at single images are n t - (n - 1) t_i, t_i the slope without image i
-    (Quenouille 1956), so that their mean is the slope and their spread its error.
+    (Quenouille 1956), so that their mean is the slope and their spread its error. Differences are turned so that the mean of
+    each denoiser is positive.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ class SlopeBeyond:
 
     above: AboveOptimum
     window: Sequence[float]
-    name: str = "slope less that of the optimum"
+    name: str = "distance of the slope from that of the optimum"
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image."""
@@ -111,7 +112,14 @@ class SlopeBeyond:
         with torch.no_grad():
             own = torch.stack([b.score(f) for b in found])
         best = torch.stack([(b._known().lower + b._known().upper) / 2 for b in found])
-        return torch.from_numpy(jackknife(own.numpy(), self.window) - jackknife(best.numpy(), self.window))
+        apart = jackknife(own.numpy(), self.window) - jackknife(best.numpy(), self.window)
+        return torch.from_numpy(apart if apart.mean() > 0 else -apart)
+
+    def slope(self, f: Denoiser) -> float:
+        """The slope of a denoiser."""
+        with torch.no_grad():
+            risks = torch.stack([self.above.bayes(level).score(f) for level in self.window])
+        return float(jackknife(risks.numpy(), self.window).mean())
 
     def optimum(self) -> np.ndarray:
         """Jackknife values of the slope of the optimum, in the middle of its interval."""

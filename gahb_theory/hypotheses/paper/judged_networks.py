@@ -99,20 +99,19 @@ class Judged:
 
 
 def plan(s: Settings) -> list[Training]:
-    """All trainings, the most wanted first; for twice the budget the first seed alone."""
+    """All trainings, the most wanted first; for twice the budget the first seed alone, but for alpha = 2."""
+    one, all_seeds = [0], list(range(s.seeds))
     order = [
-        *((kind, images, 1) for kind, images in PLAIN[:5]),
-        *((kind, images, 2) for kind, images in (PLAIN[0], *PLAIN[3:5])),
-        *(("conservative", "c_alpha_2", budget) for budget in (1, 2)),
-        *((kind, images, 1) for kind, images in PLAIN[5:7]),
-        *((kind, images, 2) for kind, images in (*PLAIN[1:3], *PLAIN[5:7])),
-        *(("plain", "c_alpha_1.5", budget) for budget in (1, 2)),
-        *(("bfcnn", "c_alpha_2", budget) for budget in (1, 2)),
-        *(("conservative", images, budget) for images in ("c_alpha_3", "c_alpha_1") for budget in (1, 2)),
-        *(("conservative", "c_alpha_1.5", budget) for budget in (1, 2)),
-        *(("plain", "disks", budget) for budget in (0.25, 4)),
+        *((kind, images, 1, all_seeds) for kind, images in PLAIN[:5]),
+        *((kind, images, 2, one) for kind, images in (PLAIN[0], *PLAIN[3:5])),
+        *(("conservative", "c_alpha_2", *rest) for rest in ((1, all_seeds), (2, one))),
+        *((kind, images, 1, all_seeds) for kind, images in PLAIN[5:7]),
+        *((kind, images, 2, one) for kind, images in (*PLAIN[1:3], *PLAIN[5:7])),
+        *(("plain", "c_alpha_1.5", *rest) for rest in ((1, all_seeds), (2, one))),
+        *(("plain", "c_alpha_2", *rest) for rest in ((2, all_seeds), (4, one))),
+        *(("bfcnn", "c_alpha_2", *rest) for rest in ((1, all_seeds), (2, one))),
+        *(("conservative", name, *rest) for name in ("c_alpha_3", "c_alpha_1", "c_alpha_1.5") for rest in ((1, all_seeds), (2, one))),
+        *(("plain", "disks", *rest) for rest in ((0.25, all_seeds), (4, one))),
     ]
-    found = []
-    for kind, images, budget in order:
-        found += Judged(kind, images, budget).trainings(s, [0] if budget in (2, 4) else None)
-    return found
+    found = [t for kind, images, budget, seeds in order for t in Judged(kind, images, budget).trainings(s, seeds)]
+    return list({training.key: training for training in found}.values())

@@ -13,7 +13,7 @@ import numpy as np
 
 from gahb_theory.hypotheses.hypothesis import Criterion
 from gahb_theory.hypotheses.paper.deciding import row_of_values
-from gahb_theory.hypotheses.paper.judged_measures import SlopeBeyond
+from gahb_theory.hypotheses.paper.judged_measures import SlopeApart
 from gahb_theory.hypotheses.paper.questions_optimum import WINDOW, WRONG, above
 from gahb_theory.images import CAlpha
 from gahb_theory.theory.optimum.standard_table import stored_risk
@@ -29,7 +29,7 @@ def slope(alpha: float, size: int) -> np.ndarray | None:
     X = CAlpha(alpha=alpha, size=size)
     if size > 16 and any(stored_risk(X, sigma, IMAGES, 0) is None for sigma in WINDOW):
         return None
-    return SlopeBeyond(above(X), WINDOW).optimum()
+    return SlopeApart(above(X), WINDOW).optimum()
 
 
 def rows() -> dict[str, dict[str, Any]]:
