@@ -5,8 +5,8 @@
     python experiments/claims.py decide    what can be decided with the networks that there are
     python experiments/claims.py page      tables and figures from what is kept
 
-Networks are kept in runs/claims, verdicts in experiments/results/claims. The modules gahb_theory/hypotheses/paper/questions_*.py
-state every criterion and null model.
+Networks are kept in runs/claims, verdicts in experiments/results/claims. The modules questions_*.py of
+gahb_theory/hypotheses/paper state every criterion and null model.
 """
 
 import sys

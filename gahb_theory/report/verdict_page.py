@@ -1,9 +1,9 @@
 """The verdicts on the paper's claims as Markdown: failures first, every figure of the paper, and each noise level.
 
-    table      verdict, claim, figures, measured, criterion, null models, gates, seeds and images
-    coverage   each figure of the paper with its rows, or what running it would take
-    levels     decibels above the optimum at each noise level
-    into       the table between two marks of another page, such as README.md
+table      verdict, claim, figures, measured, criterion, null models, gates, seeds and images
+coverage   each figure of the paper with its rows, or what running it would take
+levels     decibels above the optimum at each noise level
+into       the table between two marks of another page, such as README.md
 """
 
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ def _nulls(row: Mapping[str, Any]) -> str:
 
 
 def _gates(row: Mapping[str, Any]) -> str:
-    words = {True: "passed", False: "**not passed**", None: "not looked at"}
+    words = {True: "passed", False: "not passed", None: "not looked at"}
     return "; ".join(f"{name}: {words[passed]} ({detail})" for name, (passed, detail) in row["gates"].items())
 
 
@@ -82,16 +82,40 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+HEADER = (
+    "verdict",
+    "claim",
+    "figures",
+    "measured",
+    "criterion",
+    "null models: do they pass?",
+    "gates",
+    "seeds x images",
+)
+SHORT = 6
+"""Columns of the short table."""
+
+
+def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """One verdict as the cells of a table."""
+    numbers = (_shown(row["estimate"], row["unit"]), _criterion(row), _nulls(row))
+    return (
+        row["verdict"],
+        row["statement"],
+        row["figures"],
+        *numbers,
+        _gates(row),
+        f"{row['seeds']} x {row['images']}",
+    )
+
+
 def table(rows: Mapping[str, Mapping[str, Any]], *, short: bool = False) -> str:
-    """The verdicts as a Markdown table; `short` leaves out the gates."""
-    head = ["verdict", "claim", "figures", "measured", "criterion", "null models: do they pass?"]
-    head += [] if short else ["gates", "seeds x images"]
+    """The verdicts as a Markdown table; `short` leaves out gates and counts."""
+    head = HEADER[:SHORT] if short else HEADER
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for _, row in ordered(rows):
-        cells = [f"**{row['verdict']}**", row["statement"], row["figures"]]
-        cells += [_shown(row["estimate"], row["unit"]), _criterion(row), _nulls(row)] if "estimate" in row else ["", "", ""]
-        cells += [] if short else [_gates(row), f"{row['seeds']} x {row['images']}"] if "gates" in row else ["", ""]
-        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+        verdict, *rest = cells(row)[: len(head)]
+        lines.append("| " + " | ".join(_cell(text) for text in (f"**{verdict}**", *rest)) + " |")
     return "\n".join(lines) + "\n"
 
 

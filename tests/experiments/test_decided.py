@@ -47,7 +47,9 @@ def test_slope_of_a_power():
     assert jackknife(risks, window) == pytest.approx(0.6)
     mixed = np.stack([np.array(window) ** 2, np.array(window)], axis=1)
     x, y = np.log(window), np.log(mixed.mean(axis=1))
-    assert jackknife(np.repeat(mixed, 500, axis=1), window).mean() == pytest.approx(np.polyfit(x, y, 1)[0] / 2, abs=1e-4)
+    assert jackknife(np.repeat(mixed, 500, axis=1), window).mean() == pytest.approx(
+        np.polyfit(x, y, 1)[0] / 2, abs=1e-4
+    )
 
 
 def test_excess_over_the_optimum():
@@ -210,7 +212,9 @@ def test_plane_in_five_verdicts():
 
 def test_page_of_verdicts(tmp_path):
     """Failures come first, excesses are in decibels, every figure has its line, and a marked page gets the table."""
-    good = row_of_values("Good.", np.full((3, 4), 0.2589), Criterion(0.1, ">"), {"none": np.zeros((3, 4))}, unit="of the Bayes risk")
+    good = row_of_values(
+        "Good.", np.full((3, 4), 0.2589), Criterion(0.1, ">"), {"none": np.zeros((3, 4))}, unit="of the Bayes risk"
+    )
     bad = replace_row(good, verdict="refuted", statement="Bad.")
     rows = {"a": good | {"figures": "4"}, "b": bad | {"figures": "4, 21"}}
     table = verdict_page.table(rows)
@@ -250,5 +254,3 @@ def test_manifold_images_are_those_of_the_tangents():
     """Other images are refused."""
     with pytest.raises(ValueError, match="test images"):
         questions_manifolds._tangents(SineCone(16), SineCone(16).sample(16))
-
-

@@ -118,7 +118,9 @@ class TwiceTrained:
                 change += sign * float(apart.mean()) / len(h.plan.sigmas)
         room = float(run.estimate.high - run.estimate.low) / 2
         return GateResult(
-            self.name, abs(change) < room, f"changes the measure by {change:+.3g} (1 seed), the interval is +-{room:.3g}"
+            self.name,
+            abs(change) < room,
+            f"changes the measure by {change:+.3g} (1 seed), the interval is +-{room:.3g}",
         )
 
 
@@ -149,7 +151,6 @@ class Question:
 
 def row(a: Assessment) -> dict[str, Any]:
     """What is kept of a verdict: as text and rounded numbers, with the measure at each noise level."""
-
     levels = [[sigma, *_ends(two_level(a.values[:, k])[0])] for k, sigma in enumerate(a.sigmas)]
     return {
         "statement": a.statement,

@@ -7,8 +7,8 @@
     OwnGeometry      energy of an image in the best d / 32 vectors of its eigenbasis, less what others' eigenbases let expect
     OverlapOfOwn     the same of the overlap of the first r eigenvectors with r atoms of another basis
 
-S is the symmetric part of the Jacobian at the noisy image. The first two see the noisy images of `bayes_risk`, whatever `images`
-and `seed` are, and integrate out the noise of the posterior draw; 10 log10(1 + value) is in decibels.
+S is the symmetric part of the Jacobian at the noisy image. The first two see the noisy images of `bayes_risk`, whatever
+`images` and `seed` are, and integrate out the noise of the posterior draw; 10 log10(1 + value) is in decibels.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,18 @@ from gahb_theory.theory.optimum import BayesRisk, bayes_risk
 from gahb_theory.theory.optimum.dispatch import STEPS, chained
 from gahb_theory.theory.optimum.standard_table import stored_risk
 
-__all__ = ["AboveOptimum", "BetweenCount", "LargestAngle", "OverlapOfOwn", "OwnGeometry", "SlopeApart", "Spectra", "decibels", "jackknife", "own_energy"]
+__all__ = [
+    "AboveOptimum",
+    "BetweenCount",
+    "LargestAngle",
+    "OverlapOfOwn",
+    "OwnGeometry",
+    "SlopeApart",
+    "Spectra",
+    "decibels",
+    "jackknife",
+    "own_energy",
+]
 
 BETWEEN = (0.2, 0.8)
 """Eigenvalues between these are neither kept nor removed."""
@@ -299,7 +310,9 @@ class OverlapOfOwn:
         """One number for each image."""
         first = self.spectra.at(f, images, sigma)[1][:, : self.rank]
         rows = self.atoms(images, sigma, self.rank).float()
-        return own_less_expected(torch.einsum("ird,jsd->ijrs", first, rows).square().sum(dim=(2, 3)).double() / self.rank)
+        return own_less_expected(
+            torch.einsum("ird,jsd->ijrs", first, rows).square().sum(dim=(2, 3)).double() / self.rank
+        )
 
 
 def own_less_expected(table: Tensor) -> Tensor:

@@ -110,7 +110,11 @@ def plan(s: Settings) -> list[Training]:
         *(("plain", "c_alpha_1.5", *rest) for rest in ((1, all_seeds), (2, one))),
         *(("plain", "c_alpha_2", *rest) for rest in ((2, all_seeds), (4, one))),
         *(("bfcnn", "c_alpha_2", *rest) for rest in ((1, all_seeds), (2, one))),
-        *(("conservative", name, *rest) for name in ("c_alpha_3", "c_alpha_1", "c_alpha_1.5") for rest in ((1, all_seeds), (2, one))),
+        *(
+            ("conservative", name, *rest)
+            for name in ("c_alpha_3", "c_alpha_1", "c_alpha_1.5")
+            for rest in ((1, all_seeds), (2, one))
+        ),
         *(("plain", "disks", *rest) for rest in ((0.25, all_seeds), (4, one))),
     ]
     found = [t for kind, images, budget, seeds in order for t in Judged(kind, images, budget).trainings(s, seeds)]

@@ -146,8 +146,14 @@ def _reference(kind: str, w: Workshop, a: Assessment) -> dict[str, Any]:
     for name, table in (
         ("energy of the exact posterior", {s: own_energy(x, exact[s]) for s in SIGMAS}),
         ("energy of bandlets of the clean image", {s: own_energy(x, _matrix(BANDLETS, X, s)) for s in SIGMAS}),
-        ("overlap of the exact posterior with bandlets", {s: _overlap(exact[s], BestOf(BANDLETS)(x, s, RANK)) for s in SIGMAS}),
-        ("overlap of the exact posterior with wavelets", {s: _overlap(exact[s], BestOf(WAVELETS)(x, s, RANK)) for s in SIGMAS}),
+        (
+            "overlap of the exact posterior with bandlets",
+            {s: _overlap(exact[s], BestOf(BANDLETS)(x, s, RANK)) for s in SIGMAS},
+        ),
+        (
+            "overlap of the exact posterior with wavelets",
+            {s: _overlap(exact[s], BestOf(WAVELETS)(x, s, RANK)) for s in SIGMAS},
+        ),
     ):
         e = mean_estimate(np.mean([table[s].numpy() for s in SIGMAS], axis=0))
         found[name] = [round(float(v), 4) for v in (e.value, e.low, e.high)]
@@ -159,7 +165,9 @@ def _overlap(exact: Tensor, atoms: Tensor) -> Tensor:
     from gahb_theory.hypotheses.paper.judged_measures import own_less_expected
 
     first = exact[:, :RANK]
-    return own_less_expected(torch.einsum("ird,jsd->ijrs", first, atoms.float()).square().sum(dim=(2, 3)).double() / RANK)
+    return own_less_expected(
+        torch.einsum("ird,jsd->ijrs", first, atoms.float()).square().sum(dim=(2, 3)).double() / RANK
+    )
 
 
 def pictures(w: Workshop, image: int = 0, sigma: float = 0.1, count: int = 8) -> dict[str, np.ndarray]:

@@ -1,6 +1,6 @@
 """What networks do on manifolds: disks, a ray, a sine cone (figures 5, 19 and 20), against the exact posterior mean.
 
-    angle    largest principal angle of the first m eigenvectors to the tangent space of dimension m: 90 degrees if one is missed
+    angle    largest principal angle of the first m eigenvectors to the tangent space of dimension m: 90 degrees if it is missed
     excess   risk over that of the exact posterior mean, window [.03, .3]
     extra    eigenvalues in (.2, .8), less the number that the exact posterior mean has
 

@@ -49,7 +49,9 @@ def _row(
         "criterion": str(criterion),
         "unit": unit,
         "estimate": [round(float(found[k]), 4) for k in ("value", "low", "high")],
-        "nulls": {n.name: [n.passes, *(round(float(nulls[n.name][k]), 4) for k in ("value", "low", "high"))] for n in judged},
+        "nulls": {
+            n.name: [n.passes, *(round(float(nulls[n.name][k]), 4) for k in ("value", "low", "high"))] for n in judged
+        },
         "gates": {g.name: [g.passed, g.detail] for g in gates},
         "seeds": 3,
         "images": 128,
