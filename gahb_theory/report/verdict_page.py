@@ -15,7 +15,7 @@ from gahb_theory.runs import read_json, write_bytes
 __all__ = ["END", "START", "coverage", "into", "levels", "table", "write"]
 
 ORDER = ("refuted", "not converged", "not discriminating", "undecided", "supported")
-START, END = "<!-- verdicts: written by experiments/claims.py -->", "<!-- end of verdicts -->"
+START, END = "<!-- begin: verdicts -->", "<!-- end: verdicts -->"
 FIGURES = {
     "1": "PSNR on seen and unseen images against N",
     "2": "samples of networks of disjoint sets, and histograms of cosines",

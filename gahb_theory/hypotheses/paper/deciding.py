@@ -69,10 +69,10 @@ class Workshop:
             found.append(self.loaded[key])
         return found
 
-    def untrained(self, judged: Judged) -> list[Any]:
-        """The same before training."""
+    def untrained(self, judged: Judged, count: int | None = None) -> list[Any]:
+        """The same before training; `count` of them, each with a seed of its own, where that is given."""
         found = []
-        for training in judged.trainings(self.settings):
+        for training in judged.trainings(self.settings, None if count is None else range(count)):
             key = (training.key, 0)
             self.loaded.setdefault(key, training.build().eval())
             found.append(self.loaded[key])
@@ -140,6 +140,8 @@ class Question:
         make(workshop) -> hypothesis, subject, rival or None, test images, training images of nulls.
     reference
         reference(workshop, assessment) -> further numbers to be shown, such as those of the optimum.
+    more
+        more(workshop) -> values (seeds, images) of null models by name, with more seeds than the subject has.
     """
 
     key: str
@@ -147,6 +149,7 @@ class Question:
     kinds: tuple[Judged, ...]
     make: Callable[[Workshop], tuple[Hypothesis, Any, Any, Any, Any]]
     reference: Callable[[Workshop, Assessment], dict[str, Any]] | None = None
+    more: Callable[[Workshop], dict[str, np.ndarray]] | None = None
 
 
 def row(a: Assessment) -> dict[str, Any]:
@@ -209,6 +212,18 @@ def _ends(e: Any) -> list[float]:
     return [float(f"{v:.5g}") for v in (e.value, e.low, e.high)]
 
 
+def with_more_seeds(a: Assessment, criterion: Criterion, values: Mapping[str, np.ndarray]) -> Assessment:
+    """The same assessment with null models measured on more seeds than the subject, which makes them easier to tell."""
+    nulls = tuple(
+        NullResult.judged(f"{n.name}, {len(values[n.name])} seeds", two_level(values[n.name])[0], criterion)
+        if n.name in values
+        else n
+        for n in a.nulls
+    )
+    verdict, reason = decide(a.estimate, criterion, nulls, a.gates)
+    return replace(a, nulls=nulls, verdict=verdict, reason=reason)
+
+
 def _content(h: Hypothesis, keys: Sequence[str]) -> str:
     """The hash of what a verdict rests on: networks, statement, criterion, plan, null models, and the text of the measure."""
     nulls = [getattr(null, "name", type(null).__name__) for null in h.nulls]
@@ -229,6 +244,8 @@ def decide_all(questions: Sequence[Question], workshop: Workshop, file: Path) ->
         if known.get(question.key, {}).get("content") == content:
             continue
         found = assess(hypothesis, subject, rival, images=images, train=train)
+        if question.more is not None:
+            found = with_more_seeds(found, hypothesis.criterion, question.more(workshop))
         print(question.key, found, "", sep="\n", flush=True)
         known[question.key] = row(found) | {"figures": question.figures, "content": content}
         if question.reference is not None:

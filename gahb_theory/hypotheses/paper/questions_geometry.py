@@ -13,6 +13,7 @@ the optimum have.
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -40,6 +41,8 @@ __all__ = ["SIGMAS", "pictures", "posterior_vectors", "questions"]
 
 SIGMAS = (0.03, 0.05, 0.1, 0.2, 0.3)
 IMAGES, TEST_SEED, RANK = 32, 2**43, 16
+UNTRAINED = 9
+"""Untrained networks: their eigenbases differ so much that three cannot be told from the subject."""
 OWN, AS_MUCH, MORE = 0.02, -0.02, 0.01
 """Energies, and overlaps, that matter: a fiftieth; fixed before the numbers."""
 NOISE = 5
@@ -74,8 +77,8 @@ def _matrix(basis: Basis, X: CAlpha, sigma: float) -> Tensor:
     return torch.stack(rows)
 
 
-def _make(kind: str, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
-    X, judged = CAlpha(alpha=2.0, size=w.settings.size), Judged(kind, "c_alpha_2")
+def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
+    X, kind = CAlpha(alpha=2.0, size=w.settings.size), judged.kind
     exact, spectra = posterior_vectors(w.laboratory, X), w.spectra
 
     def of_posterior(images: Tensor, sigma: float) -> Tensor:
@@ -136,11 +139,11 @@ BANDLETS, WAVELETS = Bandlet(), Wavelet("sym4")
 WHAT = ("own", "own, posterior", "own, bandlets", "overlap, bandlets", "overlap, wavelets", "overlap, posterior")
 
 
-def _reference(kind: str, w: Workshop, a: Assessment) -> dict[str, Any]:
+def _reference(judged: Judged, w: Workshop, a: Assessment) -> dict[str, Any]:
     """What the exact posterior and bandlets of the clean image have, at each noise level, with intervals over images."""
     X = CAlpha(alpha=2.0, size=w.settings.size)
     x, exact = tests(X), posterior_vectors(w.laboratory, X)
-    measure, nothing = OwnGeometry(w.spectra), w.untrained(Judged(kind, "c_alpha_2"))
+    measure, nothing = OwnGeometry(w.spectra), w.untrained(judged)
     untrained = [float(torch.stack([measure(f, x, sigma, 0) for f in nothing]).mean()) for sigma in SIGMAS]
     found: dict[str, Any] = {"levels": list(SIGMAS), "energy of untrained networks": [round(v, 4) for v in untrained]}
     for name, table in (
@@ -181,7 +184,7 @@ def pictures(w: Workshop, image: int = 0, sigma: float = 0.1, count: int = 8) ->
     x = tests(X)
     exact = posterior_vectors(w.laboratory, X)[sigma][image]
     wiener = GaussianDenoiser.fit(X.sample(TRAIN_IMAGES, seed=TRAIN_SEED))
-    models = {"plain network": w.networks(Judged("plain", "c_alpha_2"))[0], "Wiener filter": wiener}
+    models = {"plain network": w.networks(Judged("plain", "c_alpha_2", 2))[0], "Wiener filter": wiener}
     models["untrained network"] = w.untrained(Judged("plain", "c_alpha_2"))[0]
     with suppress(NotTrained):
         models["conservative network"] = w.networks(Judged("conservative", "c_alpha_2"))[0]
@@ -201,12 +204,21 @@ def pictures(w: Workshop, image: int = 0, sigma: float = 0.1, count: int = 8) ->
     return found
 
 
+def _untrained(judged: Judged, what: str, w: Workshop) -> dict[str, np.ndarray]:
+    """The measure on more untrained networks than there are trained ones, mean over noise levels."""
+    measure, x = _make(judged, what, w)[0].measure, tests(CAlpha(alpha=2.0, size=w.settings.size))
+    values = [[measure(f, x, s, 0).numpy() for s in SIGMAS] for f in w.untrained(judged, UNTRAINED)]
+    return {"untrained network": np.mean(values, axis=1)}
+
+
 def questions() -> list[Question]:
     """The questions."""
     found = []
-    for kind in ("plain", "conservative"):
-        kinds = (Judged(kind, "c_alpha_2"), Judged(kind, "c_alpha_2", 2))
+    for judged in (Judged("plain", "c_alpha_2", 2), Judged("conservative", "c_alpha_2")):
         for what in WHAT:
-            reference = partial(_reference, kind) if what == "own" else None
-            found.append(Question(f"{what}, {kind}", "3, 4, 16, 18", kinds, partial(_make, kind, what), reference))
+            reference = partial(_reference, judged) if what == "own" else None
+            more = partial(_untrained, judged, what) if judged.kind == "plain" else None
+            kinds = (judged, replace(judged, budget=2 * judged.budget))
+            make = partial(_make, judged, what)
+            found.append(Question(f"{what}, {judged.kind}", "3, 4, 16, 18", kinds, make, reference, more))
     return found
