@@ -275,7 +275,7 @@ FIGURES = (
     (
         "optimum.png",
         _optimum,
-        "Risk above the Bayes interval of C^alpha images, 16 pixels; intervals over 3 seeds and 32 images. Null models in grey; "
+        "Risk above the Bayes interval of C^alpha images, 16 pixels; intervals over 3 seeds, 32 images. Null models in grey; "
         "untrained networks, and those after 2,000 images, are beyond the axis where they are not drawn.",
     ),
     (

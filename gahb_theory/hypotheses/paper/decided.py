@@ -18,8 +18,9 @@ from gahb_theory.hypotheses.paper import (
 )
 from gahb_theory.hypotheses.paper.deciding import NotTrained, Workshop, decide_all
 from gahb_theory.hypotheses.paper.judged_networks import Settings, plan
+from gahb_theory.hypotheses.publishing import publish
 
-__all__ = ["Place", "decide", "page", "picture", "train"]
+__all__ = ["Place", "decide", "page", "picture", "publish_all", "train"]
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,25 @@ def keep(place: Place, rows: dict[str, Any]) -> None:
     runs.write_json(place.verdicts, known | rows)
 
 
+def publish_all(place: Place) -> None:
+    """Copy the trained networks, as they are at the end, to the committed checkpoints."""
+    laboratory = Laboratory(place.runs)
+    for training in plan(Settings()):
+        with suppress(FileNotFoundError):
+            publish(laboratory, training, place.checkpoints)
+
+
 def page(place: Place) -> None:
-    """Write README.md and the figures beside the verdicts."""
+    """Write README.md and the figures beside the verdicts, and the networks to the checkpoints."""
     from gahb_theory.report import draw_claims, verdict_page
 
+    publish_all(place)
     rows = runs.read_json(place.verdicts)
     figures = draw_claims.draw(rows, place.results)
     print(verdict_page.write(place.results, LEAD, MISSING, figures))
+    readme = place.results.parents[2] / "README.md"
+    if readme.exists():
+        verdict_page.into(readme, rows)
 
 
 LEAD = """`python experiments/claims.py`. Small networks on images of 16 pixels, three seeds with weights, images and noise of
