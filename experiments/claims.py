@@ -15,9 +15,10 @@ from pathlib import Path
 import torch
 
 from gahb_theory.hypotheses.paper import decided
+from gahb_theory.report.claims_page import page
 
 HERE = Path(__file__).parent
-STEPS = {"train": decided.train, "decide": decided.decide, "page": decided.page}
+STEPS = {"train": decided.train, "decide": decided.decide, "page": page}
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

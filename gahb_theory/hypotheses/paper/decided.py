@@ -20,7 +20,7 @@ from gahb_theory.hypotheses.paper.deciding import NotTrained, Workshop, decide_a
 from gahb_theory.hypotheses.paper.judged_networks import Settings, plan
 from gahb_theory.hypotheses.publishing import publish
 
-__all__ = ["Place", "decide", "page", "picture", "publish_all", "train"]
+__all__ = ["Place", "decide", "picture", "publish_all", "train"]
 
 
 @dataclass(frozen=True)
@@ -71,44 +71,6 @@ def publish_all(place: Place) -> None:
     for training in plan(Settings()):
         with suppress(FileNotFoundError):
             publish(laboratory, training, place.checkpoints)
-
-
-def page(place: Place) -> None:
-    """Write README.md and the figures beside the verdicts, and the networks to the checkpoints."""
-    from gahb_theory.report import draw_claims, verdict_page
-
-    publish_all(place)
-    rows = runs.read_json(place.verdicts)
-    figures = draw_claims.draw(rows, place.results)
-    print(verdict_page.write(place.results, LEAD, MISSING, figures))
-    readme = place.results.parents[2] / "README.md"
-    if readme.exists():
-        verdict_page.into(readme, rows)
-
-
-LEAD = """`python experiments/claims.py`. Small networks on images of 16 pixels, three seeds with weights, images and noise of
-their own; a verdict needs null models that fail, networks that beat identity, mean and Wiener filter at every judged noise
-level, and a measure that twice the budget does not change. Intervals are 95 %, over seeds and images together. Plain networks
-are `UNet(16, 2)`, conservative ones `Conservative(SmoothUNet(8, 2))`, both after 32,000 images, all of them new; those of
-the memorisation plane are `UNet(8, 2)` after 128,000. Excesses over the Bayes risk are shown in decibels, and lie above the
-upper end of the Bayes interval. The window is sigma in [.03, .3] for all classes.
-
-Changed after numbers were seen: the slope is judged on both sides, since an untrained network passed the one-sided criterion;
-near-copies are counted, since a mean hid them; networks of N = 1,000 are no null models of samples, since they do not memorise.
-Untrained
-networks are measured on nine seeds for the same reason. Twice the budget is trained for the first seed alone, but for plain
-networks of alpha = 2, whose eigenbases are judged after 64,000 images: at 32,000 they did not pass the gate at sigma = .3."""
-MISSING = {
-    "9": "bedrooms: not at hand; the plane on C^alpha images stands for it",
-    "10": "bedrooms: not at hand",
-    "11": "a BF-CNN on N images: 30 networks, 2 hours of one core",
-    "12": "a BF-CNN on N images: as figure 11",
-    "15": "not run: N = 100 ... 10,000 at 8, 16 and 32 pixels, 1 to 3 blocks, 3 seeds: 108 networks, 20 hours of one core",
-    "17": "contours of other roughness than the background: 9 networks, 10 minutes of one core each kind; not run",
-    "1": "80 x 80 pixels, N = 10^5: 30 minutes of one GPU for each network",
-    "3": "photographs of faces: not at hand",
-}
-"""What is not run, by figure, and what it would take."""
 
 
 def picture(place: Place) -> None:
