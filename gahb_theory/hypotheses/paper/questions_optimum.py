@@ -145,7 +145,7 @@ def _shuffled(kind: str, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, 
         nulls=[AnotherSeed()],
         gates=[BeatsSimple(), gate],
         plan=Plan(images=IMAGES, sigmas=WINDOW if more else WINDOW[2:3]),
-        unit="of the Bayes risk" if more else "",
+        unit="times the Bayes risk" if more else "",
         source="Kadkhodaie et al. (2024), figure 21",
     )
     return h, subject, w.given(straight), X.sample(IMAGES, seed=0), X.sample(TRAIN_IMAGES, seed=TRAIN_SEED)
