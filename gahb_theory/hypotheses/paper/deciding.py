@@ -87,11 +87,14 @@ class Workshop:
         return [t.key for judged in kinds for t in judged.trainings(self.settings)]
 
     def twice(self, *kinds: Judged) -> "TwiceTrained":
-        """The gate on training; of two kinds it looks at the difference."""
+        """The gate on training, for the first seed; of two kinds it looks at the difference.
+
+        Networks of twice the budget are set beside those of the budget itself, others beside those of twice theirs.
+        """
         pairs = []
         for judged in kinds:
-            long = self.networks(replace(judged, budget=2 * judged.budget), [0])
-            pairs.append((self.networks(judged, [0])[0], long[0]))
+            short = replace(judged, budget=1)
+            pairs.append((self.networks(short, [0])[0], self.networks(replace(judged, budget=2), [0])[0]))
         return TwiceTrained(tuple(pairs))
 
 

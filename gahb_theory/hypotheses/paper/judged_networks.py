@@ -105,10 +105,10 @@ def plan(s: Settings) -> list[Training]:
         *((kind, images, 1, all_seeds) for kind, images in PLAIN[:5]),
         *((kind, images, 2, one) for kind, images in (PLAIN[0], *PLAIN[3:5])),
         *(("conservative", "c_alpha_2", *rest) for rest in ((1, all_seeds), (2, one))),
+        ("plain", "c_alpha_2", 2, all_seeds),
         *((kind, images, 1, all_seeds) for kind, images in PLAIN[5:7]),
         *((kind, images, 2, one) for kind, images in (*PLAIN[1:3], *PLAIN[5:7])),
         *(("plain", "c_alpha_1.5", *rest) for rest in ((1, all_seeds), (2, one))),
-        *(("plain", "c_alpha_2", *rest) for rest in ((2, all_seeds), (4, one))),
         *(("bfcnn", "c_alpha_2", *rest) for rest in ((1, all_seeds), (2, one))),
         *(
             ("conservative", name, *rest)

@@ -218,7 +218,7 @@ def questions() -> list[Question]:
         for what in WHAT:
             reference = partial(_reference, judged) if what == "own" else None
             more = partial(_untrained, judged, what) if judged.kind == "plain" else None
-            kinds = (judged, replace(judged, budget=2 * judged.budget))
+            kinds = (replace(judged, budget=1), replace(judged, budget=2))
             make = partial(_make, judged, what)
             found.append(Question(f"{what}, {judged.kind}", "3, 4, 16, 18", kinds, make, reference, more))
     return found

@@ -80,7 +80,7 @@ def _reference(kind: str, alpha: float, budget: int, w: Workshop, a: Assessment)
     models = simple | {
         "untrained": w.untrained(judged),
         f"after {LESS:,} images": w.networks(judged, images_seen=LESS),
-        "twice the budget": w.networks(Judged(kind, judged.images, 2 * budget), [0]),
+        "twice the budget": w.networks(Judged(kind, judged.images, 2), [0]),
     }
     slope = SlopeApart(measure, WINDOW).optimum()
     bayes = [measure.bayes(sigma) for sigma in WINDOW]
@@ -174,7 +174,7 @@ def questions() -> list[Question]:
             other = Judged("plain" if kind == "bfcnn" else kind, _class(WRONG[alpha]))
             for budget in (1, 2) if (kind, alpha) == ("plain", 2) else (1,):
                 own = Judged(kind, _class(alpha), budget)
-                kinds = (own, replace(own, budget=2 * budget), other)
+                kinds = (replace(own, budget=1), replace(own, budget=2), other)
                 for what in ("near", "slope"):
                     key = f"{what}, alpha = {alpha:g}, {kind}" + ("" if budget == 1 else ", twice the budget")
                     make, more = partial(_make, kind, alpha, what, budget), partial(_reference, kind, alpha, budget)
