@@ -48,8 +48,7 @@ def _class(alpha: float) -> str:
 
 
 def _nulls(w: Workshop, kind: str, alpha: float) -> list[Any]:
-    other = "plain" if kind == "bfcnn" else kind  # which is trained for one alpha
-    wrong = w.given(Judged(other, _class(WRONG[alpha])), f"network trained for alpha = {WRONG[alpha]:g}")
+    wrong = w.given(Judged("plain", _class(WRONG[alpha])), f"plain network trained for alpha = {WRONG[alpha]:g}")
     less = w.given(Judged(kind, _class(alpha)), f"network after {LESS:,} images", images_seen=LESS)
     return [Wiener(), Untrained(), wrong, less]
 
@@ -171,7 +170,7 @@ def questions() -> list[Question]:
         for alpha in ALPHAS:
             if kind == "bfcnn" and alpha != 2:
                 continue
-            other = Judged("plain" if kind == "bfcnn" else kind, _class(WRONG[alpha]))
+            other = Judged("plain", _class(WRONG[alpha]))
             for budget in (1, 2) if (kind, alpha) == ("plain", 2) else (1,):
                 own = Judged(kind, _class(alpha), budget)
                 kinds = (replace(own, budget=1), replace(own, budget=2), other)
