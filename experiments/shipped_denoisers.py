@@ -1,9 +1,11 @@
 """Train the denoisers that come with the library, and copy them into the package.
 
     python experiments/shipped_denoisers.py c_alpha        about an hour on one core
-    python experiments/shipped_denoisers.py photographs    the same
+    GAHB_PHOTOGRAPHS=FOLDER python experiments/shipped_denoisers.py photographs    half an hour
     GAHB_PHOTOGRAPHS=FOLDER python experiments/shipped_denoisers.py attempt
                                                            a conservative network of photographs, which does not ship
+
+FOLDER: the 400 photographs of Berkeley of Zhang et al. 2017, who took them for training too.
 
 Killed at any moment, the same command goes on. Writes gahb_theory/pretrained/NAME (weights and configuration) and
 experiments/results/shipped/NAME (the log, and the PSNR on 256 test images beside the noisy image, the sym4 wavelet oracle, and
@@ -37,6 +39,11 @@ TEST_SEED = 77
 ATTEMPT = "photographs_conservative"
 WIENER_IMAGES = 12_000
 """Three for each pixel; they are the first of those that the network has seen."""
+BERKELEY = {
+    "photographs": "400 of the Berkeley Segmentation Dataset (Martin et al. 2001), 180x180, as in Zhang et al. 2017",
+    "size": 64,
+    "note": "the photographs do not come with the library",
+}
 HERE = Path(__file__).parent
 
 
@@ -55,11 +62,10 @@ def table(names: list[str]) -> str:
     return "\n".join(lines)
 
 
-def measured(name: str, f: Denoiser) -> list[dict[str, float]]:
-    """The PSNR of a denoiser at each noise level, beside what needs no training."""
+def measured(name: str, f: Denoiser, seen: torch.Tensor) -> list[dict[str, float]]:
+    """The PSNR of a denoiser at each noise level, beside what needs no training and a Wiener filter of what it has seen."""
     x = pretrained.shipped_class(name, split="test").sample(256, seed=TEST_SEED)
     network = psnr_curve(f, x, SIGMAS, seed=TEST_SEED)
-    seen = pretrained.shipped_class(name).sample(WIENER_IMAGES)
     wiener = psnr_curve(GaussianDenoiser.fit(seen), x, SIGMAS, seed=TEST_SEED)
     rows = []
     for i, sigma in enumerate(SIGMAS):
@@ -81,8 +87,9 @@ def attempt(folder: str) -> None:
     run = Path("runs") / "shipped" / ATTEMPT
     recipe = replace(pretrained.shipped_recipe("c_alpha"), images_seen=90_000)
     network = Conservative(SmoothUNet(channels=16, blocks=3))
-    f = train(network, Photographs(folder, size=64), recipe=recipe, run=run)
-    publish(ATTEMPT, run, measured("photographs", f))
+    images = Photographs(folder, size=64)
+    f = train(network, images, recipe=recipe, run=run)
+    publish(ATTEMPT, run, measured("photographs", f, images.sample(WIENER_IMAGES)))
 
 
 def publish(name: str, run: Path, rows: list[dict[str, float]]) -> None:
@@ -101,11 +108,13 @@ def main(names: list[str]) -> None:
         return
     for name in names:
         run = Path("runs") / "shipped" / name
-        f = pretrained.train_shipped(name, run)
-        rows = measured(name, f)
+        folder = os.environ["GAHB_PHOTOGRAPHS"] if name == "photographs" else None
+        f = pretrained.train_shipped(name, run, folder=folder)
+        images = Photographs(folder, size=64) if folder else pretrained.shipped_class(name)
+        rows = measured(name, f, images.sample(WIENER_IMAGES))
         card = {"recipe": runs.describe(pretrained.shipped_recipe(name)), "licence": "MIT"}
         card |= {"psnr": {f"{row['sigma']:g}": row["network"] for row in rows}, "psnr_of_others": rows}
-        card |= {"data": runs.describe(pretrained.shipped_class(name)), "versions": runs.versions()}
+        card |= {"data": BERKELEY if folder else runs.describe(images), "versions": runs.versions()}
         save_denoiser(f, Path(pretrained.__file__).parent / name, card)
         publish(name, run, rows)
     print(table(names))

@@ -4,8 +4,9 @@ Trained on 64x64 images by `experiments/shipped_denoisers.py`:
 
 - "c_alpha", on C^alpha images (alpha = 2, "holder"), is conservative, f = grad of 1/2 <y, N(y)>, with 478,752 parameters: its
   Jacobian is symmetric, and f(y) = sum_k lambda_k <y, e_k> e_k is an identity;
-- "photographs", on the embedded photographs without "camera", which is used for testing, is a plain bias-free UNet of 479,424
-  parameters, as is "unet_c_alpha", which stays for comparison.
+- "photographs", on 400 photographs of Berkeley (Martin et al. 2001), is the smooth network itself, without the construction: a
+  blind gradient pays for photographs of unlike complexity (`theory.symmetry_cost`), and stays below a Wiener filter;
+- "unet_c_alpha", a plain bias-free UNet of 479,424 parameters on C^alpha images, stays for comparison.
 
 Each folder holds the weights and a config.json with the recipe and the PSNR.
 """
@@ -29,7 +30,7 @@ __all__ = ["Shipped", "named_denoiser", "shipped_class", "shipped_denoiser", "sh
 Shipped = Literal["c_alpha", "photographs", "unet_c_alpha"]
 
 
-def shipped_denoiser(name: Shipped) -> Conservative | UNet:
+def shipped_denoiser(name: Shipped) -> Conservative | SmoothUNet | UNet:
     """Load a shipped denoiser, in eval mode: "c_alpha", "photographs" or "unet_c_alpha".
 
     Examples
@@ -50,19 +51,24 @@ def named_denoiser(name: str) -> torch.nn.Module:
 
 
 def shipped_class(name: Shipped, split: Literal["train", "test"] = "train") -> CAlpha | Photographs:
-    """The images a shipped denoiser was trained on; photographs for testing are others than those for training."""
+    """Images of the kind that a shipped denoiser was trained on.
+
+    For "photographs" they are the embedded ones, split into photographs for training and for testing, none of which the
+    shipped denoiser has seen.
+    """
     _check(name)
     validate.one_of(split, "split", ("train", "test"))
     return CAlpha(alpha=2.0, size=64) if name.endswith("c_alpha") else Photographs(size=64, split=split)
 
 
 def shipped_recipe(name: Shipped) -> Recipe:
-    """The recipe of a shipped denoiser; that of "c_alpha" is the default one, up to sigma = 2."""
+    """The recipe of a shipped denoiser; those of "c_alpha" and "photographs" are the default one, up to sigma = 2."""
     _check(name)
-    if name == "c_alpha":
-        return Recipe(images_seen=100_000, sigma_min=0.007, sigma_max=2.0)
+    if name != "unet_c_alpha":
+        budget = {"c_alpha": 100_000, "photographs": 110_000}[name]
+        return Recipe(images_seen=budget, sigma_min=0.007, sigma_max=2.0)
     return Recipe(
-        images_seen={"unet_c_alpha": 140_000, "photographs": 220_000}[name],
+        images_seen=140_000,
         optimiser="adam",
         weight_power=1.0,
         input_scale="unit",
@@ -72,11 +78,33 @@ def shipped_recipe(name: Shipped) -> Recipe:
     )
 
 
-def train_shipped(name: Shipped, run: str | Path | None = None, images_seen: int | None = None) -> Conservative | UNet:
-    """Train a shipped denoiser anew, by the same recipe with a budget of `images_seen` images."""
-    plain = name != "c_alpha"
-    network = UNet(channels=16, blocks=3) if plain else Conservative(SmoothUNet(channels=16, blocks=3))
-    return train(network, shipped_class(name), images_seen, recipe=shipped_recipe(name), run=run)
+def train_shipped(
+    name: Shipped, run: str | Path | None = None, images_seen: int | None = None, folder: str | Path | None = None
+) -> Conservative | SmoothUNet | UNet:
+    """Train a shipped denoiser anew, by the same recipe with a budget of `images_seen` images.
+
+    Parameters
+    ----------
+    name
+        Which denoiser.
+    run
+        Folder that holds the state of the training, which goes on there.
+    images_seen
+        The budget, by default that of the shipped one.
+    folder
+        Photographs to train "photographs" on, by default the embedded ones; the shipped one saw 400 of Berkeley.
+    """
+    _check(name)
+    if folder is not None and name != "photographs":
+        raise ValueError(f'folder is of use to "photographs" alone, not to "{name}"')
+    images = shipped_class(name) if folder is None else Photographs(folder, size=64)
+    network: Conservative | SmoothUNet | UNet
+    if name == "unet_c_alpha":
+        network = UNet(channels=16, blocks=3)
+    else:
+        network = SmoothUNet(channels=16, blocks=3)
+        network = Conservative(network) if name == "c_alpha" else network
+    return train(network, images, images_seen, recipe=shipped_recipe(name), run=run)
 
 
 def _check(name: str) -> None:

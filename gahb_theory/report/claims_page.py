@@ -15,7 +15,7 @@ upper end of the Bayes interval. The window is sigma in [.03, .3] for all classe
 
 Changed after numbers were seen: the slope is judged on both sides, since an untrained network passed the one-sided criterion;
 near-copies are counted, since a mean hid them; networks of N = 1,000 are no null models of samples, since they do not memorise;
-are `UNet(16, 2)`, conservative ones `Conservative(SmoothUNet(8, 2))`, both after 32,000 images, all of them new; those of the
+eigenbases are to be judged after 64,000 images and beside nine untrained networks, since at 32,000 they do not pass the gate
 at sigma = .3 and three untrained ones cannot be told apart. A verdict that is kept from before such a change has the older
 criterion and null models in its row, and `python experiments/claims.py` replaces it. Twice the budget is trained for the first
 seed alone, but for plain networks of alpha = 2."""

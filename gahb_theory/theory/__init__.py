@@ -2,9 +2,8 @@
 
 Exponents and their fits (`exponents`, `rates`, `finite_grid`, `decay`), exact risks (`exact_risks`), the four oracles
 (`oracles`), certificates of suboptimality (`certificates`), the linear null of finite data (`finite_data`), Stein's
-estimate (`stein`), regularity (`regularity`), divergence
-(`divergence`), likelihood (`likelihood`), the optimum (`optimum`), every equation of the
-paper as a test (`identities`).
+estimate (`stein`), regularity (`regularity`), divergence (`divergence`), likelihood (`likelihood`), the optimum
+(`optimum`), the cost of symmetry (`symmetry_cost`), every equation of the paper as a test (`identities`).
 """
 
 from gahb_theory.theory.certificates import excess_risk
@@ -28,6 +27,7 @@ from gahb_theory.theory.rates import (
 )
 from gahb_theory.theory.regularity import Regularity, estimate_regularity
 from gahb_theory.theory.stein import TraceIdentity, sure, sure_risk, trace_identity
+from gahb_theory.theory.symmetry_cost import SymmetryCost, cost_of_symmetry
 
 __all__ = [
     "EXPONENTS",
@@ -41,9 +41,11 @@ __all__ = [
     "OracleRisks",
     "Regularity",
     "SlopeFit",
+    "SymmetryCost",
     "TraceIdentity",
     "approximation_error",
     "bayes_risk",
+    "cost_of_symmetry",
     "decay_exponent",
     "decay_to_slope",
     "effective_terms",

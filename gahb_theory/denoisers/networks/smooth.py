@@ -141,8 +141,11 @@ class SmoothUNet(Network):
         centred = _centred(y)
         norm = torch.linalg.vector_norm(centred, dim=(1, 2, 3), keepdim=True)
         scale = torch.where(norm > 0, norm, torch.ones_like(norm)) / y[0].numel() ** 0.5
+        return y - _centred(scale * self.predict(centred / scale))
+
+    def predict(self, z: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k h w"]:
+        """The noise in images of mean 0 and deviation 1."""
         skips = []
-        z = centred / scale
         for block in self.encoder:
             z = block(z)
             skips.append(z)
@@ -150,7 +153,7 @@ class SmoothUNet(Network):
         z = self.deepest(z)
         for up, block in zip(self.upsample, self.decoder, strict=True):
             z = block(torch.cat([up(z), skips.pop()], dim=1))
-        return y - _centred(scale * self.exit(z))
+        return self.exit(z)
 
 
 def _centred(x: Tensor) -> Tensor:
