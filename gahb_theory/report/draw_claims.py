@@ -80,6 +80,7 @@ def _slopes(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
     import matplotlib.pyplot as plt
 
     found = {key: row for key, row in rows.items() if key.startswith("slope, ") and not key.endswith("budget")}
+    found = {key: row for key, row in found.items() if "slopes" in row.get("reference", {})}
     if not found:
         return False
     figure, ax = plt.subplots(figsize=(5.4, 3.8), layout="constrained")
