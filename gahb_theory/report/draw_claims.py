@@ -30,6 +30,12 @@ def draw(rows: Mapping[str, Any], folder: Path) -> dict[str, str]:
     return found
 
 
+def _legend_below(figure: Any, axes: Any) -> None:
+    """One legend for all panels, below them, each label once."""
+    found = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=3, fontsize=7, frameon=False)
+
+
 def _near(rows: Mapping[str, Any]) -> dict[float, dict[str, Any]]:
     """Rows "near, alpha = A, KIND" by alpha and kind."""
     found: dict[float, dict[str, Any]] = {}
@@ -69,8 +75,8 @@ def _optimum(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
         ax.set(xscale="log", xlabel="noise level $\\sigma$", title=f"$\\alpha$ = {alpha:g}", ylim=(-0.3, TALLEST))
         ax.set_xticks([0.03, 0.1, 0.3], ["0.03", "0.1", "0.3"])
         ax.minorticks_off()
-        ax.legend(fontsize=6, frameon=False)
     axes[0, 0].set_ylabel("risk above the Bayes interval (dB)")
+    _legend_below(figure, axes[0])
     figure.savefig(file, dpi=130)
     plt.close(figure)
     return True
@@ -147,7 +153,7 @@ def _manifolds(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
             ylim=(-0.1, 1.4),
         )
     axes[0, 0].set_ylabel("eigenvalue $\\lambda_k$ of $(J + J^T)/2$")
-    axes[0, 0].legend(fontsize=7, frameon=False)
+    _legend_below(figure, axes[0])
     figure.savefig(file, dpi=130)
     plt.close(figure)
     return True
@@ -186,7 +192,7 @@ def _geometry(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
     )
     ax.set_xticks(sigmas, [f"{s:g}" for s in sigmas])
     ax.minorticks_off()
-    ax.legend(fontsize=7, frameon=False)
+    _legend_below(figure, [ax])
     figure.savefig(file, dpi=130)
     plt.close(figure)
     return True
@@ -236,7 +242,7 @@ def _shuffled(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
     ax.set(xscale="log", xlabel="noise level $\\sigma$", ylabel="risk above the optimum (dB)")
     ax.set_xticks(sigmas, [f"{s:g}" for s in sigmas])
     ax.minorticks_off()
-    ax.legend(fontsize=7, frameon=False)
+    _legend_below(figure, [ax])
     figure.savefig(file, dpi=130)
     plt.close(figure)
     return True
