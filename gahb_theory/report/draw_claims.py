@@ -33,7 +33,8 @@ def draw(rows: Mapping[str, Any], folder: Path) -> dict[str, str]:
 def _legend_below(figure: Any, axes: Any) -> None:
     """One legend for all panels, below them, each label once."""
     found = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=3, fontsize=7, frameon=False)
+    columns = int(figure.get_figwidth() // 1.8)
+    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns, fontsize=7, frameon=False)
 
 
 def _near(rows: Mapping[str, Any]) -> dict[float, dict[str, Any]]:
