@@ -8,7 +8,7 @@ import torch
 
 import gahb_theory as gt
 from gahb_theory import runs
-from gahb_theory.bases import DCT, PCA, Wavelet
+from gahb_theory.bases import DCT, Wavelet
 from gahb_theory.denoisers import GaussianDenoiser
 from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
 from gahb_theory.hypotheses import Criterion, Hypothesis, Identity, Laboratory, Plan
@@ -81,16 +81,17 @@ def test_one_basis_for_all_images_has_no_own_geometry():
     assert OwnGeometry(spectra)(f, x, 0.1, 0).abs().max() < 1e-6
     assert OverlapOfOwn(BestOf(Wavelet("sym4")), spectra, 8)(f, x, 0.1, 0).abs().max() < 0.2
     assert OverlapOfOwn(lambda y, s, r: spectra.at(f, y, s)[1][:, :r], spectra, 8)(f, x, 0.1, 0).abs().max() < 1e-6
-    one = torch.stack([PCA.fit(torch.cat([x[i : i + 1], x[i : i + 1] * 2])).analysis(torch.eye(256).reshape(256, 1, 16, 16)).T
-                       for i in range(5)])  # fmt: skip
-    assert float(own_energy(x, one).mean()) > 0.1
+    z = torch.rand(5, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    own = torch.zeros(5, 8, 256)
+    own[:, 0] = torch.nn.functional.normalize((z - z.mean((1, 2, 3), keepdim=True)).flatten(1), dim=1)
+    assert float(own_energy(z, own).min()) > 0.9
     same = DCT().analysis(torch.eye(256).reshape(256, 1, 16, 16)).T
     assert own_energy(x, same.expand(5, -1, -1)).abs().max() < 1e-6
 
 
 def test_spectra_are_kept(tmp_path, monkeypatch):
     """A network's eigenvectors are computed once, and read from the folder by another process."""
-    f, x = gt.UNet(4, 1).eval(), gt.Disks(size=8).sample(2)
+    f, x = gt.UNet(4, 1).eval(), gt.Disks(size=16).sample(2)
     first = Spectra(folder=tmp_path).at(f, x, 0.1)
     monkeypatch.setattr(judged_measures, "jacobian", None)
     again = Spectra(folder=tmp_path).at(f, x, 0.1)
@@ -116,11 +117,11 @@ def test_posterior_at_many_images():
     X = gt.CAlpha(alpha=2.0, size=16)
     known = gt.bayes_risk(X, 0.3, 32, seed=0)
     with torch.no_grad():
-        J = posterior_matrices(X, known.images.noisy[:4].float(), 0.3, steps=100, chains=2)
+        J = posterior_matrices(X, known.images.noisy[:4].float(), 0.3, steps=200, chains=4)
     assert float((J - J.mT).abs().max()) < 1e-8
     assert float(torch.linalg.eigvalsh(J).min()) > -1e-8
     traces = J.diagonal(dim1=1, dim2=2).sum(dim=1) * 0.09
-    assert float(traces.mean()) == pytest.approx(float(known.images.upper[:4].mean()), rel=0.2)
+    assert float(traces.mean()) == pytest.approx(float(known.images.upper[:4].mean()), rel=0.25)
 
 
 def test_shuffled_network_is_judged_on_the_images_before():
