@@ -76,7 +76,7 @@ def _optimum(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
         ax.set(xscale="log", xlabel="noise level $\\sigma$", title=f"$\\alpha$ = {alpha:g}", ylim=(-0.3, TALLEST))
         ax.set_xticks([0.03, 0.1, 0.3], ["0.03", "0.1", "0.3"])
         ax.minorticks_off()
-    axes[0, 0].set_ylabel("risk above the Bayes interval (dB)")
+    axes[0, 0].set_ylabel("risk above the\nBayes interval (dB)")
     _legend_below(figure, axes[0])
     figure.savefig(file, dpi=130)
     plt.close(figure)
