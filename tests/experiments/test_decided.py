@@ -13,7 +13,6 @@ from gahb_theory.denoisers import GaussianDenoiser
 from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
 from gahb_theory.hypotheses import Criterion, Hypothesis, Identity, Laboratory, Plan
 from gahb_theory.hypotheses.paper import judged_measures, questions_manifolds, questions_optimum, questions_plane
-from gahb_theory.hypotheses.paper.deciding import Question, TwiceTrained, Workshop, decide_all, row_of_values
 from gahb_theory.hypotheses.paper.judged_atoms import BestOf, posterior_matrices
 from gahb_theory.hypotheses.paper.judged_measures import (
     AboveOptimum,
@@ -28,6 +27,7 @@ from gahb_theory.hypotheses.paper.judged_measures import (
     own_less_expected,
 )
 from gahb_theory.hypotheses.paper.judged_networks import FIRST_SEED, Judged, Settings, plan
+from gahb_theory.hypotheses.paper.workshop import Question, TwiceTrained, Workshop, decide_all, row_of_values
 from gahb_theory.images import GaussianField, Shuffled, SineCone
 from gahb_theory.report import draw_claims, verdict_page
 from gahb_theory.training import Recipe

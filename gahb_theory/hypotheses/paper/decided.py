@@ -16,8 +16,8 @@ from gahb_theory.hypotheses.paper import (
     questions_training,
     questions_witness,
 )
-from gahb_theory.hypotheses.paper.deciding import NotTrained, Workshop, decide_all
 from gahb_theory.hypotheses.paper.judged_networks import Settings, plan
+from gahb_theory.hypotheses.paper.workshop import NotTrained, Workshop, decide_all
 from gahb_theory.hypotheses.publishing import publish
 
 __all__ = ["Place", "decide", "picture", "publish_all", "train"]

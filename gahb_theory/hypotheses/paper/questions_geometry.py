@@ -29,10 +29,10 @@ from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis, Plan
 from gahb_theory.hypotheses.jobs import Task
 from gahb_theory.hypotheses.laboratory import Laboratory
 from gahb_theory.hypotheses.nulls import Wiener
-from gahb_theory.hypotheses.paper.deciding import TRAIN_IMAGES, TRAIN_SEED, NotTrained, Question, Workshop
 from gahb_theory.hypotheses.paper.judged_atoms import BestOf, measure_posterior
 from gahb_theory.hypotheses.paper.judged_measures import OverlapOfOwn, OwnGeometry, own_energy
 from gahb_theory.hypotheses.paper.judged_networks import Judged
+from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, NotTrained, Question, Workshop
 from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.images import CAlpha
 from gahb_theory.metrics.intervals import mean_estimate

@@ -21,10 +21,10 @@ from gahb_theory.hypotheses.crossed import two_level
 from gahb_theory.hypotheses.gates import BeatsSimple
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis, Plan
 from gahb_theory.hypotheses.nulls import Wiener
-from gahb_theory.hypotheses.paper.deciding import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop
 from gahb_theory.hypotheses.paper.judged_measures import BetweenCount, LargestAngle, decibels
 from gahb_theory.hypotheses.paper.judged_networks import Judged
 from gahb_theory.hypotheses.paper.questions_optimum import WINDOW, above
+from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop
 from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.images import Disks
 

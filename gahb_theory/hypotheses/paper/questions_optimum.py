@@ -19,9 +19,9 @@ from gahb_theory.hypotheses.assessment import Assessment
 from gahb_theory.hypotheses.gates import BeatsSimple
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis, Plan
 from gahb_theory.hypotheses.nulls import AnotherSeed, Untrained, Wiener
-from gahb_theory.hypotheses.paper.deciding import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop
 from gahb_theory.hypotheses.paper.judged_measures import AboveOptimum, SlopeApart, decibels
 from gahb_theory.hypotheses.paper.judged_networks import ALPHAS, Judged
+from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop
 from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.images import CAlpha, Shuffled
 

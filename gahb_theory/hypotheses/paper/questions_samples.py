@@ -26,7 +26,7 @@ from gahb_theory.hypotheses.hypothesis import Criterion
 from gahb_theory.hypotheses.jobs import Bench, Task
 from gahb_theory.hypotheses.laboratory import ARRAYS, Laboratory
 from gahb_theory.hypotheses.paper import memorisation_plane as plane
-from gahb_theory.hypotheses.paper.deciding import row_of_values
+from gahb_theory.hypotheses.paper.workshop import row_of_values
 from gahb_theory.hypotheses.training_sets import DisjointPart
 from gahb_theory.metrics import psnr_curve
 from gahb_theory.sampling import generate

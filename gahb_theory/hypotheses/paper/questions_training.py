@@ -20,11 +20,11 @@ from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.hypotheses.gates import BeatsSimple
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis, Plan
 from gahb_theory.hypotheses.nulls import Identity, Wiener
-from gahb_theory.hypotheses.paper.deciding import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop, row_of_values
 from gahb_theory.hypotheses.paper.judged_measures import AboveOptimum, OwnGeometry, decibels
 from gahb_theory.hypotheses.paper.judged_networks import Judged
 from gahb_theory.hypotheses.paper.questions_geometry import tests
 from gahb_theory.hypotheses.paper.questions_optimum import IMAGES, WINDOW, above
+from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop, row_of_values
 from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.images import CAlpha
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from gahb_theory.hypotheses.hypothesis import Criterion
-from gahb_theory.hypotheses.paper.deciding import row_of_values
 from gahb_theory.hypotheses.paper.judged_measures import SlopeApart
 from gahb_theory.hypotheses.paper.questions_optimum import WINDOW, WRONG, above
+from gahb_theory.hypotheses.paper.workshop import row_of_values
 from gahb_theory.images import CAlpha
 from gahb_theory.theory.optimum.standard_table import stored_risk
 
