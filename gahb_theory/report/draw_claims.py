@@ -93,7 +93,7 @@ def _slopes(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
     figure, ax = plt.subplots(figsize=(5.4, 3.8), layout="constrained")
     fine = np.linspace(0.9, 3.1, 100)
     ax.plot(fine, fine / (fine + 1), color=EXACT, ls=":", label="$\\alpha/(\\alpha+1)$")
-    shown = set()
+    shown: set[float] = set()
     for key, row in found.items():
         alpha, kind = float(key.split(", ")[1].removeprefix("alpha = ")), key.split(", ")[2]
         best, error = row["reference"]["slope_of_optimum"], row["reference"]["slope_error"]
@@ -129,8 +129,7 @@ def _slopes(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
 def _manifolds(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
     import matplotlib.pyplot as plt
 
-    found = {name: rows.get(f"extra, {name}") for name in ("disks", "ray", "sine_cone")}
-    found = {name: row for name, row in found.items() if row is not None}
+    found = {name: rows[f"extra, {name}"] for name in ("disks", "ray", "sine_cone") if f"extra, {name}" in rows}
     if not found:
         return False
     figure, axes = plt.subplots(

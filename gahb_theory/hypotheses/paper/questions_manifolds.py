@@ -8,6 +8,7 @@ The optimum itself is a null model of the last two: it must not be found sub-opt
 and an untrained network are nulls as well, which have them without having learned a manifold.
 """
 
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -61,7 +62,7 @@ def _tangents(X: Any, images: Tensor) -> Tensor:
 def _make(name: str, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
     X, judged, words = w.settings.images(name), Judged("plain", name), name.replace("_", " ")
     untrained, best = Given(w.untrained(judged), "untrained network"), Given(optimum(X), "the exact optimum")
-    statement, measure, criterion, nulls, unit = {
+    kinds: dict[str, tuple[str, Callable[..., Tensor], Criterion, list[Any], str]] = {
         "angle": (
             f"On the {words}, the first {X.dimension} eigenvectors span the tangent space to 20 degrees.",
             LargestAngle(partial(_tangents, X), w.spectra),
@@ -83,7 +84,8 @@ def _make(name: str, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, Tens
             [best, Wiener(), untrained],
             "directions",
         ),
-    }[what]
+    }
+    statement, measure, criterion, nulls, unit = kinds[what]
     risks = what == "excess"
     h = Hypothesis(
         statement,

@@ -10,7 +10,7 @@ from the same noise, by the stochastic ascent and by the deterministic one (beta
 Cosines are of images without their means. Closest pairs between the sets themselves are what figure 6 shows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ def draw(place: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
         every=place["every"],
     )
     way = found.trajectory
+    assert way is not None  # `every` is given
     arrays = {"images": found.images.numpy(), "sigma": way.sigma.numpy(), "denoised": way.denoised.half().numpy()}
     stored_results.write_arrays(bench.directory / ARRAYS, arrays)
     return {"converged": float(found.converged.float().mean())}
@@ -78,7 +79,7 @@ def _closest(x: np.ndarray, own: Tensor) -> Tensor:
     return (_flat(x) @ _flat(own.numpy()).mT).amax(dim=1)
 
 
-def beyond(a: np.ndarray, b: np.ndarray, sets: tuple[Tensor, Tensor]) -> np.ndarray:
+def beyond(a: np.ndarray, b: np.ndarray, sets: Sequence[Tensor]) -> np.ndarray:
     """Cosine of the samples of each pair, less the larger of their cosines to their own training sets."""
     between = (_flat(a) * _flat(b)).sum(dim=1)
     return (between - torch.maximum(_closest(a, sets[0]), _closest(b, sets[1]))).numpy()
@@ -159,7 +160,7 @@ def _bifurcation(pairs: Mapping[int, list[tuple[Any, Any]]], about: str, gate: G
     return row | {"reference": {"early cosine of pairs that end together": round(float(together.mean()), 3)}}
 
 
-def _closest_pairs(sets: tuple[Tensor, Tensor]) -> dict[str, Any]:
+def _closest_pairs(sets: Sequence[Tensor]) -> dict[str, Any]:
     """Cosines of the closest image of the other set, for the first images of A."""
     a, b = sets
     values = _closest(a[:512].numpy(), b).numpy()
