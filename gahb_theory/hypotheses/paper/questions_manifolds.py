@@ -18,11 +18,10 @@ from torch import Tensor
 from gahb_theory.denoisers import DiskBayes, GaussianDenoiser
 from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
 from gahb_theory.hypotheses.assessment import Assessment
-from gahb_theory.hypotheses.crossed import two_level
 from gahb_theory.hypotheses.gates import BeatsSimple
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis, Plan
 from gahb_theory.hypotheses.nulls import Wiener
-from gahb_theory.hypotheses.paper.judged_measures import BetweenCount, LargestAngle, decibels
+from gahb_theory.hypotheses.paper.judged_measures import BetweenCount, LargestAngle
 from gahb_theory.hypotheses.paper.judged_networks import Judged
 from gahb_theory.hypotheses.paper.questions_optimum import WINDOW, above
 from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop
@@ -103,9 +102,6 @@ def _make(name: str, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, Tens
 
 def _reference(name: str, what: str, w: Workshop, a: Assessment) -> dict[str, Any]:
     X = w.settings.images(name)
-    if what == "excess":
-        found = {str(s): two_level(a.values[:, k])[0] for k, s in enumerate(a.sigmas)}
-        return {"dB": {s: [round(decibels(float(v)), 3) for v in (e.value, e.low, e.high)] for s, e in found.items()}}
     f, x = optimum(X), _scene(X).images
     measure = LargestAngle(partial(_tangents, X), w.spectra) if what == "angle" else BetweenCount(w.spectra)
     known = [measure(f, x, sigma, 0) for sigma in SIGMAS]
@@ -131,5 +127,6 @@ def questions() -> list[Question]:
         kinds = (Judged("plain", name), Judged("plain", name, 2))
         for what in ("excess", "angle", "extra"):
             key = f"{what}, {name}"
-            found.append(Question(key, figure, kinds, partial(_make, name, what), partial(_reference, name, what)))
+            reference = None if what == "excess" else partial(_reference, name, what)
+            found.append(Question(key, figure, kinds, partial(_make, name, what), reference))
     return found

@@ -72,7 +72,7 @@ def _make(kind: str, alpha: float, what: str, budget: int, w: Workshop) -> tuple
 
 
 def _reference(kind: str, alpha: float, budget: int, w: Workshop, a: Assessment) -> dict[str, Any]:
-    """The Bayes interval at each level, and the slope of its middle beside alpha / (alpha + 1)."""
+    """Decibels of null models and of twice the budget at each level, and the slopes of all beside that of the optimum."""
     X = CAlpha(alpha=alpha, size=w.settings.size)
     measure, judged = above(X), Judged(kind, _class(alpha), budget)
     simple = {"Wiener filter": [GaussianDenoiser.fit(X.sample(TRAIN_IMAGES, seed=TRAIN_SEED))]}
@@ -82,19 +82,14 @@ def _reference(kind: str, alpha: float, budget: int, w: Workshop, a: Assessment)
         "twice the budget": w.networks(Judged(kind, judged.images, 2), [0]),
     }
     slope = SlopeApart(measure, WINDOW).optimum()
-    bayes = [measure.bayes(sigma) for sigma in WINDOW]
     return {
-        "bayes": [[b.sigma, round(float(b.lower.value), 5), round(float(b.upper.value), 5)] for b in bayes],
         "slope_of_optimum": round(float(slope.mean()), 4),
         "slope_error": round(float(slope.std(ddof=1) / len(slope) ** 0.5), 4),
-        "nominal": alpha / (alpha + 1),
         "slopes": {
             name: [round(SlopeApart(measure, WINDOW).slope(f), 4) for f in fs]
             for name, fs in ({"networks": w.networks(judged)} | models).items()
         },
-        "window": [WINDOW[0], WINDOW[-1]],
         "dB_of_others": {name: _decibels(measure, fs, X) for name, fs in models.items()},
-        "dB": {str(level): [round(decibels(v), 3) for v in values] for level, *values in _levels(a)},
     }
 
 
@@ -102,16 +97,6 @@ def _decibels(measure: AboveOptimum, fs: list[Any], X: Any) -> list[float]:
     """Mean excess of some denoisers at each level of the window, in decibels."""
     rows = [[float(measure(f, X.sample(2), sigma, 0).mean()) for sigma in WINDOW] for f in fs]
     return [round(decibels(float(v)), 3) for v in np.mean(rows, axis=0)]
-
-
-def _levels(a: Assessment) -> list[list[float]]:
-    from gahb_theory.hypotheses.crossed import two_level
-
-    found = []
-    for k, sigma in enumerate(a.sigmas):
-        e = two_level(a.values[:, k])[0]
-        found.append([sigma, float(e.value), float(e.low), float(e.high)])
-    return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from gahb_theory import runs
 from gahb_theory.hypotheses.gates import GateResult
 from gahb_theory.hypotheses.hypothesis import Criterion
 from gahb_theory.hypotheses.paper.plane_summary import exponent, mean_over_sigmas, student, times
-from gahb_theory.hypotheses.verdicts import NullResult, decide
+from gahb_theory.hypotheses.paper.workshop import row_of_estimate
 from gahb_theory.metrics.intervals import Estimate
 
 __all__ = ["rows"]
@@ -39,25 +39,9 @@ def _row(
     about: str,
     figures: str,
 ) -> dict[str, Any]:
-    judged = [NullResult.judged(name, _estimate(e), criterion) for name, e in nulls.items()]
-    verdict, reason = decide(_estimate(found), criterion, judged, gates)
-    return {
-        "statement": statement,
-        "verdict": verdict,
-        "reason": reason,
-        "about": about,
-        "criterion": str(criterion),
-        "unit": unit,
-        "estimate": [round(float(found[k]), 4) for k in ("value", "low", "high")],
-        "nulls": {
-            n.name: [n.passes, *(round(float(nulls[n.name][k]), 4) for k in ("value", "low", "high"))] for n in judged
-        },
-        "gates": {g.name: [g.passed, g.detail] for g in gates},
-        "seeds": 3,
-        "images": 128,
-        "levels": [],
-        "figures": figures,
-    }
+    others = {name: _estimate(e) for name, e in nulls.items()}
+    row = row_of_estimate(statement, _estimate(found), criterion, others, gates, unit=unit, about=about)
+    return row | {"seeds": 3, "images": 128, "figures": figures}
 
 
 def _fixed(value: float) -> dict[str, float]:

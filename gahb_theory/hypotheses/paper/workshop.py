@@ -26,7 +26,16 @@ from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.hypotheses.verdicts import NullResult, decide, power
 from gahb_theory.identity import digest
 
-__all__ = ["NotTrained", "Question", "TwiceTrained", "Workshop", "decide_all", "row", "row_of_values"]
+__all__ = [
+    "NotTrained",
+    "Question",
+    "TwiceTrained",
+    "Workshop",
+    "decide_all",
+    "row",
+    "row_of_estimate",
+    "row_of_values",
+]
 
 TRAIN_SEED, TRAIN_IMAGES = 2**42, 4096
 """Of the images behind Wiener filters and other nulls, which no network and no test has seen."""
@@ -158,23 +167,8 @@ class Question:
 def row(a: Assessment) -> dict[str, Any]:
     """What is kept of a verdict: as text and rounded numbers, with the measure at each noise level."""
     levels = [[sigma, *_ends(two_level(a.values[:, k])[0])] for k, sigma in enumerate(a.sigmas)]
-    return {
-        "statement": a.statement,
-        "verdict": a.verdict,
-        "reason": a.reason,
-        "about": a.about,
-        "criterion": a.criterion,
-        "unit": a.unit,
-        "estimate": _ends(a.estimate),
-        "nulls": {n.name: [n.passes, *([] if n.estimate is None else _ends(n.estimate))] for n in a.nulls},
-        "gates": {g.name: [g.passed, g.detail] for g in a.gates},
-        "smallest_effect": float(f"{a.power.smallest_effect:.3g}"),
-        "needed": a.power.needed,
-        "seeds": len(a.values),
-        "images": int(a.values.shape[2]),
-        "levels": levels,
-        "by_seed": [float(f"{v:.5g}") for v in np.mean(a.values, axis=(1, 2))],
-    }
+    judged = _judged(a.statement, (a.verdict, a.reason), a.criterion, a.estimate, a.nulls, a.gates, a.unit, a.about)
+    return judged | _measured(a.values.mean(axis=1), a.power) | {"levels": levels}
 
 
 def row_of_values(
@@ -189,24 +183,58 @@ def row_of_values(
 ) -> dict[str, Any]:
     """What is kept of a verdict on values (seeds, images) that no `Hypothesis` measures, such as those of pairs of samples."""
     estimate, spread = two_level(values)
-    judged = [NullResult.judged(name, two_level(v)[0], criterion) for name, v in nulls.items()]
-    verdict, reason = decide(estimate, criterion, judged, gates)
-    seen = power(estimate, spread, criterion, *values.shape)
+    estimates = {name: two_level(v)[0] for name, v in nulls.items()}
+    found = row_of_estimate(statement, estimate, criterion, estimates, gates, unit=unit, about=about)
+    return found | _measured(values, power(estimate, spread, criterion, *values.shape))
+
+
+def row_of_estimate(
+    statement: str,
+    estimate: Any,
+    criterion: Criterion,
+    nulls: Mapping[str, Any],
+    gates: Sequence[GateResult] = (),
+    *,
+    unit: str = "",
+    about: str = "",
+) -> dict[str, Any]:
+    """What is kept of a verdict on an estimate that has been made elsewhere."""
+    judged = [NullResult.judged(name, e, criterion) for name, e in nulls.items()]
+    decided = decide(estimate, criterion, judged, gates)
+    return _judged(statement, decided, str(criterion), estimate, judged, gates, unit, about)
+
+
+def _judged(
+    statement: str,
+    decided: tuple[str, str],
+    criterion: str,
+    estimate: Any,
+    nulls: Sequence[NullResult],
+    gates: Sequence[GateResult],
+    unit: str,
+    about: str,
+) -> dict[str, Any]:
     return {
         "statement": statement,
-        "verdict": verdict,
-        "reason": reason,
+        "verdict": decided[0],
+        "reason": decided[1],
         "about": about,
-        "criterion": str(criterion),
+        "criterion": criterion,
         "unit": unit,
         "estimate": _ends(estimate),
-        "nulls": {n.name: [n.passes, *_ends(n.estimate)] for n in judged},
+        "nulls": {n.name: [n.passes, *([] if n.estimate is None else _ends(n.estimate))] for n in nulls},
         "gates": {g.name: [g.passed, g.detail] for g in gates},
+        "levels": [],
+    }
+
+
+def _measured(values: np.ndarray, seen: Any) -> dict[str, Any]:
+    """Counts and power of values (seeds, images)."""
+    return {
         "smallest_effect": float(f"{seen.smallest_effect:.3g}"),
         "needed": seen.needed,
         "seeds": len(values),
         "images": int(values.shape[1]),
-        "levels": [],
         "by_seed": [float(f"{v:.5g}") for v in values.mean(axis=1)],
     }
 
