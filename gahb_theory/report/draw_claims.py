@@ -1,6 +1,6 @@
 """Figures of the decided claims, from the kept verdicts alone: null models are grey, panels that are compared share axes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,22 @@ TALLEST = 8.0
 
 def draw(rows: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """Draw what there is; captions by file name."""
+    import matplotlib.pyplot as plt
+
     found = {}
     for name, function, caption in FIGURES:
-        if function(rows, folder, folder / name):
+        figure = function(rows, folder)
+        if figure is not None:
+            figure.savefig(folder / name, dpi=130)
+            plt.close(figure)
             found[name] = caption
     return found
+
+
+def _noise_axis(ax: Any, sigmas: Sequence[float]) -> None:
+    ax.set(xscale="log", xlabel="noise level $\\sigma$")
+    ax.set_xticks(sigmas, [f"{s:g}" for s in sigmas])
+    ax.minorticks_off()
 
 
 def _legend_below(figure: Any, axes: Any) -> None:
@@ -47,12 +58,12 @@ def _near(rows: Mapping[str, Any]) -> dict[float, dict[str, Any]]:
     return dict(sorted(found.items()))
 
 
-def _optimum(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
+def _optimum(rows: Mapping[str, Any], folder: Path) -> Any:
     import matplotlib.pyplot as plt
 
     near = _near(rows)
     if not near:
-        return False
+        return None
     figure, axes = plt.subplots(
         1, len(near), figsize=(3 * len(near), 3.2), sharey=True, layout="constrained", squeeze=False
     )
@@ -73,23 +84,20 @@ def _optimum(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
                     drawn.add(name)
                     ax.plot(levels[:, 0], values, color=GREY, ls="--" if "after" in name else "-", label=name)
         ax.axhline(0, color=EXACT, lw=1)
-        ax.set(xscale="log", xlabel="noise level $\\sigma$", title=f"$\\alpha$ = {alpha:g}", ylim=(-0.3, TALLEST))
-        ax.set_xticks([0.03, 0.1, 0.3], ["0.03", "0.1", "0.3"])
-        ax.minorticks_off()
+        ax.set(title=f"$\\alpha$ = {alpha:g}", ylim=(-0.3, TALLEST))
+        _noise_axis(ax, (0.03, 0.1, 0.3))
     axes[0, 0].set_ylabel("risk above the\nBayes interval (dB)")
     _legend_below(figure, axes[0])
-    figure.savefig(file, dpi=130)
-    plt.close(figure)
-    return True
+    return figure
 
 
-def _slopes(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
+def _slopes(rows: Mapping[str, Any], folder: Path) -> Any:
     import matplotlib.pyplot as plt
 
     found = {key: row for key, row in rows.items() if key.startswith("slope, ") and not key.endswith("budget")}
     found = {key: row for key, row in found.items() if "slopes" in row.get("reference", {})}
     if not found:
-        return False
+        return None
     figure, ax = plt.subplots(figsize=(5.4, 3.8), layout="constrained")
     fine = np.linspace(0.9, 3.1, 100)
     ax.plot(fine, fine / (fine + 1), color=EXACT, ls=":", label="$\\alpha/(\\alpha+1)$")
@@ -121,17 +129,15 @@ def _slopes(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
         )
     ax.set(xlabel="regularity $\\alpha$", ylabel="PSNR slope over $\\sigma$ in [0.03, 0.3]")
     ax.legend(fontsize=7, frameon=False)
-    figure.savefig(file, dpi=130)
-    plt.close(figure)
-    return True
+    return figure
 
 
-def _manifolds(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
+def _manifolds(rows: Mapping[str, Any], folder: Path) -> Any:
     import matplotlib.pyplot as plt
 
     found = {name: rows[f"extra, {name}"] for name in ("disks", "ray", "sine_cone") if f"extra, {name}" in rows}
     if not found:
-        return False
+        return None
     figure, axes = plt.subplots(
         1, len(found), figsize=(3.3 * len(found), 3.2), sharey=True, layout="constrained", squeeze=False
     )
@@ -154,23 +160,30 @@ def _manifolds(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
         )
     axes[0, 0].set_ylabel("eigenvalue $\\lambda_k$ of $(J + J^T)/2$")
     _legend_below(figure, axes[0])
-    figure.savefig(file, dpi=130)
-    plt.close(figure)
-    return True
+    return figure
 
 
-def _geometry(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
+def _geometry(rows: Mapping[str, Any], folder: Path) -> Any:
     import matplotlib.pyplot as plt
 
     found = {kind: rows[f"own, {kind}"] for kind in STYLES if f"own, {kind}" in rows}
     if not found:
-        return False
+        return None
     figure, ax = plt.subplots(figsize=(5.4, 3.6), layout="constrained")
-    for kind, row in found.items():
+    for place, (kind, row) in enumerate(found.items()):
         levels = np.array(row["levels"])
         colour, marker, label = STYLES[kind]
         error = [levels[:, 1] - levels[:, 2], levels[:, 3] - levels[:, 1]]
-        ax.errorbar(levels[:, 0], levels[:, 1], error, color=colour, marker=marker, ms=4, capsize=2, label=label)
+        ax.errorbar(
+            levels[:, 0] * 1.03 ** (place + 1),
+            levels[:, 1],
+            error,
+            color=colour,
+            marker=marker,
+            ms=4,
+            capsize=2,
+            label=label,
+        )
     reference = next(iter(found.values()))["reference"]
     sigmas = reference["levels"]
     ax.plot(
@@ -185,25 +198,18 @@ def _geometry(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
     ax.plot(sigmas, bandlets, color="C1", marker="v", ms=4, label="bandlets of the clean image")
     ax.plot(sigmas, reference["energy of untrained networks"], color=GREY, ls=":", label="untrained")
     ax.axhline(0, color=GREY, label="Wiener filter, one basis for all images")
-    ax.set(
-        xscale="log",
-        xlabel="noise level $\\sigma$",
-        ylabel="energy in 8 vectors of the own basis,\nless what others' let expect",
-    )
-    ax.set_xticks(sigmas, [f"{s:g}" for s in sigmas])
-    ax.minorticks_off()
+    ax.set_ylabel("energy in 8 vectors of the own basis,\nless what others' let expect")
+    _noise_axis(ax, sigmas)
     _legend_below(figure, [ax])
-    figure.savefig(file, dpi=130)
-    plt.close(figure)
-    return True
+    return figure
 
 
-def _training(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
+def _training(rows: Mapping[str, Any], folder: Path) -> Any:
     import matplotlib.pyplot as plt
 
     row = rows.get("geometry during training")
     if row is None:
-        return False
+        return None
     figure, (first, second) = plt.subplots(1, 2, figsize=(7.2, 3.2), layout="constrained")
     energy = {int(n): v for n, v in row["reference"]["own energy by images seen"].items()}
     risk = {int(n): v for n, v in row["reference"]["dB above the optimum by images seen"].items()}
@@ -219,17 +225,15 @@ def _training(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
     first.set(ylabel="energy in the own basis\nless what others' let expect")
     first.set_title("three seeds; Wiener filter in grey", fontsize=8)
     second.set(ylabel="risk above the optimum (dB)")
-    figure.savefig(file, dpi=130)
-    plt.close(figure)
-    return True
+    return figure
 
 
-def _shuffled(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
+def _shuffled(rows: Mapping[str, Any], folder: Path) -> Any:
     import matplotlib.pyplot as plt
 
     row, near = rows.get("shuffled, excess"), rows.get("near, alpha = 2, plain")
     if row is None:
-        return False
+        return None
     figure, ax = plt.subplots(figsize=(5.4, 3.6), layout="constrained")
     sigmas = row["reference"]["levels"]
     for k, (name, values) in enumerate(row["reference"]["dB above the optimum"].items()):
@@ -239,21 +243,18 @@ def _shuffled(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
     if near is not None:
         ax.plot(sigmas, near["reference"]["dB_of_others"]["Wiener filter"], color=GREY, label="Wiener filter, either")
     ax.axhline(0, color=EXACT, lw=1)
-    ax.set(xscale="log", xlabel="noise level $\\sigma$", ylabel="risk above the optimum (dB)")
-    ax.set_xticks(sigmas, [f"{s:g}" for s in sigmas])
-    ax.minorticks_off()
+    ax.set_ylabel("risk above the optimum (dB)")
+    _noise_axis(ax, sigmas)
     _legend_below(figure, [ax])
-    figure.savefig(file, dpi=130)
-    plt.close(figure)
-    return True
+    return figure
 
 
-def _eigenvectors(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
+def _eigenvectors(rows: Mapping[str, Any], folder: Path) -> Any:
     import matplotlib.pyplot as plt
 
     arrays = read_arrays(folder / "eigenvectors.npz")
     if not arrays:
-        return False
+        return None
     names = [n for n in ("exact posterior", "plain network", "conservative network", "Wiener filter", "untrained network")
              if f"{n}/vectors" in arrays]  # fmt: skip
     count = len(arrays[f"{names[0]}/vectors"])
@@ -273,9 +274,7 @@ def _eigenvectors(rows: Mapping[str, Any], folder: Path, file: Path) -> bool:
             line[k + 1].set_title(f"$\\lambda$ = {arrays[f'{name}/values'][k]:.2f}{match}", fontsize=6)
         for ax in line:
             ax.axis("off")
-    figure.savefig(file, dpi=130)
-    plt.close(figure)
-    return True
+    return figure
 
 
 FIGURES = (
