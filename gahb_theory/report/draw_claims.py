@@ -287,7 +287,8 @@ FIGURES = (
     (
         "slopes.png",
         _slopes,
-        "PSNR slopes over one window, a mark for each seed, beside that of the exact optimum and alpha / (alpha + 1).",
+        "PSNR slopes over one window, a mark for each seed, moved to the right of its alpha, beside that of the exact optimum "
+        "and alpha / (alpha + 1).",
     ),
     (
         "shuffled.png",

@@ -42,7 +42,7 @@ FIGURES = {
 
 
 def _number(v: float) -> str:
-    return f"{v:.3g}"
+    return f"{v:.3g}" if abs(v) >= 1e-9 else "0"  # rounding of double precision
 
 
 def _shown(e: list[float], unit: str) -> str:
@@ -110,7 +110,7 @@ def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def table(rows: Mapping[str, Mapping[str, Any]], *, short: bool = False) -> str:
-    """The verdicts as a Markdown table; `short` leaves out gates and counts."""
+    """The verdicts as a Markdown table, failures first; `short` leaves out gates and counts."""
     head = HEADER[:SHORT] if short else HEADER
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for _, row in ordered(rows):
@@ -162,11 +162,11 @@ def counted(rows: Mapping[str, Mapping[str, Any]]) -> str:
     return f"Of {len(found)} claims: " + ", ".join(f"{found.count(v)} {v}" for v in ORDER) + "."
 
 
-def write(folder: Path, lead: str, missing: Mapping[str, str], figures: Mapping[str, str]) -> Path:
-    """Write README.md into the folder that holds verdicts.json; figures are (file, caption)."""
+def write(folder: Path, lead: str, limits: str, missing: Mapping[str, str], figures: Mapping[str, str]) -> Path:
+    """Write README.md into the folder that holds verdicts.json; `figures` are captions by file."""
     rows = read_json(folder / "verdicts.json")
-    parts = ["# The paper's claims, decided", lead, counted(rows), table(rows)]
+    parts = ["# The paper's claims, decided", lead, counted(rows), table(rows), limits]
     parts += ["## Decibels above the optimum", levels(rows), "## Every figure of the paper", coverage(rows, missing)]
-    parts += [f"![{caption}]({file})\n\n*{caption}*" for file, caption in figures.items() if (folder / file).exists()]
+    parts += [f"![{caption}]({file})\n\n*{caption}*" for file, caption in figures.items()]
     write_bytes(folder / "README.md", ("\n\n".join(part.strip() for part in parts) + "\n").encode())
     return folder / "README.md"
