@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from gahb_theory import runs
-from gahb_theory.hypotheses.paper.running import EXPERIMENTS, read_results
+from gahb_theory.report import verdict_page
 
 HERE = Path(__file__).parent
 RESULTS, README = HERE / "results", HERE.parent / "README.md"
@@ -25,19 +25,13 @@ OUTPUTS, PICTURES = RESULTS / "readme.json", HERE.parent / "docs" / "images"
 EXAMPLES = ("hypothesis", "benchmark", "denoiser")
 ORDER = (
     "refuted",
-    "does not hold at this scale",
     "not converged",
     "not discriminating",
     "undecided",
-    "holds in part",
     "supported",
-    "holds",
 )
 DECIDED = RESULTS / "claims" / "verdicts.json"
-"""Verdicts on the claims of the paper with null models; where they are, `experiments/claims.py` writes their table."""
-CONDITIONS = """Only the rows of `memorisation_plane` stand beside a null model. The others are conditions on numbers
-that were met or missed, and nothing was measured that had to fail: **they are not evidence** for a claim. An audit with other
-code found the arithmetic right, and models without the property that meet many of the conditions."""
+"""The paper's claims; all other verdicts are on hypotheses of other origin."""
 SHIPPED = {"network": "", "sym4_oracle": "sym4 oracle", "wiener": "Wiener filter", "noisy": "noisy image"}
 
 
@@ -85,16 +79,6 @@ def hypotheses() -> str:
     return in_order(rows)
 
 
-def conditions() -> str:
-    """The claims of the paper that are judged by conditions on numbers."""
-    rows = []
-    for name, experiment in EXPERIMENTS.items():
-        if (RESULTS / name / "results.json").exists():
-            claims = experiment.claims(read_results(RESULTS, name)[0])
-            rows += [(c.verdict, c.claim, c.ours, name) for c in claims]
-    return f"{CONDITIONS}\n\n{in_order(rows)}"
-
-
 def shipped() -> str:
     """PSNR of the denoisers that come with the library, and of what they are compared with."""
     lines = []
@@ -114,8 +98,8 @@ def filled(text: str) -> str:
     printed = runs.read_json(OUTPUTS)
     parts = {name: "\n".join(["```text", *printed[name], "```"]) for name in EXAMPLES}
     parts |= {"hypotheses": hypotheses(), "shipped": shipped()}
-    if not DECIDED.exists():
-        parts["verdicts"] = conditions()
+    decided = runs.read_json(DECIDED)
+    parts["verdicts"] = f"{verdict_page.counted(decided)}\n\n{verdict_page.table(decided, short=True)}"
     for name, part in parts.items():
         begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
         head, _, rest = text.partition(begin)

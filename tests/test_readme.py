@@ -98,3 +98,11 @@ def test_the_numbers_of_the_shipped_denoisers():
 def test_every_file_the_readme_names_exists():
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_verdicts_of_the_readme_are_those_that_are_kept():
+    """The table under "The paper's claims" is what experiments/claims.py makes of the kept verdicts, all of them."""
+    from gahb_theory.report.verdict_page import table
+    from gahb_theory.runs import read_json
+
+    assert table(read_json(ROOT / "experiments" / "results" / "claims" / "verdicts.json"), short=True) in README

@@ -11,7 +11,7 @@ __all__ = ["Reproduce"]
 
 @dataclass(frozen=True)
 class Reproduce:
-    """Measure claims of the paper: train the networks, measure them, and judge.
+    """Measure claims of the paper: train the networks, and set what is measured beside what the paper reports.
 
     Networks are trained once and measurements made once; killed at any moment, the same command goes on. In a clone of the
     source the results of the scale laptop are those of experiments/; elsewhere all is in runs/paper/SCALE. `gahb reproduce
@@ -50,5 +50,5 @@ class Reproduce:
         with running.laboratory(where, self.workers) as lab:
             numbers = running.run(experiment, s, self.scale, where, lab)
         for c in experiment.claims(numbers):
-            print(f"\n{c.claim}\n  ours     {c.ours}\n  paper    {c.paper}\n  verdict  {c.verdict}: {c.why}")
+            print(f"\n{c.claim}\n  ours     {c.ours}\n  paper    {c.paper}\n  note     {c.why}")
         return where.results / self.name

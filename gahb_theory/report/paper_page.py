@@ -1,7 +1,7 @@
-"""The paper on one page, from results alone: claim, our number, its number, verdict, and why."""
+"""The paper on one page, from results alone: verdicts first, then what is measured beside what the paper reports."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -11,12 +11,12 @@ import numpy as np
 
 from gahb_theory.hypotheses.paper.claims import Claim
 from gahb_theory.hypotheses.paper.running import EXPERIMENTS, read_results
-from gahb_theory.report import draw_paper, draw_plane
+from gahb_theory.report import draw_paper, draw_plane, verdict_page
 from gahb_theory.report.page import Chart, Head, KeyFigure, Part, Section, Table, write_page
 from gahb_theory.report.readings_of_paper import readings_of_paper
-from gahb_theory.runs import write_bytes
+from gahb_theory.runs import read_json
 
-__all__ = ["claims_table", "judged", "paper_report"]
+__all__ = ["measured", "paper_report"]
 
 PICTURES: dict[str, Callable[[Any, Any], Sequence[Part]]] = {
     "memorisation": draw_paper.memorisation,
@@ -27,15 +27,14 @@ PICTURES: dict[str, Callable[[Any, Any], Sequence[Part]]] = {
     "memorisation_plane": draw_plane.memorisation_plane,
 }
 LEAD = (
-    "The claims of Kadkhodaie, Guth, Simoncelli and Mallat (ICLR 2024) on small networks and small images: what we "
-    "measured, what they report, and whether it holds. Verdicts are computed from the numbers. Intervals are 95 % over "
-    "images; one network of each kind was trained, so they do not tell what another training would give."
+    "Verdicts come from hypotheses with null models that must fail, gates on training, and intervals over seeds and images. Below "
+    "them stands what the experiments measure beside what the paper reports, without a verdict: one network of each kind, and "
+    "intervals over images."
 )
-HEADER = ("claim", "verdict", "ours", "paper", "why")
-SHORT = HEADER[:4]
+HEADER = ("claim", "ours", "paper", "note")
 
 
-def judged(folder: Path) -> Iterator[tuple[ModuleType, dict[str, Any], dict[str, np.ndarray], list[Claim]]]:
+def measured(folder: Path) -> Iterator[tuple[ModuleType, dict[str, Any], dict[str, np.ndarray], list[Claim]]]:
     """Each experiment that has results, with its numbers, its arrays and its claims."""
     for name, experiment in EXPERIMENTS.items():
         if (folder / name / "results.json").exists():
@@ -43,25 +42,16 @@ def judged(folder: Path) -> Iterator[tuple[ModuleType, dict[str, Any], dict[str,
             yield experiment, results, arrays, experiment.claims(results)
 
 
-def claims_table(claims: Iterable[Claim]) -> str:
-    """Claims as the lines of a Markdown table."""
-    lines = ["| claim | ours | paper | verdict |", "|---|---|---|---|"]
-    for c in claims:
-        cells = (c.claim, c.ours, c.paper, f"**{c.verdict}**")
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
 def paper_report(folder: Path) -> Path:
-    """Write report.html, claims.md and figures/ into a folder of results."""
-    summary: list[Claim] = []
-    done: list[str] = []
+    """Write report.html and figures/ into a folder of results."""
+    file = folder / "claims" / "verdicts.json"
+    decided = read_json(file) if file.exists() else {}
+    numbers = {f"sha256 of {file.parent.name}/{file.name}": _hash(file)} if decided else {}
     sections, scale, versions = [], "", {}
-    for experiment, results, arrays, found in judged(folder):
+    for experiment, results, arrays, found in measured(folder):
         scale, versions = results["scale"], results["versions"]
-        summary += found
-        rows = [(c.claim, c.verdict, c.ours, c.paper, c.why) for c in found]
-        done.append(experiment.NAME)
+        rows = [(c.claim, c.ours, c.paper, c.why) for c in found]
+        numbers[f"sha256 of {experiment.NAME}/results.json"] = _hash(folder / experiment.NAME / "results.json")
         lead = " ".join(str(experiment.__doc__).split("\n\n")[1].split())
         command = f"Command: gahb reproduce {experiment.NAME} --scale {scale}"
         said = readings_of_paper(experiment.NAME, results, arrays)
@@ -72,30 +62,28 @@ def paper_report(folder: Path) -> Path:
         sections.append(Section(experiment.TITLE, (lead, command), (Table(HEADER, rows, align="left"), *drawn)))
     if not sections:
         raise FileNotFoundError(f"no results in {folder}; run gahb reproduce manifolds first")
-    write_bytes(folder / "claims.md", claims_table(summary).encode())
-    table = Table(SHORT, [(c.claim, c.verdict, c.ours, c.paper) for c in summary], align="left")
-    first = Section("All claims", (LEAD,), (table,))
-    numbers = {f"sha256 of {name}/results.json": _hash(folder / name / "results.json") for name in done}
+    lines = [verdict_page.cells(row) for _, row in verdict_page.ordered(decided)]
+    tables = (Table(verdict_page.HEADER, lines, align="left"),) if lines else ()
+    first = Section("Verdicts", (LEAD,), tables)
     shown = {
         "command": "gahb reproduce report",
         "scale": scale,
         **numbers,
         "versions": ", ".join(map(" ".join, versions.items())),
     }
-    return write_page(folder / "report.html", _head(summary, scale), [first, *sections], shown)
+    return write_page(folder / "report.html", _head(decided, scale), [first, *sections], shown)
 
 
-def _head(claims: list[Claim], scale: str) -> Head:
-    """How many claims hold, and which do not."""
-    held = [c.verdict for c in claims]
-    counts = {v: held.count(v) for v in ("holds", "holds in part", "does not hold at this scale")}
-    failed = [c.claim.rstrip(".") for c in claims if c.verdict == "does not hold at this scale"]
+def _head(rows: Mapping[str, Mapping[str, Any]], scale: str) -> Head:
+    """How many claims are decided, and which are refuted."""
+    counts = {v: sum(row["verdict"] == v for row in rows.values()) for v in verdict_page.ORDER}
+    refuted = [row["statement"].rstrip(".") for row in rows.values() if row["verdict"] == "refuted"]
     answers = [
-        "Of {} claims {} hold, {} hold in part, {} do not hold at this scale.".format(len(held), *counts.values()),
-        f"What does not hold: {'; '.join(failed)}." if failed else "No claim fails.",
-        f"The scale is {scale}: small networks on small images, one of each kind.",
+        verdict_page.counted(rows) if rows else "No claim has been judged: experiments/claims.py does so.",
+        f"Refuted: {'; '.join(refuted)}." if refuted else "No claim is refuted.",
+        f"The scale is {scale}: small networks on small images.",
     ]
-    figures = [KeyFigure(str(len(held)), "", "claims"), *(KeyFigure(str(n), "", v) for v, n in counts.items())]
+    figures = [KeyFigure(str(n), "", v) for v, n in counts.items()][:4]
     question = "Do the claims of the paper hold on small networks and small images?"
     return Head("The paper on one page", question, answers, figures)
 

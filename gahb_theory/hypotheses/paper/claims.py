@@ -1,8 +1,8 @@
-"""What the experiments share: noise levels, seeds, the paper's recipe, and claims with their verdicts."""
+"""What the experiments share: noise levels, seeds, the paper's recipe, and claims beside what is measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +18,6 @@ __all__ = [
     "Claim",
     "estimate_as_json",
     "interval",
-    "judge",
     "slope_as_json",
 ]
 
@@ -27,23 +26,15 @@ TEST_SEED, NOISE_SEED = 77, 78
 PAPER_RECIPE = replace(Recipe.published(), images_seen=250_000_000, batch_size=512)
 """1000 epochs of 250,000 images."""
 
-Verdict = Literal["holds", "holds in part", "does not hold at this scale"]
-
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of the paper, our number, its number, and what follows."""
+    """A sentence of the paper, our number, its number, and a note; `decided` holds the verdicts."""
 
     claim: str
     ours: str
     paper: str
-    verdict: Verdict
     why: str
-
-
-def judge(met: Sequence[bool | np.bool_]) -> Verdict:
-    """All, some or none of the conditions hold."""
-    return "holds" if all(met) else "holds in part" if any(met) else "does not hold at this scale"
 
 
 def estimate_as_json(e: Estimate) -> dict[str, Any]:

@@ -29,8 +29,8 @@ from gahb_theory.denoisers import GaussianDenoiser, UNet
 from gahb_theory.generalization import copies
 from gahb_theory.hypotheses.jobs import Bench, Task, Training
 from gahb_theory.hypotheses.laboratory import ARRAYS, Result
-from gahb_theory.hypotheses.paper.claims import Claim, interval, judge
-from gahb_theory.hypotheses.paper.plane_summary import GAP, exponent, mean_over_sigmas, student, times
+from gahb_theory.hypotheses.paper.claims import Claim, interval
+from gahb_theory.hypotheses.paper.plane_summary import exponent, mean_over_sigmas, student, times
 from gahb_theory.hypotheses.training_sets import DisjointPart
 from gahb_theory.images import CAlpha, Disks
 from gahb_theory.images.stream import image_stream
@@ -310,7 +310,6 @@ def _gap_claim(gaps: Mapping[int, np.ndarray], snapshots: Sequence[int]) -> Clai
         f"gap {interval(small)} dB at N = {counts[0]}, {interval(large)} dB at N = {counts[-1]:,}, after "
         f"{snapshots[-1]:,} images seen",
         "train and test PSNR coincide at N = 10^5 (figure 1)",
-        judge([small["low"] > GAP, large["high"] < GAP]),
         "Gap in dB by N: "
         + "; ".join(f"after {t:,} images {line}" for t, line in zip(snapshots, at, strict=True))
         + ". Intervals are Student's over the repetitions.",
@@ -326,7 +325,6 @@ def _onset_claim(
         "Memorisation begins later for more images, in proportion to their number.",
         f"t_mem ~ N^{interval(began)}" if began is not None else "no two N at which it begins within the plane",
         "not measured; N^1 in Bonnaire et al. (2025)",
-        judge([began is not None and began["low"] <= 1 <= began["high"], began is not None and began["low"] > 0]),
         "Images seen when the gap exceeds 1 dB: "
         + "; ".join(lines)
         + ". Test PSNR comes within 1 dB of the best of the plane "
@@ -343,7 +341,6 @@ def _distance_claim(last: Mapping[str, Any]) -> Claim:
         "At the largest N, disjoint training sets add nothing to the distance of networks better than a filter.",
         "one repetition" if excess is None else f"excess {interval(found, 3)} of the risk at N = {last['n']:,}",
         "not measured as a function",
-        judge([found["low"] <= 0 <= found["high"], found["high"] < 0.1, over["low"] > 0]),
         "Distance of two networks on disjoint sets less that of two on the same set, over the risk, mean over noise levels. "
         f"The Wiener filters of the two sets are {apart:.3f} of their risk apart, so the distance alone would say nothing; the "
         f"networks denoise fresh images {interval(over)} dB better than they.",
@@ -360,7 +357,6 @@ def _cosine_claim(first: Mapping[str, Any], last: Mapping[str, Any]) -> Claim:
         ", ".join(f"cosine {interval(c)} ({kind} sets)" for kind, c in cosines.items())
         + f", Wiener filters {linear:.2f}",
         "nearly identical samples at N = 10^5 (figure 2)",
-        judge([cosines["disjoint"]["value"] > 0.8, cosines["disjoint"]["low"] > linear, _over_linear(last)["low"] > 0]),
         "Networks that are hardly trained agree, too: they must also denoise fresh images better than the filter, as they do "
         f"by {interval(_over_linear(last))} dB. Share of copies at N = {first['n']}: {shares[0]:.2f}, at N = {last['n']:,}: "
         f"{shares[1]:.2f} (fresh images: {last['copies_of_chance']:.2f}).",

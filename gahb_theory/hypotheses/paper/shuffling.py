@@ -26,7 +26,6 @@ from gahb_theory.hypotheses.paper.claims import (
     Claim,
     estimate_as_json,
     interval,
-    judge,
 )
 from gahb_theory.images import CAlpha, Shuffled
 from gahb_theory.jacobians import jacobian
@@ -137,7 +136,6 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
             "On shuffled images the same network is far worse, although the optimum is the same.",
             f"{interval(here)} dB lower at sigma = {sigma:g}",
             "far below, with a much lower slope (figure 21; no number given)",
-            judge([here["low"] > 3]),
             f"Over all noise levels the loss runs from {min(gap['value']):.1f} to {max(gap['value']):.1f} dB. At sigma "
             f"= {sigma:g} the network on shuffled images stands {beyond:+.2f} dB against the best linear denoiser; the "
             f"effective dimensions tr J at one image are {spectra['plain']['trace']:.1f} and "

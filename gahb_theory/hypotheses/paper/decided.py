@@ -1,0 +1,79 @@
+"""The paper's claims from networks to page: train what is missing, decide what can be decided, write tables and figures."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gahb_theory import runs, stored_results
+from gahb_theory.hypotheses.laboratory import Laboratory
+from gahb_theory.hypotheses.paper import (
+    questions_geometry,
+    questions_manifolds,
+    questions_optimum,
+    questions_plane,
+    questions_samples,
+    questions_training,
+    questions_witness,
+)
+from gahb_theory.hypotheses.paper.judged_networks import Settings, plan
+from gahb_theory.hypotheses.paper.workshop import NotTrained, Workshop, decide_all
+from gahb_theory.hypotheses.publishing import publish
+
+__all__ = ["Place", "decide", "picture", "publish_all", "train"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where networks, verdicts, and the networks of the memorisation plane are."""
+
+    runs: Path
+    results: Path
+    checkpoints: Path
+
+    @property
+    def verdicts(self) -> Path:
+        """The file of all verdicts."""
+        return self.results / "verdicts.json"
+
+
+def train(place: Place) -> None:
+    """Train what is missing, the most wanted first."""
+    laboratory = Laboratory(place.runs)
+    for training in plan(Settings()):
+        laboratory.train([training])
+        print(training.name, training.key, flush=True)
+
+
+def decide(place: Place) -> None:
+    """Decide what is undecided and has its networks."""
+    laboratory = Laboratory(place.runs)
+    workshop = Workshop(laboratory)
+    cheap = questions_witness.rows() | questions_plane.rows(place.results.parent)
+    keep(place, cheap | questions_samples.rows(laboratory, place.checkpoints))
+    for module in (questions_optimum, questions_manifolds, questions_geometry, questions_training):
+        decide_all(module.questions(), workshop, place.verdicts)
+    with suppress(NotTrained):
+        keep(place, questions_training.rows(workshop))
+        picture(place)
+
+
+def keep(place: Place, rows: dict[str, Any]) -> None:
+    """Keep verdicts beside those that there are."""
+    known = runs.read_json(place.verdicts) if place.verdicts.exists() else {}
+    place.results.mkdir(parents=True, exist_ok=True)
+    runs.write_json(place.verdicts, known | rows)
+
+
+def publish_all(place: Place) -> None:
+    """Copy the trained networks, as they are at the end, to the committed checkpoints."""
+    laboratory = Laboratory(place.runs)
+    for training in plan(Settings()):
+        with suppress(FileNotFoundError):
+            publish(laboratory, training, place.checkpoints)
+
+
+def picture(place: Place) -> None:
+    """Keep the eigenvectors of the figure."""
+    arrays = questions_geometry.pictures(Workshop(Laboratory(place.runs)))
+    stored_results.write_arrays(place.results / "eigenvectors.npz", {k: v.astype("float32") for k, v in arrays.items()})

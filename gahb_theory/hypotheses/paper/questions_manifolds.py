@@ -1,0 +1,132 @@
+"""What networks do on manifolds: disks, a ray, a sine cone (figures 5, 19 and 20), against the exact posterior mean.
+
+    angle    largest principal angle of the first m eigenvectors to the tangent space of dimension m: 90 degrees if it is missed
+    excess   risk over that of the exact posterior mean, window [.03, .3]
+    extra    eigenvalues in (.2, .8), less the number that the exact posterior mean has
+
+The optimum itself is a null model of the last two: it must not be found sub-optimal. For the extra directions the Wiener filter
+and an untrained network are nulls as well, which have them without having learned a manifold.
+"""
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gahb_theory.denoisers import DiskBayes, GaussianDenoiser
+from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
+from gahb_theory.hypotheses.assessment import Assessment
+from gahb_theory.hypotheses.gates import BeatsSimple
+from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis, Plan
+from gahb_theory.hypotheses.nulls import Wiener
+from gahb_theory.hypotheses.paper.judged_measures import BetweenCount, LargestAngle
+from gahb_theory.hypotheses.paper.judged_networks import Judged
+from gahb_theory.hypotheses.paper.questions_optimum import WINDOW, above
+from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop
+from gahb_theory.hypotheses.subjects import Given
+from gahb_theory.images import Disks
+
+__all__ = ["MANIFOLDS", "optimum", "questions"]
+
+MANIFOLDS = {"disks": "5", "ray": "19", "sine_cone": "20"}
+SIGMAS = (0.04, 0.08)
+"""Noise levels of the paper's figures 5, 19 and 20."""
+IMAGES, TEST_SEED = 16, 2**43 + 1
+SHOWN = 24
+"""Eigenvalues in the figure."""
+CLOSE, APART, EXTRA = 20.0, 0.2589, 3.0
+"""Degrees; 1 dB; directions: fixed before the numbers."""
+
+
+@cache
+def optimum(X: Any) -> Any:
+    """The exact posterior mean."""
+    return DiskBayes(X, samples=1024) if isinstance(X, Disks) else ConeBayes(X)
+
+
+@cache
+def _scene(X: Any) -> Any:
+    return X.scene(IMAGES, seed=TEST_SEED)
+
+
+def _tangents(X: Any, images: Tensor) -> Tensor:
+    scene = _scene(X)
+    if not torch.equal(scene.images, images):
+        raise ValueError("tangent spaces are known for the test images of this module alone")
+    return scene.tangent
+
+
+def _make(name: str, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
+    X, judged, words = w.settings.images(name), Judged("plain", name), name.replace("_", " ")
+    untrained, best = Given(w.untrained(judged), "untrained network"), Given(optimum(X), "the exact optimum")
+    kinds: dict[str, tuple[str, Callable[..., Tensor], Criterion, list[Any], str]] = {
+        "angle": (
+            f"On the {words}, the first {X.dimension} eigenvectors span the tangent space to 20 degrees.",
+            LargestAngle(partial(_tangents, X), w.spectra),
+            Criterion(CLOSE, "<"),
+            [Wiener(), untrained],
+            "degrees",
+        ),
+        "excess": (
+            f"On the {words}, networks are more than 1 dB above the optimum.",
+            above(X),
+            Criterion(APART, ">"),
+            [best],
+            "of the Bayes risk",
+        ),
+        "extra": (
+            f"On the {words}, networks keep more than 3 directions that the optimum removes.",
+            BetweenCount(w.spectra, optimum(X)),
+            Criterion(EXTRA, ">"),
+            [best, Wiener(), untrained],
+            "directions",
+        ),
+    }
+    statement, measure, criterion, nulls, unit = kinds[what]
+    risks = what == "excess"
+    h = Hypothesis(
+        statement,
+        measure,
+        criterion,
+        nulls=nulls,
+        gates=[BeatsSimple(), w.twice(judged)],
+        plan=Plan(images=32 if risks else IMAGES, sigmas=WINDOW if risks else SIGMAS),
+        unit=unit,
+        source=f"Kadkhodaie et al. (2024), figure {MANIFOLDS[name]}",
+    )
+    images = X.sample(32, seed=0) if risks else _scene(X).images
+    return h, w.given(judged), None, images, X.sample(TRAIN_IMAGES, seed=TRAIN_SEED)
+
+
+def _reference(name: str, what: str, w: Workshop, a: Assessment) -> dict[str, Any]:
+    X = w.settings.images(name)
+    f, x = optimum(X), _scene(X).images
+    measure = LargestAngle(partial(_tangents, X), w.spectra) if what == "angle" else BetweenCount(w.spectra)
+    known = [measure(f, x, sigma, 0) for sigma in SIGMAS]
+    judged = Judged("plain", name)
+    models = {
+        "networks": w.networks(judged),
+        "exact optimum": [f],
+        "Wiener filter": [GaussianDenoiser.fit(X.sample(TRAIN_IMAGES, seed=TRAIN_SEED))],
+        "untrained": w.untrained(judged),
+    }
+    spectra = {k: torch.stack([w.spectra.at(g, x, SIGMAS[0])[0][:, :SHOWN] for g in fs]) for k, fs in models.items()}
+    return {
+        "of the exact optimum": [round(float(v.mean()), 3) for v in known],
+        "levels": list(SIGMAS),
+        "eigenvalues": {k: [round(float(v), 3) for v in table.mean(dim=(0, 1))] for k, table in spectra.items()},
+    }
+
+
+def questions() -> list[Question]:
+    """The questions."""
+    found = []
+    for name, figure in MANIFOLDS.items():
+        kinds = (Judged("plain", name), Judged("plain", name, 2))
+        for what in ("excess", "angle", "extra"):
+            key = f"{what}, {name}"
+            reference = None if what == "excess" else partial(_reference, name, what)
+            found.append(Question(key, figure, kinds, partial(_make, name, what), reference))
+    return found

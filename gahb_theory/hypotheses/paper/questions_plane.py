@@ -1,0 +1,122 @@
+"""What the plane of training images N and images seen says (figures 1, 2, 9, 11), in the five verdicts.
+
+The values of each network stand in results/memorisation_plane: see `memorisation_plane`, which trains and measures them. The
+three repetitions are the seeds; intervals are Student's over them, and the test images and both sets are fixed.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gahb_theory import runs
+from gahb_theory.hypotheses.gates import GateResult
+from gahb_theory.hypotheses.hypothesis import Criterion
+from gahb_theory.hypotheses.paper.plane_summary import exponent, mean_over_sigmas, student, times
+from gahb_theory.hypotheses.paper.workshop import row_of_estimate
+from gahb_theory.metrics.intervals import Estimate
+
+__all__ = ["rows"]
+
+LATER, SAME = 0.25, 0.1
+"""Exponent of the time at which memorisation begins; distance as a part of the risk: fixed before the verdicts."""
+
+
+def _estimate(found: Mapping[str, float]) -> Estimate:
+    value, low, high = (found[k] for k in ("value", "low", "high"))
+    return Estimate(value, low, high, (high - low) / 2 / 4.303, 0.95, "Student over 3 repetitions")
+
+
+def _row(
+    statement: str,
+    found: Mapping[str, float],
+    criterion: Criterion,
+    nulls: Mapping[str, Mapping[str, float]],
+    gates: list[GateResult],
+    *,
+    unit: str,
+    about: str,
+    figures: str,
+) -> dict[str, Any]:
+    others = {name: _estimate(e) for name, e in nulls.items()}
+    row = row_of_estimate(statement, _estimate(found), criterion, others, gates, unit=unit, about=about)
+    return row | {"seeds": 3, "images": 128, "figures": figures}
+
+
+def _fixed(value: float) -> dict[str, float]:
+    return {"value": value, "low": value, "high": value}
+
+
+def rows(results: Path) -> dict[str, dict[str, Any]]:
+    """The verdicts by key."""
+    file = results / "memorisation_plane" / "results.json"
+    return _rows(runs.from_json(runs.read_json(file))) if file.exists() else {}
+
+
+def _rows(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    plane, seen = {row["n"]: row for row in results["rows"]}, results["snapshots"][-1]
+    first, last = min(plane), max(plane)
+    gaps = {n: student(mean_over_sigmas(row, "gap")[:, -1]) for n, row in plane.items()}
+    over = student(mean_over_sigmas(plane[last], "psnr_test")[:, -1] - np.mean(plane[last]["linear"]["psnr_wiener"]))
+    gate = GateResult(
+        "beats the Wiener filter on fresh images",
+        over["low"] > 0,
+        f"by {over['value']:+.2f} dB [{over['low']:.2f}, {over['high']:.2f}], mean over noise levels",
+    )
+    about = f"UNet(8, 2), C^alpha images (alpha = 2, 16 pixels), {seen:,} images seen"
+    found = {}
+    for n, gap in gaps.items():
+        large = n == last
+        found[f"gap, N = {n:,}"] = _row(
+            f"With N = {n:,} training images and {seen:,} images seen, networks "
+            f"{'do not memorise: the gap is below' if large else 'memorise: the gap is above'} 1 dB.",
+            gap,
+            Criterion(1.0, "<" if large else ">"),
+            {f"networks, N = {first if large else last:,}": gaps[first if large else last]},
+            [gate, _doubled(results, plane[n], gap)] if large else [],
+            unit="dB",
+            about=about,
+            figures="1, 9, 11",
+        )
+    began, general = exponent(times(results, "gap")), exponent(times(results, "test"))
+    if began is not None:
+        nulls = {} if general is None else {"time at which networks generalise": general}
+        found["time of memorisation"] = _row(
+            "The number of images seen at which memorisation begins grows with N, by an exponent above .25.",
+            began,
+            Criterion(LATER, ">"),
+            nulls or {"no growth": _fixed(0.0)},
+            [],
+            unit="",
+            about=about,
+            figures="1, 9, 11",
+        )
+    apart = {n: _excess(row) for n, row in plane.items()}
+    found["same function"] = _row(
+        f"At N = {last:,} disjoint sets add less than .1 of the risk to the distance of two networks of the same set.",
+        apart[last],
+        Criterion(SAME, "<"),
+        {f"networks, N = {n:,}": apart[n] for n in plane if gaps[n]["low"] > 1}
+        | {"Wiener filters": _fixed(float(np.mean(plane[last]["linear"]["distance"])))},
+        [gate],
+        unit="of the risk",
+        about=about,
+        figures="2, 10, 12",
+    )
+    return found
+
+
+def _doubled(results: Mapping[str, Any], row: Mapping[str, Any], gap: Mapping[str, float]) -> GateResult:
+    """Whether the gap stays the same between the last snapshots of which one is twice the other."""
+    seen = results["snapshots"]
+    i, j = next((seen.index(n // 2), k) for k, n in reversed(list(enumerate(seen))) if n // 2 in seen)
+    values = mean_over_sigmas(row, "gap").mean(axis=0)
+    change, room = float(values[j] - values[i]), (gap["high"] - gap["low"]) / 2
+    detail = f"from {seen[i]:,} to {seen[j]:,} images it changes by {change:+.3f} dB, the interval is +-{room:.3f}"
+    return GateResult("twice the budget changes nothing", abs(change) < room, detail)
+
+
+def _excess(row: Mapping[str, Any]) -> dict[str, float]:
+    disjoint, same = (mean_over_sigmas(row, f"distance_{kind}")[:, -1] for kind in ("disjoint", "same"))
+    return student(disjoint - same)
