@@ -12,6 +12,7 @@ from gahb_theory.bases import DCT, Wavelet
 from gahb_theory.denoisers import GaussianDenoiser
 from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
 from gahb_theory.hypotheses import Criterion, Hypothesis, Identity, Laboratory, Plan
+from gahb_theory.hypotheses.gates import Measured
 from gahb_theory.hypotheses.paper import judged_measures, questions_manifolds, questions_optimum, questions_plane
 from gahb_theory.hypotheses.paper.judged_atoms import BestOf, posterior_matrices
 from gahb_theory.hypotheses.paper.judged_measures import (
@@ -28,7 +29,9 @@ from gahb_theory.hypotheses.paper.judged_measures import (
 )
 from gahb_theory.hypotheses.paper.judged_networks import FIRST_SEED, Judged, Settings, plan
 from gahb_theory.hypotheses.paper.workshop import Question, TwiceTrained, Workshop, decide_all, row_of_values
+from gahb_theory.hypotheses.subjects import Given, Setting
 from gahb_theory.images import GaussianField, Shuffled, SineCone
+from gahb_theory.metrics.intervals import Estimate
 from gahb_theory.report import draw_claims, verdict_page
 from gahb_theory.training import Recipe
 
@@ -57,7 +60,10 @@ def test_excess_over_the_optimum():
     X = GaussianField(size=16)
     measure, window = AboveOptimum(X, 64), (0.1, 0.2)
     best = GaussianDenoiser(torch.full((1, 1, 16, 16), X.mean), X.covariance.matrix().float())
-    nothing = Identity().model(None)
+
+    def nothing(y, sigma):
+        return y
+
     assert float(measure(best, X.sample(2), 0.1, 0).abs().max()) < 1e-3
     exact = 256 * 0.01 / float(measure.bayes(0.1).upper.value) - 1
     assert float(measure(nothing, X.sample(2), 0.1, 0).mean()) == pytest.approx(exact, rel=0.1)
@@ -179,15 +185,14 @@ def test_question_waits_for_its_networks_and_is_decided_once(tmp_path, capsys):
 def test_gate_sees_a_measure_that_still_changes():
     """A measure that doubling changes by more than its interval is not converged."""
 
-    class Run:
-        hypothesis = Hypothesis("h", lambda f, x, s, seed: torch.full((4,), f), Criterion(0.0), nulls=[Identity()],
-                                plan=Plan(images=4, sigmas=(0.1,)))  # fmt: skip
-        settings = (type("S", (), {"images": torch.zeros(4, 1, 4, 4)})(),)
-        estimate = type("E", (), {"low": 0.0, "high": 1.0})()
-
-    assert TwiceTrained(((1.0, 1.4),)).check(Run()).passed
-    assert not TwiceTrained(((1.0, 1.6),)).check(Run()).passed
-    assert TwiceTrained(((1.0, 1.6), (2.0, 2.5))).check(Run()).passed  # the difference of both changes by .1
+    h = Hypothesis("h", lambda f, x, s, seed: torch.full((4,), f), Criterion(0.0), nulls=[Identity()],
+                   plan=Plan(images=4, sigmas=(0.1,)))  # fmt: skip
+    f, x = torch.zeros_like, torch.zeros(4, 1, 4, 4)
+    setting = Setting(Given([f], "zero"), f, 0, x, None)
+    run = Measured(h, (setting,), (), np.zeros((1, 4)), Estimate(0.5, 0.0, 1.0, 0.25, 0.95, "given"))
+    assert TwiceTrained(((1.0, 1.4),)).check(run).passed
+    assert not TwiceTrained(((1.0, 1.6),)).check(run).passed
+    assert TwiceTrained(((1.0, 1.6), (2.0, 2.5))).check(run).passed  # the difference of both changes by .1
 
 
 def test_null_that_passes_is_not_hidden():
