@@ -28,8 +28,8 @@ PICTURES: dict[str, Callable[[Any, Any], Sequence[Part]]] = {
 }
 LEAD = (
     "Verdicts come from hypotheses with null models that must fail, gates on training, and intervals over seeds and images. "
-    "Below them stands what the experiments measure beside what the paper reports, without a verdict: one network of each kind, and "
-    "intervals over images."
+    "Below them stands what the experiments measure beside what the paper reports, without a verdict: one network of each "
+    "kind, and intervals over images."
 )
 HEADER = ("claim", "ours", "paper", "note")
 
