@@ -232,7 +232,7 @@ def test_reproduce_in_an_empty_folder(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(running, "__file__", str(tmp_path / "a" / "b" / "c" / "running.py"))
     assert "no results in" in refusal(capsys, "reproduce", "report")
     run("reproduce", "shuffling", "--scale", "smoke", "--workers", 1)
-    assert "verdict" in capsys.readouterr().out
+    assert "  ours  " in capsys.readouterr().out
     run("reproduce", "report", "--scale", "smoke")
     assert capsys.readouterr().out.strip() == "runs/paper/smoke/results/report.html"
     assert [f.name for f in tmp_path.iterdir()] == ["runs"]

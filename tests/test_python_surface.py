@@ -106,7 +106,7 @@ def test_an_adapted_network_is_analysed_drawn_and_trained():
     E = gt.jacobian(f, y, 0.1).eigenbasis()
     figure = E.plot(5)
     assert [bool(ax.images) for ax in figure.axes][:5] == [True] * 5
-    assert f"{float(E.eigenvalues[4]):.3f}" in figure.axes[4].get_title()
+    assert f"{float(E.eigenvalues[4]):.2f}" in figure.axes[4].get_title()
     assert sum(bool(ax.images) for ax in figure.axes) == 5
 
 

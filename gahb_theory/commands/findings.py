@@ -9,7 +9,7 @@ __all__ = ["found_at_image", "found_by_tour"]
 
 
 def found_at_image(a: ImageAnalysis) -> str:
-    """Four lines on a denoiser at one image; the last two say which matrix the spectrum is of, and what it reproduces."""
+    """Three lines on a denoiser at one image; the last says which matrix the spectrum is of, and what it reproduces."""
     oracles = {name: value for name, value in a.oracle_psnr.items() if name != "eigenbasis"}
     best = max(oracles, key=lambda name: oracles[name])
     gap = a.psnr_denoised - oracles[best]
@@ -18,7 +18,6 @@ def found_at_image(a: ImageAnalysis) -> str:
         f"PSNR {a.psnr_noisy:.2f} -> {a.psnr_denoised:.2f} dB at sigma {a.sigma:g}, {verdict}, the best of the fixed bases\n"
         f"effective dimension {a.effective_dimension:.0f} of {a.clean.size}, {a.eigenvalues_above_half} eigenvalues above "
         f"1/2, from {a.smallest_eigenvalue:.2f} to {a.largest_eigenvalue:.2f}\n"
-        f"asymmetry of the Jacobian {a.asymmetry:.2f}; ||J y - f(y)|| / ||f(y)|| = {a.homogeneity_error:.1e}\n"
         f"{a.reproduction}"
     )
 

@@ -181,7 +181,7 @@ def probe(
     dtype = usual if dtype is None else validate.floating(dtype)
     device = torch.device("cpu") if weight is None else weight.device
     channels, height, width = (validate.integer(s, "each of shape", 1, 256) for s in validate.sizes(shape, 3))
-    times = [*TIMES.values()] if schedule is None else [convention_of(schedule)]
+    times = [*TIMES.values()] if schedule is None else [_given_schedule(schedule)]
     small, wide = (known_levels(levels, times) for levels in (LEVELS, WIDE_LEVELS))
     if min(len(small), len(wide)) < 2:
         raise ValueError(f"schedule must know two or more of the noise levels {', '.join(map(str, WIDE_LEVELS))}")
@@ -224,6 +224,14 @@ def probe(
             return found
         gain = _gain_if_misled(found.convention.denoiser(net), x, y, sigma)
         return replace(found, gain_if_misled=gain, sure=found.sure and gain <= SURE_GAIN_DB)
+
+
+def _given_schedule(schedule: Any) -> Any:
+    """Its convention; refusals name the argument."""
+    try:
+        return convention_of(schedule)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"schedule: {error}") from error
 
 
 def _gain_if_misled(f: Callable[..., Any], x: Tensor, y: Tensor, sigma: Tensor) -> float:

@@ -94,8 +94,8 @@ def of_shrinkage(a: ImageAnalysis) -> str:
 def of_energy(a: ImageAnalysis) -> str:
     """Which basis needs fewer terms."""
     best, fixed, own = sparsest(a)
-    if own == 0:
-        return f"The best {TERMS} terms leave out nothing in the eigenbasis, and {fixed:.2%} in the {best}."
+    if own == 0 or fixed == 0:
+        return f"The best {TERMS} terms leave out {own:.2%} in the eigenbasis, and {fixed:.2%} in the {best}."
     ratio = fixed / own
     said = f"{ratio:.1f} times less than" if ratio >= 1 else f"{1 / ratio:.1f} times more than"
     return (

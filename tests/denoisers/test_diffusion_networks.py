@@ -337,3 +337,8 @@ def test_a_gaussian_diffusion_with_learned_variance_or_an_unknown_objective(unch
     torch.testing.assert_close(f(noisy(), SIGMAS), wiener(noisy(), SIGMAS), rtol=1e-9, atol=1e-11)
     with pytest.raises(ValueError, match="objective must be one of pred_noise, pred_x0, pred_v, got 'pred_score'"):
         adapt_diffusion(GaussianDiffusion(inner, "pred_score"))
+
+
+def test_a_denoiser_of_latents_follows_the_interface():
+    """AdaptedLatents, as every denoiser."""
+    gt.testing.check_denoiser(adapt_latents(lambda z, sigma: z / 2, lambda x: x, lambda z: z).eval(), (4, 6, 8))
