@@ -16,7 +16,7 @@ from gahb_theory.report.page import Chart, Head, KeyFigure, Part, Section, Table
 from gahb_theory.report.readings_of_paper import readings_of_paper
 from gahb_theory.runs import read_json
 
-__all__ = ["measured", "paper_report"]
+__all__ = ["measured", "paper_report", "verdicts"]
 
 PICTURES: dict[str, Callable[[Any, Any], Sequence[Part]]] = {
     "memorisation": draw_paper.memorisation,
@@ -42,6 +42,16 @@ def measured(folder: Path) -> Iterator[tuple[ModuleType, dict[str, Any], dict[st
             yield experiment, results, arrays, experiment.claims(results)
 
 
+def verdicts(folder: Path) -> Section | None:
+    """The verdicts that stand in claims/verdicts.json, failures first."""
+    file = folder / "claims" / "verdicts.json"
+    if not file.exists():
+        return None
+    rows = read_json(file)
+    lines = [verdict_page.cells(row) for _, row in verdict_page.ordered(rows)]
+    return Section("Verdicts", (LEAD, verdict_page.counted(rows)), (Table(verdict_page.HEADER, lines, align="left"),))
+
+
 def paper_report(folder: Path) -> Path:
     """Write report.html and figures/ into a folder of results."""
     file = folder / "claims" / "verdicts.json"
@@ -62,16 +72,16 @@ def paper_report(folder: Path) -> Path:
         sections.append(Section(experiment.TITLE, (lead, command), (Table(HEADER, rows, align="left"), *drawn)))
     if not sections:
         raise FileNotFoundError(f"no results in {folder}; run gahb reproduce manifolds first")
-    lines = [verdict_page.cells(row) for _, row in verdict_page.ordered(decided)]
-    tables = (Table(verdict_page.HEADER, lines, align="left"),) if lines else ()
-    first = Section("Verdicts", (LEAD,), tables)
+    first = verdicts(folder)
     shown = {
         "command": "gahb reproduce report",
         "scale": scale,
         **numbers,
         "versions": ", ".join(map(" ".join, versions.items())),
     }
-    return write_page(folder / "report.html", _head(decided, scale), [first, *sections], shown)
+    return write_page(
+        folder / "report.html", _head(decided, scale), [*([] if first is None else [first]), *sections], shown
+    )
 
 
 def _head(rows: Mapping[str, Mapping[str, Any]], scale: str) -> Head:
