@@ -98,8 +98,7 @@ def filled(text: str) -> str:
     printed = runs.read_json(OUTPUTS)
     parts = {name: "\n".join(["```text", *printed[name], "```"]) for name in EXAMPLES}
     parts |= {"hypotheses": hypotheses(), "shipped": shipped()}
-    decided = runs.read_json(DECIDED)
-    parts["verdicts"] = f"{verdict_page.counted(decided)}\n\n{verdict_page.table(decided, short=True)}"
+    parts["verdicts"] = verdict_page.block(runs.read_json(DECIDED))
     for name, part in parts.items():
         begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
         head, _, rest = text.partition(begin)

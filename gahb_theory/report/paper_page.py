@@ -32,6 +32,7 @@ LEAD = (
     "kind, and intervals over images."
 )
 HEADER = ("claim", "ours", "paper", "note")
+DECIDED = ("claims", "verdicts.json")
 
 
 def measured(folder: Path) -> Iterator[tuple[ModuleType, dict[str, Any], dict[str, np.ndarray], list[Claim]]]:
@@ -44,19 +45,17 @@ def measured(folder: Path) -> Iterator[tuple[ModuleType, dict[str, Any], dict[st
 
 def verdicts(folder: Path) -> Section | None:
     """The verdicts that stand in claims/verdicts.json, failures first."""
-    file = folder / "claims" / "verdicts.json"
-    if not file.exists():
+    rows = _decided(folder)
+    if not rows:
         return None
-    rows = read_json(file)
     lines = [verdict_page.cells(row) for _, row in verdict_page.ordered(rows)]
     return Section("Verdicts", (LEAD, verdict_page.counted(rows)), (Table(verdict_page.HEADER, lines, align="left"),))
 
 
 def paper_report(folder: Path) -> Path:
     """Write report.html and figures/ into a folder of results."""
-    file = folder / "claims" / "verdicts.json"
-    decided = read_json(file) if file.exists() else {}
-    numbers = {f"sha256 of {file.parent.name}/{file.name}": _hash(file)} if decided else {}
+    decided, first = _decided(folder), verdicts(folder)
+    numbers = {f"sha256 of {'/'.join(DECIDED)}": _hash(folder.joinpath(*DECIDED))} if decided else {}
     sections, scale, versions = [], "", {}
     for experiment, results, arrays, found in measured(folder):
         scale, versions = results["scale"], results["versions"]
@@ -72,7 +71,6 @@ def paper_report(folder: Path) -> Path:
         sections.append(Section(experiment.TITLE, (lead, command), (Table(HEADER, rows, align="left"), *drawn)))
     if not sections:
         raise FileNotFoundError(f"no results in {folder}; run gahb reproduce manifolds first")
-    first = verdicts(folder)
     shown = {
         "command": "gahb reproduce report",
         "scale": scale,
@@ -96,6 +94,12 @@ def _head(rows: Mapping[str, Mapping[str, Any]], scale: str) -> Head:
     figures = [KeyFigure(str(n), "", v) for v, n in counts.items()][:4]
     question = "Do the claims of the paper hold on small networks and small images?"
     return Head("The paper on one page", question, answers, figures)
+
+
+def _decided(folder: Path) -> dict[str, Any]:
+    """The verdicts by key, none where nothing has been judged."""
+    file = folder.joinpath(*DECIDED)
+    return read_json(file) if file.exists() else {}
 
 
 def _hash(file: Path) -> str:

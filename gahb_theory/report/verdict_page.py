@@ -12,7 +12,7 @@ from typing import Any
 
 from gahb_theory.runs import read_json, write_bytes
 
-__all__ = ["END", "START", "coverage", "into", "levels", "table", "write"]
+__all__ = ["END", "START", "block", "coverage", "into", "levels", "table", "write"]
 
 ORDER = ("refuted", "not converged", "not discriminating", "undecided", "supported")
 START, END = "<!-- begin: verdicts -->", "<!-- end: verdicts -->"
@@ -145,6 +145,11 @@ def levels(rows: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def block(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """What stands between the two marks: the counts, and the short table."""
+    return f"{counted(rows)}\n\n{table(rows, short=True)}"
+
+
 def into(page: Path, rows: Mapping[str, Mapping[str, Any]]) -> bool:
     """Put the short table between the two marks of a page; whether the page has them."""
     text = page.read_text()
@@ -152,7 +157,7 @@ def into(page: Path, rows: Mapping[str, Mapping[str, Any]]) -> bool:
         return False
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
-    write_bytes(page, f"{before}{START}\n\n{counted(rows)}\n\n{table(rows, short=True)}\n{END}{after}".encode())
+    write_bytes(page, f"{before}{START}\n{block(rows)}\n{END}{after}".encode())
     return True
 
 
