@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy import stats
 from torch import Tensor
 
 import gahb_theory as gt
 from gahb_theory.denoisers import SmoothUNet
+from gahb_theory.hypotheses.paper.plane_summary import student
 from gahb_theory.runs import write_bytes
 
 IMAGES, LONG = 12_800, 60_000
@@ -135,11 +135,9 @@ def cells(values: Sequence[Sequence[float]], digits: int) -> str:
     """The mean over seeds at each noise level, and half its 95 % interval (Student's t)."""
     texts = []
     for column in zip(*values, strict=True):
-        text = f"{statistics.fmean(column):.{digits}f}"
-        if len(column) > 1:
-            quantile = stats.t.ppf(0.975, len(column) - 1)
-            text += f" ± {quantile * statistics.stdev(column) / len(column) ** 0.5:.{digits}f}"
-        texts.append(text)
+        e = student(column)
+        half = f" ± {e['high'] - e['value']:.{digits}f}" if len(column) > 1 else ""
+        texts.append(f"{e['value']:.{digits}f}{half}")
     return " | ".join(texts)
 
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 import gahb_theory as gt
 from gahb_theory.denoisers import Network, SmoothUNet
+from gahb_theory.hypotheses.paper.plane_summary import student
 from gahb_theory.images import Photographs
-from gahb_theory.metrics.intervals import mean_estimate
 from gahb_theory.theory.symmetry_cost import cost_of_symmetry
 
 SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -106,11 +106,8 @@ def cost(rows: list[dict], name: str, blind: bool) -> list[str]:
     }
     seeds = [seed for seed in SEEDS if (seed, True) in values and (seed, False) in values]
     differences = np.array([values[seed, False] - values[seed, True] for seed in seeds])
-    cells = []
-    for column in differences.T:
-        e = mean_estimate(column) if len(column) > 1 else None
-        cells.append(f"{column.mean():.2f}" + (f" ({e.low:.2f}, {e.high:.2f})" if e else ""))
-    return cells
+    found = [student(column) for column in differences.T]
+    return [f"{e['value']:.2f} ({e['low']:.2f}, {e['high']:.2f})" for e in found]
 
 
 def draw() -> None:
@@ -129,7 +126,8 @@ def draw() -> None:
             f"| model, blind, rho = {fraction:g} | " + " | ".join(f"{value:.2f}" for value in predicted) + " |"
         )
     text = "\n".join(lines)
-    TABLE.write_text(f"Printed by `python experiments/symmetry_cost.py draw`; 95 % intervals over seeds.\n\n{text}\n")
+    lead = "Printed by `python experiments/symmetry_cost.py draw`; 95 % intervals over three seeds (Student's t)."
+    TABLE.write_text(f"{lead}\n\n{text}\n")
     print(text)
 
 
