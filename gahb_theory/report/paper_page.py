@@ -84,14 +84,17 @@ def paper_report(folder: Path) -> Path:
 
 def _head(rows: Mapping[str, Mapping[str, Any]], scale: str) -> Head:
     """How many claims are decided, and which are refuted."""
-    counts = {v: sum(row["verdict"] == v for row in rows.values()) for v in verdict_page.ORDER}
-    refuted = [row["statement"].rstrip(".") for row in rows.values() if row["verdict"] == "refuted"]
+    found = [row["verdict"] for row in rows.values()]
+    refuted, supported = found.count("refuted"), found.count("supported")
+    counts = {"claims": len(found), "refuted": refuted, "supported": supported}
+    counts["not decided"] = len(found) - refuted - supported
+    against = [row["statement"].rstrip(".") for row in rows.values() if row["verdict"] == "refuted"]
     answers = [
         verdict_page.counted(rows) if rows else "No claim has been judged: experiments/claims.py does so.",
-        f"Refuted: {'; '.join(refuted)}." if refuted else "No claim is refuted.",
+        f"Refuted: {'; '.join(against)}." if against else "No claim is refuted.",
         f"The scale is {scale}: small networks on small images.",
     ]
-    figures = [KeyFigure(str(n), "", v) for v, n in counts.items()][:4]
+    figures = [KeyFigure(str(n), "", name) for name, n in counts.items()]
     question = "Do the claims of the paper hold on small networks and small images?"
     return Head("The paper on one page", question, answers, figures)
 
