@@ -49,10 +49,10 @@ def decide(place: Place) -> None:
     """Decide what is undecided and has its networks."""
     laboratory = Laboratory(place.runs)
     workshop = Workshop(laboratory)
-    cheap = questions_witness.rows() | questions_plane.rows(place.results.parent)
-    keep(place, cheap | questions_samples.rows(laboratory, place.checkpoints))
+    keep(place, questions_witness.rows() | questions_plane.rows(place.results.parent))
     for module in (questions_optimum, questions_manifolds, questions_geometry, questions_training):
         decide_all(module.questions(), workshop, place.verdicts)
+    keep(place, questions_samples.rows(laboratory, place.checkpoints))
     with suppress(NotTrained):
         keep(place, questions_training.rows(workshop))
         picture(place)
