@@ -51,7 +51,7 @@ def decide(place: Place) -> None:
     workshop = Workshop(laboratory)
     keep(place, questions_witness.rows() | questions_plane.rows(place.results.parent))
     for module in (questions_optimum, questions_manifolds, questions_geometry, questions_training):
-        decide_all(module.questions(), workshop, place.verdicts)
+        decide_all(module.questions(workshop), workshop, place.verdicts)
     keep(place, questions_samples.rows(laboratory, place.checkpoints))
     with suppress(NotTrained):
         keep(place, questions_training.rows(workshop))
