@@ -273,7 +273,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--pieces", nargs="*", help="names of some pieces alone")
     given = parser.parse_args(words)
     if given.table:
-        print(table(given.out))
+        print(table(given.out), end="")
         return 0
     s, clock = (DRY, Clock(60.0)) if given.dry_run else (PUBLISHED, Clock(given.minutes))
     keep, out = (p / "dry" if given.dry_run else p for p in (given.keep, given.out))

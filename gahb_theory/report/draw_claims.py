@@ -78,11 +78,12 @@ def _optimum(rows: Mapping[str, Any], folder: Path) -> Any:
                 x, middle, [middle - low, high - middle], color=colour, marker=marker, ms=4, capsize=2, label=label
             )
             for name, values in row["reference"]["dB_of_others"].items():
-                if name == "twice the budget":
-                    ax.plot(levels[:, 0], values, color=colour, ls=":", lw=1, label=f"{label}, twice the budget")
+                if name.endswith("seed 0"):
+                    style = ":" if name.startswith("64") else "-."
+                    ax.plot(levels[:, 0], values, color=colour, ls=style, lw=1, label=f"{label}, {name}")
                 elif name not in drawn and min(values) < TALLEST and kind == "plain":
                     drawn.add(name)
-                    ax.plot(levels[:, 0], values, color=GREY, ls="--" if "after" in name else "-", label=name)
+                    ax.plot(levels[:, 0], values, color=GREY, ls="--" if "2,000" in name else "-", label=name)
         ax.axhline(0, color=EXACT, lw=1)
         ax.set(title=f"$\\alpha$ = {alpha:g}", ylim=(-0.3, TALLEST))
         _noise_axis(ax, (0.03, 0.1, 0.3))
@@ -282,7 +283,8 @@ FIGURES = (
         "optimum.png",
         _optimum,
         "Risk above the Bayes interval of C^alpha images, 16 pixels; intervals over 3 seeds, 32 images. Null models in grey; "
-        "untrained networks, and those after 2,000 images, are beyond the axis where they are not drawn.",
+        "untrained networks, and those of 2,000 images, are beyond the axis where they are not drawn. Dotted, one seed of "
+        "another budget.",
     ),
     (
         "slopes.png",

@@ -57,9 +57,9 @@ def test_smaller_sets_are_the_first_of_larger_ones(program, small, tmp_path):
 def test_a_piece_goes_on_where_it_was_stopped(program, small, tmp_path, monkeypatch):
     """A call without time leaves the training for the next, and the network is the same as without the stop."""
     piece, x = program.PIECES[0], gt.Disks(size=16).sample(20)
-    long = replace(small, images_seen=2000)
+    long = replace(small, images_seen=1000)
     monkeypatch.setattr(program, "AFTER_TRAINING", 0.0)
-    monkeypatch.setattr(program, "Timer", lambda seconds, ring, arguments: Timer(0.2, ring, arguments))
+    monkeypatch.setattr(program, "Timer", lambda seconds, ring, arguments: Timer(0.15, ring, arguments))
     assert program.trained(piece, x, long, tmp_path / "a", "cpu", program.Clock(1.0)) is None
     monkeypatch.undo()
     f, rate = program.trained(piece, x, long, tmp_path / "a", "cpu", program.Clock(60.0))

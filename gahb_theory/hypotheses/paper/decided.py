@@ -16,7 +16,7 @@ from gahb_theory.hypotheses.paper import (
     questions_training,
     questions_witness,
 )
-from gahb_theory.hypotheses.paper.judged_networks import Settings, plan
+from gahb_theory.hypotheses.paper.judged_networks import Settings, judged, plan
 from gahb_theory.hypotheses.paper.workshop import NotTrained, Workshop, decide_all
 from gahb_theory.hypotheses.publishing import publish
 
@@ -66,11 +66,12 @@ def keep(place: Place, rows: dict[str, Any]) -> None:
 
 
 def publish_all(place: Place) -> None:
-    """Copy the trained networks, as they are at the end, to the committed checkpoints."""
-    laboratory = Laboratory(place.runs)
-    for training in plan(Settings()):
-        with suppress(FileNotFoundError):
-            publish(laboratory, training, place.checkpoints)
+    """Copy the networks that are judged, as they are at the end, to the committed checkpoints."""
+    workshop = Workshop(Laboratory(place.runs))
+    for kind, images in {(j.kind, j.images): None for j in judged(Settings())}:
+        for training in workshop.longest(kind, images).trainings(workshop.settings):
+            with suppress(FileNotFoundError):
+                publish(workshop.laboratory, training, place.checkpoints)
 
 
 def picture(place: Place) -> None:

@@ -22,7 +22,7 @@ from gahb_theory.hypotheses.jobs import Training
 from gahb_theory.images import CAlpha, Disks, Ray, Shuffled, SineCone
 from gahb_theory.training import Recipe
 
-__all__ = ["ALPHAS", "FEW", "FIRST_SEED", "KINDS", "MANY_SEEDS", "Judged", "Settings", "conservative", "plan"]
+__all__ = ["ALPHAS", "FEW", "FIRST_SEED", "KINDS", "MANY_SEEDS", "Judged", "Settings", "conservative", "judged", "plan"]
 
 ALPHAS = (1.0, 1.5, 2.0, 3.0)
 PLAIN = tuple(("plain", n) for n in ("c_alpha_2", "c_alpha_1", "c_alpha_3", "shuffled", "disks", "ray", "sine_cone"))
@@ -107,8 +107,18 @@ class Judged:
 
 def plan(s: Settings) -> list[Training]:
     """All trainings, the most wanted first; for budgets that serve the gate alone, the first seed."""
+    found = [t for kind, images, budget, seeds in _order(s) for t in Judged(kind, images, budget).trainings(s, seeds)]
+    return list({training.key: training for training in found}.values())
+
+
+def judged(s: Settings) -> list[Judged]:
+    """The networks of the plan, one entry for each kind, class and budget."""
+    return [Judged(*entry[:3]) for entry in _order(s)]
+
+
+def _order(s: Settings) -> list[tuple[str, str, float | int, list[int]]]:
     one, all_seeds, many = [0], list(range(s.seeds)), list(range(MANY_SEEDS))
-    order = [
+    return [
         *((kind, images, 1, all_seeds) for kind, images in PLAIN[:5]),
         *((kind, images, 2, one) for kind, images in (PLAIN[0], *PLAIN[3:5])),
         *(("conservative", "c_alpha_2", *rest) for rest in ((1, all_seeds), (2, one))),
@@ -117,14 +127,13 @@ def plan(s: Settings) -> list[Training]:
         *((kind, images, 4, all_seeds) for kind, images in PLAIN[:3]),
         *((kind, images, FEW, many) for kind, images in (*PLAIN[:3], ("conservative", "c_alpha_2"))),
         *((kind, images, 4, all_seeds) for kind, images in (("conservative", "c_alpha_2"), *PLAIN[4:7])),
-        *(("plain", "c_alpha_1.5", *rest) for rest in ((1, all_seeds), (2, one))),
-        *(("bfcnn", "c_alpha_2", *rest) for rest in ((1, all_seeds), (2, one))),
         *(
-            ("conservative", name, *rest)
-            for name in ("c_alpha_3", "c_alpha_1", "c_alpha_1.5")
-            for rest in ((1, all_seeds), (2, one))
+            (kind, images, *rest)
+            for kind, images in (
+                ("plain", "c_alpha_1.5"),
+                ("bfcnn", "c_alpha_2"),
+                *(("conservative", name) for name in ("c_alpha_3", "c_alpha_1", "c_alpha_1.5")),
+            )
+            for rest in ((1, all_seeds), (2, one), (FEW, many))
         ),
-        *(("plain", "disks", *rest) for rest in ((0.25, all_seeds),)),
     ]
-    found = [t for kind, images, budget, seeds in order for t in Judged(kind, images, budget).trainings(s, seeds)]
-    return list({training.key: training for training in found}.values())

@@ -130,7 +130,10 @@ def doubling(judged: Judged) -> tuple[Judged, Judged]:
 
 @dataclass(frozen=True, eq=False)
 class TwiceTrained:
-    """Twice the budget changes the mean of the measure by less than half its interval, for the first seed.
+    """Twice the budget changes the mean of the measure by less than half its interval, for the first seed, or cannot turn it.
+
+    It cannot where the interval does not hold the threshold and the change leads away from it. An excess that falls as a power
+    of the budget changes by the same part of itself with each doubling; an interval that shrinks with it never holds that.
 
     Parameters
     ----------
@@ -149,12 +152,13 @@ class TwiceTrained:
             for sigma in h.plan.sigmas:
                 apart = h.measure(long, x, sigma, 0).double() - h.measure(short, x, sigma, 0).double()
                 change += sign * float(apart.mean()) / len(h.plan.sigmas)
-        room = float(run.estimate.high - run.estimate.low) / 2
-        return GateResult(
-            self.name,
-            abs(change) < room,
-            f"changes the measure by {change:+.3g} (1 seed), the interval is +-{room:.3g}",
-        )
+        room, threshold = float(run.estimate.high - run.estimate.low) / 2, h.criterion.threshold
+        found = f"changes the measure by {change:+.3g} (1 seed), the interval is +-{room:.3g}"
+        if abs(change) < room:
+            return GateResult(self.name, True, found)
+        away = change < 0 if float(run.estimate.high) < threshold else change > 0
+        turned = float(run.estimate.low) <= threshold <= float(run.estimate.high) or not away
+        return GateResult(self.name, not turned, found + ("" if turned else ", away from the threshold"))
 
 
 @dataclass(frozen=True, eq=False)
