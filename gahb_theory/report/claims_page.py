@@ -12,9 +12,9 @@ their own; a verdict needs null models that fail, networks that beat identity, m
 level, and a measure that the last doubling of the budget does not change, or leads away from the threshold. Intervals are
 95 %, over seeds and images together. Plain networks are `UNet(16, 2)`, conservative ones `Conservative(SmoothUNet(8, 2))`;
 every image of their training is new. Each class is judged at the largest budget that all its seeds have been trained for:
-128,000 images for plain networks of alpha = 1, 2, 3, else 32,000 unless the row says more. Networks of the memorisation plane are
-`UNet(8, 2)` after 128,000 images seen. Excesses over the Bayes risk are shown in decibels, and lie above the upper end of the
-Bayes interval. The window is sigma in [.03, .3] for all classes.
+128,000 images for plain networks of alpha = 1, 2, 3, else 32,000 unless the row says more. Networks of the memorisation plane
+are `UNet(8, 2)` after 128,000 images seen. Excesses over the Bayes risk are shown in decibels, and lie above the upper end of
+the Bayes interval. The window is sigma in [.03, .3] for all classes.
 
 Changed after numbers were seen:
 
