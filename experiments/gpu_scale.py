@@ -126,7 +126,7 @@ def training_set(piece: Piece, s: Scale, folder: Path, workers: int) -> Tensor:
         if not file.exists():
             start = "AB".index(piece.half) * PART + first
             edges = np.linspace(0, count, min(workers, count) + 1).astype(int)
-            places = [(X, start + a, int(b - a)) for a, b in pairwise(edges)]
+            places = [(X, start + int(a), int(b - a)) for a, b in pairwise(edges)]
             if workers > 1 and count > workers:
                 with pool(workers) as processes:
                     parts = [job.result() for job in [processes.submit(drawn, *place) for place in places]]
