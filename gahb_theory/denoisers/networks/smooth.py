@@ -145,9 +145,9 @@ class SmoothUNet(Network):
         validate.channels(y, self.image_channels)
         divisible(y, 2**self.blocks, "2^blocks")
         centred = _centred(y)
-        norm = torch.linalg.vector_norm(centred, dim=(1, 2, 3), keepdim=True)
-        scale = torch.where(norm > 0, norm, torch.ones_like(norm)) / y[0].numel() ** 0.5
-        return y - _centred(scale * self.predict(self.inputs(centred / scale, sigma / scale)))
+        deviation = torch.linalg.vector_norm(centred, dim=(1, 2, 3), keepdim=True) / y[0].numel() ** 0.5
+        scale = torch.where(deviation > 0, deviation, torch.ones_like(deviation))
+        return y - _centred(deviation * self.predict(self.inputs(centred / scale, sigma / scale)))
 
     def inputs(self, z: Float[Tensor, "n c h w"], ratio: Float[Tensor, "n 1 1 1"]) -> Float[Tensor, "n k h w"]:
         """What goes into the first convolution, from images of deviation 1 and their noise levels: the images alone."""
