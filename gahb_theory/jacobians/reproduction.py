@@ -4,7 +4,7 @@ With the eigenvalues and eigenvectors of the symmetric part S of the Jacobian J 
 
     S y = sum_k lambda_k <y, e_k> e_k,        f(y) = S y    if J is symmetric and f homogeneous of order 1
 
-(Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, equation 6). It is so to rounding for `Conservative` networks, and not
+(Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, equation 6). It is so to rounding for `Conservative` networks that are blind, and not
 for others: how far S y is from f(y) is stated wherever a spectrum is shown. The singular vectors of J reproduce J y instead,
 J y = sum_k s_k <y, v_k> u_k, in two bases.
 """
