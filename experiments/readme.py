@@ -32,7 +32,13 @@ ORDER = (
 )
 DECIDED = RESULTS / "claims" / "verdicts.json"
 """The paper's claims; all other verdicts are on hypotheses of other origin."""
-SHIPPED = {"network": "{}", "shrinkage": "{}, S y alone", "sym4_oracle": "sym4 oracle", "wiener": "Wiener filter", "noisy": "noisy image"}
+SHIPPED = {
+    "network": "{}",
+    "shrinkage": "{}, S y alone",
+    "sym4_oracle": "sym4 oracle",
+    "wiener": "Wiener filter",
+    "noisy": "noisy image",
+}
 
 
 def examples(text: str) -> dict[str, str]:

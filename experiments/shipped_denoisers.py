@@ -9,8 +9,8 @@
 FOLDER: the 400 photographs of Berkeley of Zhang et al. 2017, who took them for training too.
 
 Killed at any moment, the same command goes on. Writes gahb_theory/pretrained/NAME (weights and configuration) and
-experiments/results/shipped/NAME (the log, and the PSNR on 256 test images beside that of the shrinkage S y, S the symmetric part
-of the Jacobian at y, the noisy image, the sym4 wavelet oracle, and the Wiener filter of images of the training class).
+experiments/results/shipped/NAME (the log, and the PSNR on 256 test images beside that of the shrinkage S y, S the symmetric
+part of the Jacobian at y, the noisy image, the sym4 wavelet oracle, and the Wiener filter of images of the training class).
 """
 
 import csv
@@ -32,11 +32,18 @@ from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.denoisers.networks import Conservative, SmoothUNet
 from gahb_theory.images import Photographs
 from gahb_theory.images.base import ImageClass
+from gahb_theory.jacobians.reproduction import shrunk
 from gahb_theory.metrics.errors import psnr_curve
 from gahb_theory.theory.exact_risks import oracle_mse
 from gahb_theory.training import train
 
-LABELS = {"network": "{}", "shrinkage": "{}, S y alone", "sym4_oracle": "sym4 oracle", "wiener": "Wiener filter", "noisy": "noisy image"}
+LABELS = {
+    "network": "{}",
+    "shrinkage": "{}, S y alone",
+    "sym4_oracle": "sym4 oracle",
+    "wiener": "Wiener filter",
+    "noisy": "noisy image",
+}
 SIGMAS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 TEST_SEED = 77
 ATTEMPT = "photographs_conservative"
@@ -63,17 +70,6 @@ def table(names: list[str]) -> str:
         for key, label in LABELS.items():
             lines.append(f"| {label.format(name)} | " + " | ".join(f"{float(row[key]):.2f}" for row in rows) + " |")
     return "\n".join(lines)
-
-
-def shrunk(f: Denoiser, y: torch.Tensor, sigma: float) -> torch.Tensor:
-    """S y of each noisy image: what the eigenvectors and eigenvalues of S = (J + J^T) / 2 reproduce of f(y), equation (6)."""
-
-    def value(y: torch.Tensor) -> torch.Tensor:
-        return f(y, sigma)
-
-    pushed = torch.func.jvp(value, (y,), (y,))[1]
-    pulled = torch.func.vjp(value, y)[1](y)[0]
-    return (pushed + pulled) / 2
 
 
 def measured(name: str, f: Denoiser, seen: torch.Tensor) -> list[dict[str, float]]:

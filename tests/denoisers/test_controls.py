@@ -32,7 +32,13 @@ SMALL = {
 }
 HOMOGENEOUS = {
     *(gt.UNet, gt.denoisers.SmoothUNet, gt.BFCNN, gt.WindowedCNN, gt.RecursiveCNN, gt.Conservative, gt.DRUNet),
-    *(gt.denoisers.SmoothConditionedUNet, gt.FullyConnected, gt.LinearConvolution, gt.LinearDenoiser, gt.LocallyConnected),
+    *(
+        gt.denoisers.SmoothConditionedUNet,
+        gt.FullyConnected,
+        gt.LinearConvolution,
+        gt.LinearDenoiser,
+        gt.LocallyConnected,
+    ),
 }
 
 

@@ -264,7 +264,7 @@ def _check_layers(network: Network) -> None:
 
 
 def _check_values(network: Network) -> None:
-    """Refuse a network that is not homogeneous on images of noise, or depends on sigma unsaid; weights are moved off special values."""
+    """Refuse a network that is not homogeneous on images of noise, or depends on sigma unsaid; with weights that are not special."""
     if any(p.is_meta for p in network.parameters()):
         return  # a sketch without values
     name = type(network).__name__
@@ -299,7 +299,9 @@ def _check_values(network: Network) -> None:
             "the energy of an image depends on the others; normalise by constants, as BiasFreeNorm in eval mode"
         )
     if _differ(other, base) and not network.given_sigma:
-        raise ValueError(f"{name} depends on sigma, but its attribute given_sigma is False; set it to True in the class")
+        raise ValueError(
+            f"{name} depends on sigma, but its attribute given_sigma is False; set it to True in the class"
+        )
     if _differ(louder, 3 * base):
         equation = "N(s y, s sigma) = s N(y, sigma)" if network.given_sigma else "N(s y) = s N(y)"
         raise ValueError(
