@@ -4,9 +4,9 @@ With the eigenvalues and eigenvectors of the symmetric part S of the Jacobian J 
 
     S y = sum_k lambda_k <y, e_k> e_k,        f(y) = S y    if J is symmetric and f homogeneous of order 1
 
-(Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, equation 6). It is so to rounding for blind `Conservative`
-networks, and not for others: how far S y is from f(y) is stated wherever a spectrum is shown. The singular vectors of J reproduce J y instead,
-J y = sum_k s_k <y, v_k> u_k, in two bases.
+(Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, equation 6). It is so to rounding for blind `Conservative` networks, and
+not for others: how far S y is from f(y) is stated wherever a spectrum is shown. The singular vectors of J reproduce J y
+instead, J y = sum_k s_k <y, v_k> u_k, in two bases.
 """
 
 from dataclasses import dataclass
@@ -117,7 +117,7 @@ def reproduction(
 
 
 def shrunk(f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n c h w"]:
-    """S y of each noisy image, S = (J + J^T) / 2: what equation (6) reproduces of f(y), from one product with J and one with J^T.
+    """S y of each noisy image, S = (J + J^T) / 2: what equation (6) reproduces of f(y), from one product with J and with J^T.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Smooth UNets: homogeneous, with a continuous derivative; made conservative, f(y) = S y with the Hessian S of its energy, to rounding."""
+"""Smooth UNets: homogeneous, with a continuous derivative; the gradient of their energy, blind or given sigma."""
 
 import pytest
 import torch

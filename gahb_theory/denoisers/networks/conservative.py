@@ -264,7 +264,10 @@ def _check_layers(network: Network) -> None:
 
 
 def _check_values(network: Network) -> None:
-    """Refuse a network that is not homogeneous on images of noise, or depends on sigma unsaid; with weights that are not special."""
+    """Refuse a network that is not homogeneous on images of noise, or depends on sigma unsaid.
+
+    Its weights are moved off special values.
+    """
     if any(p.is_meta for p in network.parameters()):
         return  # a sketch without values
     name = type(network).__name__
