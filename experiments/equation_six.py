@@ -25,19 +25,11 @@ from gahb_theory.runs import write_bytes, write_json
 SIGMAS = (0.05, 0.3, 1.0)
 SIZE, SEED, IMAGES = 16, 2**41, 12
 RESULTS = Path(__file__).parent / "results" / "equation_six"
-MEMBERS = 64
-
-
-def members(X: gt.Disks) -> gt.EmpiricalBayes:
-    """The posterior mean of a finite set, the images to be denoised among its members."""
-    return gt.EmpiricalBayes(torch.cat([X.sample(IMAGES, seed=SEED), X.sample(MEMBERS - IMAGES, seed=1)]).double())
-
 
 CLASSES: dict[str, tuple[gt.ImageClass, Callable[..., gt.Denoiser]]] = {
     "Gaussian field": (GaussianField(size=SIZE), lambda X: gt.GaussianDenoiser.fit(X.sample(20_000, seed=1).double())),
     "cone of sines": (SineCone(size=SIZE), ConeBayes),
     "disks": (gt.Disks(size=SIZE), gt.DiskBayes),
-    f"{MEMBERS} disks": (gt.Disks(size=SIZE), members),
 }
 
 

@@ -77,6 +77,14 @@ def cost_of_symmetry():
     yield f"three seeds that reach {max(student(column)['high'] for column in given.T):.2f}"
 
 
+def equation_six():
+    results = read("equation_six/results.json")
+    lost = [row["S y"][0] for row in results["disks"].values()]
+    yield f"is {min(lost):.1f} to {max(lost):.1f} dB below it"
+    assert all(abs(row["S (y - m) + m"][0]) < 0.01 for row in results["Gaussian field"].values())
+    assert all(row["S (y - m) + m"][1] > 0.5 for row in results["disks"].values()), "nor is it about the mean"
+
+
 def first_of_the_leaderboard():
     assert leaderboard()[0].name == "Wiener"
     yield f"such a filter stands first, {leaderboard()[0].total:.2f} dB above the optimum"
@@ -111,7 +119,7 @@ def symmetric():
 
 @pytest.mark.parametrize(
     "source",
-    [asymmetry, plane, shipped, cost_of_symmetry, first_of_the_leaderboard, near_optimal, symmetric],
+    [asymmetry, plane, shipped, cost_of_symmetry, equation_six, first_of_the_leaderboard, near_optimal, symmetric],
     ids=lambda f: f.__name__,
 )
 def test_numbers_of_the_evidence(source):
