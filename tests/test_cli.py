@@ -37,7 +37,7 @@ def refusal(capsys, *arguments):
     [
         ("tour", "--retrain"),
         ("generate", "--n"),
-        ("train", "--sigma-law"),
+        ("train", "--sigma-distribution"),
         ("analyze", "--sigma"),
         ("report", "RUN"),
         ("reproduce", "--dry-run"),

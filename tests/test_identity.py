@@ -146,7 +146,7 @@ def test_local_classes_of_one_name_are_told_apart_by_their_methods():
 # image classes
 
 
-def law(level, *, mirrored=False):
+def image_class(level, *, mirrored=False):
     class Law:
         def sample(self, n, seed=0, start=0):
             ramp = torch.linspace(0, level, 64).reshape(1, 1, 8, 8).expand(n, -1, -1, -1)
@@ -156,9 +156,9 @@ def law(level, *, mirrored=False):
 
 
 def test_image_classes_of_one_name_are_told_apart_by_their_images():
-    prints = [fingerprint(X) for X in (law(0.5), law(0.51), law(0.5, mirrored=True))]
+    prints = [fingerprint(X) for X in (image_class(0.5), image_class(0.51), image_class(0.5, mirrored=True))]
     assert len(set(prints)) == 3
-    assert fingerprint(law(0.5)) == prints[0]
+    assert fingerprint(image_class(0.5)) == prints[0]
 
 
 def test_rounding_of_another_processor_changes_no_identity():
@@ -294,9 +294,9 @@ def test_files_are_known_by_their_bytes_wherever_they_lie(tmp_path, monkeypatch)
     assert fingerprint(tmp_path / "a") != before, "of the same name and size"
     (tmp_path / "a" / "deep" / "back").symlink_to(tmp_path / "a")
     fingerprint(tmp_path / "a")  # a link that leads back ends
-    laws = [Photographs(folder) for folder in (tmp_path / "b", str(tmp_path / "b"), "b", tmp_path / "c")]
-    assert len({fingerprint(photographs) for photographs in laws[:3]}) == 1
-    assert fingerprint(laws[2]) != fingerprint(laws[3])
+    image_classes = [Photographs(folder) for folder in (tmp_path / "b", str(tmp_path / "b"), "b", tmp_path / "c")]
+    assert len({fingerprint(photographs) for photographs in image_classes[:3]}) == 1
+    assert fingerprint(image_classes[2]) != fingerprint(image_classes[3])
 
 
 def test_functions_are_known_by_what_they_do():

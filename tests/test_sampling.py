@@ -1,4 +1,4 @@
-"""Sampling: the right law on exact denoisers, the algorithm to the letter, purity, statuses, cost, refusals."""
+"""Sampling: the right distribution on exact denoisers, the algorithm to the letter, purity, statuses, cost, refusals."""
 
 import math
 
@@ -15,7 +15,7 @@ SHAPE = (1, 2, 2)
 
 
 def gaussian(variances=(0.09, 0.04, 0.01, 0.0025)):
-    """A Gaussian law in a rotated basis: its denoiser, mean, covariance."""
+    """A Gaussian distribution in a rotated basis: its denoiser, mean, covariance."""
     generator = torch.Generator().manual_seed(0)
     rotation = torch.linalg.qr(torch.randn(4, 4, generator=generator, dtype=torch.float64)).Q
     covariance = (rotation * torch.tensor(variances, dtype=torch.float64)) @ rotation.mT
@@ -68,7 +68,7 @@ def test_samples_of_a_gaussian_law():
     values, vectors = torch.linalg.eigh(covariance)
     after = torch.tensor([variance_after(float(s), 0.04, 0.1, 1.0, 0.01) for s in values], dtype=torch.float64)
     assert_normal(samples.images, mean, (vectors * after) @ vectors.mT)
-    # the law itself, but for what the step h and the end at sigma_inf leave
+    # the distribution itself, but for what the step h and the end at sigma_inf leave
     torch.testing.assert_close(after / values, 1 - 0.04 / 2 - 1e-4 / (values + 1e-4), rtol=0, atol=3e-3)
     assert_normal(samples.images[:500], mean, covariance)
 

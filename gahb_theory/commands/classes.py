@@ -37,7 +37,7 @@ RECIPE = (
     "learning-rate",
     "kernel-rate",
     "schedule",
-    "sigma-law",
+    "sigma-distribution",
     "sigma-min",
     "sigma-max",
     "weight-power",
@@ -49,7 +49,11 @@ RECIPE = (
 """Options of a `Recipe` that `gahb train` takes beside those that its help describes."""
 
 NUMBERS_OF = {"sine-cone": {"frequency": 2}}
-OLDER = {"images.channels": "image-channels"}
+OLDER = {
+    "images.channels": "image-channels",
+    "sigma-law": "sigma-distribution",
+    "recipe.sigma-law": "sigma-distribution",
+}
 
 
 def separate(arguments: Sequence[str], taken: Collection[str]) -> tuple[list[str], dict[str, list[str]]]:
@@ -91,7 +95,7 @@ def _current(argument: str) -> list[str]:
     """An argument in the spelling of today."""
     if match := re.fullmatch(r"images:([\w-]+)", argument):
         return ["--class", match[1]]
-    if match := re.fullmatch(r"--((?:images|recipe)\.([\w-]+))(=.*)?", argument):
+    if match := re.fullmatch(r"--((?:(?:images|recipe)\.)?([\w-]+))(=.*)?", argument):
         return [f"--{OLDER.get(match[1], match[2])}{match[3] or ''}"]
     if argument.startswith("--class="):
         return ["--class", argument.removeprefix("--class=")]

@@ -13,7 +13,7 @@ not count; and what is expected is additive in image and basis, fitted to the pa
 denoiser with one basis for all images has 0 to rounding.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from gahb_theory.bases.fourier import DCT
 from gahb_theory.bases.pca import PCA
 from gahb_theory.bases.wavelet import Wavelet
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.identity import IDENTITY_NAME
 from gahb_theory.jacobians import jacobian
 from gahb_theory.randomness import add_noise
 
@@ -137,14 +138,14 @@ class Sparsity:
         return own - rivals
 
 
-def _tangents(law: Any, images: Tensor) -> Tensor:
+def _tangents(image_class: Any, images: Tensor) -> Tensor:
     """Orthonormal tangent vectors (n, m, d) of test images that `assess` has drawn from a class."""
     from gahb_theory.hypotheses.assessment import TEST_SEED
 
-    scene = law.scene(len(images), seed=TEST_SEED)
+    scene = image_class.scene(len(images), seed=TEST_SEED)
     if scene.images.shape != images.shape or not torch.equal(scene.images.to(images), images):
         raise ValueError(
-            "the tangent spaces are known for the images that assess draws itself; give images=law, the class that the "
+            "the tangent spaces are known for the images that assess draws itself; give images=image_class, the class that the "
             "hypothesis is made with"
         )
     return scene.tangent.double()
@@ -160,12 +161,12 @@ class TangentFirst:
         An image class with tangent spaces, such as `Disks`.
     """
 
-    law: Any
+    image_class: Any = field(metadata={IDENTITY_NAME: "law"})
     name: str = "tangent space in the first eigenvectors"
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image, between 0 and 1."""
-        pairs = zip(_tangents(self.law, images), _bases(f, images, sigma, seed), strict=True)
+        pairs = zip(_tangents(self.image_class, images), _bases(f, images, sigma, seed), strict=True)
         return torch.stack(
             [(tangent @ basis[:, : len(tangent)]).square().sum() / len(tangent) for tangent, basis in pairs]
         )
@@ -183,10 +184,10 @@ class ProjectsOnTangent:
         An image class with tangent spaces, such as `Disks`.
     """
 
-    law: Any
+    image_class: Any = field(metadata={IDENTITY_NAME: "law"})
     name: str = "distance of the Jacobian from the projection on the tangent space"
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image."""
-        pairs = zip(_tangents(self.law, images), _matrices(f, images, sigma, seed), strict=True)
+        pairs = zip(_tangents(self.image_class, images), _matrices(f, images, sigma, seed), strict=True)
         return torch.stack([((J + J.mT) / 2 - t.mT @ t).square().sum() / len(t) for t, J in pairs])

@@ -8,7 +8,7 @@ TwinAgreement    <a, b> / (||a|| ||b||), a = f(y) - W(y), b = g(y) - W(y), g the
 RiskRatio        ||f(y) - x||^2 over the Bayes risk
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,7 @@ from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.hypotheses.linear_null import filter_agreement, filter_memory
+from gahb_theory.identity import IDENTITY_NAME
 from gahb_theory.jacobians import jacobian
 from gahb_theory.metrics.errors import mse, psnr_per_image
 from gahb_theory.precision import wide
@@ -176,7 +177,7 @@ class RiskRatio:
         Number of images from which the Bayes risk is estimated, where it is not exact.
     """
 
-    law: Any
+    image_class: Any = field(metadata={IDENTITY_NAME: "law"})
     images: int = 32
     name: str = "squared error over the Bayes risk"
 
@@ -184,5 +185,5 @@ class RiskRatio:
         """One number for each image."""
         from gahb_theory.theory.optimum import bayes_risk
 
-        best = float(bayes_risk(self.law, sigma, images=self.images, seed=0).lower.value)
+        best = float(bayes_risk(self.image_class, sigma, images=self.images, seed=0).lower.value)
         return mse(images, _denoise(f, add_noise(images, sigma, seed=seed), sigma).to(images)).double() / best

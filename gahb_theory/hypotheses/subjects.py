@@ -227,8 +227,12 @@ class Trained:
         data
             An image class in place of the own one.
         """
-        law = self.data if data is None else data
-        images = law if self.n is None else validate.sampled(law, self.n, seed=seed if data_seed is None else data_seed)
+        source = self.data if data is None else data
+        images = (
+            source
+            if self.n is None
+            else validate.sampled(source, self.n, seed=seed if data_seed is None else data_seed)
+        )
         images_seen = max(1, round(budget * self.recipe.images_seen))
         recipe = replace(self.recipe, images_seen=images_seen, seed=seed)
         f = validate.denoiser(self.network(seed), "what the function network returned")

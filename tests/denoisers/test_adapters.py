@@ -87,7 +87,7 @@ def test_what_networks_return():
 @pytest.mark.parametrize("prediction", ["clean", "noise", "velocity"])
 @pytest.mark.parametrize("times", ["continuous", "nearest"])
 def test_variance_preserving_networks(prediction, times):
-    """The optimal network of a Gaussian law, in its own variables, amounts to the Wiener filter."""
+    """The optimal network of a Gaussian distribution, in its own variables, amounts to the Wiener filter."""
     alphas = torch.linspace(0.9995, 0.02, 1000, dtype=torch.float64)
 
     def net(z, t):

@@ -140,7 +140,7 @@ def test_the_two_fields_are_independent():
     for moved in (second, second.roll((2, 3), (1, 2)), second.flip(1), second.flip(2), second.mT):
         assert within(first * moved, 0.0) < 0.02
     assert within((first.square() - 1) * (second.square() - 1), 0.0) < 0.2
-    assert float((first.square().mean() / second.square().mean()).log().abs()) < 0.15  # the same law
+    assert float((first.square().mean() / second.square().mean()).log().abs()) < 0.15  # the same distribution
 
 
 @pytest.mark.parametrize(("alpha", "tolerance"), [(1.0, 0.02), (2.0, 1.5e-3), (4.0, 5e-4)])
