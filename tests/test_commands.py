@@ -1,6 +1,6 @@
 """The command line by the conventions of the field: each sentence of its help is tried as a user would type it."""
 
-import importlib
+import io
 import json
 import subprocess
 import sys
@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import gahb_theory as gt
-from gahb_theory import cli, images
+from gahb_theory import cli, images, progress
 from gahb_theory.commands import analyze
 from gahb_theory.commands.classes import CLASSES, RECIPE
 from gahb_theory.commands.table import COMMANDS, Command
@@ -347,20 +347,26 @@ def test_a_run_that_fails_leaves_no_directory(here, monkeypatch, capsys):
     assert not (here / "runs").exists()
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
 @pytest.mark.parametrize(
-    ("module", "use"),
+    "use",
     [
-        ("gahb_theory.theory.identities.statements", lambda: run("verify")),
-        ("gahb_theory.comparison.at_image", lambda: run("analyze", "x.png", "-d", "net", "--size", 8)),
-        ("tqdm", lambda: run("denoise", "x.png", "-d", "net")),
+        lambda: run("verify"),
+        lambda: run("analyze", "x.png", "-d", "net", "--size", 8),
+        lambda: run("denoise", "x.png", "-d", "net"),
     ],
     ids=["verify", "analyze", "denoise"],
 )
-def test_progress_is_shown_from_two_seconds_on(module, use, here, monkeypatch, no_page):
+def test_progress_is_shown_from_two_seconds_on(use, here, monkeypatch, no_page):
     network("net")
     photograph(here / "x.png")
-    original, bars = importlib.import_module(module).tqdm, []
-    monkeypatch.setattr(f"{module}.tqdm", lambda *a, **options: bars.append(options) or original(*a, **options))
+    original, bars = progress.tqdm, []
+    monkeypatch.setattr(progress, "tqdm", lambda *a, **options: bars.append(options) or original(*a, **options))
+    monkeypatch.setattr("sys.stderr", Terminal())
     use()
     assert bars
     assert all(options["delay"] == 2 for options in bars)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import LARGEST_INDEX
 from gahb_theory.sampling.coarse_to_fine import sample_normals
 
@@ -78,7 +78,7 @@ class Starts:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         n = self.shape[0]
-        with tqdm(total=n, desc="sampling", unit="image", delay=2, leave=False, disable=None) as bar:
+        with progress_bar(total=n, desc="sampling", unit="image") as bar:
             for first in range(0, n, self.batch_size):
                 batch = self._batch(first, min(first + self.batch_size, n))
                 yield batch

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.metrics.intervals import Estimate, check_confidence
+from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import Component, array_generator, normals
 
 __all__ = ["ends", "integrate", "mean_over_draws_and_images", "range_of", "tails"]
@@ -61,7 +61,7 @@ def integrate(
     width = (high - low) / strata
     offsets = array_generator(Component.LIKELIHOOD, seed).random((draws, strata))
     found = np.empty((draws, strata, len(x)))
-    with torch.no_grad(), tqdm(total=draws * strata, desc="noise levels", delay=2, leave=False, disable=None) as bar:
+    with torch.no_grad(), progress_bar(total=draws * strata, desc="noise levels") as bar:
         for draw, stratum in np.ndindex(draws, strata):
             sigma = math.exp(low + (stratum + offsets[draw, stratum]) * width)
             values = [
