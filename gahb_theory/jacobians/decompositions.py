@@ -91,6 +91,13 @@ class Schur(Result):
         smallest = [torch.linalg.svdvals(z * identity - form)[-1] for z in points.to(form.device)]
         return 1 / torch.stack(smallest)
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the eigenvalues, the diagonal of the form, in their plane, and return the axes."""
+        from gahb_theory.report.draw_results import draw_spectra
+        from gahb_theory.report.figures import axes_or_new
+
+        return draw_spectra({"values": self.form.diagonal().cpu()}, axes_or_new(ax), "eigenvalue")
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Polar(Result):

@@ -16,6 +16,7 @@ with f* the posterior mean of p; both sides are equal if f is a posterior mean.
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -30,6 +31,9 @@ from gahb_theory.metrics.intervals import Estimate, check_confidence
 from gahb_theory.precision import full_precision, takes_arrays, wide
 from gahb_theory.stored_results import Result
 from gahb_theory.theory.noise_integral import integrate, mean_over_draws_and_images, range_of, tails
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["LogDivergence", "LogLikelihood", "kl_divergence", "log_likelihood"]
 
@@ -69,6 +73,17 @@ class LogLikelihood(Result):
         """-log2 p / d of each image; 8 more for a pixel of 256 levels between 0 and 1."""
         return -np.asarray(self.nats.value) / (self.dimension * math.log(2))
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the log-likelihood of each image with its interval, and return the axes."""
+        from gahb_theory.report.figures import axes_or_new
+
+        ax, places = axes_or_new(ax), range(len(self.nats.value))
+        ax.errorbar(
+            places, self.nats.value, [self.nats.value - self.nats.low, self.nats.high - self.nats.value], fmt="o"
+        )
+        ax.set(xlabel="image", ylabel="log-likelihood (nats)")
+        return ax
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LogDivergence(Result):
@@ -93,6 +108,13 @@ class LogDivergence(Result):
     truncation: tuple[float, float]
     sigmas: Float[np.ndarray, " s"]
     nats_per_octave: Float[np.ndarray, " s"]
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw what each octave of noise adds, and return the axes."""
+        from gahb_theory.report.draw_results import draw_over_noise
+        from gahb_theory.report.figures import axes_or_new
+
+        return draw_over_noise(self.sigmas, {"divergence": self.nats_per_octave}, axes_or_new(ax), "nats per octave")
 
 
 @full_precision
