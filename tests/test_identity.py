@@ -147,12 +147,12 @@ def test_local_classes_of_one_name_are_told_apart_by_their_methods():
 
 
 def image_class(level, *, mirrored=False):
-    class Law:
+    class Images:
         def sample(self, n, seed=0, start=0):
             ramp = torch.linspace(0, level, 64).reshape(1, 1, 8, 8).expand(n, -1, -1, -1)
             return ramp.flip(-1) if mirrored else ramp
 
-    return Law()
+    return Images()
 
 
 def test_image_classes_of_one_name_are_told_apart_by_their_images():
@@ -165,7 +165,7 @@ def test_rounding_of_another_processor_changes_no_identity():
     g = torch.Generator().manual_seed(0)
     x = torch.rand(4, 1, 32, 32, generator=g)
 
-    class Law:
+    class Images:
         def __init__(self, x):
             self._x = x
 
@@ -174,12 +174,12 @@ def test_rounding_of_another_processor_changes_no_identity():
 
     near = x * (1 + 1e-7 * torch.randn(x.shape, generator=g))
     assert not torch.equal(near, x)
-    assert fingerprint(Law(near)) == fingerprint(Law(x))
-    assert fingerprint(Law(x + 0.01)) != fingerprint(Law(x))
+    assert fingerprint(Images(near)) == fingerprint(Images(x))
+    assert fingerprint(Images(x + 0.01)) != fingerprint(Images(x))
 
 
 def test_attributes_of_image_classes_count_where_they_can_be_seen():
-    class Law:
+    class Images:
         def __init__(self, tail, how):
             self.tail, self.how = tail, how
 
@@ -187,8 +187,8 @@ def test_attributes_of_image_classes_count_where_they_can_be_seen():
             return torch.full((n, 1, 8, 8), 0.5 if start < 1000 else self.tail)
 
     lock = threading.Lock()
-    assert fingerprint(Law(0.1, lock)) != fingerprint(Law(0.2, lock)), "the sample alone does not show it"
-    assert fingerprint(Law(0.1, lock)) == fingerprint(Law(0.1, print))
+    assert fingerprint(Images(0.1, lock)) != fingerprint(Images(0.2, lock)), "the sample alone does not show it"
+    assert fingerprint(Images(0.1, lock)) == fingerprint(Images(0.1, print))
 
 
 # datasets

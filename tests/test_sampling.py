@@ -121,15 +121,15 @@ def test_a_blind_denoiser_follows_the_paper_to_the_letter():
 
 
 def test_a_denoiser_that_sees_sigma_is_told_the_schedule():
-    told = []
+    given_levels = []
 
     def f(y, sigma):
-        told.append(sigma)
+        given_levels.append(sigma)
         return y * (1 - sigma / 2)
 
     samples = generate(f, (2, *SHAPE), step=0.1, beta=0.5, sigma_inf=0.5)
-    assert told[:2] == [1.0, 0.5]  # is it blind?
-    assert told[2:] == pytest.approx([0.95**t for t in range(15)])
+    assert given_levels[:2] == [1.0, 0.5]  # is it blind?
+    assert given_levels[2:] == pytest.approx([0.95**t for t in range(15)])
     assert samples.steps.tolist() == [14, 14]  # 0.95^13 = 0.513, 0.95^14 = 0.488
 
 
@@ -302,8 +302,12 @@ def test_a_shipped_denoiser_draws_images():
         ({"beta": 0.0}, ValueError, r"beta must lie in \(0, 1\], got 0"),
         ({"sigma_inf": 1.0}, ValueError, "sigma_inf must lie below sigma_0 = 1, got 1"),
         ({"sigma_0": -1.0}, ValueError, "sigma_0 is the standard deviation of the noise"),
-        ({"level": lambda residual, told: residual[:1]}, ValueError, "level must return a number or a floating-point"),
-        ({"level": lambda residual, told: float("nan")}, ValueError, "what level returned must be finite"),
+        (
+            {"level": lambda residual, given_levels: residual[:1]},
+            ValueError,
+            "level must return a number or a floating-point",
+        ),
+        ({"level": lambda residual, given_levels: float("nan")}, ValueError, "what level returned must be finite"),
         ({"seed": None}, TypeError, "seed must be an integer, got None"),
         ({"dtype": torch.int64}, TypeError, "dtype must be a floating-point type"),
         ({"shape": (2, 1, 2**31, 2**31)}, ValueError, "shape must hold at most"),

@@ -157,7 +157,7 @@ class TangentFirst:
 
     Parameters
     ----------
-    law
+    image_class
         An image class with tangent spaces, such as `Disks`.
     """
 
@@ -180,7 +180,7 @@ class ProjectsOnTangent:
 
     Parameters
     ----------
-    law
+    image_class
         An image class with tangent spaces, such as `Disks`.
     """
 

@@ -68,7 +68,7 @@ def knows_noise(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
 
     At y_s = x + s z the denoiser is affine, f(y_s) + J(y_s) (y - y_s). With s = sigma that is f(y); with s = sigma / 2 or
     2 sigma it is what f does where it sees another noise level around the same image. A filter that is one for all levels
-    loses nothing. Of a denoiser that is told sigma this says little.
+    loses nothing. Of a denoiser that takes sigma this says little.
     """
     y = add_noise(images, sigma, seed=seed)
     own = mse(images, _denoise(f, y, sigma).to(images))
@@ -171,7 +171,7 @@ class RiskRatio:
 
     Parameters
     ----------
-    law
+    image_class
         An image class that `gahb_theory.bayes_risk` knows.
     images
         Number of images from which the Bayes risk is estimated, where it is not exact.

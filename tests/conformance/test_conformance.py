@@ -21,9 +21,9 @@ def normal(*shape, seed=0, dtype=torch.float64):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def checked_beside(classes, room, check):
-    """Names of the classes that a test file of their own room puts through the public check."""
-    texts = [file.read_text() for file in (Path(__file__).parent.parent / room).glob("test_*.py")]
+def checked_beside(classes, package, check):
+    """Names of the classes that a test file of their package puts through the public check."""
+    texts = [file.read_text() for file in (Path(__file__).parent.parent / package).glob("test_*.py")]
     return {c.__name__ for c in classes if any(c.__name__ in text and f"{check}(" in text for text in texts)}
 
 

@@ -201,8 +201,10 @@ print(gt.dataset(sys.argv[1], gt.Disks(16), 1543).sha256 == gt.dataset(sys.argv[
 
 def test_a_limit_of_the_system_names_its_file_and_is_no_obstacle_later(tmp_path):
     path = tmp_path / "x.npy"
-    told = subprocess.run([sys.executable, "-c", LIMITED, str(path)], capture_output=True, text=True, check=True).stdout
-    assert told == f"{errno.EFBIG} cannot write {path.with_name('.x.npy.partial')}: File too large\nTrue\n"
+    printed = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(path)], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed == f"{errno.EFBIG} cannot write {path.with_name('.x.npy.partial')}: File too large\nTrue\n"
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
@@ -232,7 +234,7 @@ def test_a_folder_that_disappears_is_named(tmp_path):
 
 
 class Given:
-    """A class that returns what it is told to."""
+    """A class that returns what it is asked for."""
 
     def __init__(self, first, later):
         self.first, self.later = first, later
