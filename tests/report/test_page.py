@@ -204,7 +204,7 @@ def test_in_a_browser(file, tmp_path):
     )
     content = json.dumps(file.read_text()).replace("</", "<\\/")
     outer = tmp_path / "outer.html"
-    outer.write_text(f"<!doctype html><title></title><body>{told.replace('PAGE', content)}</body>")
+    outer.write_text(f"<!doctype html><title></title><body>{frame.replace('PAGE', content)}</body>")
     done = chromium(outer, tmp_path / "profile", "--virtual-time-budget=10000", "--dump-dom")
     title = re.search(r"<title>(.*?)</title>", done.stdout)[1]
     width, said = title.split(" ", 1)
