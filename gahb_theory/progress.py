@@ -69,5 +69,6 @@ class _Lines(tqdm):  # type: ignore[type-arg]
 
     def close(self) -> None:
         """End; a line that has been printed stays."""
-        self.last_print_t = self.start_t
+        if not self.disable:
+            self.last_print_t = self.start_t
         super().close()

@@ -61,7 +61,7 @@ def variance_after(s, step, beta, sigma_0, sigma_inf):
         sigma *= 1 - beta * step
 
 
-def test_samples_of_a_gaussian_law():
+def test_samples_of_a_gaussian_distribution():
     f, mean, covariance = gaussian()
     samples = generate(f, (3000, *SHAPE), step=0.04, sigma_inf=0.01, batch_size=3000)
     assert bool(samples.converged.all())

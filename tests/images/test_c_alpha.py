@@ -166,7 +166,7 @@ def test_the_means_of_the_regions_differ(jump):
     assert float(means.min()) >= 0.15 and float(means.max()) <= 0.85
 
 
-def test_the_contour_has_its_law():
+def test_the_contour_has_its_distribution():
     """Mean height 0.3 to 0.7, standard deviation about it CONTOUR_STD, within 4 standard errors."""
     image_class = CAlpha(2.0, size=8)
     contour = image_class.scene(4000, seed=6, dtype=DOUBLE).contour

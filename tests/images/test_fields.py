@@ -199,7 +199,7 @@ def test_series_are_the_sum_over_frequencies_at_the_cell_centres():
 
 
 @pytest.mark.parametrize("alpha", [0.5, 2.0])
-def test_single_precision_is_the_same_law(alpha):
+def test_single_precision_is_the_same_distribution(alpha):
     b = gaussian_fields(1000, 12, alpha, seed=5, start=0, dtype=torch.float32)
     assert b.dtype == torch.float32
     within(b.square(), field_covariance(12, alpha, (0, 0)))

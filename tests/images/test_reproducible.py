@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 import gahb_theory as gt
 from gahb_theory import randomness
 from gahb_theory.images import c_alpha, fields, gaussian, holder_ball, photographs
-from gahb_theory.images import published_c_alpha as paper_law
+from gahb_theory.images import published_c_alpha as paper_images
 from gahb_theory.images.fields import power_law
 from gahb_theory.testing import check_image_class
 
-MODULES = (c_alpha, fields, gaussian, holder_ball, paper_law, photographs)
+MODULES = (c_alpha, fields, gaussian, holder_ball, paper_images, photographs)
 CLASSES = {
     "graph": gt.CAlpha(alpha=1.5, size=9),
     "graphs": gt.CAlpha(alpha=1.0, size=16, contours=3, blur=0.6),
@@ -96,7 +96,7 @@ def test_threads_change_nothing(monkeypatch):
     assert all(torch.equal(a, b) for a, b in zip(one[1], one[2], strict=True))
 
 
-def test_double_precision_is_the_same_law():
+def test_double_precision_is_the_same_distribution():
     """Not the same numbers, but the same moments: within five standard errors of 2000 images."""
     single, double = (
         gt.CAlpha(size=8).sample(2000, dtype=d).double().flatten(1) for d in (torch.float32, torch.float64)
