@@ -13,6 +13,7 @@ import gahb_theory as gt
 from gahb_theory import generalization as g
 from gahb_theory import jacobians as j
 from gahb_theory import runs
+from gahb_theory.comparison import quantities
 from gahb_theory.comparison.alignment import align
 from gahb_theory.metrics.similarity import closest
 from gahb_theory.sampling.exact_moments import Moments
@@ -151,7 +152,9 @@ def results():
     found, left = set(), [Result]
     while left:
         left += (below := left.pop().__subclasses__())
-        found |= {c for c in below if c.__module__.startswith("gahb_theory.") and not c.__name__.startswith("_")}
+        found |= {c for c in below if c.__module__.startswith("gahb_theory.") and not c.__name__.startswith("_")} - {
+            quantities.Result
+        }
     return sorted(found, key=lambda c: c.__name__)
 
 

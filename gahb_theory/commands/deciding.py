@@ -94,8 +94,8 @@ def training_images(f: Denoiser, path: Path, size: int) -> Tensor:
     files = sorted(file for file in validate.path(path, "train").rglob("*") if file.suffix.lower() in SUFFIXES)
     if not files:
         raise ValueError(f"{path} holds no images; give a folder of PNG or JPEG files, or a .npy file of gahb generate")
-    found = [read_image(file, channels=3 if channels_of(f) == 3 else 1) for file in files[:TRAINING]]
-    large = [centre_crop(x, (size, size)) for x in found if min(x.shape[2:]) >= size]
+    result = [read_image(file, channels=3 if channels_of(f) == 3 else 1) for file in files[:TRAINING]]
+    large = [centre_crop(x, (size, size)) for x in result if min(x.shape[2:]) >= size]
     if not large:
         raise ValueError(f"no image of {path} is {size} pixels wide and high; give --size")
     return torch.cat(large)

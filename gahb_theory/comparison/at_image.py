@@ -84,9 +84,9 @@ class ImageAnalysis(Result):
     @property
     def reproduction(self) -> Reproduction:
         """Which matrix the spectrum is of, and how much of f(y) the shrinkage with it reproduces; printed, one line."""
-        found = self.sides["eigenbasis"].reproduction
-        assert found is not None
-        return found
+        result = self.sides["eigenbasis"].reproduction
+        assert result is not None
+        return result
 
     @property
     def oracle_psnr(self) -> dict[str, float]:

@@ -212,18 +212,18 @@ def probe(
                 f"this network could not be called as any of {', '.join(CALLS.values())} on images of shape "
                 f"{(channels, height, width)} and {dtype}: {words if len(words) <= 180 else words[:177] + '...'}"
             )
-        found = _judge(net, estimates, x, y, sigma)
-        near = [found.convention, *found.tied]
+        result = _judge(net, estimates, x, y, sigma)
+        near = [result.convention, *result.tied]
         if all(isinstance(c, Convention) for c in near):
-            return found
+            return result
         # by small noise it sees a time; larger noise tells schedules and predictions apart
         x, y, sigma = tried(wide)
         estimates = {c: e for c, e in _plain(net, y, sigma, errors).items() if c in near}
-        found = _judge(net, estimates | timed(y, sigma), x, y, sigma)
-        if isinstance(found.convention, Convention):
-            return found
-        gain = _gain_if_misled(found.convention.denoiser(net), x, y, sigma)
-        return replace(found, gain_if_misled=gain, sure=found.sure and gain <= SURE_GAIN_DB)
+        result = _judge(net, estimates | timed(y, sigma), x, y, sigma)
+        if isinstance(result.convention, Convention):
+            return result
+        gain = _gain_if_misled(result.convention.denoiser(net), x, y, sigma)
+        return replace(result, gain_if_misled=gain, sure=result.sure and gain <= SURE_GAIN_DB)
 
 
 def _given_schedule(schedule: Any) -> Any:

@@ -92,14 +92,14 @@ class Audit(Result):
 
     def answers(self) -> list[str]:
         """The verdicts in words, the most important first."""
-        found = [self._memory()]
+        result = [self._memory()]
         for c in self.certified:
-            found.append(
+            result.append(
                 f"At sigma = {c.sigma:g} it is at least {c.decibels:.2f} dB from optimal, certified."
                 if c.decibels > 0
                 else f"At sigma = {c.sigma:g} no distance from the optimum is certified; it may still be there."
             )
-        return found + [
+        return result + [
             f"{a.statement} {a.verdict.capitalize()}." for n, a in self.assessments.items() if n != "memorises"
         ]
 

@@ -52,12 +52,12 @@ def asymmetry(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
     >>> asymmetry(lambda y, sigma: 0.5 * y, gt.Disks(size=16).sample(2), 0.1, 0)
     tensor([0., 0.], dtype=torch.float64)
     """
-    found = []
+    result = []
     for J in _matrices(f, images, sigma, seed):
-        rest = J - J.trace() / len(J) * torch.eye(len(J), dtype=J.dtype)
-        size = rest.norm()
-        found.append((J - J.mT).norm() / size if size > 1e-6 * J.norm() else torch.zeros_like(size))
-    return torch.stack(found)
+        remainder = J - J.trace() / len(J) * torch.eye(len(J), dtype=J.dtype)
+        size = remainder.norm()
+        result.append((J - J.mT).norm() / size if size > 1e-6 * J.norm() else torch.zeros_like(size))
+    return torch.stack(result)
 
 
 def reach_beyond(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
@@ -69,13 +69,13 @@ def reach_beyond(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor
     rows = torch.arange(height).repeat_interleave(width).repeat(channels)
     columns = torch.arange(width).repeat(height * channels)
     apart = ((rows[:, None] - rows).abs() > height // 4) | ((columns[:, None] - columns).abs() > width // 4)
-    found = []
+    result = []
     for J in _matrices(f, images, sigma, seed):
         between = (J - torch.diag(J.diagonal())).square()
         total = between.sum()
         empty = torch.full_like(total, float(J.square().sum() <= TINY))
-        found.append(between[apart].sum() / total if total > TINY * J.square().sum().clamp(min=1) else empty)
-    return torch.stack(found)
+        result.append(between[apart].sum() / total if total > TINY * J.square().sum().clamp(min=1) else empty)
+    return torch.stack(result)
 
 
 def _bases(f: Denoiser, images: Tensor, sigma: float, seed: int) -> list[Tensor]:

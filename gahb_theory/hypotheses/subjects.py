@@ -126,8 +126,8 @@ class Given:
 
 
 def _loaded(f: Any) -> Any:
-    found = load_denoiser(f) if isinstance(f, str | Path) else validate.denoiser(f, "the subject")
-    return found.eval() if isinstance(found, torch.nn.Module) else found
+    result = load_denoiser(f) if isinstance(f, str | Path) else validate.denoiser(f, "the subject")
+    return result.eval() if isinstance(result, torch.nn.Module) else result
 
 
 def _same(f: Any, g: Any) -> bool:

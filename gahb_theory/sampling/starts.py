@@ -100,8 +100,8 @@ def dtype_and_device(
     """Those that are given, else those of the parameters or buffers of f, else float32 on the CPU."""
     if device is not None and not isinstance(device, torch.device | str):
         raise TypeError(f"device must be a torch.device or its name, such as 'cuda', got {type(device).__name__}")
-    found = torch.float32, torch.device("cpu")
+    result = torch.float32, torch.device("cpu")
     if isinstance(f, nn.Module):
         floats = (t for t in (*f.parameters(), *f.buffers()) if t.is_floating_point())
-        found = next(((t.dtype, t.device) for t in floats), found)
-    return (found[0] if dtype is None else dtype), (found[1] if device is None else torch.device(device))
+        result = next(((t.dtype, t.device) for t in floats), result)
+    return (result[0] if dtype is None else dtype), (result[1] if device is None else torch.device(device))

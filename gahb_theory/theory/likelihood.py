@@ -297,5 +297,5 @@ def _log_density(gaussian: GaussianDenoiser, x: Tensor) -> np.ndarray:
         )
     c = (wide(x).double() - gaussian.mean.double()).flatten(1) @ gaussian.atoms.double().mT
     log_p = -(c.square() / variances + variances.log() + math.log(2 * math.pi)).sum(dim=1) / 2
-    found: np.ndarray = log_p.cpu().numpy()
-    return found
+    result: np.ndarray = log_p.cpu().numpy()
+    return result

@@ -60,7 +60,7 @@ def integrate(
     low, high = math.log(sigmas[0]), math.log(sigmas[1])
     width = (high - low) / strata
     offsets = array_generator(Component.LIKELIHOOD, seed).random((draws, strata))
-    found = np.empty((draws, strata, len(x)))
+    result = np.empty((draws, strata, len(x)))
     with torch.no_grad(), progress_bar(total=draws * strata, desc="noise levels") as bar:
         for draw, stratum in np.ndindex(draws, strata):
             sigma = math.exp(low + (stratum + offsets[draw, stratum]) * width)
@@ -68,9 +68,9 @@ def integrate(
                 integrand(clean, clean + sigma * z, sigma).double()
                 for clean, z in _with_noise(x, seed, draw * strata + stratum)
             ]
-            found[draw, stratum] = torch.cat(values).cpu().numpy() * width / sigma**2
+            result[draw, stratum] = torch.cat(values).cpu().numpy() * width / sigma**2
             bar.update()
-    return found
+    return result
 
 
 def _with_noise(x: Tensor, seed: int, part: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -105,7 +105,9 @@ def given_contour() -> tuple[ConditionalKLT, Tensor]:
     ), images
 
 
-def test_the_covariance_given_the_contour_is_that_of_the_distribution(given_contour: tuple[ConditionalKLT, Tensor]) -> None:
+def test_the_covariance_given_the_contour_is_that_of_the_distribution(
+    given_contour: tuple[ConditionalKLT, Tensor],
+) -> None:
     basis, images = given_contour
     c = basis.analysis(images)
     squares = c.square()
