@@ -152,10 +152,8 @@ def results():
     found, left = set(), [Result]
     while left:
         left += (below := left.pop().__subclasses__())
-        found |= {c for c in below if c.__module__.startswith("gahb_theory.") and not c.__name__.startswith("_")} - {
-            quantities.Result
-        }
-    return sorted(found, key=lambda c: c.__name__)
+        found |= {c for c in below if c.__module__.startswith("gahb_theory.") and not c.__name__.startswith("_")}
+    return sorted(found - {quantities.Result}, key=lambda c: c.__name__)
 
 
 def test_every_result_draws_or_says_why_not():
