@@ -58,7 +58,7 @@ def progress_bar(
     )
 
 
-class _Lines(tqdm):  # type: ignore[type-arg]
+class _Lines(tqdm):
     """A progress bar whose states stand below each other."""
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
