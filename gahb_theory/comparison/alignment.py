@@ -47,10 +47,9 @@ class ContourAlignment(Result):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the energy near contours and the alignment of each atom, and return the axes."""
         from gahb_theory.report.draw_results import draw_spectra
-        from gahb_theory.report.figures import axes_or_new
 
         curves = {"energy near contours": self.band_energy.cpu(), "alignment": self.alignment.cpu()}
-        return draw_spectra(curves, axes_or_new(ax), "share")
+        return draw_spectra(curves, ax, "share")
 
 
 def contour_band(coverage: Float[Tensor, "1 1 h w"]) -> Bool[Tensor, "h w"]:

@@ -235,9 +235,8 @@ class LinearOperator:
 
     def _blocks(self, indices: Tensor) -> Iterator[tuple[Tensor, Tensor, Window]]:
         """Groups of rows on windows of the input; the one-hot cotangents exist for one group at a time."""
-        bar = progress_bar(total=len(indices), desc="Jacobian", unit="row")
         indices = indices.to(self.device)
-        with bar as progress:
+        with progress_bar(total=len(indices), desc="Jacobian", unit="row") as progress:
             groups = row_groups(
                 self._products, indices, self.output_shape, self.chunk, self._y, both_ends=self._both_ends
             )

@@ -121,10 +121,9 @@ class Closest(Result):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the distribution of the similarities by rank, and return the axes."""
         from gahb_theory.report.draw_results import draw_histograms
-        from gahb_theory.report.figures import axes_or_new
 
         ranks = {f"closest {k + 1}": column.cpu() for k, column in enumerate(self.similarity.mT)}
-        return draw_histograms(ranks, axes_or_new(ax), "similarity")
+        return draw_histograms(ranks, ax, "similarity")
 
 
 @full_precision

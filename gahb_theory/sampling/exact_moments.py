@@ -38,10 +38,9 @@ class Moments(Result):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the eigenvalues of the covariance, and return the axes."""
         from gahb_theory.report.draw_results import draw_spectra
-        from gahb_theory.report.figures import axes_or_new
 
         variances = torch.linalg.eigvalsh(self.covariance).flip(0).cpu()
-        return draw_spectra({"variances": variances}, axes_or_new(ax), "variance")
+        return draw_spectra({"variances": variances}, ax, "variance")
 
 
 def posterior_moments(prior: Moments, a: Float[Tensor, "k d"], m: Float[Tensor, " k"]) -> Moments:

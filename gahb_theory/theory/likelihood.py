@@ -112,9 +112,8 @@ class LogDivergence(Result):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw what each octave of noise adds, and return the axes."""
         from gahb_theory.report.draw_results import draw_over_noise
-        from gahb_theory.report.figures import axes_or_new
 
-        return draw_over_noise(self.sigmas, {"divergence": self.nats_per_octave}, axes_or_new(ax), "nats per octave")
+        return draw_over_noise(self.sigmas, {"divergence": self.nats_per_octave}, ax, "nats per octave")
 
 
 @full_precision

@@ -79,9 +79,8 @@ class SymmetryCost(Result):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the cost in decibels against sigma, and return the axes."""
         from gahb_theory.report.draw_results import draw_over_noise
-        from gahb_theory.report.figures import axes_or_new
 
-        return draw_over_noise(self.sigmas, {"cost": self.decibels}, axes_or_new(ax), "above the optimum (dB)")
+        return draw_over_noise(self.sigmas, {"cost": self.decibels}, ax, "above the optimum (dB)")
 
 
 def cost_of_symmetry(
