@@ -44,7 +44,7 @@ class Spread:
 
     seeds: float
     images: float
-    remainder: float
+    rest: float
 
 
 def mean_squares(values: Float[np.ndarray, "*r s n"]) -> tuple[Any, Any, Any]:
@@ -52,11 +52,11 @@ def mean_squares(values: Float[np.ndarray, "*r s n"]) -> tuple[Any, Any, Any]:
     seeds, n = values.shape[-2:]
     mean = values.mean(axis=(-2, -1), keepdims=True)
     rows, columns = values.mean(axis=-1, keepdims=True) - mean, values.mean(axis=-2, keepdims=True) - mean
-    remainder = values - mean - rows - columns
+    rest = values - mean - rows - columns
     return (
         n * (rows**2).sum(axis=(-2, -1)) / (seeds - 1),
         seeds * (columns**2).sum(axis=(-2, -1)) / (n - 1),
-        (remainder**2).sum(axis=(-2, -1)) / ((seeds - 1) * (n - 1)),
+        (rest**2).sum(axis=(-2, -1)) / ((seeds - 1) * (n - 1)),
     )
 
 

@@ -77,10 +77,9 @@ class LogLikelihood(Result):
         """Draw the log-likelihood of each image with its interval, and return the axes."""
         from gahb_theory.report.figures import axes_or_new
 
-        ax, places = axes_or_new(ax), range(len(self.nats.value))
-        ax.errorbar(
-            places, self.nats.value, [self.nats.value - self.nats.low, self.nats.high - self.nats.value], fmt="o"
-        )
+        ax, ends = axes_or_new(ax), self.nats
+        value, below, above = (np.asarray(end) for end in (ends.value, ends.value - ends.low, ends.high - ends.value))
+        ax.errorbar(np.arange(len(value)), value, np.stack([below, above]), fmt="o")
         ax.set(xlabel="image", ylabel="log-likelihood (nats)")
         return ax
 
