@@ -198,7 +198,7 @@ def map_pieces(
     chunks = [todo[i : i + size] for i in range(0, len(todo), size)]
     task = _Task(measure, f, pieces, files)
     failures: dict[int, str] = {}
-    with progress_bar(total=len(pieces), initial=len(results), desc="images", unit=unit) as bar:
+    with progress_bar(total=len(pieces), initial=len(results), desc=f"{unit}s", unit=unit) as bar:
         for outcomes in _outcomes(task, chunks, executor):
             for i, outcome in outcomes.items():
                 if isinstance(outcome, str):
