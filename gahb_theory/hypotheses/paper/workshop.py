@@ -18,7 +18,7 @@ import numpy as np
 from gahb_theory import runs
 from gahb_theory.hypotheses.assessment import Assessment, assess
 from gahb_theory.hypotheses.crossed import two_level
-from gahb_theory.hypotheses.gates import GateResult, Measured
+from gahb_theory.hypotheses.gates import GateResult, Measured, change_inside_interval
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis
 from gahb_theory.hypotheses.laboratory import Laboratory
 from gahb_theory.hypotheses.paper.judged_measures import Spectra
@@ -152,13 +152,15 @@ class TwiceTrained:
             for sigma in h.plan.sigmas:
                 apart = h.measure(long, x, sigma, 0).double() - h.measure(short, x, sigma, 0).double()
                 change += sign * float(apart.mean()) / len(h.plan.sigmas)
-        room, threshold = float(run.estimate.high - run.estimate.low) / 2, h.criterion.threshold
-        found = f"changes the measure by {change:+.3g} (1 seed), the interval is +-{room:.3g}"
-        if abs(change) < room:
-            return GateResult(self.name, True, found)
-        away = change < 0 if float(run.estimate.high) < threshold else change > 0
-        turned = float(run.estimate.low) <= threshold <= float(run.estimate.high) or not away
-        return GateResult(self.name, not turned, found + ("" if turned else ", away from the threshold"))
+        found, e, threshold = (
+            change_inside_interval(self.name, change, run, " (1 seed)"),
+            run.estimate,
+            h.criterion.threshold,
+        )
+        below, above = float(e.high) < threshold and change < 0, float(e.low) > threshold and change > 0
+        if found.passed or not (below or above):
+            return found
+        return GateResult(self.name, True, f"{found.detail}, away from the threshold")
 
 
 @dataclass(frozen=True, eq=False)
