@@ -5,9 +5,9 @@
     python experiments/optimum.py --table benchmark
 
 Each entry is `bayes_risk(X, sigma, 32, seed=seed, steps=2000)`. Where its chains have not converged it is made once more,
-with three times the steps after a wider search, and replaced whatever comes of it. The seed is 0 in the table `standard`, and the seed of the
-held-out images of `gahb_theory.benchmark` in the table `benchmark`. The bounds at each image, the work and the versions go to
-gahb_theory/theory/optimum/TABLE.json, the centres of the posteriors to TABLE.npz beside it.
+with three times the steps after a wider search, and replaced whatever comes of it. The seed is 0 in the table `standard`, and
+that of the held-out images of `gahb_theory.benchmark` in the table `benchmark`. The bounds at each image, the work and the
+versions go to gahb_theory/theory/optimum/TABLE.json, the centres of the posteriors to TABLE.npz beside it.
 """
 
 import argparse
@@ -26,7 +26,6 @@ from gahb_theory.images import CAlpha, Disks, Ellipses
 from gahb_theory.stored_results import read_arrays, write_arrays
 from gahb_theory.theory.optimum.dispatch import bayes_risk, chained
 from gahb_theory.theory.optimum.standard_table import UNIT, entry_name
-
 
 
 class Effort(NamedTuple):
@@ -63,14 +62,15 @@ SETS = {"standard": standard_set, "benchmark": benchmark_set}
 
 
 def wanted(entries: list[dict[str, Any]], table: str) -> Iterator[tuple[Any, float, int, Effort]]:
-    """What is to be made: entries that are missing, and once more, longer, those that have not converged."""
+    """What is to be made: once more, longer, what has not converged, the widest first; then what is missing."""
     made = {entry["name"]: entry for entry in entries}
-    for X, sigma, seed in SETS[table]():
-        entry = made.get(entry_name(X, sigma, IMAGES, seed))
+    cases = [(case, made.get(entry_name(case[0], case[1], IMAGES, case[2]))) for case in SETS[table]()]
+    again = [(e["width_dB"], c) for c, e in cases if e and not e["converged"] and e["work"]["steps"] < LONGER.steps]
+    for _, case in sorted(again, key=lambda pair: pair[0], reverse=True):
+        yield *case, LONGER
+    for case, entry in cases:
         if entry is None:
-            yield X, sigma, seed, FIRST
-        elif not entry["converged"] and entry["work"]["steps"] < LONGER.steps:
-            yield X, sigma, seed, LONGER
+            yield *case, FIRST
 
 
 def main() -> None:
@@ -83,7 +83,7 @@ def main() -> None:
     began = time.monotonic()
     table, centres = (FOLDER / f"{given.table}.{ending}" for ending in ("json", "npz"))
     entries = runs.read_json(table)["entries"] if table.exists() else []
-    for X, sigma, seed, effort in wanted(list(entries), given.table):
+    for X, sigma, seed, effort in list(wanted(entries, given.table)):
         if limit is not None and time.monotonic() - began > 60 * limit:
             break
         b = bayes_risk(X, sigma, IMAGES, seed=seed, steps=effort.steps, search=effort.search)
