@@ -20,11 +20,13 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from gahb_theory import validate
+from gahb_theory import runs, validate
+from gahb_theory.images import ImageClass
 from gahb_theory.metrics.intervals import Estimate, linear_estimate, mean_estimate
 from gahb_theory.stored_results import Result
 from gahb_theory.theory.optimum.dispatch import Known, bayes_risk
 from gahb_theory.theory.optimum.enclosure import BayesRisk, Enclosed
+from gahb_theory.theory.optimum.orientation import oracle_curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,6 +60,8 @@ class Optimality(Result):
         Slope of f minus slope of the optimum; None for fewer than two levels, or where the optimum is unknown.
     scores
         Risk at each image, shape (s, n).
+    images, seed
+        The class of the images, and the seed of those that were drawn.
     """
 
     sigmas: Float[np.ndarray, " s"]
@@ -66,6 +70,17 @@ class Optimality(Result):
     gap: Gap
     slope_gap: Estimate | None
     scores: Float[np.ndarray, "s n"]
+    images: Known
+    seed: int
+
+    def oracles(self) -> dict[str, Float[np.ndarray, " s"]]:
+        """Risks of oracles at the same images, for orientation: none is a bound (`orientation.oracle_curves`)."""
+        return oracle_curves(self.images, self.sigmas.tolist(), self.scores.shape[1], seed=self.seed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as numbers, strings, lists and dictionaries; the class by its settings."""
+        described = runs.describe(self.images) if isinstance(self.images, ImageClass) else type(self.images).__name__
+        return super().to_dict() | {"images": described}
 
     def table(self) -> list[dict[str, Any]]:
         """One row for each noise level."""
@@ -92,7 +107,7 @@ class Optimality(Result):
         return rows
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw risk and Bayes interval against the noise level, and return the axes."""
+        """Draw risk, Bayes interval and oracles against the noise level, and return the axes."""
         from gahb_theory.report.draw_optimum import draw_optimality
         from gahb_theory.report.figures import axes_or_new
 
@@ -147,7 +162,7 @@ def optimality(
     [13.6, 15.3]
     """
     validate.denoiser(f)
-    levels = validate.levels(sigmas)
+    levels, seed = validate.levels(sigmas), validate.seed(seed)
     bayes = tuple(bayes_risk(X, s, images, seed=seed, steps=steps, minutes=minutes) for s in levels)
     scores = np.stack([b.score(f).numpy() for b in bayes])
     slope = None
@@ -157,7 +172,7 @@ def optimality(
         value = _slope(levels, np.log(scores.mean(axis=1)) - np.log(middle.mean(axis=1)))
         slope = linear_estimate(float(value), [parts])
     gap = Gap(_decibels(bayes, "upper", scores), _decibels(bayes, "lower", scores))
-    return Optimality(np.array(levels), mean_estimate(scores), bayes, gap, slope, scores)
+    return Optimality(np.array(levels), mean_estimate(scores), bayes, gap, slope, scores, X, seed)
 
 
 def _decibels(bayes: tuple[BayesRisk, ...], which: str, scores: np.ndarray) -> Estimate:
