@@ -87,7 +87,7 @@ def ratios(trials: int = TRIALS) -> dict[str, dict[int, float]]:
     return found
 
 
-def gaps(trials: int = TRIALS) -> dict[str, dict[int, float]]:
+def gaps(trials: int = 20_000) -> dict[str, dict[int, float]]:
     """Coverage of the logarithm of such a ratio, as the gap in decibels of `optimality`."""
     found: dict[str, dict[int, float]] = {}
     for deviation in (0.5, 1.0):
@@ -100,7 +100,7 @@ def gaps(trials: int = TRIALS) -> dict[str, dict[int, float]]:
     return found
 
 
-def percentile_gaps(trials: int = TRIALS // 25) -> dict[str, dict[int, float]]:
+def percentile_gaps(trials: int = 1000) -> dict[str, dict[int, float]]:
     """Coverage of the percentiles of the bootstrap for the same, as `optimality` had them before."""
     found: dict[str, dict[int, float]] = {}
     for deviation in (0.5, 1.0):

@@ -1,6 +1,6 @@
 """Oracles beside the optimum, for orientation: they know the clean image or its contour, and no denoiser does.
 
-    wavelet, bandlet     sum_k c_k^2 sigma^2 / (c_k^2 + sigma^2), c the clean coefficients, the bandlets adapted to the clean image
+    wavelet, bandlet     sum_k c_k^2 sigma^2 / (c_k^2 + sigma^2), c the clean coefficients, bandlets adapted to the image
     given contour        sum_k s_k sigma^2 / (s_k + sigma^2), s the spectrum of "holder" images of one contour
 
 None is a bound of the Bayes risk: the first two choose among few gains and bases, and lose more than the optimum where these

@@ -7,9 +7,12 @@ posterior draw is integrated out of all, so that their ratios have far smaller i
 log risk against log sigma^2, by least squares over all levels; that of the optimum is of the middle of the bounds.
 
 Both are sums of logarithms of means over images, and have the intervals of `metrics.intervals` for the jackknife of these. How
-often such a 95 % interval of the logarithm of a ratio holds it (`benchmarks/interval_coverage.py`, 50,000 samples each):
+often such a 95 % interval holds the logarithm of a ratio of two means that share half of their variance
+(`benchmarks/interval_coverage.py`, 20,000 samples each):
 
-COVERAGE
+    n                           6      8     12     24     64
+    log-normal, deviation .5  .959   .956   .953   .953   .951
+    log-normal, deviation 1   .939   .936   .935   .943   .945
 """
 
 from collections.abc import Callable, Sequence
