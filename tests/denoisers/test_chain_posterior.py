@@ -176,22 +176,22 @@ def test_the_denoiser_of_contours_has_samples_and_a_jacobian() -> None:
 
 def test_the_eigenbasis_is_that_of_the_derivative_of_an_exact_posterior_mean() -> None:
     """The mean by importance sampling from the prior, another method, is moved along eigenvectors: J e = lambda e."""
-    X, sigma, step = gt.CAlpha(alpha=2.0, size=8), 0.5, 1e-3
+    X, sigma, step = gt.CAlpha(alpha=2.0, size=8), 0.6, 1e-3
     y = gt.add_noise(X.sample(1, seed=4, dtype=torch.float64), sigma, seed=4)
-    E = CAlphaBayes(X, steps=2000).eigenbasis(y, sigma, k=5)
-    assert E.atoms.shape == (5, 64)
+    E = CAlphaBayes(X, steps=800, chains=4).eigenbasis(y, sigma, k=2)
+    assert E.atoms.shape == (2, 64)
     assert bool(E.converged.all())
-    torch.testing.assert_close(E.atoms @ E.atoms.mT, torch.eye(5, dtype=torch.float64))
+    torch.testing.assert_close(E.atoms @ E.atoms.mT, torch.eye(2, dtype=torch.float64))
     moved = torch.cat([y.flatten(1) + sign * step * E.atoms for sign in (1, -1)])
     target = ContourTarget(X, moved, sigma)
-    z = torch.randn(3000, target.dimension, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    z = torch.randn(1000, target.dimension, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     means = []
-    for i in range(10):
-        found = target.exact(z, torch.full((3000,), i))
+    for i in range(4):
+        found = target.exact(z, torch.full((1000,), i))
         w = torch.softmax(found.log_evidence, dim=0)
-        assert 1 / w.square().sum() > 100
+        assert 1 / w.square().sum() > 50
         means.append(w @ found.mean)
-    slopes = (torch.stack(means[:5]) - torch.stack(means[5:])) / (2 * step)
+    slopes = (torch.stack(means[:2]) - torch.stack(means[2:])) / (2 * step)
     error = (slopes - E.eigenvalues[:, None] * E.atoms).norm(dim=1)
     assert bool((error < 0.15 * E.eigenvalues[0]).all()), (error, E.eigenvalues)
     assert 0.5 < float(E.eigenvalues[0]) < 1.1
