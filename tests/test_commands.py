@@ -348,7 +348,7 @@ def test_an_array_is_taken_by_test_and_audit(here, capsys):
     ids=lambda words: words[0],
 )
 def test_the_page_says_which_denoiser_by_its_hash_and_the_command_as_it_was_typed(words, here, capsys, monkeypatch):
-    nothing = Audit("net", {}, {}, (), np.zeros(0), np.zeros((0, 2, 1, 8, 8), np.float32))
+    nothing = Audit("net", {}, {"memorises": "no images."}, (), np.zeros(0), np.zeros((0, 2, 1, 8, 8), np.float32))
     monkeypatch.setattr("gahb_theory.commands.deciding.audited", lambda *given: nothing)  # which takes a minute
     f = network("net")
     other = gt.UNet(channels=4, blocks=1, seed=1).eval()

@@ -12,7 +12,7 @@ import numpy as np
 from gahb_theory.hypotheses.paper.claims import Claim
 from gahb_theory.hypotheses.paper.running import EXPERIMENTS, read_results
 from gahb_theory.report import draw_paper, draw_plane, verdict_page
-from gahb_theory.report.page import Chart, Head, KeyFigure, Part, Section, Table, write_page
+from gahb_theory.report.page import Head, KeyFigure, Part, Section, Table, write_page
 from gahb_theory.report.readings_of_paper import readings_of_paper
 from gahb_theory.runs import read_json
 
@@ -65,7 +65,7 @@ def paper_report(folder: Path) -> Path:
         command = f"Command: gahb reproduce {experiment.NAME} --scale {scale}"
         said = readings_of_paper(experiment.NAME, results, arrays)
         drawn = [
-            replace(part, reading=said[part.name]) if isinstance(part, Chart) and part.name in said else part
+            replace(part, reading=said[part.name]) if not isinstance(part, Table) and part.name in said else part
             for part in PICTURES[experiment.NAME](results, arrays)
         ]
         sections.append(Section(experiment.TITLE, (lead, command), (Table(HEADER, rows, align="left"), *drawn)))
