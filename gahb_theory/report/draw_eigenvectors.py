@@ -64,7 +64,14 @@ def atoms_in_rows(
         for place, (name, (atoms, eigenvalues)) in zip(axes, rows.items(), strict=True):
             image(clean - min(0.0, float(clean.min())), place[0]).set_title("clean", fontsize=8, pad=2)
             place[0].text(
-                -0.1, 0.5, plain_text(name), transform=place[0].transAxes, rotation=90, ha="right", va="center", fontsize=8
+                -0.1,
+                0.5,
+                plain_text(name),
+                transform=place[0].transAxes,
+                rotation=90,
+                ha="right",
+                va="center",
+                fontsize=8,
             )
             for k, (atom, ax) in enumerate(zip(atoms, place[1:], strict=False)):
                 title = "" if eigenvalues is None else f"$\\lambda_{{{k + 1}}}$ = {float(eigenvalues[k]):.2f}"

@@ -20,7 +20,7 @@ def memorisation_plane(results: Mapping[str, Any], arrays: Mapping[str, np.ndarr
         Grids(
             "plane_phases",
             _phases(results),
-            "Mean over repetitions and noise levels. Left: what having seen an image adds to its PSNR, with the line at "
+            "Mean over repetitions and noise levels. Left: what having seen an image adds to its PSNR, with the edge at "
             f"{GAP:g} dB. Middle: share of samples that are copies of a training image, less that of fresh images. Right: "
             "distance of two networks on disjoint sets less that of two on the same set, relative to the risk.",
         ),

@@ -39,7 +39,7 @@ class Grid:
     ylabel, xlabel, title
         What the names are, and what the numbers are, with units.
     line
-        A level line is drawn at this value, where it lies between the numbers.
+        The edges between cells above this value and those that are not are drawn.
     """
 
     values: np.ndarray
@@ -93,9 +93,11 @@ def grid_as_svg(grid: Grid) -> str:
     parts.append(f'<text transform="translate({middle}) rotate(-90)" text-anchor="middle">{escape(grid.ylabel)}</text>')
     x = (left + WIDTH) / 2
     parts.append(f'<text x="{x:.1f}" y="{bottom + 33:.1f}" text-anchor="middle">{escape(grid.xlabel)}</text>')
-    for points in _level_lines(grid):
-        path = "L".join(f"{left + wide * (j + 0.5):.1f} {bottom - HEIGHT * (i + 0.5):.1f}" for j, i in points)
-        parts += [f'<path d="M{path}" fill="none" stroke="{c}" stroke-width="{w}"/>' for c, w in LINES]
+    edges = [
+        "M" + "L".join(f"{left + wide * (j + 0.5):.1f} {bottom - HEIGHT * (i + 0.5):.1f}" for j, i in edge)
+        for edge in _edges(grid)
+    ]
+    parts += [f'<path d="{"".join(edges)}" stroke="{c}" stroke-width="{w}"/>' for c, w in LINES if edges]
     label = escape(describe_grid(grid), quote=True)
     return (
         f'<svg class="chart" role="img" aria-label="{label}" viewBox="0 0 {WIDTH} {bottom + 40:.0f}" '
@@ -104,7 +106,7 @@ def grid_as_svg(grid: Grid) -> str:
 
 
 LINES = (("#000000", 3.4), ("#ffffff", 1.4))
-"""Colours and widths of a level line, seen on dark cells and on bright ones."""
+"""Colours and widths of the edges, seen on dark cells and on bright ones."""
 
 
 def grids_figure(grids: Sequence[Grid]) -> "Figure":
@@ -115,9 +117,8 @@ def grids_figure(grids: Sequence[Grid]) -> "Figure":
             ax.imshow(grid.values, origin="lower", aspect="auto", cmap="viridis")
             for (i, j), (_, ink) in zip(np.ndindex(grid.values.shape), _inks(grid.values), strict=True):
                 ax.text(j, i, _shown(grid.values[i, j]), ha="center", va="center", fontsize=6, color=ink)
-            for points in _level_lines(grid):
-                for colour, width in LINES:
-                    ax.plot(*points.T, color=colour, lw=width / 2)
+            for colour, width in LINES:
+                ax.plot(*_edges(grid).transpose(2, 1, 0), color=colour, lw=width / 2)
             ax.set_xticks(range(len(grid.columns)), list(grid.columns))
             ax.set_yticks(range(len(grid.rows)), list(grid.rows))
             ax.grid(False)
@@ -134,7 +135,7 @@ def grid_as_csv(name: str, grid: Grid) -> Download:
 
 
 def _shown(value: float | int) -> str:
-    return f"{value:.2f}".replace("-", "−")
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")  # no minus before a zero
 
 
 def _inks(values: np.ndarray) -> list[tuple[str, str]]:
@@ -150,10 +151,12 @@ def _inks(values: np.ndarray) -> list[tuple[str, str]]:
     return [(to_hex(cell), "#000000" if on else "#ffffff") for cell, on in zip(cells, dark, strict=True)]
 
 
-def _level_lines(grid: Grid) -> list[np.ndarray]:
-    """The level line as points (column, row)."""
-    import contourpy
-
-    if grid.line is None or min(grid.values.shape) < 2:
-        return []
-    return [np.asarray(line) for line in contourpy.contour_generator(z=grid.values).lines(float(grid.line))]
+def _edges(grid: Grid) -> np.ndarray:
+    """The edges between cells above the line and others, as pairs of points (column, row), shape (n, 2, 2)."""
+    if grid.line is None:
+        return np.zeros((0, 2, 2))
+    above = grid.values > grid.line
+    half = np.array([0.5, 0.5])
+    across = [[(j + 1, i), (j + 1, i + 1)] for i, j in np.argwhere(above[:, 1:] != above[:, :-1])]
+    up = [[(j, i + 1), (j + 1, i + 1)] for i, j in np.argwhere(above[1:] != above[:-1])]
+    return np.array([*across, *up], dtype=float).reshape(-1, 2, 2) - half

@@ -127,14 +127,14 @@ def _shuffling(results: Results, arrays: Arrays) -> dict[str, str]:
     waves = [np.mean([cycles(atom.astype(np.float64)) for atom in each]) for each in atoms]
     return {
         "shuffling_eigenvectors": (
-            f"{share_in_span(*atoms):.0%} of the plain network's {len(atoms[0])} leading eigenvectors lies in the span of those "
-            f"of the network for shuffled images, which have {waves[1]:.1f} cycles across the image in the mean, not "
+            f"{share_in_span(*atoms):.0%} of the plain network's {len(atoms[0])} leading eigenvectors lies in the span of "
+            f"those of the network for shuffled images, which have {waves[1]:.1f} cycles across the image in the mean, not "
             f"{waves[0]:.1f}."
         ),
         "shuffling_psnr": (
             f"Shuffling the pixels costs the network {float(np.mean(plain - shuffled)):.1f} dB on average; against the best "
             f"linear denoiser the shuffled one is at {float(np.mean(shuffled - linear)):+.1f} dB."
-        )
+        ),
     }
 
 
@@ -149,13 +149,13 @@ def _plane(results: Results, arrays: Arrays) -> dict[str, str]:
     held = [row["n"] for row, most in zip(rows, grown, strict=True) if most > GAP]
     said = {
         "plane_phases": (
-            f"The gap rises above {GAP:g} dB within {results['snapshots'][-1]:,} images seen for {len(held)} of {len(rows)} sizes "
-            f"of the training set{f', the largest N = {max(held):,}' if held else ''}."
+            f"The gap rises above {GAP:g} dB within {results['snapshots'][-1]:,} images seen for {len(held)} of {len(rows)} "
+            f"sizes of the training set{f', the largest N = {max(held):,}' if held else ''}."
         ),
         "plane_curves": (
             f"At the end of training a seen image is {gap[0]:.1f} dB above a fresh one for N = {first['n']:,}, and "
             f"{gap[1]:.1f} dB for N = {last['n']:,}."
-        )
+        ),
     }
     if "cosine_disjoint" in first:
         ends = [float(np.mean([v[-1] for v in row["cosine_disjoint"]])) for row in (first, last)]
