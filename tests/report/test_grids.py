@@ -7,7 +7,9 @@ import numpy as np
 
 from gahb_theory.report.grids import Grid, grid_as_csv, grid_as_svg, grids_figure
 
-GRID = Grid(np.array([[0.0, 2.0, 3.0], [-0.001, 0.5, 1.5]]), ["1", "10"], ["5", "6", "7"], "N", "steps", "gap <dB>", 1.0)
+GRID = Grid(
+    np.array([[0.0, 2.0, 3.0], [-0.001, 0.5, 1.5]]), ["1", "10"], ["5", "6", "7"], "N", "steps", "gap <dB>", 1.0
+)
 
 
 def test_each_cell_says_its_number_with_its_row_and_column():
@@ -30,7 +32,11 @@ def test_the_edge_parts_cells_above_the_line_from_the_others():
     (path,) = set(re.findall(r'<path d="([^"]*)"', drawn))
     ends = np.array([[float(v) for v in e.split()] for edge in path.split("M")[1:] for e in edge.split("L")])
     middles = {tuple(edge.mean(axis=0).round(0)) for edge in ends.reshape(-1, 2, 2)}
-    between = [((x[0, 0] + x[0, 1]) / 2, y[0, 0]), ((x[1, 1] + x[1, 2]) / 2, y[1, 1]), (x[0, 1], (y[0, 1] + y[1, 1]) / 2)]
+    between = [
+        ((x[0, 0] + x[0, 1]) / 2, y[0, 0]),
+        ((x[1, 1] + x[1, 2]) / 2, y[1, 1]),
+        (x[0, 1], (y[0, 1] + y[1, 1]) / 2),
+    ]
     assert middles == {tuple(np.round(place, 0)) for place in between}
     figure = grids_figure([GRID])
     assert len(figure.axes[0].lines) == 6, "each of three edges in two colours"

@@ -168,11 +168,16 @@ def test_sentences_of_the_experiments_have_their_numbers():
         {"n": 10_000, "mean_seen": {"value": -0.2}, "pairs": {"value": 0.95}, "copies": {"value": 0.0}},
     ]
     x, y = np.random.default_rng(0).standard_normal((2, 1, 8, 8))
-    arrays = {f"{n}/grid": np.array([[a], [x], [b], [x]]) for n, a, b in ((1, 2 + x, y - y.mean()), (10_000, -x, 3 * x))}
+    arrays = {
+        f"{n}/grid": np.array([[a], [x], [b], [x]]) for n, a, b in ((1, 2 + x, y - y.mean()), (10_000, -x, 3 * x))
+    }
     arrays |= {"1/pairs": np.array([0.1]), "1/closest": np.array([1.0])}
     arrays |= {"10000/pairs": np.array([0.9]), "10000/closest": np.array([0.6])}
     said = readings_of_paper("memorisation", {"rows": rows}, arrays)
-    assert "of 1.00 with their closest training images at N = 1; 1.00 and -1.00 at N = 10,000" in said["memorisation_samples"]
+    assert (
+        "of 1.00 with their closest training images at N = 1; 1.00 and -1.00 at N = 10,000"
+        in said["memorisation_samples"]
+    )
     assert "for 1 of 2 sizes of the training set, the smallest N = 10,000" in said["memorisation_histograms"]
     assert said["memorisation_psnr"] == "Having seen an image adds 28.0 dB at N = 1, and -0.2 dB at N = 10,000."
     assert "from 0.10 to 0.95, the share of copies from 100% to 0%" in said["memorisation_measures"]
