@@ -22,6 +22,7 @@ lint: .venv/installed-test
 	$(BIN)/mypy
 
 docs: .venv/installed-docs
+	rm -rf docs/_build docs/gallery docs/api docs/sg_execution_times.rst  # pages of examples that are no more
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
