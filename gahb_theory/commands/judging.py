@@ -118,7 +118,7 @@ def _named(name: str | None) -> Any:
     return None if name is None else named_denoiser(name)
 
 
-def _identities(f: "Denoiser | None", twin: "Denoiser | None") -> dict[str, str]:
+def _identities(f: Any, twin: Any) -> dict[str, str]:
     """What the denoisers of a run are, as hashes."""
     from gahb_theory import runs
 

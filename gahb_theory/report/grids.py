@@ -115,8 +115,9 @@ def grids_figure(grids: Sequence[Grid]) -> "Figure":
         figure, axes = figures.panels(3.4 * len(grids), 2.9, 1, len(grids))
         for ax, grid in zip(axes, grids, strict=True):
             ax.imshow(grid.values, origin="lower", aspect="auto", cmap="viridis")
-            for (i, j), (_, ink) in zip(np.ndindex(grid.values.shape), _inks(grid.values), strict=True):
-                ax.text(j, i, _shown(grid.values[i, j]), ha="center", va="center", fontsize=6, color=ink)
+            cells = zip(np.ndindex(grid.values.shape), grid.values.flat, _inks(grid.values), strict=True)
+            for (i, j), value, (_, ink) in cells:
+                ax.text(j, i, _shown(value), ha="center", va="center", fontsize=6, color=ink)
             for colour, width in LINES:
                 ax.plot(*_edges(grid).transpose(2, 1, 0), color=colour, lw=width / 2)
             ax.set_xticks(range(len(grid.columns)), list(grid.columns))
