@@ -32,7 +32,7 @@ class ClaimCommand:
     """A denoiser trained on other images."""
     images: Annotated[Path | None, arg(metavar="PATH")] = None
     """A folder of photographs, or a .npy file, to test on; by default the embedded ones."""
-    law: Literal["disks", "c_alpha"] = "disks"
+    image_class: Annotated[Literal["disks", "c_alpha"], arg(aliases=["--law"])] = "disks"
     """The image class of the claims that need one: near_optimal, tangent_first, no_extra_directions."""
     size: int = 32
     """Side of the images."""
@@ -68,7 +68,7 @@ class ClaimCommand:
 
         if self.name.endswith(".py"):
             return deciding.claim_of_file(self.name, f)
-        return deciding.claim_of_catalogue(self.name, f, self.train, twin, self.images, self.law, self.size)
+        return deciding.claim_of_catalogue(self.name, f, self.train, twin, self.images, self.image_class, self.size)
 
 
 @dataclass(frozen=True)

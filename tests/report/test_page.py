@@ -205,7 +205,7 @@ def chromium(file, tmp_path, *options):
 def test_in_a_browser(tmp_path):
     """No error, no sideways scrolling on a phone, neither of the page nor of a table, and the script does what it says."""
     file = example(tmp_path / "report.html", WIDE)
-    told = (
+    frame = (
         "<script>var f = document.createElement('iframe'); f.style.width = '390px'; f.style.height = '800px';"
         "f.onload = function () { var d = f.contentDocument; d.querySelectorAll('.grid button')[2].click();"
         "var more = 0; d.querySelectorAll('.scroll').forEach(function (t) { more += t.scrollWidth - t.clientWidth });"
@@ -215,7 +215,7 @@ def test_in_a_browser(tmp_path):
     )
     content = json.dumps(file.read_text()).replace("</", "<\\/")
     outer = tmp_path / "outer.html"
-    outer.write_text(f"<!doctype html><title></title><body>{told.replace('PAGE', content)}</body>")
+    outer.write_text(f"<!doctype html><title></title><body>{frame.replace('PAGE', content)}</body>")
     done = chromium(outer, tmp_path / "profile", "--virtual-time-budget=10000", "--dump-dom")
     title = re.search(r"<title>(.*?)</title>", done.stdout)[1]
     width, more, said = title.split(" ", 2)
