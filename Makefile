@@ -24,6 +24,7 @@ lint: $(VENV)/installed-test
 	$(BIN)/mypy
 
 docs: $(VENV)/installed-docs
+	rm -rf docs/_build docs/gallery docs/api docs/sg_execution_times.rst  # pages of examples that are no more
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 

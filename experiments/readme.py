@@ -95,7 +95,11 @@ def shipped() -> str:
             lines = ["| sigma | " + " | ".join(f"{float(row['sigma']):g}" for row in table) + " |"]
             lines.append("|---" * (len(table) + 1) + "|")
         for key, label in SHIPPED.items():
-            lines.append(f"| {label.format(name)} | " + " | ".join(f"{float(row[key]):.2f}" for row in table) + " |")
+            lines.append(
+                f"| {label.format(name)} | "
+                + " | ".join(f"{round(float(row[key]), 2) + 0.0:.2f}" for row in table)
+                + " |"
+            )
     return "\n".join(lines)
 
 

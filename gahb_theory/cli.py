@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given[:1] == ["--version"]:
         print(f"gahb {__version__}")
         raise SystemExit(0)
+    typed = list(given)
     if not given or given[0].startswith("-"):
         given = ["tour", *given]
     name, *options = given
@@ -40,7 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         command = parse(name, options)
     import torch  # noqa: F401  # before a signal is turned into an exception: nothing is begun, and it ends at once
 
-    with signals.handled(), _in_one_line():
+    from gahb_theory.commands.naming import as_typed
+
+    with signals.handled(), _in_one_line(), as_typed(typed):
         signals.keeps(COMMANDS[name].when_stopped)
         result = run_tour(command) if isinstance(command, Tour) else command.execute()
         if int(os.environ.get("RANK", "0")) == 0:

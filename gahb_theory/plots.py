@@ -71,7 +71,8 @@ def eigenvectors(
     ['clean', '$\\lambda_{1}$ = 1.00', '$\\lambda_{2}$ = 1.00']
     """
     n = len(E.eigenvalues)
-    ranks = [k for k in SHOWN if k < n] if ks is None else list(ks)
+    panels = len(SHOWN) - (clean is not None)  # full rows, with the clean image
+    ranks = [k for k in SHOWN[:panels] if k < n] if ks is None else list(ks)
     columns = scalars.integer(columns, "columns", 1)
     if not ranks or min(ranks) < 0 or max(ranks) >= n:
         raise ValueError(f"ks must be ranks from 0 to {n - 1}, at least one, got {ranks}")

@@ -2,9 +2,11 @@
 
 import io
 import json
+import shlex
 import subprocess
 import sys
 from dataclasses import fields
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,11 @@ import torch
 from PIL import Image
 
 import gahb_theory as gt
-from gahb_theory import cli, images, progress
+from gahb_theory import cli, images, progress, runs
 from gahb_theory.commands import analyze
 from gahb_theory.commands.classes import CLASSES, RECIPE
 from gahb_theory.commands.table import COMMANDS, Command
+from gahb_theory.hypotheses.audit import Audit
 from gahb_theory.report.tour_page import CASE
 from gahb_theory.stored_results import read_arrays
 
@@ -333,6 +336,34 @@ def test_an_array_is_taken_by_test_and_audit(here, capsys):
     run("generate", "d.npy", "-n", 40, "--class", "disks", "--size", 16)
     run("test", "homogeneous", "-d", "net", "--images", "d.npy", "--size", 16)
     assert "linear Wiener filter" in capsys.readouterr().out, "a null model that is fitted to the others"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["test", "homogeneous", "-d", "net", "--images", "d.npy", "--size=16", "-o", "my run"],
+        ["audit", "net", "--twin", "other", "-o", "my run", "--images", "d.npy", "--size", "16"],
+        ["benchmark", "-o", "my run", "net", "--classes", "gaussian"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_the_page_says_which_denoiser_by_its_hash_and_the_command_as_it_was_typed(words, here, capsys, monkeypatch):
+    nothing = Audit("net", {}, {"memorises": "no images."}, (), np.zeros(0), np.zeros((0, 2, 1, 8, 8), np.float32))
+    monkeypatch.setattr("gahb_theory.commands.deciding.audited", lambda *given: nothing)  # which takes a minute
+    f = network("net")
+    other = gt.UNet(channels=4, blocks=1, seed=1).eval()
+    gt.save_denoiser(other, "other")
+    run("generate", "d.npy", "-n", 40, "--class", "disks", "--size", 16)
+    run(*words)
+    text = unescape((here / "my run" / "report.html").read_text())
+    shown = text[text.index('id="provenance"') :]
+    assert f"<dt>command</dt><dd>{shlex.join(['gahb', *words])}</dd>" in shown
+    assert f"<dt>sha256 of the denoiser</dt><dd>{runs.fingerprint_parameters(f)[:16]}</dd>" in shown
+    assert (f"<dt>sha256 of the twin</dt><dd>{runs.fingerprint_parameters(other)[:16]}</dd>" in shown) == (
+        "--twin" in words
+    )
+    gt.save_denoiser(other, "net")
+    assert "denoiser: " in refusal(capsys, *words), "the same path, another network: another run"
 
 
 def test_a_run_that_fails_leaves_no_directory(here, monkeypatch, capsys):

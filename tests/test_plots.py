@@ -27,6 +27,9 @@ def test_eigenvectors_stand_under_their_eigenvalues_beside_the_clean_image(E):
     assert len(figure.axes) == 2 * 2 + 1  # and the scale of the colours
     assert figure.axes[-1].get_xticklabels()[1].get_text() == "0"
     assert len([ax for ax in plots.eigenvectors(E).axes if ax.images]) == 16
+    assert len([ax for ax in plots.eigenvectors(E, clean=clean).axes if ax.images]) == 16, (
+        "the clean image is one of them"
+    )
 
 
 @pytest.mark.parametrize("ks", [[], [-1], [256]])

@@ -92,7 +92,7 @@ def test_the_numbers_of_the_shipped_denoisers():
             ("wiener", "Wiener filter"),
             ("noisy", "noisy image"),
         ):
-            line = f"| {label} | " + " | ".join(f"{float(row[key]):.2f}" for row in rows) + " |"
+            line = f"| {label} | " + " | ".join(f"{round(float(row[key]), 2) + 0.0:.2f}" for row in rows) + " |"
             assert line in README, f"README.md lacks the line {line}"
 
 

@@ -37,7 +37,12 @@ class BenchmarkCommand:
         f = named_denoiser(self.denoiser)
         subjects = dict.fromkeys(self.classes or standard_classes(), f)
         seed = BENCHMARK_SEED if self.seed is None else self.seed
-        config = {"command": "benchmark", "settings": settings_of(self), "versions": runs.versions()}
+        config = {
+            "command": "benchmark",
+            "settings": settings_of(self),
+            "denoiser": runs.fingerprint_parameters(f),
+            "versions": runs.versions(),
+        }
         name = run_name(f"benchmark-{Path(self.denoiser).name}", self, {"run", "denoiser"})
         with run_directory(self.run, name, config) as run:
             result = benchmark(subjects, name=Path(self.denoiser).name, seed=seed)

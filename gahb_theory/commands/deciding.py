@@ -16,7 +16,6 @@ from gahb_theory.hypotheses.audit import audit
 from gahb_theory.images import CAlpha, Disks, Photographs, read_image
 from gahb_theory.images.dataset import dataset
 from gahb_theory.images.photographs import SUFFIXES, centre_crop
-from gahb_theory.pretrained import named_denoiser
 
 if TYPE_CHECKING:
     from gahb_theory.hypotheses.audit import Audit
@@ -30,9 +29,9 @@ CLASSES: dict[str, type] = {"disks": Disks, "c_alpha": CAlpha}
 
 def claim_of_catalogue(
     name: str,
-    denoiser: str | None,
+    f: Denoiser | None,
     train: Path | None,
-    twin: str | None,
+    twin: Denoiser | None,
     images: Path | None,
     image_class: str,
     size: int,
@@ -40,9 +39,8 @@ def claim_of_catalogue(
     """The verdict on a hypothesis of the catalogue."""
     if name not in catalogue.__all__:
         raise ValueError(f"the catalogue has no {name!r}; it has {', '.join(catalogue.__all__)}, or give a .py file")
-    if denoiser is None:
+    if f is None:
         raise ValueError(f"{name} is about a denoiser: give --denoiser PATH")
-    f = named_denoiser(denoiser)
     make = getattr(catalogue, name)
     needs = list(inspect.signature(make).parameters)
     drawn: Any = CLASSES[image_class](size=size)
@@ -50,7 +48,7 @@ def claim_of_catalogue(
     if "train" in needs:
         known["train"] = training_images(f, _given(train, name, "--train FOLDER"), size)
     if "twin" in needs:
-        known["twin"] = named_denoiser(_given(twin, name, "--twin PATH"))
+        known["twin"] = _given(twin, name, "--twin PATH")
     if "image_class" in needs:
         h: Hypothesis = make(**{need: known[need] for need in needs if need in known})
         return assess(h, f, images=drawn)
@@ -59,13 +57,13 @@ def claim_of_catalogue(
     return assess(h, f, images=x[: h.plan.images], train=others)
 
 
-def audited(checkpoint: str, train: Path | None, twin: str | None, images: Path | None, size: int) -> "Audit":
-    """The audit of a denoiser."""
-    f = named_denoiser(checkpoint)
+def audited(
+    f: Denoiser, name: str, train: Path | None, twin: Denoiser | None, images: Path | None, size: int
+) -> "Audit":
+    """The audit of a denoiser under a name."""
     x, others = _test_images(f, images, size)
     known = None if train is None else training_images(f, train, size)
-    other = None if twin is None else named_denoiser(twin)
-    return audit(f, x[:TEST_IMAGES], others, train=known, twin=other, name=Path(checkpoint).name)
+    return audit(f, x[:TEST_IMAGES], others, train=known, twin=twin, name=name)
 
 
 def _given(value: Any, claim: str, option: str) -> Any:
@@ -101,9 +99,8 @@ def training_images(f: Denoiser, path: Path, size: int) -> Tensor:
     return torch.cat(large)
 
 
-def claim_of_file(file: str, denoiser: str | None) -> Assessment:
-    """The verdict on the hypothesis of a Python file."""
-    f = None if denoiser is None else named_denoiser(denoiser)
+def claim_of_file(file: str, f: Denoiser | None) -> Assessment:
+    """The verdict on the hypothesis of a Python file, on a denoiser or on the subject of the file."""
     if not Path(file).is_file():
         raise FileNotFoundError(f"there is no {file}; give a Python file that defines `hypothesis`")
     names = runpy.run_path(file)

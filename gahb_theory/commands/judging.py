@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
 if TYPE_CHECKING:
+    from gahb_theory.denoisers.base import Denoiser
     from gahb_theory.hypotheses import Assessment
 
 __all__ = ["AuditCommand", "ClaimCommand"]
@@ -43,8 +44,9 @@ class ClaimCommand:
         from gahb_theory import runs
         from gahb_theory.commands.naming import command_line, run_directory, settings_of
 
+        f, twin = _named(self.denoiser), _named(self.twin)
         if self.output is None or self.output.suffix == ".json":
-            result = self._assessed()
+            result = self._assessed(f, twin)
             if self.output is not None:
                 self.output.parent.mkdir(parents=True, exist_ok=True)
                 result.save(self.output)
@@ -53,22 +55,20 @@ class ClaimCommand:
         from gahb_theory.report.assessment_page import ARRAYS, assessment_page
 
         settings = {key: value for key, value in settings_of(self).items() if key != "output"}
-        config = {"command": "test", "settings": settings, "versions": runs.versions()}
+        config = {"command": "test", "settings": settings, **_identities(f, twin), "versions": runs.versions()}
         with run_directory(self.output, "", config) as run:
-            result = self._assessed()
+            result = self._assessed(f, twin)
             runs.open_run(run, config | {"typed": command_line("test", self)})
             result.save(run / "assessment.json")
             stored_results.write_arrays(run / "arrays.npz", stored_results.to_arrays(result, ARRAYS))
             return f"{result}\n{assessment_page(result, run / 'report.html')}"
 
-    def _assessed(self) -> "Assessment":
+    def _assessed(self, f: "Denoiser | None", twin: "Denoiser | None") -> "Assessment":
         from gahb_theory.commands import deciding
 
         if self.name.endswith(".py"):
-            return deciding.claim_of_file(self.name, self.denoiser)
-        return deciding.claim_of_catalogue(
-            self.name, self.denoiser, self.train, self.twin, self.images, self.image_class, self.size
-        )
+            return deciding.claim_of_file(self.name, f)
+        return deciding.claim_of_catalogue(self.name, f, self.train, twin, self.images, self.image_class, self.size)
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,29 @@ class AuditCommand:
         from gahb_theory.commands.naming import command_line, run_directory, run_name, settings_of
         from gahb_theory.report.audit_page import ARRAYS, audit_page
 
-        config = {"command": "audit", "settings": settings_of(self), "versions": runs.versions()}
-        name = run_name(f"audit-{Path(self.checkpoint).name}", self, {"run", "checkpoint"})
+        f, twin = _named(self.checkpoint), _named(self.twin)
+        subject, settings = Path(self.checkpoint).name, settings_of(self)
+        config = {"command": "audit", "settings": settings, **_identities(f, twin), "versions": runs.versions()}
+        name = run_name(f"audit-{subject}", self, {"run", "checkpoint"})
         with run_directory(self.run, name, config) as run:
-            result = audited(self.checkpoint, self.train, self.twin, self.images, self.size)
+            result = audited(f, subject, self.train, twin, self.images, self.size)
             runs.open_run(run, config | {"typed": command_line("audit", self)})
             result.save(run / "audit.json")
             stored_results.write_arrays(run / "arrays.npz", stored_results.to_arrays(result, ARRAYS))
             print(result)
             return audit_page(result, run / "report.html")
+
+
+def _named(name: str | None) -> Any:
+    """The denoiser of a name; None without one."""
+    from gahb_theory.pretrained import named_denoiser
+
+    return None if name is None else named_denoiser(name)
+
+
+def _identities(f: Any, twin: Any) -> dict[str, str]:
+    """What the denoisers of a run are, as hashes."""
+    from gahb_theory import runs
+
+    given = {"denoiser": f, "twin": twin}
+    return {key: runs.fingerprint_parameters(value) for key, value in given.items() if value is not None}

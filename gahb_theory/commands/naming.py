@@ -3,8 +3,9 @@
 import hashlib
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from typing import Any
 from gahb_theory import runs
 from gahb_theory.identity.hashing import digest
 
-__all__ = ["command_line", "run_directory", "run_name", "settings_of", "short_name"]
+__all__ = ["as_typed", "command_line", "run_directory", "run_name", "settings_of", "short_name"]
 
 LONGEST_NAME = 100  # bytes
+TYPED: ContextVar[str | None] = ContextVar("TYPED", default=None)
+"""The command line that is being executed; None where a command is run from Python."""
 
 
 def short_name(name: str) -> str:
@@ -41,8 +44,18 @@ def run_name(start: str, command: Any, left_out: set[str]) -> str:
     return short_name(start + "".join(changed))
 
 
+@contextmanager
+def as_typed(words: Sequence[str]) -> Iterator[None]:
+    """Within it, `command_line` returns these words of the command line, as they were typed."""
+    token = TYPED.set(shlex.join(["gahb", *words]))
+    try:
+        yield
+    finally:
+        TYPED.reset(token)
+
+
 def command_line(name: str, command: Any) -> str:
-    """What to type for a command: its positional words, then every option that is not as by default.
+    """What was typed for a command; run from Python, its positional words, then every option that is not as by default.
 
     Examples
     --------
@@ -50,6 +63,9 @@ def command_line(name: str, command: Any) -> str:
     >>> command_line("compare", Compare("c_alpha", "dct", image=Path("my photo.png"), resize=True, size=16))
     "gahb compare c_alpha dct 'my photo.png' --size 16 --resize"
     """
+    typed = TYPED.get()
+    if typed is not None:
+        return typed
     words, options = ["gahb", name], []
     for field in fields(command):
         value = getattr(command, field.name)

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ def differences(there: Any, now: Any, name: str = "") -> list[str]:
     --------
     >>> differences({"recipe": {"seed": 1, "rate": 0.1}}, {"recipe": {"seed": 2, "rate": 0.1}})
     ['recipe.seed: 1 there, 2 now']
+    >>> differences({"data": 32 * "0f"}, {"data": 32 * "1e"})
+    ['data: 0f0f0f0f... there, 1e1e1e1e... now']
     """
     if isinstance(there, dict) and isinstance(now, dict):
         inner = [
@@ -59,6 +62,8 @@ def differences(there: Any, now: Any, name: str = "") -> list[str]:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value):
+        return f"{value[:8]}..."  # a hash tells that two things differ, and no digit of it more
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 

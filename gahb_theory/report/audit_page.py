@@ -39,7 +39,7 @@ def audit_again(run: Path) -> Path:
 
 def evidence_chart(name: str, a: Assessment) -> Chart:
     """Subject and nulls of one claim beside the threshold."""
-    caption = f"Smallest effect decided in 4 of 5 cases: {a.power.smallest_effect:.3g} {a.unit}. {a.about}."
+    caption = f"Smallest effect decided in 4 of 5 cases: {a.power.smallest_effect:.3g} {a.unit}. About {a.about}."
     return Chart(name, [assessment_panel(a)], caption, f"{a.verdict.capitalize()}: {a.reason}.")
 
 
@@ -57,7 +57,7 @@ def _head(result: Audit) -> Head:
         gain = f"{recalled.estimate.value:+.2f}"
         figures.append(KeyFigure(gain, recalled.unit, "PSNR on training images less that on others"))
     else:
-        figures.append(KeyFigure("not measured", "", "memory: needs the training images"))
+        figures.append(KeyFigure("–", "", "memory: not measured without the training images"))
     figures.append(KeyFigure(str(counted["supported"]), f"of {claims}", "claims supported"))
     certified = " ".join(others[: len(result.certified)])
     return Head(

@@ -87,7 +87,7 @@ def drawn_eigenvectors(part: Eigenvectors) -> tuple["Figure", dict[str, Any]]:
         atoms.append(
             {
                 "eigenvalue": name,
-                "coefficient": f"c = {coefficient}",
+                "coefficient": f"c = {number(float(f'{c:.2g}'))}",  # no wider than its picture
                 "picture": _signed_png(atom),
                 "alt": f"eigenvector {k + 1}: red and blue, {oscillates}; eigenvalue {eigenvalue:.3f}, coefficient {c:.3g}",
                 "said": f"eigenvector {k + 1}: {name}, coefficient ⟨x, eₖ⟩ = {coefficient}, {oscillates}",

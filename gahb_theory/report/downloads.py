@@ -4,7 +4,7 @@ import base64
 import csv
 import io
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from gahb_theory.report.curves import Panel
 
-__all__ = ["Download", "arrays_as_file", "panel_as_csv"]
+__all__ = ["Download", "arrays_as_file", "panel_as_csv", "table_as_csv"]
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,19 @@ def panel_as_csv(name: str, panel: Panel, figure: str) -> Download:
         for word, values in [("", s.x if panel.rows else s.y), *ends]:
             header.append(f"{s.label or panel.ylabel} {word}".strip())
             columns.append(dict(zip(keys, values, strict=True)))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
+    lines = []
     for key in sorted({key for column in columns for key in column}):
         first = panel.rows[int(key[0])] if panel.rows else f"{key[0]:.6g}"
-        writer.writerow([first, *(_figures(column.get(key, np.nan)) for column in columns)])
+        lines.append([first, *(column.get(key, np.nan) for column in columns)])
     words = "numbers of this figure (CSV)" if name == figure else f"{panel.title or panel.ylabel} (CSV)"
+    return table_as_csv(name, header, lines, words)
+
+
+def table_as_csv(name: str, header: Sequence[str], rows: Sequence[Sequence[Any]], words: str) -> Download:
+    """A table of words and numbers, these with six digits, and empty where they are not a number."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([header, *([v if isinstance(v, str) else _figures(v) for v in row] for row in rows)])
     return _download(f"{name}.csv", "text/csv", text.getvalue().encode(), words)
 
 

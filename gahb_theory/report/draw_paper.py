@@ -5,21 +5,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from gahb_theory.comparison.quantities import BASES
 from gahb_theory.report import figures as plots
 from gahb_theory.report.curves import Mark, Panel, Series, with_equal_limits
-from gahb_theory.report.draw_analysis import energy_panel, image_panels, shrinkage_panels, spectrum_of
+from gahb_theory.report.draw_eigenvectors import atoms_in_rows
 from gahb_theory.report.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION
-from gahb_theory.report.page import Chart, Eigenvectors, Part, Picture
+from gahb_theory.report.page import Chart, Part, Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["manifolds", "memorisation", "near_optimal", "shrinkage", "shuffling"]
+__all__ = ["manifolds", "memorisation", "near_optimal", "shuffling"]
 
 Results = Mapping[str, Any]
 Arrays = Mapping[str, np.ndarray]
 INPUT, OUTPUT = "input PSNR (dB)", "output PSNR (dB)"
+SHOWN = 2
+"""Pairs of samples that are drawn for each size of the training set."""
+ALIKE = {"pairs": ("samples of A and B", BLUE), "closest": ("sample and closest training image", ORANGE)}
 COLOURS = {
     "network": VERMILION,
     "wavelet oracle": BLUE,
@@ -52,12 +54,15 @@ def memorisation(results: Results, arrays: Arrays) -> list[Part]:
             _samples(counts, arrays),
             "Samples of two networks trained on disjoint sets A and B of N images, from the same noise, with the "
             "closest training image of each (means removed).",
+            alt=f"a row for each of {len(counts)} sizes of the training set; in it, {SHOWN} times side by side, a sample of "
+            "network A, one of network B, and the training image closest to each",
+            arrays={f"N_{n}": arrays[f"{n}/grid"] for n in counts},
         ),
-        Picture(
+        Chart(
             "memorisation_histograms",
             _histograms(counts, arrays),
-            "Cosine similarity of samples of the two networks (blue), and of each sample with the closest of its "
-            "training images (orange).",
+            "Shares of samples by cosine, in bins of 0.05: of the two networks' samples from the same noise, and of each "
+            "sample with the closest of its training images.",
         ),
     ]
 
@@ -117,81 +122,30 @@ def _bars(
 
 
 def _samples(counts: list[int], arrays: Arrays) -> "Figure":
-    shown = arrays[f"{counts[0]}/grid"].shape[1]
     names = ("closest in A", "sample of A", "sample of B", "closest in B")
     with plots.style():
-        figure, axes = plots.panels(0.62 * shown * len(counts) + 0.5, 2.9, 4, shown * len(counts))
-        for block, n in enumerate(counts):
-            for row in range(4):
-                for column in range(shown):
-                    ax = axes[row, block * shown + column]
-                    plots.image(arrays[f"{n}/grid"][row, column], ax)
-            axes[0, block * shown].set_title(f"N = {n:,}", loc="left")
-        for row, name in enumerate(names):
-            axes[row, 0].text(-0.15, 0.5, name, transform=axes[row, 0].transAxes, ha="right", va="center", fontsize=8)
+        figure, axes = plots.panels(0.8 * len(names) * SHOWN, 0.8 * len(counts) + 0.3, len(counts), len(names) * SHOWN)
+        axes = axes.reshape(len(counts), len(names) * SHOWN)
+        for place, n in zip(axes, counts, strict=True):
+            for column, ax in enumerate(place):
+                plots.image(arrays[f"{n}/grid"][column % len(names), column // len(names)], ax)
+            place[0].text(
+                -0.1, 0.5, f"N = {n:,}", transform=place[0].transAxes, rotation=90, ha="right", va="center", fontsize=8
+            )
+        for column, ax in enumerate(axes[0]):
+            ax.set_title(names[column % len(names)], fontsize=7)
         return figure
 
 
-def _histograms(counts: list[int], arrays: Arrays) -> "Figure":
-    with plots.style():
-        figure, axes = plots.panels(1.6 * len(counts), 1.9, 1, len(counts))
-        bins = np.linspace(-0.5, 1, 31)
-        for n, ax in zip(counts, axes, strict=True):
-            for name, colour in (("pairs", BLUE), ("closest", ORANGE)):
-                ax.hist(arrays[f"{n}/{name}"], bins, density=True, color=colour, alpha=0.6)
-            ax.set(title=f"N = {n:,}", yticks=[], xlabel="cosine")
-        return figure
-
-
-def shrinkage(results: Results, arrays: Arrays) -> list[Part]:
-    """Images, eigenvectors, eigenvalues, and energies left out, for each network."""
-    pictures: list[Part] = []
-    sigma = results["settings"]["sigma"]
-    for name in results["networks"]:
-        stored = {k.removeprefix(f"{name}/reading/"): v for k, v in arrays.items() if k.startswith(f"{name}/reading/")}
-        left = {k.removeprefix("errors/"): v[1:] for k, v in stored.items() if k.startswith("errors/")}
-        ordered, best = left.pop("eigenvectors, first M"), left.pop("eigenvectors, best M")
-        bases = {"eigenbasis": best} | {key.lower(): value for key, value in left.items()}
-        clean, eigenvalues = stored["clean"], stored["eigenvalues"]
-        decibels = {key: -10 * np.log10(np.mean((stored[key] - clean) ** 2)) for key in ("noisy", "denoised")}
-        images = {"clean": clean} | {f"{key}, {value:.1f} dB": stored[key] for key, value in decibels.items()}
-        said = spectrum_of(results["networks"][name])
-        title = {"c_alpha": "C^alpha image", "photographs": "photograph"}[name]
-        best_basis, best_left = min(((key, v[min(99, len(v) - 1)]) for key, v in bases.items()), key=lambda kv: kv[1])
-        above = int((np.abs(stored["coefficients"]) > sigma).sum())
-        pictures += [
-            Picture(
-                f"shrinkage_{name}_images",
-                image_panels(images),
-                f"A {title}, noisy, and denoised by the network.",
-                f"The network lifts the PSNR by {decibels['denoised'] - decibels['noisy']:.1f} dB.",
-                f"three images side by side: a {title}, the same under noise, and denoised",
-                {key: stored[key] for key in ("clean", "noisy", "denoised")},
-            ),
-            Eigenvectors(
-                f"shrinkage_{name}_eigenvectors",
-                f"Eigenvectors of the symmetric part of its Jacobian, by eigenvalue. {said}",
-                f"{int((eigenvalues > 0.5).sum())} of {len(eigenvalues)} eigenvalues are above 1/2.",
-                stored["atoms"],
-                stored["atom_indices"],
-                eigenvalues[stored["atom_indices"]],
-                stored["coefficients"][stored["atom_indices"]],
-                clean,
-            ),
-            Chart(
-                f"shrinkage_{name}_factors",
-                shrinkage_panels(eigenvalues, stored["coefficients"], sigma),
-                f"Coefficients of the clean image in the eigenvectors; eigenvalues beside the factors of an oracle. {said}",
-                f"{above} of {len(eigenvalues)} coefficients of the clean image stand above the noise level.",
-            ),
-            Chart(
-                f"shrinkage_{name}_approximation",
-                [energy_panel(bases, ordered, BASES)],
-                "Energy that M terms leave out, in the eigenbasis and in fixed bases.",
-                f"The best 100 terms leave out least in the {BASES.get(best_basis, best_basis)}: {best_left:.2%}.",
-            ),
-        ]
-    return pictures
+def _histograms(counts: list[int], arrays: Arrays) -> list[Panel]:
+    bins = np.linspace(-0.5, 1, 31)
+    middle = (bins[1:] + bins[:-1]) / 2
+    found = []
+    for n in counts:
+        shares = {key: np.histogram(arrays[f"{n}/{key}"], bins)[0] / len(arrays[f"{n}/{key}"]) for key in ALIKE}
+        series = [Series(word, middle, shares[key], colour=colour) for key, (word, colour) in ALIKE.items()]
+        found.append(Panel(series, "cosine", "share of samples", title=f"N = {n:,}", ylim=(0, 1)))
+    return found
 
 
 def near_optimal(results: Results, arrays: Arrays) -> list[Part]:
@@ -212,15 +166,18 @@ def near_optimal(results: Results, arrays: Arrays) -> list[Part]:
         *(
             Picture(
                 f"near_optimal_eigenvectors_{name}",
-                _rows_of_atoms(
+                atoms_in_rows(
                     {
-                        "network": arrays[f"{name}/atoms"],
-                        "given contour": arrays[f"{name}/given_contour_atoms"],
+                        "network": (arrays[f"{name}/atoms"], None),
+                        "given contour": (arrays[f"{name}/given_contour_atoms"], None),
                     },
                     arrays[f"{name}/clean"],
                 ),
-                f"alpha = {row['alpha']:g}: eigenvectors of the network's Jacobian, and of the best linear denoiser "
+                f"alpha = {row['alpha']:g}: leading eigenvectors of the network's Jacobian, and of the best linear denoiser "
                 "that knows the contour.",
+                alt="the clean image, and beside it two rows of eigenvectors, red and blue: those of the network, and those "
+                "of the linear denoiser that knows the contour",
+                arrays={key: arrays[f"{name}/{key}"] for key in ("clean", "atoms", "given_contour_atoms")},
             )
             for name, row in results["classes"].items()
             if row["convention"] == "holder"
@@ -272,20 +229,6 @@ def _line(method: str) -> Literal["-", "--"]:
     return "--" if "thresholding" in method else "-"
 
 
-def _rows_of_atoms(atoms: Mapping[str, np.ndarray], clean: np.ndarray, columns: int = 10) -> "Figure":
-    with plots.style():
-        figure, axes = plots.panels(0.85 * (columns + 1), 0.95 * len(atoms), len(atoms), columns + 1)
-        axes = axes.reshape(len(atoms), columns + 1)
-        for row, (name, images) in enumerate(atoms.items()):
-            plots.image(clean - min(0.0, float(clean.min())), axes[row, 0], name)
-            axes[row, 0].title.set_fontsize(7)
-            for k in range(columns):
-                axes[row, k + 1].set_axis_off()
-                if k < len(images):
-                    plots.signed_image(images[k], axes[row, k + 1])
-        return figure
-
-
 def manifolds(results: Results, arrays: Arrays) -> list[Part]:
     """Eigenvalues, curves, tangent spaces."""
     return [
@@ -304,12 +247,18 @@ def manifolds(results: Results, arrays: Arrays) -> list[Part]:
         *(
             Picture(
                 f"manifolds_{name}",
-                _rows_of_atoms(
-                    {"tangent space": arrays[f"{name}/tangent"], "network": arrays[f"{name}/atoms"]},
+                atoms_in_rows(
+                    {
+                        "tangent space": (arrays[f"{name}/tangent"], None),
+                        "network": (arrays[f"{name}/atoms"], arrays[f"{name}/eigenvalues"][0]),
+                    },
                     arrays[f"{name}/clean"],
                 ),
                 f"{name.replace('_', ' ').capitalize()}: an orthonormal basis of the tangent space, and the leading "
                 "eigenvectors.",
+                alt=f"the clean image, and beside it two rows, red and blue: {len(arrays[f'{name}/tangent'])} directions of "
+                "the tangent space, and eigenvectors of the network",
+                arrays={key: arrays[f"{name}/{key}"] for key in ("clean", "tangent", "atoms")},
             )
             for name in results["manifolds"]
         ),
@@ -364,8 +313,14 @@ def shuffling(results: Results, arrays: Arrays) -> list[Part]:
         ),
         Picture(
             "shuffling_eigenvectors",
-            _rows_of_atoms({"plain": arrays["plain/atoms"], "shuffled": arrays["shuffled/atoms"]}, arrays["clean"]),
+            atoms_in_rows(
+                {name: (arrays[f"{name}/atoms"], arrays[f"{name}/eigenvalues"]) for name in ("plain", "shuffled")},
+                arrays["clean"],
+            ),
             "Leading eigenvectors at one image; those of the network for shuffled images are shown unshuffled.",
+            alt="the clean image, and beside it two rows of eigenvectors, red and blue: of the plain network, and of the one "
+            "for shuffled images",
+            arrays={"clean": arrays["clean"]} | {name: arrays[f"{name}/atoms"] for name in ("plain", "shuffled")},
         ),
     ]
 

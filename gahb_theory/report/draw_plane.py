@@ -1,19 +1,15 @@
 """The plane of training images N and images seen: phase pictures, curves, and samples side by side."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gahb_theory.hypotheses.paper.plane_summary import GAP, mean_over_sigmas
-from gahb_theory.report import figures as plots
 from gahb_theory.report.curves import Mark, Panel, Series, with_equal_limits
 from gahb_theory.report.figures import BLUE, GREY, ORANGE, VERMILION
-from gahb_theory.report.page import Chart, Part, Picture
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from gahb_theory.report.grids import Grid
+from gahb_theory.report.page import Chart, Grids, Part
 
 __all__ = ["memorisation_plane"]
 
@@ -21,10 +17,10 @@ __all__ = ["memorisation_plane"]
 def memorisation_plane(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> list[Part]:
     """Phase pictures, PSNR against images seen, cosines of samples."""
     found: list[Part] = [
-        Picture(
+        Grids(
             "plane_phases",
             _phases(results),
-            "Mean over repetitions and noise levels. Left: what having seen an image adds to its PSNR, with the line at "
+            "Mean over repetitions and noise levels. Left: what having seen an image adds to its PSNR, with the edge at "
             f"{GAP:g} dB. Middle: share of samples that are copies of a training image, less that of fresh images. Right: "
             "distance of two networks on disjoint sets less that of two on the same set, relative to the risk.",
         ),
@@ -47,7 +43,7 @@ def memorisation_plane(results: Mapping[str, Any], arrays: Mapping[str, np.ndarr
     return found
 
 
-def _phases(results: Mapping[str, Any]) -> "Figure":
+def _phases(results: Mapping[str, Any]) -> list[Grid]:
     rows = results["rows"]
     grids = {"gap (dB)": [mean_over_sigmas(row, "gap").mean(axis=0) for row in rows]}
     grids["copies above chance"] = [np.mean(row["copies"], axis=0) - row["copies_of_chance"] for row in rows]
@@ -56,27 +52,10 @@ def _phases(results: Mapping[str, Any]) -> "Figure":
             (mean_over_sigmas(row, "distance_disjoint") - mean_over_sigmas(row, "distance_same")).mean(axis=0)
             for row in rows
         ]
-    with plots.style():
-        figure, axes = plots.panels(3.4 * len(grids), 2.9, 1, len(grids))
-        for ax, (title, grid) in zip(axes, grids.items(), strict=True):
-            _phase(ax, np.array(grid), results, title)
-            if title.startswith("gap") and len(rows) > 1 and np.min(grid) < GAP < np.max(grid):
-                ax.contour(np.array(grid), levels=[GAP], colors="black", linewidths=1)
-        axes[0].set_ylabel("training images N")
-        return figure
-
-
-def _phase(ax: "Axes", grid: np.ndarray, results: Mapping[str, Any], title: str) -> None:
-    ax.imshow(grid, origin="lower", aspect="auto", cmap="viridis")
-    middle = (float(grid.min()) + float(grid.max())) / 2
-    for (i, j), value in np.ndenumerate(grid):
-        ax.text(
-            j, i, f"{value:.2f}", ha="center", va="center", fontsize=6, color="black" if value > middle else "white"
-        )
-    ax.set_xticks(range(grid.shape[1]), [f"{t / 1000:g}" for t in results["snapshots"]])
-    ax.set_yticks(range(grid.shape[0]), [f"{row['n']:,}" for row in results["rows"]])
-    ax.grid(False)
-    ax.set(xlabel="images seen (thousands)", title=title)
+    names, seen = [f"{row['n']:,}" for row in rows], [f"{t / 1000:g}" for t in results["snapshots"]]
+    axes = "training images N", "images seen (thousands)"
+    lines = {"gap (dB)": GAP}
+    return [Grid(np.array(v), names, seen, *axes, title, lines.get(title)) for title, v in grids.items()]
 
 
 def _curves(results: Mapping[str, Any]) -> list[Panel]:

@@ -16,12 +16,13 @@ from gahb_theory.report import svg
 from gahb_theory.report.browser import Eigenvectors, drawn_eigenvectors
 from gahb_theory.report.curves import Panel, panels_figure
 from gahb_theory.report.downloads import Download, arrays_as_file, panel_as_csv
+from gahb_theory.report.grids import Grid, grid_as_csv, grid_as_svg, grids_figure
 from gahb_theory.runs import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Chart", "Eigenvectors", "Head", "KeyFigure", "Picture", "Section", "Table", "write_page"]
+__all__ = ["Chart", "Eigenvectors", "Grids", "Head", "KeyFigure", "Picture", "Section", "Table", "write_page"]
 
 VERDICTS = {
     "supported": "good",
@@ -79,6 +80,16 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Grids:
+    """Tables of numbers as coloured cells, with one line of reading computed from them, and a caption."""
+
+    name: str
+    grids: Sequence[Grid]
+    caption: str
+    reading: str = ""
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows of cells under a header, the first cell naming the row; numbers stand to the right, words to the left."""
 
@@ -88,7 +99,7 @@ class Table:
     align: Literal["left", "right"] = "right"
 
 
-Part = Picture | Chart | Eigenvectors | Table
+Part = Picture | Chart | Grids | Eigenvectors | Table
 
 
 @dataclass(frozen=True)
@@ -151,6 +162,10 @@ def _drawn(part: Part, figures: Path) -> dict[str, Any]:
         names = [f"{part.name}_{n + 1}" if len(part.panels) > 1 else part.name for n in range(len(part.panels))]
         files += [panel_as_csv(name, panel, part.name) for name, panel in zip(names, part.panels, strict=True)]
         return {"charts": [svg.inline(panel) for panel in part.panels], "files": files}
+    if isinstance(part, Grids):
+        write_bytes(figures / f"{part.name}.png", _png(grids_figure(part.grids)))
+        files += [grid_as_csv(f"{part.name}_{n + 1}", grid) for n, grid in enumerate(part.grids)]
+        return {"charts": [grid_as_svg(grid) for grid in part.grids], "files": files}
     figure, drawn = drawn_eigenvectors(part)
     write_bytes(figures / f"{part.name}.png", _png(figure))
     return drawn | {"files": [arrays_as_file(part.name, part.arrays())]}

@@ -11,8 +11,8 @@ import numpy as np
 
 from gahb_theory.hypotheses.paper.claims import Claim
 from gahb_theory.hypotheses.paper.running import EXPERIMENTS, read_results
-from gahb_theory.report import draw_paper, draw_plane, verdict_page
-from gahb_theory.report.page import Chart, Head, KeyFigure, Part, Section, Table, write_page
+from gahb_theory.report import draw_paper, draw_plane, draw_shrinkage, verdict_page
+from gahb_theory.report.page import Head, KeyFigure, Part, Section, Table, write_page
 from gahb_theory.report.readings_of_paper import readings_of_paper
 from gahb_theory.runs import read_json
 
@@ -20,7 +20,7 @@ __all__ = ["measured", "paper_report", "verdicts"]
 
 PICTURES: dict[str, Callable[[Any, Any], Sequence[Part]]] = {
     "memorisation": draw_paper.memorisation,
-    "shrinkage": draw_paper.shrinkage,
+    "shrinkage": draw_shrinkage.shrinkage,
     "near_optimal": draw_paper.near_optimal,
     "manifolds": draw_paper.manifolds,
     "shuffling": draw_paper.shuffling,
@@ -32,6 +32,11 @@ LEAD = (
     "kind, and intervals over images."
 )
 HEADER = ("claim", "ours", "paper", "note")
+TABLES = {
+    "Failures first; intervals over seeds and images.": (1, 0, 3, 4, 2, 7),
+    "What else was measured beside each: null models, which must not meet the criterion, and gates.": (1, 5, 6),
+}
+"""Columns of the table of verdicts that stand together on the page, the claim first, under the caption of each table."""
 DECIDED = ("claims", "verdicts.json")
 
 
@@ -48,8 +53,12 @@ def verdicts(folder: Path) -> Section | None:
     rows = _decided(folder)
     if not rows:
         return None
-    lines = [verdict_page.cells(row) for _, row in verdict_page.ordered(rows)]
-    return Section("Verdicts", (LEAD, verdict_page.counted(rows)), (Table(verdict_page.HEADER, lines, align="left"),))
+    lines = [verdict_page.HEADER, *(verdict_page.cells(row) for _, row in verdict_page.ordered(rows))]
+    tables = []
+    for caption, columns in TABLES.items():
+        header, *cells = [[line[k] for k in columns] for line in lines]
+        tables.append(Table(header, cells, caption, align="left"))
+    return Section("Verdicts", (LEAD, verdict_page.counted(rows)), tables)
 
 
 def paper_report(folder: Path) -> Path:
@@ -65,7 +74,7 @@ def paper_report(folder: Path) -> Path:
         command = f"Command: gahb reproduce {experiment.NAME} --scale {scale}"
         said = readings_of_paper(experiment.NAME, results, arrays)
         drawn = [
-            replace(part, reading=said[part.name]) if isinstance(part, Chart) and part.name in said else part
+            replace(part, reading=said[part.name]) if not isinstance(part, Table) and part.name in said else part
             for part in PICTURES[experiment.NAME](results, arrays)
         ]
         sections.append(Section(experiment.TITLE, (lead, command), (Table(HEADER, rows, align="left"), *drawn)))

@@ -39,12 +39,15 @@ def provenance(run: Path, config: Mapping[str, Any] | None = None) -> dict[str, 
     for key, word in (
         ("denoiser", "denoiser"),
         ("checkpoint", "denoiser"),
+        ("twin", "twin"),
         ("train", "training images"),
+        ("images", "test images"),
         ("seed", "seed"),
     ):
         if settings.get(key) is not None:
             found[word] = str(settings[key])
-    for key, word in (("denoiser", "denoiser"), ("denoisers", "denoisers"), ("data", "images")):
+    hashed = ("denoiser", "denoiser"), ("denoisers", "denoisers"), ("twin", "twin"), ("data", "images")
+    for key, word in hashed:
         if config.get(key) is not None:
             found[f"sha256 of the {word}"] = _short(config[key])
     for name in NUMBERS:

@@ -299,8 +299,8 @@ def _performance(case: str, title: str, p: Performance) -> Section:
         f"Over these noise levels the denoiser stands at {versus}. An oracle attenuates each coefficient "
         "knowing the clean one: no attenuation in that basis does better, and one in a basis adapted to the image may.",
     )
-    header = ("sigma", *(f"{s:g}" for s in p.sigmas))
-    rows = [(m.label, *(f"{v:.2f}" for v in np.asarray(m.psnr.value))) for m in p.methods.values()]
+    header = ("sigma", *(m.label for m in p.methods.values()))
+    rows = _rows_by_sigma(p.sigmas, [np.asarray(m.psnr.value) for m in p.methods.values()], ".2f")
     caption = (
         f"Output against input PSNR, mean over {p.images} test images (band: 95% interval over images). Oracle: each "
         "coefficient of the clean image attenuated by c^2 / (c^2 + sigma^2). Thresholding: hard, at 3 sigma."
@@ -310,19 +310,25 @@ def _performance(case: str, title: str, p: Performance) -> Section:
 
 
 def _retrained(cases: list[str], arrays: Arrays, budget: int) -> Section:
-    rows = []
+    differences = []
     sigmas: np.ndarray = np.empty(0)
     for case in cases:
         shipped = stored_results.from_arrays(Performance, arrays, f"{case}/performance")
         anew = stored_results.from_arrays(Performance, arrays, f"{case}/retrained")
         sigmas = shipped.sigmas
-        rows.append(
-            (TITLES[case], *(f"{v:+.2f}" for v in np.asarray(anew.denoiser.psnr.value) - shipped.denoiser.psnr.value))
-        )
-    words = f"The same recipe from scratch, with a budget of {budget:,} images: its PSNR minus that of the shipped denoiser."
-    return Section(
-        "Trained anew", (words,), (Table(("sigma", *(f"{s:g}" for s in sigmas)), rows, "Difference in dB."),)
+        differences.append(np.asarray(anew.denoiser.psnr.value) - shipped.denoiser.psnr.value)
+    table = Table(
+        ("sigma", *(TITLES[case] for case in cases)), _rows_by_sigma(sigmas, differences, "+.2f"), "Difference in dB."
     )
+    words = f"The same recipe from scratch, with a budget of {budget:,} images: its PSNR minus that of the shipped denoiser."
+    return Section("Trained anew", (words,), (table,))
+
+
+def _rows_by_sigma(sigmas: np.ndarray, columns: list[np.ndarray], form: str) -> list[tuple[str, ...]]:
+    """A line for each noise level, which a phone has room for."""
+    return [
+        (f"{s:g}", *(format(v, form) for v in row)) for s, row in zip(sigmas, zip(*columns, strict=True), strict=True)
+    ]
 
 
 def _limits() -> Section:

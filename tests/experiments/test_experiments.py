@@ -37,6 +37,7 @@ def test_runs_and_is_drawn(name, tmp_path, monkeypatch):
     assert found
     page = html.unescape(paper_report(where.results).read_text())
     assert all(c.claim in page for c in found)
+    assert page.count("<figure") == page.count('class="reading"') == page.count('<p class="data">')
     for training in experiment.trainings(settings):
         card = json.loads((where.checkpoints / training.name / "config.json").read_text())["card"]
         assert card["key"] == training.key

@@ -24,7 +24,14 @@ CURVE = 1 / RANKS**1.5
 ATOMS = np.random.default_rng(0).standard_normal((3, 1, 8, 8)).astype(np.float32)
 
 
-def example(path):
+WIDE = pages.Table(
+    ("sigma", "denoiser", "wavelet oracle", "DCT oracle", "PCA oracle", "wavelet thresholding"),
+    [("0.02", "50.32", "47.79", "44.48", "42.25", "39.86")],
+    "PSNR in dB.",
+)
+
+
+def example(path, *more):
     panel = Panel(
         [
             Series("network", RANKS, CURVE, 0.9 * CURVE, 1.1 * CURVE, marker="o"),
@@ -61,7 +68,9 @@ def example(path):
     ]
     keys = [pages.KeyFigure("4.2", "dB", f"figure {n}") for n in range(4)]
     head = pages.Head("Title & name", "Is it so?", ["Yes.", "No.", "Perhaps."], keys)
-    return pages.write_page(path, head, [pages.Section("A <part>", ["Words."], parts)], {"command": "gahb test"})
+    return pages.write_page(
+        path, head, [pages.Section("A <part>", ["Words."], [*parts, *more])], {"command": "gahb test"}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -193,12 +202,14 @@ def chromium(file, tmp_path, *options):
 
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium")
-def test_in_a_browser(file, tmp_path):
-    """No error, no sideways scrolling on a phone, and the script does what it says."""
+def test_in_a_browser(tmp_path):
+    """No error, no sideways scrolling on a phone, neither of the page nor of a table, and the script does what it says."""
+    file = example(tmp_path / "report.html", WIDE)
     frame = (
         "<script>var f = document.createElement('iframe'); f.style.width = '390px'; f.style.height = '800px';"
         "f.onload = function () { var d = f.contentDocument; d.querySelectorAll('.grid button')[2].click();"
-        "document.title = [d.documentElement.scrollWidth, d.querySelector('.said').textContent].join(' ') };"
+        "var more = 0; d.querySelectorAll('.scroll').forEach(function (t) { more += t.scrollWidth - t.clientWidth });"
+        "document.title = [d.documentElement.scrollWidth, more, d.querySelector('.said').textContent].join(' ') };"
         "window.onerror = function (m) { document.title = 'error ' + m };"
         "f.srcdoc = PAGE; document.body.appendChild(f);</script>"
     )
@@ -207,7 +218,8 @@ def test_in_a_browser(file, tmp_path):
     outer.write_text(f"<!doctype html><title></title><body>{frame.replace('PAGE', content)}</body>")
     done = chromium(outer, tmp_path / "profile", "--virtual-time-budget=10000", "--dump-dom")
     title = re.search(r"<title>(.*?)</title>", done.stdout)[1]
-    width, said = title.split(" ", 1)
+    width, more, said = title.split(" ", 2)
     assert int(width) <= 390
+    assert more == "0", "a table is wider than the screen"
     assert said.startswith("eigenvector 10: λ₁₀ = −0.100")
     assert "CONSOLE" not in done.stderr

@@ -167,21 +167,45 @@ def test_sentences_of_the_experiments_have_their_numbers():
         {"n": 1, "mean_seen": {"value": 28.0}, "pairs": {"value": 0.1}, "copies": {"value": 1.0}},
         {"n": 10_000, "mean_seen": {"value": -0.2}, "pairs": {"value": 0.95}, "copies": {"value": 0.0}},
     ]
-    said = readings_of_paper("memorisation", {"rows": rows}, {})
+    x, y = np.random.default_rng(0).standard_normal((2, 1, 8, 8))
+    arrays = {
+        f"{n}/grid": np.array([[a], [x], [b], [x]]) for n, a, b in ((1, 2 + x, y - y.mean()), (10_000, -x, 3 * x))
+    }
+    arrays |= {"1/pairs": np.array([0.1]), "1/closest": np.array([1.0])}
+    arrays |= {"10000/pairs": np.array([0.9]), "10000/closest": np.array([0.6])}
+    said = readings_of_paper("memorisation", {"rows": rows}, arrays)
+    assert (
+        "of 1.00 with their closest training images at N = 1; 1.00 and -1.00 at N = 10,000"
+        in said["memorisation_samples"]
+    )
+    assert "for 1 of 2 sizes of the training set, the smallest N = 10,000" in said["memorisation_histograms"]
     assert said["memorisation_psnr"] == "Having seen an image adds 28.0 dB at N = 1, and -0.2 dB at N = 10,000."
     assert "from 0.10 to 0.95, the share of copies from 100% to 0%" in said["memorisation_measures"]
     arrays = {"ray/eigenvalues": np.array([[1.0, 0.5], [1.0, 0.3]]), "ray/psnr": np.array([38.0])}
+    units = np.eye(4).reshape(4, 1, 2, 2)
+    arrays |= {"ray/tangent": 2 * units[:1], "ray/atoms": np.array([units[0] + units[1], units[2]])}
     disks = {"sigmas": [0.1], "manifolds": {"ray": {"k": 1, "dimension": 100}}}
     said = readings_of_paper("manifolds", disks, arrays)
     assert "is 0.40 (ray) on average" in said["manifolds_eigenvalues"]
+    assert said["manifolds_ray"] == (
+        "The first eigenvector holds 50.0% of the tangent space, of dimension 1; by chance 25.0%."
+    )
     assert "at -2.0 dB (ray)" in said["manifolds_psnr"], "20 dB at the input and 20 dB for 1 of 100 dimensions"
     fits = [{"low": 0.6, "high": 0.7}, {"low": 0.1, "high": 0.2}]
     classes = {f"c{i}": {"alpha": 2.0, "slopes": {"network": fit | {"value": 0.5}}} for i, fit in enumerate(fits)}
     curves = {
         f"c{i}/psnr.{m}": np.array([v]) for i in (0, 1) for m, v in (("network", 20.0 + i), ("wavelet oracle", 20.5))
     }
+    curves |= {"c1/atoms": units[:2], "c1/given_contour_atoms": units[1:3]}
     said = readings_of_paper("near_optimal", {"classes": classes}, curves)
+    assert "50% of the network's 2 leading eigenvectors" in said["near_optimal_eigenvectors_c1"]
+    assert "by chance 50.0% would" in said["near_optimal_eigenvectors_c1"]
     assert "in 1 of 2 classes" in said["near_optimal_psnr"] and "by +0.0 dB" in said["near_optimal_psnr"]
     assert "in 1 of 2 classes" in said["near_optimal_slopes"]
     levels = {"plain/psnr": np.array([30.0]), "shuffled/psnr": np.array([25.0]), "linear/psnr": np.array([26.0])}
-    assert "costs the network 5.0 dB on average" in readings_of_paper("shuffling", {}, levels)["shuffling_psnr"]
+    flat, fine = np.zeros((1, 8, 8)), np.indices((1, 8, 8)).sum(axis=0) % 2
+    levels |= {"plain/atoms": np.array([flat + 1]), "shuffled/atoms": np.array([fine - 0.5])}
+    said = readings_of_paper("shuffling", {}, levels)
+    assert "costs the network 5.0 dB on average" in said["shuffling_psnr"]
+    assert said["shuffling_eigenvectors"].startswith("0% of the plain network's 1 leading eigenvectors")
+    assert said["shuffling_eigenvectors"].endswith("not 0.0.")
