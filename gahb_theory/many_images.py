@@ -35,7 +35,7 @@ from gahb_theory.stored_results import read_arrays, to_arrays, write_arrays
 from gahb_theory.sweeps import Executor, Serial, completed, refuse_fork
 from gahb_theory.workers import MOST_WORKERS, WorkersNotPossible, check_workers, pool
 
-__all__ = ["ImageResults", "map_images", "map_pieces"]
+__all__ = ["ImageResults", "each_piece", "map_images", "map_pieces"]
 
 Result = dict[str, Any]
 Measure = Callable[[Any, Tensor], Any]
@@ -191,21 +191,13 @@ def map_pieces(
     array([2, 4, 8])
     """
     pieces = list(pieces)
-    files = _files(measure, f, pieces, folder)
-    results = {i: result for i, file in files.items() if (result := _stored(file)) is not None}
-    todo = [i for i in range(len(pieces)) if i not in results]
-    size = max(1, -(-len(todo) // MOST_SUBMISSIONS))
-    chunks = [todo[i : i + size] for i in range(0, len(todo), size)]
-    task = _Task(measure, f, pieces, files)
+    results: dict[int, Result] = {}
     failures: dict[int, str] = {}
-    with tqdm(total=len(pieces), initial=len(results), unit=unit, delay=2, leave=False, disable=None) as bar:
-        for outcomes in _outcomes(task, chunks, executor):
-            for i, outcome in outcomes.items():
-                if isinstance(outcome, str):
-                    failures[i] = outcome
-                else:
-                    results[i] = outcome
-            bar.update(len(outcomes))
+    for i, outcome in each_piece(measure, f, pieces, executor, folder=folder, unit=unit):
+        if isinstance(outcome, str):
+            failures[i] = outcome
+        else:
+            results[i] = outcome
     if failures:
         first = min(failures)
         warnings.warn(
@@ -214,13 +206,46 @@ def map_pieces(
     return ImageResults(tuple(results.get(i) for i in range(len(pieces))), dict(sorted(failures.items())))
 
 
+def each_piece(
+    measure: Callable[[Any, Any], Any],
+    f: Any,
+    pieces: Sequence[Any],
+    executor: Executor | int | None = None,
+    *,
+    folder: str | Path | None = None,
+    unit: str = "piece",
+) -> Iterator[tuple[int, Result | str]]:
+    """Number and result of each piece as it comes, in any order; a string says what went wrong. As in `map_pieces`.
+
+    Examples
+    --------
+    >>> list(each_piece(pow, 2, [1, 3]))
+    [(0, {'value': 2}), (1, {'value': 8})]
+    """
+    files = _files(measure, f, pieces, folder)
+    todo = []
+    with tqdm(total=len(pieces), unit=unit, delay=2, leave=False, disable=None) as bar:
+        for i in range(len(pieces)):
+            stored = _stored(files[i]) if i in files else None
+            if stored is None:
+                todo.append(i)
+                continue
+            yield i, stored
+            bar.update()
+        size = max(1, -(-len(todo) // MOST_SUBMISSIONS))
+        chunks = [todo[i : i + size] for i in range(0, len(todo), size)]
+        for outcomes in _outcomes(_Task(measure, f, pieces, files), chunks, executor):
+            yield from outcomes.items()
+            bar.update(len(outcomes))
+
+
 @dataclass(frozen=True)
 class _Task:
     """What all chunks share."""
 
     measure: Callable[[Any, Any], Any]
     f: Any
-    pieces: list[Any]
+    pieces: Sequence[Any]
     files: dict[int, Path]
 
     def arguments(self, chunk: Sequence[int]) -> tuple[Any, ...]:
@@ -330,7 +355,7 @@ def _plain(arrays: Mapping[str, np.ndarray]) -> Result:
     return {name: array.item() if array.ndim == 0 else array for name, array in arrays.items()}
 
 
-def _files(measure: Any, f: Any, pieces: list[Any], folder: str | Path | None) -> dict[int, Path]:
+def _files(measure: Any, f: Any, pieces: Sequence[Any], folder: str | Path | None) -> dict[int, Path]:
     """Where the result of each piece is stored; two equal pieces share a file."""
     if folder is None:
         return {}
