@@ -7,6 +7,7 @@ in this process, in worker processes that this module starts, or by anything wit
     an image whose measure raises     that image; the others go on, and `ImageResults.failures` names it
     a worker that is killed           the images that it was at; they are computed again, and one that kills twice has failed
     the end of the whole program      nothing that is in `folder`; the same call goes on
+    a full disk                       what could not be stored is returned, with a warning, and computed again by the next call
 
 With a `folder`, a result is stored under the hash of its inputs: the measure, the denoiser and the image.
 """
@@ -42,6 +43,8 @@ Measure = Callable[[Any, Tensor], Any]
 MOST_SUBMISSIONS = 32
 """Submissions of one call: each carries the denoiser, so that many images share one."""
 KEY_LENGTH = 32
+UNSTORED = -1
+"""In place of the number of a piece: why results could not be stored."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,15 +229,20 @@ def each_piece(
     todo = []
     with tqdm(total=len(pieces), unit=unit, delay=2, leave=False, disable=None) as bar:
         for i in range(len(pieces)):
-            stored = _stored(files[i]) if i in files else None
-            if stored is None:
+            result = _stored(files[i]) if i in files else None
+            if result is None:
                 todo.append(i)
                 continue
-            yield i, stored
+            yield i, result
             bar.update()
         size = max(1, -(-len(todo) // MOST_SUBMISSIONS))
         chunks = [todo[i : i + size] for i in range(0, len(todo), size)]
+        stored = True
         for outcomes in _outcomes(_Task(measure, f, pieces, files), chunks, executor):
+            unstored = outcomes.pop(UNSTORED, None)
+            if unstored is not None and stored:
+                warnings.warn(f"results are returned but not stored: {unstored}", stacklevel=3)
+                stored = False
             yield from outcomes.items()
             bar.update(len(outcomes))
 
@@ -333,8 +341,11 @@ def _compute(measure: Callable[[Any, Any], Any], f: Any, pieces: list[tuple[int,
         except Exception as error:
             outcomes[i] = f"{type(error).__name__}: {error}"
             continue
-        if file is not None:
-            write_arrays(file, arrays)
+        try:
+            if file is not None:
+                write_arrays(file, arrays)
+        except OSError as error:  # a full disk; what is computed is not lost
+            outcomes[UNSTORED] = str(error)
         outcomes[i] = _plain(arrays)
     return outcomes
 

@@ -47,10 +47,10 @@ class Broken(torch.autograd.Function):
 class Fragile(torch.nn.Module):
     def __init__(self, mark=None):
         super().__init__()
-        self.mark, self.parent = mark, os.getpid()
+        self.mark, self.parent, self.training = mark, os.getpid(), False
 
     def forward(self, y, sigma):
-        return Broken.apply(y, self.mark, self.parent).square()
+        return Broken.apply(y, self.mark, self.parent).square().flip(-1).flip(-1)  # which is not recorded
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def test_the_rows_are_those_of_the_whole(kind, rows):
 def test_the_jacobian_works_on_the_matrix():
     f = network("unet")
     J = sharded_jacobian(f, Y, 0.1).jacobian()
-    assert J.matrix().data_ptr() and J.trace() == pytest.approx(gt.jacobian(f, Y, 0.1).trace(), abs=1e-12)
+    assert J.trace() == pytest.approx(gt.jacobian(f, Y, 0.1).trace(), abs=1e-12)
     assert float(J.eigenbasis(3).eigenvalues[0]) == pytest.approx(
         float(gt.jacobian(f, Y, 0.1).eigenbasis(3).eigenvalues[0]), abs=1e-10
     )
