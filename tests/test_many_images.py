@@ -134,6 +134,7 @@ def test_another_denoiser_or_measure_is_computed_anew(tmp_path):
     assert len(list(tmp_path.glob("*.npz"))) == 6
 
 
+@pytest.mark.fault("corrupted file", "many images")
 def test_a_damaged_file_is_set_aside_and_computed_again(tmp_path):
     map_images(brightness, half, IMAGES[:2], folder=tmp_path)
     file = next(tmp_path.glob("*.npz"))
@@ -141,6 +142,7 @@ def test_a_damaged_file_is_set_aside_and_computed_again(tmp_path):
     np.testing.assert_array_equal(map_images(brightness, half, IMAGES[:2], folder=tmp_path).stack("mean"), MEANS[:2])
 
 
+@pytest.mark.fault("lost worker", "many images")
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_a_killed_worker_costs_only_its_image(tmp_path):
@@ -154,6 +156,7 @@ def test_a_killed_worker_costs_only_its_image(tmp_path):
     assert list(results.failures) == [3] and [r and r["value"] for r in results][:3] == list(MEANS[:3])
 
 
+@pytest.mark.fault("lost worker", "many images")
 @FOREIGN
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_dask_restarts_a_killed_worker(tmp_path):
