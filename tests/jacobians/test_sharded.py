@@ -105,7 +105,7 @@ def test_a_failing_piece_is_named_and_the_others_go_on():
     expected = torch.diag(2 * Y.flatten())
     torch.testing.assert_close(found.matrix[:96], expected[:96])
     torch.testing.assert_close(found.matrix[192:], expected[192:])
-    with pytest.raises(ValueError, match="rows 96 to 191 failed: .*Mend it and call sharded_jacobian again"):
+    with pytest.raises(ValueError, match=r"rows 96 to 191 failed: .*Mend it and call sharded_jacobian again"):
         found.jacobian()
 
 
