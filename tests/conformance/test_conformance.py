@@ -344,7 +344,7 @@ def test_denoisers(build, shape, dtype):
     assert isinstance(f, gt.Denoiser)
 
 
-@pytest.mark.parametrize("name", ["c_alpha", "photographs", "unet_c_alpha"])
+@pytest.mark.parametrize("name", ["c_alpha", "photographs", "blind_photographs", "unet_c_alpha"])
 def test_shipped_denoisers(name):
     check_denoiser(gt.shipped_denoiser(name), (1, 24, 16))
 

@@ -426,7 +426,7 @@ def test_probe_takes_the_precision_of_the_weights_and_says_what_it_cannot_do(unc
 
 
 def test_probe_of_a_denoiser_of_ours():
-    found = probe(gt.shipped_denoiser("photographs"), (1, 64, 64))
+    found = probe(gt.shipped_denoiser("blind_photographs"), (1, 64, 64))
     assert found.convention == Convention("clean", "sigma")
     assert found.sure and not found.uses_sigma and found.homogeneity_error < 1e-5
 

@@ -333,7 +333,7 @@ class _Own(gt.Network):
     [
         (lambda own, z, sigma: z + own.offset, "additive constants"),
         (lambda own, z, sigma: torch.tanh(z), "piecewise linear"),
-        (lambda own, z, sigma: z / (1 + sigma), "sees sigma"),
+        (lambda own, z, sigma: z / (1 + sigma), "given_sigma is False"),
         (lambda own, z, sigma: z / z.std(), "each image of a batch on its own"),
         (lambda own, z, sigma: z - z.mean(0), "each image of a batch on its own"),
         (lambda own, z, sigma: torch.cat([z, z], 1), "shape of its input"),

@@ -12,6 +12,7 @@ from gahb_theory.denoisers.checkpoints.files import NETWORKS
 SMALL = {
     gt.UNet: lambda: gt.UNet(4, 1),
     gt.denoisers.SmoothUNet: lambda: gt.denoisers.SmoothUNet(4, 1),
+    gt.denoisers.SmoothConditionedUNet: lambda: gt.denoisers.SmoothConditionedUNet(4, 1),
     gt.BFCNN: lambda: gt.BFCNN(4, 4),
     gt.WindowedCNN: lambda: gt.WindowedCNN(4, (3, 1, 3, 3)),
     gt.DnCNN: lambda: gt.DnCNN(4, 4),
@@ -31,7 +32,13 @@ SMALL = {
 }
 HOMOGENEOUS = {
     *(gt.UNet, gt.denoisers.SmoothUNet, gt.BFCNN, gt.WindowedCNN, gt.RecursiveCNN, gt.Conservative, gt.DRUNet),
-    *(gt.FullyConnected, gt.LinearConvolution, gt.LinearDenoiser, gt.LocallyConnected),
+    *(
+        gt.denoisers.SmoothConditionedUNet,
+        gt.FullyConnected,
+        gt.LinearConvolution,
+        gt.LinearDenoiser,
+        gt.LocallyConnected,
+    ),
 }
 
 

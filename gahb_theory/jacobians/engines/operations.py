@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gahb_theory.jacobians.engines.global_maps import Mean
+from gahb_theory.jacobians.engines.global_maps import Mean, Spread
 from gahb_theory.jacobians.engines.linear_maps import (
     Channels,
     Concatenation,
@@ -45,7 +45,7 @@ STAIRS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Operations that are flat between jumps; torch gives them the derivative 0, or that of the identity."""
-SAME = ("clone", "alias", "contiguous", "lift_fresh", "dropout", "view", "_unsafe_view", "expand", "_to_copy")
+SAME = ("clone", "alias", "contiguous", "lift_fresh", "dropout", "view", "_unsafe_view", "_to_copy")
 
 Follows = Callable[[Any], bool]
 Rule = Callable[[Follows, Any, Any, Tensor], Map | None]
@@ -180,6 +180,14 @@ def _same(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Map | Non
     return Sum((1.0,)) if args[0].shape == output.shape else None
 
 
+def _expansion(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Map | None:
+    x = args[0]
+    if x.ndim != 4 or x.shape[0] != 1 or output.shape[0] != 1:
+        return None
+    before, after = tuple(x.shape[1:]), tuple(output.shape[1:])
+    return Sum((1.0,)) if before == after else Spread(before, after)
+
+
 @dataclass(frozen=True, eq=False)
 class _Embedding(Channels):
     """The transpose of `Channels`: an image among channels that do not depend on y."""
@@ -209,5 +217,6 @@ RULES: dict[str, Rule] = {
     "mean": _mean,
     "where": _choice,
     "upsample_nearest2d": _upsampling,
+    "expand": _expansion,
     **dict.fromkeys(SAME, _same),
 }

@@ -162,6 +162,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if plain and name in POINTWISE and len(followed) == 1 and before is not None and before.shape == single.shape:
             made: Any = _Activation(partial(_call, func, args[1:], kwargs), before)
             self.steps.append(_Note(made, inputs, self.number(single)))
+        elif (
+            plain and name == "div" and len(followed) == 1 and followed[0] is args[1] and args[1].shape == single.shape
+        ):
+            self.steps.append(_Note(_Activation(partial(torch.div, args[0]), args[1]), inputs, self.number(single)))
         elif plain and held is not None:
             self.product(name, held, inputs, single)
         elif plain and name == "linalg_vector_norm" and _euclidean(args, followed[0]) and float(single) > 0:
