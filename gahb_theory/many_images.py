@@ -257,7 +257,10 @@ class _Task:
     files: dict[int, Path]
 
     def arguments(self, chunk: Sequence[int]) -> tuple[Any, ...]:
-        return self.measure, self.f, [(i, self.pieces[i], self.files.get(i)) for i in chunk]
+        """What one submission carries; a view of a batch would take the whole batch with it."""
+        pieces = {i: self.pieces[i] for i in chunk}
+        copies = {i: piece.clone() if isinstance(piece, Tensor) else piece for i, piece in pieces.items()}
+        return self.measure, self.f, [(i, copies[i], self.files.get(i)) for i in chunk]
 
 
 Outcomes = dict[int, Result | str]

@@ -1,6 +1,7 @@
 """`map_images` in this process, in worker processes, and by executors of other libraries."""
 
 import os
+import pickle
 import signal
 import sys
 import time
@@ -179,6 +180,18 @@ def test_many_images_share_submissions():
     with Counting(2) as executor:
         values = map_pieces(max, 0, range(500), executor).stack("value")
     assert values.tolist() == list(range(500)) and executor.submissions <= 32
+
+
+def test_a_submission_carries_its_own_images_alone():
+    class Weighing(ThreadPoolExecutor):
+        def submit(self, *arguments):
+            sent.append(len(pickle.dumps(arguments)))
+            return super().submit(*arguments)
+
+    sent = []
+    with Weighing(1) as executor:
+        map_images(brightness, half, torch.zeros(64, 1, 16, 16), executor)
+    assert len(sent) == 32 and max(sent) < 2 * 2 * 1024 + 2000
 
 
 def test_images_of_different_sizes_and_result_dataclasses():
