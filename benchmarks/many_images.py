@@ -66,7 +66,7 @@ def jobs() -> None:
     except ImportError:
         return
     with (
-        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
         spread("by a Dask worker", client, partial(client.submit, pure=False), f, images)

@@ -35,6 +35,7 @@ from gahb_theory.hypotheses import (
     Wiener,
 )
 from gahb_theory.hypotheses.basis_measures import adaptivity
+from gahb_theory.hypotheses.gates import change_inside_interval
 from gahb_theory.metrics.errors import psnr_per_image
 from gahb_theory.runs import write_bytes
 
@@ -171,12 +172,7 @@ class BudgetDoubled:
                 for sigma in h.plan.sigmas:
                     apart = h.measure(long, x, sigma, seed).double() - h.measure(short, x, sigma, seed).double()
                     change += sign * float(apart.mean()) / len(seeds) / len(h.plan.sigmas)
-        room = float(run.estimate.high - run.estimate.low) / 2
-        return GateResult(
-            self.name,
-            abs(change) < room,
-            f"changes the measure by {change:+.3g} ({len(seeds)} seeds), the interval is +-{room:.3g}",
-        )
+        return change_inside_interval(self.name, change, run, f" ({len(seeds)} seeds)")
 
 
 def row(a: Assessment) -> dict[str, Any]:

@@ -24,13 +24,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.identity.code import is_function
 from gahb_theory.identity.content import function_identity, identity
 from gahb_theory.identity.hashing import digest, hash_array
 from gahb_theory.precision import takes_arrays
+from gahb_theory.progress import progress_bar
 from gahb_theory.runs import set_aside
 from gahb_theory.stored_results import read_arrays, to_arrays, write_arrays
 from gahb_theory.sweeps import Executor, Serial, completed, refuse_fork
@@ -227,7 +227,7 @@ def each_piece(
     """
     files = _files(measure, f, pieces, folder)
     todo = []
-    with tqdm(total=len(pieces), unit=unit, delay=2, leave=False, disable=None) as bar:
+    with progress_bar(total=len(pieces), desc=f"{unit}s", unit=unit) as bar:
         for i in range(len(pieces)):
             result = _stored(files[i]) if i in files else None
             if result is None:

@@ -127,7 +127,17 @@ def symmetric():
 
 @pytest.mark.parametrize(
     "source",
-    [asymmetry, plane, shipped, shipped_photographs, cost_of_symmetry, equation_six, first_of_the_leaderboard, near_optimal, symmetric],
+    [
+        asymmetry,
+        plane,
+        shipped,
+        shipped_photographs,
+        cost_of_symmetry,
+        equation_six,
+        first_of_the_leaderboard,
+        near_optimal,
+        symmetric,
+    ],
     ids=lambda f: f.__name__,
 )
 def test_numbers_of_the_evidence(source):

@@ -10,7 +10,7 @@ import pytest
 PAGE = (Path(__file__).parent.parent / "docs" / "machines.md").read_text()
 MEASURES, *RECIPES = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 SMALL = {
-    'scheduler_file="s.json"': "processes=False, n_workers=1, dashboard_address=None",
+    'scheduler_file="s.json"': 'processes=False, n_workers=1, dashboard_address=":0"',
     'AutoExecutor("logs")': 'AutoExecutor("logs", cluster="debug")',
     "size=32": "size=16",
     "size=128": "size=16",

@@ -66,7 +66,7 @@ def loky():
 def dask():
     distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
         yield client

@@ -96,9 +96,11 @@ def test_who_uses_sigma(make, uses):
     assert torch.equal(f(y, 0.1), f(y, 0.5)) is not uses
 
 
-@pytest.mark.filterwarnings("ignore:the images of data hold values from -2")  # a Gaussian law about 0, as is meant
+@pytest.mark.filterwarnings(
+    "ignore:the images of data hold values from -2"
+)  # a Gaussian distribution about 0, as is meant
 def test_linear_denoiser_trains_towards_the_wiener_filter():
-    """At one noise level the optimum of the loss is y - sigma^2 (Sigma + sigma^2)^-1 y, for a law of mean 0."""
+    """At one noise level the optimum of the loss is y - sigma^2 (Sigma + sigma^2)^-1 y, for a distribution of mean 0."""
     generator = torch.Generator().manual_seed(0)
     variances = torch.linspace(1, 0, 16) ** 2
     rotation = torch.linalg.qr(torch.randn(16, 16, generator=generator)).Q

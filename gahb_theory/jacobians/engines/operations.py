@@ -184,8 +184,8 @@ def _expansion(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Map 
     x = args[0]
     if x.ndim != 4 or x.shape[0] != 1 or output.shape[0] != 1:
         return None
-    before, after = tuple(x.shape[1:]), tuple(output.shape[1:])
-    return Sum((1.0,)) if before == after else Spread(before, after)
+    (_, c, h, w), (_, channels, height, width) = x.shape, output.shape
+    return Sum((1.0,)) if x.shape == output.shape else Spread((c, h, w), (channels, height, width))
 
 
 @dataclass(frozen=True, eq=False)

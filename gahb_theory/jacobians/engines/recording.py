@@ -190,13 +190,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def spread(self, tensors: Sequence[Tensor], inputs: tuple[int, ...], output: Tensor) -> tuple[int, ...]:
         """The values that are added or multiplied, in the shape of the result."""
-        found = []
+        values = []
         for x, number in zip(tensors, inputs, strict=True):
             if x.ndim == 4 and x.shape[0] == 1 and x.shape != output.shape:
                 map = Spread(tuple(x.shape[1:]), tuple(output.shape[1:]))  # type: ignore[arg-type]
                 self.steps.append(_Note(map, (number,), number := self.value(output.shape)))
-            found.append(number)
-        return tuple(found)
+            values.append(number)
+        return tuple(values)
 
     def product(self, name: str, factors: list[Tensor], inputs: tuple[int, ...], output: Tensor) -> None:
         """Two values multiplied, or the one divided by the other."""
