@@ -7,6 +7,7 @@ in this process, in worker processes that this module starts, or by anything wit
     an image whose measure raises     that image; the others go on, and `ImageResults.failures` names it
     a worker that is killed           the images that it was at; they are computed again, and one that kills twice has failed
     the end of the whole program      nothing that is in `folder`; the same call goes on
+    a full disk                       what could not be stored is returned, with a warning, and computed again by the next call
 
 With a `folder`, a result is stored under the hash of its inputs: the measure, the denoiser and the image.
 """
@@ -35,13 +36,15 @@ from gahb_theory.stored_results import read_arrays, to_arrays, write_arrays
 from gahb_theory.sweeps import Executor, Serial, completed, refuse_fork
 from gahb_theory.workers import MOST_WORKERS, WorkersNotPossible, check_workers, pool
 
-__all__ = ["ImageResults", "map_images", "map_pieces"]
+__all__ = ["ImageResults", "each_piece", "map_images", "map_pieces"]
 
 Result = dict[str, Any]
 Measure = Callable[[Any, Tensor], Any]
 MOST_SUBMISSIONS = 32
 """Submissions of one call: each carries the denoiser, so that many images share one."""
 KEY_LENGTH = 32
+UNSTORED = -1
+"""In place of the number of a piece: why results could not be stored."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,21 +194,13 @@ def map_pieces(
     array([2, 4, 8])
     """
     pieces = list(pieces)
-    files = _files(measure, f, pieces, folder)
-    results = {i: result for i, file in files.items() if (result := _stored(file)) is not None}
-    todo = [i for i in range(len(pieces)) if i not in results]
-    size = max(1, -(-len(todo) // MOST_SUBMISSIONS))
-    chunks = [todo[i : i + size] for i in range(0, len(todo), size)]
-    task = _Task(measure, f, pieces, files)
+    results: dict[int, Result] = {}
     failures: dict[int, str] = {}
-    with progress_bar(total=len(pieces), initial=len(results), desc=f"{unit}s", unit=unit) as bar:
-        for outcomes in _outcomes(task, chunks, executor):
-            for i, outcome in outcomes.items():
-                if isinstance(outcome, str):
-                    failures[i] = outcome
-                else:
-                    results[i] = outcome
-            bar.update(len(outcomes))
+    for i, outcome in each_piece(measure, f, pieces, executor, folder=folder, unit=unit):
+        if isinstance(outcome, str):
+            failures[i] = outcome
+        else:
+            results[i] = outcome
     if failures:
         first = min(failures)
         warnings.warn(
@@ -214,17 +209,58 @@ def map_pieces(
     return ImageResults(tuple(results.get(i) for i in range(len(pieces))), dict(sorted(failures.items())))
 
 
+def each_piece(
+    measure: Callable[[Any, Any], Any],
+    f: Any,
+    pieces: Sequence[Any],
+    executor: Executor | int | None = None,
+    *,
+    folder: str | Path | None = None,
+    unit: str = "piece",
+) -> Iterator[tuple[int, Result | str]]:
+    """Number and result of each piece as it comes, in any order; a string says what went wrong. As in `map_pieces`.
+
+    Examples
+    --------
+    >>> list(each_piece(pow, 2, [1, 3]))
+    [(0, {'value': 2}), (1, {'value': 8})]
+    """
+    files = _files(measure, f, pieces, folder)
+    todo = []
+    with progress_bar(total=len(pieces), desc=f"{unit}s", unit=unit) as bar:
+        for i in range(len(pieces)):
+            result = _stored(files[i]) if i in files else None
+            if result is None:
+                todo.append(i)
+                continue
+            yield i, result
+            bar.update()
+        size = max(1, -(-len(todo) // MOST_SUBMISSIONS))
+        chunks = [todo[i : i + size] for i in range(0, len(todo), size)]
+        stored = True
+        for outcomes in _outcomes(_Task(measure, f, pieces, files), chunks, executor):
+            unstored = outcomes.pop(UNSTORED, None)
+            if unstored is not None and stored:
+                warnings.warn(f"results are returned but not stored: {unstored}", stacklevel=3)
+                stored = False
+            yield from outcomes.items()
+            bar.update(len(outcomes))
+
+
 @dataclass(frozen=True)
 class _Task:
     """What all chunks share."""
 
     measure: Callable[[Any, Any], Any]
     f: Any
-    pieces: list[Any]
+    pieces: Sequence[Any]
     files: dict[int, Path]
 
     def arguments(self, chunk: Sequence[int]) -> tuple[Any, ...]:
-        return self.measure, self.f, [(i, self.pieces[i], self.files.get(i)) for i in chunk]
+        """What one submission carries; a view of a batch would take the whole batch with it."""
+        pieces = {i: self.pieces[i] for i in chunk}
+        copies = {i: piece.clone() if isinstance(piece, Tensor) else piece for i, piece in pieces.items()}
+        return self.measure, self.f, [(i, copies[i], self.files.get(i)) for i in chunk]
 
 
 Outcomes = dict[int, Result | str]
@@ -308,8 +344,11 @@ def _compute(measure: Callable[[Any, Any], Any], f: Any, pieces: list[tuple[int,
         except Exception as error:
             outcomes[i] = f"{type(error).__name__}: {error}"
             continue
-        if file is not None:
-            write_arrays(file, arrays)
+        try:
+            if file is not None:
+                write_arrays(file, arrays)
+        except OSError as error:  # a full disk; what is computed is not lost
+            outcomes[UNSTORED] = str(error)
         outcomes[i] = _plain(arrays)
     return outcomes
 
@@ -330,7 +369,7 @@ def _plain(arrays: Mapping[str, np.ndarray]) -> Result:
     return {name: array.item() if array.ndim == 0 else array for name, array in arrays.items()}
 
 
-def _files(measure: Any, f: Any, pieces: list[Any], folder: str | Path | None) -> dict[int, Path]:
+def _files(measure: Any, f: Any, pieces: Sequence[Any], folder: str | Path | None) -> dict[int, Path]:
     """Where the result of each piece is stored; two equal pieces share a file."""
     if folder is None:
         return {}

@@ -97,7 +97,7 @@ def _host() -> str:
 def remove_stale(folder: Path) -> None:
     """Remove the temporary files that dead processes left in a folder.
 
-    Those of this host go if the process is no more; those of other hosts after a day.
+    Those of this host go if the process is no more, whatever the clock says; those of other hosts after a day.
     """
     for file in folder.glob(".*.partial"):
         owner = file.name.removesuffix(".partial").rpartition(".")[2].split("-")
@@ -106,7 +106,7 @@ def remove_stale(folder: Path) -> None:
             number = owner[0] if len(owner) == 1 else owner[1]
             if not number.isdecimal():
                 continue
-            if time.time() - file.stat().st_mtime > SECONDS_OF_A_DAY or (here and not _alive(int(number))):
+            if not _alive(int(number)) if here else time.time() - file.stat().st_mtime > SECONDS_OF_A_DAY:
                 file.unlink()
 
 

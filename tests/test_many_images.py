@@ -1,6 +1,7 @@
 """`map_images` in this process, in worker processes, and by executors of other libraries."""
 
 import os
+import pickle
 import signal
 import sys
 import time
@@ -65,7 +66,7 @@ def loky():
 def dask():
     distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         distributed.Client(cluster) as client,
     ):
         yield client
@@ -134,6 +135,7 @@ def test_another_denoiser_or_measure_is_computed_anew(tmp_path):
     assert len(list(tmp_path.glob("*.npz"))) == 6
 
 
+@pytest.mark.fault("corrupted file", "many images")
 def test_a_damaged_file_is_set_aside_and_computed_again(tmp_path):
     map_images(brightness, half, IMAGES[:2], folder=tmp_path)
     file = next(tmp_path.glob("*.npz"))
@@ -141,6 +143,7 @@ def test_a_damaged_file_is_set_aside_and_computed_again(tmp_path):
     np.testing.assert_array_equal(map_images(brightness, half, IMAGES[:2], folder=tmp_path).stack("mean"), MEANS[:2])
 
 
+@pytest.mark.fault("lost worker", "many images")
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_a_killed_worker_costs_only_its_image(tmp_path):
@@ -154,6 +157,7 @@ def test_a_killed_worker_costs_only_its_image(tmp_path):
     assert list(results.failures) == [3] and [r and r["value"] for r in results][:3] == list(MEANS[:3])
 
 
+@pytest.mark.fault("lost worker", "many images")
 @FOREIGN
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_dask_restarts_a_killed_worker(tmp_path):
@@ -176,6 +180,18 @@ def test_many_images_share_submissions():
     with Counting(2) as executor:
         values = map_pieces(max, 0, range(500), executor).stack("value")
     assert values.tolist() == list(range(500)) and executor.submissions <= 32
+
+
+def test_a_submission_carries_its_own_images_alone():
+    class Weighing(ThreadPoolExecutor):
+        def submit(self, *arguments):
+            sent.append(len(pickle.dumps(arguments)))
+            return super().submit(*arguments)
+
+    sent = []
+    with Weighing(1) as executor:
+        map_images(brightness, half, torch.zeros(64, 1, 16, 16), executor)
+    assert len(sent) == 32 and max(sent) < 2 * 2 * 1024 + 2000
 
 
 def test_images_of_different_sizes_and_result_dataclasses():

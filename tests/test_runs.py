@@ -44,6 +44,7 @@ WRITERS = {
 WRITES = pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS.keys())
 
 
+@pytest.mark.fault("full disk", "stored results")
 @WRITES
 def test_a_full_disk_leaves_the_version_before(write, tmp_path, full_disk):
     path = tmp_path / "result"
@@ -61,6 +62,7 @@ def test_a_full_disk_leaves_the_version_before(write, tmp_path, full_disk):
     assert names(tmp_path) == ["result"]
 
 
+@pytest.mark.fault("full disk", "stored results")
 @WRITES
 def test_a_full_disk_leaves_nothing_where_there_was_nothing(write, tmp_path, full_disk):
     with pytest.raises(OSError, match="the disk is full"):
@@ -68,6 +70,7 @@ def test_a_full_disk_leaves_nothing_where_there_was_nothing(write, tmp_path, ful
     assert names(tmp_path) == []
 
 
+@pytest.mark.fault("killed in the middle", "stored results")
 @pytest.mark.parametrize(
     "error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt(), SystemExit(143)], ids=repr
 )
@@ -86,6 +89,7 @@ def test_any_other_end_leaves_the_version_before(error, tmp_path, monkeypatch):
     assert names(tmp_path) == ["result"]
 
 
+@pytest.mark.fault("power cut", "stored results")
 def test_the_new_version_appears_only_when_it_is_on_disk(tmp_path, monkeypatch):
     path, seen, fsync = tmp_path / "result", [], os.fsync
     path.write_bytes(b"former")
@@ -164,6 +168,7 @@ def test_another_configuration_is_refused_by_its_differing_entries(tmp_path):
     assert json.loads((tmp_path / "config.json").read_text())["command"] == "tour"
 
 
+@pytest.mark.fault("corrupted file", "stored results")
 @pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe\x00", b"[1, 2]", b"null"], ids=repr)
 def test_a_damaged_configuration_is_named(content, tmp_path):
     (tmp_path / "config.json").write_bytes(content)
@@ -286,6 +291,7 @@ def test_no_arrays_where_there_is_no_file(tmp_path):
     assert stored_results.read_arrays(tmp_path / "none.npz") == {}
 
 
+@pytest.mark.fault("corrupted file", "stored results")
 def test_damaged_arrays_are_named(tmp_path):
     """Cut anywhere, or with any bytes changed: the values, or a message that names the file; never other values."""
     path = tmp_path / "arrays.npz"

@@ -258,6 +258,7 @@ def stop_after_a_checkpoint(script, run, number):
     return process.wait(timeout=60)
 
 
+@pytest.mark.fault("killed in the middle", "training")
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])  # Ctrl-C takes the way of SIGTERM
 def test_a_stopped_run_goes_on_and_ends_with_the_same_bits(number, script, uninterrupted, tmp_path):
@@ -275,7 +276,7 @@ def test_a_stopped_run_goes_on_and_ends_with_the_same_bits(number, script, unint
 
 
 TWO = """
-    import os, sys, torch
+    import os, signal, sys, torch
     import gahb_theory as gt
     from gahb_theory.training import loop as training
     torch.set_num_threads(1)
@@ -286,7 +287,7 @@ TWO = """
     def save_and_stop(run, state, step, *rest):
         save(run, state, step, *rest)
         if str(run).endswith("stopped") and os.environ.get("STOP") and step == 10:
-            os._exit(9)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     training._save = save_and_stop
     rank = os.environ["RANK"]
@@ -298,6 +299,7 @@ TWO = """
 """
 
 
+@pytest.mark.fault("lost worker", "training")
 @pytest.mark.slow
 def test_two_processes(tmp_path):
     """Both end with the same weights, stopped or not, without a common disk; one process alone is refused."""
@@ -578,6 +580,7 @@ def test_a_denoiser_that_is_missing_or_older_is_written_again(small, tmp_path):
         assert len(file.read_bytes()) == len(whole)
 
 
+@pytest.mark.fault("killed in the middle", "training")
 def test_the_denoiser_is_never_behind_the_state(small, tmp_path, monkeypatch):
     f, X = small
 
@@ -591,6 +594,7 @@ def test_the_denoiser_is_never_behind_the_state(small, tmp_path, monkeypatch):
     assert not (tmp_path / "state.safetensors").exists()
 
 
+@pytest.mark.fault("corrupted file", "training")
 @pytest.mark.parametrize(
     "damage", [lambda b: b[: len(b) // 2], lambda b: b"{}\n" + b, lambda b: b"\xff\x00", lambda b: b""]
 )
@@ -606,6 +610,7 @@ def test_a_damaged_log_is_set_aside_and_does_not_stop_the_training(damage, small
     assert (tmp_path / "log.jsonl.damaged").read_bytes() == bad
 
 
+@pytest.mark.fault("corrupted file", "training")
 def test_a_damaged_configuration_is_made_anew_for_the_same_run_only(small, tmp_path):
     f, X = small
     g = train(f, X, images_seen=64, batch_size=16, run=tmp_path)
@@ -620,6 +625,7 @@ def test_a_damaged_configuration_is_made_anew_for_the_same_run_only(small, tmp_p
         train(f, X, images_seen=128, batch_size=16, run=tmp_path)
 
 
+@pytest.mark.fault("corrupted file", "training")
 def test_a_state_of_other_shapes_is_damaged(small, tmp_path):
     from safetensors.torch import load_file, save_file
 
@@ -633,6 +639,7 @@ def test_a_state_of_other_shapes_is_damaged(small, tmp_path):
         train(f, X, images_seen=64, batch_size=16, run=tmp_path)
 
 
+@pytest.mark.fault("two writers", "training")
 def test_two_writers_are_never_in_one_directory(small, tmp_path):
     f, _ = small
 

@@ -63,7 +63,7 @@ class DenoiserModule(nn.Module):
     """True if f(s y, s sigma) = s f(y, sigma) for s > 0 in eval mode; False says nothing."""
 
     takes_zero: bool = False
-    """Whether sigma = 0 is a noise level, too; where the estimate divides by sigma it is none."""
+    """Whether `estimate` is defined at sigma = 0. Where it divides by sigma it is not, and 0 is taken as the rounding of y."""
 
     def forward(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, "n k h w"]:
         """Estimate the clean images from the noisy images `y` of standard deviation `sigma`.
@@ -73,14 +73,17 @@ class DenoiserModule(nn.Module):
         y
             Noisy images, shape (n, channels, height, width).
         sigma
-            A number, or a tensor of shape (), (1,), (n,) or (n, 1, 1, 1), above 0; or 0, where `takes_zero`.
+            A number, or a tensor of shape (), (1,), (n,) or (n, 1, 1, 1), at least 0. At 0, with which samplers end, the
+            estimate is its limit: y itself for most, the nearest image or subspace where nothing else has a probability.
         """
         if self.training:  # training checks its loss instead, and does not make the device wait here
             return self.estimate(y, torch.as_tensor(sigma, dtype=y.dtype, device=y.device).reshape(-1, 1, 1, 1))
         validate.images(y, "y")
         if torch.compiler.is_compiling() and not isinstance(sigma, Tensor):  # a number that may change is hidden, too
             sigma = torch.full((), sigma, dtype=y.dtype, device=y.device)
-        level = validate.batch_sigma(sigma, y, zero=self.takes_zero)
+        level = validate.batch_sigma(sigma, y, zero=True)
+        if not self.takes_zero:
+            level = torch.where(level == 0, torch.finfo(y.dtype).eps, level)
         validate.warn_of_units(level.detach(), y)
         return self.estimate(y, level)
 

@@ -256,7 +256,6 @@ class AdaptedDiffusion(Wrapper):
                 f"convention must be a DiffusionConvention, FlowMatching or EDM, got {type(convention).__name__}"
             )
         self.convention = convention
-        self.takes_zero = convention.takes_zero
         self.width = convention.high - convention.low
         self.label = None if label is None else _label(label)
 
@@ -278,15 +277,19 @@ class AdaptedDiffusion(Wrapper):
         return self.convention.time(s).to(s.dtype)
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
-        """Return the clean images."""
-        self._within(sigma)
+        """Return the clean images; at sigma = 0, y itself where the convention has no such time."""
         convention, low = self.convention, self.convention.low
+        given = sigma
+        if not convention.takes_zero:
+            sigma = torch.where(sigma == 0, max(self.sigma_range[0], 1e-3), sigma)
+        self._within(sigma)
         u, s = low + self.width * y, self.width * sigma
         time = convention.time(s.flatten().expand(len(y)))
         label = () if self.label is None else (self._labels(u),)
         returned = self.net(convention.scale(s) * u, time, *label)
         returned = returned_images(first_half(returned, u) if convention.learned_variance else returned, u)
-        return (convention.clean(returned, u, s) - low) / self.width
+        x_hat = (convention.clean(returned, u, s) - low) / self.width
+        return x_hat if convention.takes_zero else torch.where(given == 0, y, x_hat)
 
     def _labels(self, u: Tensor) -> Tensor:
         """The label of each image."""

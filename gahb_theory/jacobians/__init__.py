@@ -3,7 +3,8 @@
 `jacobian` and `difference_jacobian` (`construction`) return a `Jacobian` (`operator`), a `LinearOperator` with f(y) and a
 check of the derivative. `LinearOperator` (`linear_operator`) computes products, rows, the matrix and the trace. On it work
 `eigenbasis` and `svd` (`spectra`, by `lanczos` where J is not formed) and `eig`, `schur` and `polar` (`decompositions`);
-the methods of the same names call these functions. `traces`, `path`, `dimension` and `posterior` use them.
+the methods of the same names call these functions. `sharded_jacobian` (`sharded`) spreads the rows of a large J over
+processes or machines. `traces`, `path`, `dimension` and `posterior` use them.
 
 The products come from `engines`: recorded linear networks, automatic differentiation, or finite differences.
 """
@@ -29,6 +30,7 @@ from gahb_theory.jacobians.posterior import (
     posterior_moments,
 )
 from gahb_theory.jacobians.reproduction import Reproduction
+from gahb_theory.jacobians.sharded import ShardedJacobian, sharded_jacobian
 from gahb_theory.jacobians.spectra import SVD, eigenbasis, svd
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "Products",
     "Reproduction",
     "Schur",
+    "ShardedJacobian",
     "Spectrum",
     "SubspaceDimension",
     "difference_jacobian",
@@ -58,6 +61,7 @@ __all__ = [
     "posterior_deviation",
     "posterior_moments",
     "schur",
+    "sharded_jacobian",
     "subspace_dimension",
     "svd",
 ]

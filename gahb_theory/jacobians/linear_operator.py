@@ -151,10 +151,12 @@ class LinearOperator:
     def matrix(self) -> Float[Tensor, "d_out d_in"]:
         """The dense matrix J, computed the first time and kept; shared, so clone it before changing it in place."""
         if self._matrix is None:
-            self._matrix = self._rows(torch.arange(self.shape[0], device=self.device))
-            self._version = self._matrix._version
-            self._products = None
+            self.hold(self._rows(torch.arange(self.shape[0], device=self.device)))
         return self._dense()
+
+    def hold(self, matrix: Float[Tensor, "d_out d_in"]) -> None:
+        """Let every product use this matrix, which was computed elsewhere, and let the engine go."""
+        self._matrix, self._version, self._products = matrix, matrix._version, None
 
     def sparse_matrix(self) -> Any:
         """J as a `scipy.sparse.csr_array`, with the entries that the receptive field allows; not kept.

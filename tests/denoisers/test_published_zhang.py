@@ -224,6 +224,12 @@ def test_ffdnet_of_ipol(tmp_path, image_channels):
     with torch.no_grad():
         assert_same(f, y, net(y, SIGMA))
         assert_same(f, y, net(y, torch.full((2,), 0.2)), 0.2)
+        odd = y[
+            ..., :11, :15
+        ]  # the program of IPOL appends the last row and column again, and cuts them off the result
+        even = torch.cat([odd, odd[..., -1:, :]], dim=-2)
+        even = torch.cat([even, even[..., -1:]], dim=-1)
+        assert_same(f, odd, net(even, SIGMA)[..., :11, :15])
 
 
 @pytest.mark.parametrize("image_channels", [1, 3])
