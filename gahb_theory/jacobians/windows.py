@@ -1,0 +1,245 @@
+"""Rows of the Jacobian of a large image for a window of its pixels, and the pixels they depend on.
+
+For a window W of output pixels, the rows J[W, :] are J^T e_i for i in W. They vanish outside the window of the input that
+the receptive field of W reaches, so that
+
+    J[W, :] = [0  J[W, R]  0],        R = the pixels reached,
+
+and only J[W, R] is computed and kept: for a network of bounded receptive field its size does not depend on the image. A
+window is ((top, bottom), (left, right)) in pixels, the ends excluded, and holds all channels.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gahb_theory import validate
+from gahb_theory.jacobians.batching import window_columns
+from gahb_theory.jacobians.engines.autograd import probe_direction
+from gahb_theory.jacobians.engines.linear_maps import Window
+from gahb_theory.jacobians.engines.windowed_rows import WindowedProducts
+from gahb_theory.jacobians.linear_operator import LinearOperator, check_operator
+from gahb_theory.memory import check_memory
+from gahb_theory.precision import full_precision
+from gahb_theory.stored_results import Result
+
+__all__ = ["WindowRows", "checked_window", "receptive_window", "row_pieces", "window_rows"]
+
+
+MOST = 2**31
+"""Pixels along a side of an image, at the most."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class WindowRows(Result):
+    """The rows of a Jacobian for a window of output pixels.
+
+    Attributes
+    ----------
+    window
+        The output pixels, ((top, bottom), (left, right)).
+    reached
+        The input pixels outside which the rows vanish.
+    values
+        J[window, reached], shape (rows, channels, height, width of `reached`); rows by channel, row, column.
+    input_shape
+        (channels, height, width) of the image.
+    """
+
+    window: Window
+    reached: Window
+    values: Float[Tensor, "k c h w"]
+    input_shape: tuple[int, int, int]
+
+    def matrix(self) -> Float[Tensor, "k d_in"]:
+        """The rows on the whole image."""
+        (top, bottom), (left, right) = self.reached
+        whole = self.values.new_zeros(len(self.values), *self.input_shape)
+        whole[:, :, top:bottom, left:right] = self.values
+        return whole.flatten(1)
+
+    def block(self) -> Float[Tensor, "k k"]:
+        """J[window, window], the part between the pixels of the window; square if f keeps the shape of images."""
+        (top, bottom), (left, right) = self.window
+        (above, below), (before, behind) = self.reached
+        whole = self.values.new_zeros(len(self.values), self.input_shape[0], bottom - top, right - left)
+        up, down, a, b = max(top, above), min(bottom, below), max(left, before), min(right, behind)
+        whole[:, :, up - top : down - top, a - left : b - left] = self.values[
+            :, :, up - above : down - above, a - before : b - before
+        ]
+        return whole.flatten(1)
+
+
+def checked_window(window: Any, shape: tuple[int, ...]) -> Window:
+    """The window, if it is one of an image of shape (channels, height, width)."""
+    try:
+        (top, bottom), (left, right) = [[validate.integer(end, "end", 0, MOST) for end in span] for span in window]
+    except (TypeError, ValueError):
+        raise ValueError(f"a window must be ((top, bottom), (left, right)) in whole pixels, got {window!r}") from None
+    if len(shape) != 3:
+        raise ValueError(f"a window needs an output that is an image, got one of shape {shape}")
+    if not (0 <= top < bottom <= shape[1] and 0 <= left < right <= shape[2]):
+        raise ValueError(
+            f"a window must lie in the image of {shape[1]} x {shape[2]} pixels and hold some, got {window!r}"
+        )
+    return (top, bottom), (left, right)
+
+
+@full_precision
+def receptive_window(J: LinearOperator, window: Window) -> Window:
+    """The window of the input on which a window of the output depends.
+
+    From the layers where the network was recorded: every pixel outside is without influence by construction. For another
+    engine it is measured, as the pixels at which two random combinations of the rows do not vanish.
+
+    Parameters
+    ----------
+    J
+        A Jacobian between images.
+    window
+        ((top, bottom), (left, right)) in pixels of the output.
+
+    Raises
+    ------
+    ValueError
+        If the window does not lie in the output.
+
+    See Also
+    --------
+    window_rows
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gahb_theory.jacobians import jacobian
+    >>> blur = lambda y, sigma: torch.nn.functional.avg_pool2d(y, 3, stride=1, padding=1)
+    >>> receptive_window(jacobian(blur, torch.rand(1, 1, 16, 16), 0.1), ((4, 6), (0, 1)))
+    ((3, 7), (0, 2))
+    """
+    check_operator(J)
+    (top, bottom), (left, right) = window = checked_window(window, J.output_shape)
+    if isinstance(J._products, WindowedProducts):
+        return J._products.reached(window)
+    u = J._y.new_zeros(2, *J.output_shape)
+    part = u[:, :, top:bottom, left:right]
+    part.copy_(probe_direction(part, 3))
+    pulled = J.rmatvec(u.flatten(1).mT).mT.reshape(2, *J.input_shape).abs().amax(dim=(0, 1))
+    rows, columns = (pulled.amax(dim=1 - axis).nonzero().flatten() for axis in (0, 1))
+    if len(rows) == 0:
+        return (0, 0), (0, 0)
+    return (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)
+
+
+@full_precision
+def window_rows(J: LinearOperator, window: Window, *, limit: float | None = None) -> WindowRows:
+    """The rows of J for a window of output pixels, exactly, on the pixels of the input that they reach.
+
+    Parameters
+    ----------
+    J
+        A Jacobian between images.
+    window
+        ((top, bottom), (left, right)) in pixels of the output; all channels.
+    limit
+        Bytes that the rows may take; the memory of the machine if None.
+
+    Raises
+    ------
+    ValueError
+        If the window does not lie in the output, or if its rows need more than the limit: `row_pieces` takes them in
+        pieces.
+
+    See Also
+    --------
+    row_pieces, receptive_window, gahb_theory.jacobians.local_eigenbasis
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gahb_theory.jacobians import jacobian
+    >>> blur = lambda y, sigma: torch.nn.functional.avg_pool2d(y, 3, stride=1, padding=1)
+    >>> R = window_rows(jacobian(blur, torch.rand(1, 1, 64, 64), 0.1), ((30, 32), (30, 32)))
+    >>> R.values.shape, R.reached
+    (torch.Size([4, 1, 4, 4]), ((29, 33), (29, 33)))
+    """
+    check_operator(J)
+    window = checked_window(window, J.output_shape)
+    reached = _reached(J, window)
+    indices = window_columns(window, J.output_shape, J.device)  # type: ignore[arg-type]
+    check_memory(
+        len(indices) * _row_bytes(J, reached), "the rows of the window", "take row_pieces(J, window)", limit=limit
+    )
+    (top, bottom), (left, right) = reached
+
+    def fill() -> Tensor:
+        values = J._y.new_zeros(len(indices), J.input_shape[0], bottom - top, right - left)
+        for positions, part, ((above, below), (before, behind)) in J._blocks(indices):  # blocks may reach further
+            up, down, a, b = max(top, above), min(bottom, below), max(left, before), min(right, behind)
+            values[positions, :, up - top : down - top, a - left : b - left] = part[
+                :, :, up - above : down - above, a - before : b - before
+            ]
+        return values
+
+    if J._products is None:
+        rows = J.rows(indices).reshape(-1, *J.input_shape)
+    else:
+        rows = J._halving(fill)
+    return WindowRows(window, reached, rows, J.input_shape)
+
+
+def row_pieces(J: LinearOperator, window: Window, *, limit: float) -> Iterator[WindowRows]:
+    """The rows of a window in pieces of at most `limit` bytes, from its top to its bottom.
+
+    Each piece is the `window_rows` of a part of the window, which can be saved before the next is computed.
+
+    Parameters
+    ----------
+    J, window
+        As in `window_rows`.
+    limit
+        Bytes that the rows of one piece may take.
+
+    Raises
+    ------
+    ValueError
+        If the rows of one pixel need more than the limit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gahb_theory.jacobians import jacobian
+    >>> J = jacobian(lambda y, sigma: y.square(), torch.rand(1, 1, 8, 8), 0.1)
+    >>> [piece.window for piece in row_pieces(J, ((0, 2), (0, 4)), limit=4 * 4 * 4)]
+    [((0, 1), (0, 4)), ((1, 2), (0, 4))]
+    """
+    check_operator(J)
+    stack = [checked_window(window, J.output_shape)]
+    while stack:
+        (top, bottom), (left, right) = part = stack.pop()
+        count = J.output_shape[0] * (bottom - top) * (right - left)
+        if count * _row_bytes(J, _reached(J, part)) <= validate.positive(limit, "limit"):
+            yield window_rows(J, part, limit=limit)
+        elif bottom - top > 1:
+            middle = (top + bottom) // 2
+            stack += [((middle, bottom), (left, right)), ((top, middle), (left, right))]
+        elif right - left > 1:
+            middle = (left + right) // 2
+            stack += [((top, bottom), (middle, right)), ((top, bottom), (left, middle))]
+        else:
+            window_rows(J, part, limit=limit)  # says what one pixel needs
+
+
+def _reached(J: LinearOperator, window: Window) -> Window:
+    """The pixels outside which the rows vanish by construction."""
+    if isinstance(J._products, WindowedProducts):
+        return J._products.reached(window)
+    return (0, J.input_shape[1]), (0, J.input_shape[2])
+
+
+def _row_bytes(J: LinearOperator, reached: Window) -> int:
+    (top, bottom), (left, right) = reached
+    return J.input_shape[0] * (bottom - top) * (right - left) * J._y.element_size()
