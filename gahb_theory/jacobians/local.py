@@ -241,9 +241,7 @@ def local_eigenbasis(
     window = checked_window(window, tuple(y.shape[1:]))
     margin, multiple = validate.integer(margin, "margin", 0), validate.integer(multiple, "multiple", 1)
     probes = validate.integer(probes, "probes", 2)
-    rows, columns = (
-        _widened(span, size, margin, multiple) for span, size in zip(window, y.shape[2:], strict=True)
-    )
+    rows, columns = (_widened(span, size, margin, multiple) for span, size in zip(window, y.shape[2:], strict=True))
     crop = (rows, columns)
     part = _on(y, crop)
     (top, bottom), (left, right) = window
@@ -287,9 +285,7 @@ def _distance(cut: LinearOperator, whole: LinearOperator, probes: int) -> tuple[
 def _holds(reached: Window, crop: Window, y: Tensor) -> bool:
     """Whether the pixels reached end inside the crop wherever the image goes on behind it."""
     ends = zip(reached, crop, y.shape[2:], strict=True)
-    return all(
-        (a > 0 or start == 0) and (b < stop - start or stop == size) for (a, b), (start, stop), size in ends
-    )
+    return all((a > 0 or start == 0) and (b < stop - start or stop == size) for (a, b), (start, stop), size in ends)
 
 
 def _widened(span: tuple[int, int], size: int, margin: int, multiple: int) -> tuple[int, int]:
