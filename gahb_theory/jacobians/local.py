@@ -4,8 +4,8 @@ With P the restriction of images to a window W, the block and its symmetric part
 
     B = P J P^T = J[W, W],        S = (B + B^T) / 2 = sum_k lambda_k e_k e_k^T,
 
-and lambda_k says how much of a pattern e_k inside the window the denoiser keeps there. B depends on the pixels around W that the
-receptive field reaches, and no others: computed on a crop C of the image that holds them all, it is exact, B_C = B. On a
+and lambda_k says how much of a pattern e_k inside the window the denoiser keeps there. B depends on the pixels that the
+receptive field of W reaches, and no others: computed on a crop C of the image that holds them all, it is exact, B_C = B. On a
 smaller crop it is not, and the error is measured with random directions v of unit variance in the window, by products with
 the whole image:
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -184,10 +183,7 @@ def window_rows(J: LinearOperator, window: Window, *, limit: float | None = None
             ]
         return values
 
-    if J._products is None:
-        rows = J.rows(indices).reshape(-1, *J.input_shape)
-    else:
-        rows = J._halving(fill)
+    rows = J.rows(indices).reshape(-1, *J.input_shape) if J._products is None else J._halving(fill)
     return WindowRows(window, reached, rows, J.input_shape)
 
 
