@@ -1,0 +1,102 @@
+"""What large Jacobians are said to need, against what they take."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from gahb_theory.denoisers.networks.drunet import DRUNet
+from gahb_theory.jacobians import jacobian, jacobian_costs
+from gahb_theory.jacobians.costs import _carried, _peak
+from gahb_theory.jacobians.lanczos import _Progress
+
+MEASURED = """
+import resource, torch
+from gahb_theory.denoisers.networks.drunet import DRUNet
+from gahb_theory.jacobians import jacobian, jacobian_costs
+torch.set_num_threads(1)
+f = DRUNet(16, 1).eval()
+y = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(0))
+costs = jacobian_costs(f, (1, 256, 256), 0.1)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+J = jacobian(f, y, 0.1)
+J.eigenbasis(4, tol=0.3)
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(1024 * (after - before), costs.eigenpairs(4).bytes)
+"""
+
+
+def test_bytes_are_those_of_the_tensors_alive():
+    """Two of 4 MB at once, one of them freed, another made."""
+
+    def run():
+        a = torch.zeros(10**6)
+        b = a + 1
+        del a
+        c = b.reshape(1000, 1000) * 2
+        del b
+        return c
+
+    live, held, _ = _peak(run)
+    assert live.peak == 8_000_000
+    assert held == 4_000_000
+
+
+def test_counts_are_carried_exactly():
+    assert _carried([2, 4], [7, 13], 10) == 31  # 1 + 3 n
+    assert _carried([1, 2, 3], [3, 9, 19], 10) == 201  # 1 + 2 n^2
+
+
+def test_costs_at_a_large_size_are_those_counted_there():
+    f = DRUNet(4, 1).eval()
+    costs = jacobian_costs(f, (1, 168, 176), 0.1)
+    y = torch.rand(1, 1, 168, 176, generator=torch.Generator().manual_seed(0))
+    live, held, J = _peak(lambda: jacobian(f, y, 0.1, chunk=1))
+    assert costs.engine == "frozen"
+    assert costs.making == pytest.approx(live.peak, rel=0.05)
+    assert costs.held == pytest.approx(held, rel=0.02)
+    assert costs.operations == pytest.approx(J._products.work(((0, 168), (0, 176))), rel=0.02)
+    product, _, _ = _peak(lambda: J.matvec(y.flatten()))
+    back, _, _ = _peak(lambda: J.rmatvec(y.flatten()))
+    assert costs.product == pytest.approx(max(product.peak, back.peak), rel=0.1)
+
+
+def test_memory_of_eigenpairs_is_stated_and_kept():
+    """Peak of the process against what was said: not more, but for the buffers of convolutions, and not far less."""
+    done = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True)
+    taken, stated = map(int, done.stdout.split())
+    assert 0.4 * stated < taken < 1.2 * stated, done.stdout
+
+
+def test_tasks_over_the_limit_are_refused(network):
+    costs = jacobian_costs(network(dtype=torch.float32), (1, 512, 512), 0.1)
+    pairs = costs.eigenpairs(20)
+    assert pairs.products == 56
+    assert pairs.operations == 56 * costs.operations
+    assert pairs.seconds(costs.operations) == 56
+    assert pairs.bytes > 8 * 2 * 111 * 512**2
+    assert pairs.check(limit=2 * pairs.bytes) is pairs
+    with pytest.raises(ValueError, match="are allowed; take fewer pairs"):
+        pairs.check(limit=pairs.bytes / 2)
+    assert costs.rows(48, reached=400).bytes < costs.rows(48).bytes
+
+
+def test_matrix_of_a_large_image_is_refused_before_it_is_begun(network, image):
+    J = jacobian(network(dtype=torch.float32), image(1, 1024, 1024, dtype=torch.float32), 0.1)
+    with pytest.raises(ValueError, match=r"entries of the dense matrix need 4,096 GiB.*take eigenbasis\(k\)"):
+        J.matrix()
+
+
+def test_time_left_of_a_residual_that_falls_evenly():
+    """From e^4 to e^2 times the tolerance in 20 products: 20 more."""
+
+    class Bar:
+        total = None
+
+    progress = _Progress(Bar())
+    progress.look(10, 54.6)
+    progress.look(20, 54.6)
+    assert progress.bar.total is None  # no progress, no guess
+    progress.look(40, 7.39)
+    assert progress.bar.total == 60
