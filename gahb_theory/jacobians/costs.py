@@ -25,7 +25,7 @@ from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.jacobians.construction import LARGE, jacobian
 from gahb_theory.jacobians.engines.autograd import AutogradProducts, probe_direction
-from gahb_theory.jacobians.lanczos import basis_size
+from gahb_theory.jacobians.lanczos import SHORTEST_LOOK, basis_size
 from gahb_theory.jacobians.linear_operator import LinearOperator
 from gahb_theory.memory import check_memory
 from gahb_theory.precision import full_precision, plain_attention
@@ -84,6 +84,8 @@ class JacobianCosts(Result):
         Bytes that one product needs more, for one direction.
     operations
         Multiplications and additions of one product.
+    symmetric
+        Whether J is symmetric by construction.
     element_size
         Bytes of a number.
     """
@@ -94,6 +96,7 @@ class JacobianCosts(Result):
     held: int
     product: int
     operations: float
+    symmetric: bool
     element_size: int
 
     @property
@@ -102,11 +105,17 @@ class JacobianCosts(Result):
         return torch.Size(self.shape).numel()
 
     def eigenpairs(self, k: int) -> Cost:
-        """The k largest eigenpairs by Lanczos iteration on a CPU; at least 2 k products, and 16 to see that none is missed."""
+        """The k largest eigenpairs by Lanczos iteration on a CPU.
+
+        At least k steps, and eight to see that none was missed; each takes a product with J and one with J^T, unless J
+        is symmetric.
+        """
         k = validate.integer(k, "k", 1, self.dimension)
         size = basis_size(self.dimension, k, block=1)
         vectors = 2 * size + max(size, k + size) + 10  # the basis, its images, and both again where they are rotated
-        return self._cost(8 * self.dimension * vectors + self.product, 2 * k + 16)
+        return self._cost(
+            8 * self.dimension * vectors + self.product, (1 if self.symmetric else 2) * (k + SHORTEST_LOOK)
+        )
 
     def trace(self, probes: int) -> Cost:
         """The trace by random probes, one direction at a time."""
@@ -172,6 +181,7 @@ def jacobian_costs(f: Denoiser, shape: Sequence[int], sigma: float, *, like: Ten
         held=int(held),
         product=int(product),
         operations=operations,
+        symmetric=counts[0].symmetric,
         element_size=like.element_size(),
     )
 
@@ -184,6 +194,7 @@ class _Counts:
     numbers: tuple[float, float, float, float, float]
     engine: str
     attention: bool
+    symmetric: bool
 
 
 def _count(f: Denoiser, shape: Sequence[int], sigma: float, like: Tensor, copies: int) -> _Counts:
@@ -197,7 +208,9 @@ def _count(f: Denoiser, shape: Sequence[int], sigma: float, like: Tensor, copies
     # a graph of another batch is made anew: the first product belongs to what is counted
     product, kept, _ = _peak(lambda: _both(J, v, u))
     numbers = (graph.peak, making.peak, held, max(product.peak, kept), operations)
-    return _Counts(y.shape[2] * y.shape[3], numbers, J.engine, any(name in SOFTMAX for name in attention))
+    return _Counts(
+        y.shape[2] * y.shape[3], numbers, J.engine, any(name in SOFTMAX for name in attention), J.is_symmetric
+    )
 
 
 def _both(J: LinearOperator, v: Tensor, u: Tensor) -> None:
