@@ -4,14 +4,14 @@
     python benchmarks/large.py run size=128          counts, then measures all tasks at 128 x 128
     python benchmarks/large.py one size=512          counts, then times one product in each direction
 
-The network is a DRUNet of 32.6 million parameters with random weights, the image a colour image with noise of level 50 / 255. The tasks
-are the receptive field of one pixel, the trace with its standard error, the top 20 eigenpairs, the posterior components, and
-the rows of a window. What has been computed lies in runs/large_SIZE and is not computed again: the iteration of the eigenpairs,
-each probe of the trace and each piece of the rows goes on where it was interrupted.
+The network is a DRUNet of 32.6 million parameters with random weights, the image a colour image with noise of level 50 / 255.
+The tasks are the receptive field of one pixel, the trace with its standard error, the top 20 eigenpairs, the posterior
+components, and the rows of a window. What has been computed lies in runs/large_SIZE_CHANNELS_BLOCKS and is not computed again:
+the iteration of the eigenpairs, the trace and the rows go on where they were interrupted.
 
-Further settings: k=20 pairs, tol=0.001 their relative accuracy, probes=16 of the trace, side=4 of the window of rows, device=cpu,
-rate=190e9 operations a second for the floor (two cores in single precision; measured by a matrix product if 0), limit=16e9
-bytes, channels=64 and blocks=4 of the network.
+Further settings: k=20 pairs, tol=0.001 their relative accuracy, probes=16 of the trace, side=4 of the window of rows, rate=190e9
+operations a second for the floor (two cores in single precision; measured by a matrix product if 0), limit=16e9 bytes,
+channels=64 and blocks=4 of the network, device=cpu.
 """
 
 import resource
@@ -31,9 +31,11 @@ from gahb_theory.jacobians import (
     eigenbasis,
     jacobian_costs,
     receptive_window,
-    row_pieces,
+    window_pieces,
+    window_rows,
 )
 from gahb_theory.runs import read_json, write_json
+from gahb_theory.stored_results import read_arrays, write_arrays
 
 SIGMA = 50 / 255
 MINUTES = 15
@@ -149,10 +151,13 @@ def trace(J: Jacobian, probes: int, folder: Path) -> dict[str, object]:
 def rows(J: Jacobian, size: int, side: int, limit: float, folder: Path) -> dict[str, object]:
     """The rows of a window, each piece stored."""
     count, reached = 0, 0
-    for piece in row_pieces(J, window(size, side), limit=limit):
-        (top, bottom), (left, right) = piece.window
-        torch.save(piece.values, folder / f"rows_{top}_{bottom}_{left}_{right}.pt")
-        count, reached = count + len(piece.values), max(reached, piece.values[0].numel())
+    for part in window_pieces(J, window(size, side), limit=limit):
+        (top, bottom), (left, right) = part
+        path = folder / f"rows_{top}_{bottom}_{left}_{right}.npz"
+        if not path.exists():
+            write_arrays(path, {"values": window_rows(J, part).values})
+        shape = read_arrays(path)["values"].shape
+        count, reached = count + shape[0], max(reached, shape[1] * shape[2] * shape[3])
     return {"rows": count, "numbers in each": reached}
 
 

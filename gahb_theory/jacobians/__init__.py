@@ -34,7 +34,7 @@ from gahb_theory.jacobians.posterior import (
 )
 from gahb_theory.jacobians.reproduction import Reproduction
 from gahb_theory.jacobians.spectra import SVD, eigenbasis, svd
-from gahb_theory.jacobians.windows import WindowRows, receptive_window, row_pieces, window_rows
+from gahb_theory.jacobians.windows import WindowRows, receptive_window, window_pieces, window_rows
 
 __all__ = [
     "SVD",
@@ -69,10 +69,10 @@ __all__ = [
     "posterior_deviation",
     "posterior_moments",
     "receptive_window",
-    "row_pieces",
     "schur",
     "subspace_dimension",
     "svd",
     "window_block",
+    "window_pieces",
     "window_rows",
 ]

@@ -9,7 +9,6 @@ and only J[W, R] is computed and kept: for a network of bounded receptive field 
 window is ((top, bottom), (left, right)) in pixels, the ends excluded, and holds all channels.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +25,7 @@ from gahb_theory.memory import check_memory
 from gahb_theory.precision import full_precision
 from gahb_theory.stored_results import Result
 
-__all__ = ["WindowRows", "checked_window", "receptive_window", "row_pieces", "window_rows"]
+__all__ = ["WindowRows", "checked_window", "receptive_window", "window_pieces", "window_rows"]
 
 
 MOST = 2**31
@@ -149,12 +148,12 @@ def window_rows(J: LinearOperator, window: Window, *, limit: float | None = None
     Raises
     ------
     ValueError
-        If the window does not lie in the output, or if its rows need more than the limit: `row_pieces` takes them in
-        pieces.
+        If the window does not lie in the output, or if its rows need more than the limit: `window_pieces` divides
+        it.
 
     See Also
     --------
-    row_pieces, receptive_window, gahb_theory.jacobians.local_eigenbasis
+    window_pieces, receptive_window, gahb_theory.jacobians.local_eigenbasis
 
     Examples
     --------
@@ -170,7 +169,10 @@ def window_rows(J: LinearOperator, window: Window, *, limit: float | None = None
     reached = _reached(J, window)
     indices = window_columns(window, J.output_shape, J.device)  # type: ignore[arg-type]
     check_memory(
-        len(indices) * _row_bytes(J, reached), "the rows of the window", "take row_pieces(J, window)", limit=limit
+        len(indices) * _row_bytes(J, reached),
+        "the rows of the window",
+        "take window_pieces(J, window, limit=...)",
+        limit=limit,
     )
     (top, bottom), (left, right) = reached
 
@@ -187,17 +189,17 @@ def window_rows(J: LinearOperator, window: Window, *, limit: float | None = None
     return WindowRows(window, reached, rows, J.input_shape)
 
 
-def row_pieces(J: LinearOperator, window: Window, *, limit: float) -> Iterator[WindowRows]:
-    """The rows of a window in pieces of at most `limit` bytes, from its top to its bottom.
+def window_pieces(J: LinearOperator, window: Window, *, limit: float) -> tuple[Window, ...]:
+    """The window in parts whose rows take at most `limit` bytes each, from its top to its bottom.
 
-    Each piece is the `window_rows` of a part of the window, which can be saved before the next is computed.
+    The rows of one part can be saved before those of the next are computed.
 
     Parameters
     ----------
     J, window
         As in `window_rows`.
     limit
-        Bytes that the rows of one piece may take.
+        Bytes that the rows of one part may take.
 
     Raises
     ------
@@ -209,16 +211,17 @@ def row_pieces(J: LinearOperator, window: Window, *, limit: float) -> Iterator[W
     >>> import torch
     >>> from gahb_theory.jacobians import jacobian
     >>> J = jacobian(lambda y, sigma: y.square(), torch.rand(1, 1, 8, 8), 0.1)
-    >>> [piece.window for piece in row_pieces(J, ((0, 2), (0, 4)), limit=4 * 4 * 4)]
-    [((0, 1), (0, 4)), ((1, 2), (0, 4))]
+    >>> window_pieces(J, ((0, 2), (0, 4)), limit=4 * 4 * 4)
+    (((0, 1), (0, 4)), ((1, 2), (0, 4)))
     """
     check_operator(J)
-    stack = [checked_window(window, J.output_shape)]
+    parts, stack = [], [checked_window(window, J.output_shape)]
     while stack:
         (top, bottom), (left, right) = part = stack.pop()
         count = J.output_shape[0] * (bottom - top) * (right - left)
-        if count * _row_bytes(J, _reached(J, part)) <= validate.positive(limit, "limit"):
-            yield window_rows(J, part, limit=limit)
+        needed = count * _row_bytes(J, _reached(J, part))
+        if needed <= validate.positive(limit, "limit"):
+            parts.append(part)
         elif bottom - top > 1:
             middle = (top + bottom) // 2
             stack += [((middle, bottom), (left, right)), ((top, middle), (left, right))]
@@ -226,7 +229,8 @@ def row_pieces(J: LinearOperator, window: Window, *, limit: float) -> Iterator[W
             middle = (left + right) // 2
             stack += [((top, bottom), (middle, right)), ((top, bottom), (left, middle))]
         else:
-            window_rows(J, part, limit=limit)  # says what one pixel needs
+            check_memory(needed, "the rows of one pixel", "allow more", limit=limit)
+    return tuple(parts)
 
 
 def _reached(J: LinearOperator, window: Window) -> Window:
