@@ -7,9 +7,9 @@
 The network is a DRUNet of 32.6 million parameters with random weights, the image a colour image with noise of level 50 / 255.
 The tasks are the receptive field of one pixel, the trace with its standard error, the top 20 eigenpairs, the posterior
 components, and the rows of a window. What has been computed lies in runs/large_SIZE_CHANNELS_BLOCKS and is not computed again:
-the iteration of the eigenpairs, the trace and the rows go on where they were interrupted.
+the eigenpairs, the trace and the rows go on where they were interrupted.
 
-Further settings: k=20 pairs, tol=0.001 their relative accuracy, probes=16 of the trace, side=4 of the window of rows, rate=190e9
+Further settings: k=20 pairs, tol=0.001 their accuracy, probes=16 of the trace, side=4 of the window of rows, rate=190e9
 operations a second for the floor (two cores in single precision; measured by a matrix product if 0), limit=16e9 bytes,
 channels=64 and blocks=4 of the network, device=cpu.
 """
