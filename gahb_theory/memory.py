@@ -59,4 +59,6 @@ def check_memory(needed: int, what: str, hint: str, *, limit: float | None = Non
 
 
 def _size(count: float) -> str:
+    if count < 2**20:
+        return f"{count:,.0f} bytes"
     return f"{count / 2**30:,.1f} GiB" if count >= 2**29 else f"{count / 2**20:,.1f} MiB"

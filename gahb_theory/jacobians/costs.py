@@ -206,8 +206,8 @@ def _count(f: Denoiser, shape: Sequence[int], sigma: float, like: Tensor, copies
     v, attention = probe_direction(y.flatten(), 5), making.names
     u = probe_direction(J.output.flatten(), 6)
     # a graph of another batch is made anew: the first product belongs to what is counted
-    product, kept, _ = _peak(lambda: _both(J, v, u))
-    numbers = (graph.peak, making.peak, held, max(product.peak, kept), operations)
+    product, _, _ = _peak(lambda: _both(J, v, u))
+    numbers = (graph.peak, making.peak, held, product.peak, operations)
     return _Counts(
         y.shape[2] * y.shape[3], numbers, J.engine, any(name in SOFTMAX for name in attention), J.is_symmetric
     )
