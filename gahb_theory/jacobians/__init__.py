@@ -4,7 +4,7 @@
 check of the derivative. `LinearOperator` (`linear_operator`) computes products, rows, the matrix and the trace. On it work
 `eigenbasis` and `svd` (`spectra`, by `lanczos` where J is not formed) and `eig`, `schur` and `polar` (`decompositions`);
 the methods of the same names call these functions. `traces`, `path`, `dimension` and `posterior` use them. For images too
-large for a dense matrix, `windows` and `local` compute rows and spectra of a window, and `costs` says beforehand what memory
+large for a dense matrix, `windows` and `local_spectra` compute rows and spectra of a window, and `costs` says beforehand what memory
 and how many operations a task needs.
 
 The products come from `engines`: recorded linear networks, automatic differentiation, or finite differences.
@@ -22,7 +22,7 @@ from gahb_theory.jacobians.dimension import (
     subspace_dimension,
 )
 from gahb_theory.jacobians.linear_operator import LinearOperator, Products
-from gahb_theory.jacobians.local import LocalSpectrum, local_eigenbasis, window_block
+from gahb_theory.jacobians.local_spectra import LocalSpectrum, local_eigenbasis, window_block
 from gahb_theory.jacobians.operator import Jacobian
 from gahb_theory.jacobians.path import EigenbasisPath, eigenbasis_path
 from gahb_theory.jacobians.posterior import (
