@@ -4,8 +4,8 @@
 check of the derivative. `LinearOperator` (`linear_operator`) computes products, rows, the matrix and the trace. On it work
 `eigenbasis` and `svd` (`spectra`, by `lanczos` where J is not formed) and `eig`, `schur` and `polar` (`decompositions`);
 the methods of the same names call these functions. `traces`, `path`, `dimension` and `posterior` use them. For images too
-large for a dense matrix, `windows` and `local_spectra` compute rows and spectra of a window, and `costs` says beforehand what memory
-and how many operations a task needs.
+large for a dense matrix, `windows` and `local_spectra` compute rows and spectra of a window, and `costs` says beforehand
+what memory and how many operations a task needs.
 
 The products come from `engines`: recorded linear networks, automatic differentiation, or finite differences.
 """

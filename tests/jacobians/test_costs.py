@@ -15,14 +15,14 @@ from gahb_theory.jacobians.lanczos import _Progress
 MEASURED = """
 import resource, torch
 from gahb_theory.denoisers.networks.drunet import DRUNet
-from gahb_theory.jacobians import jacobian, jacobian_costs
+from gahb_theory.jacobians import eigenbasis, jacobian, jacobian_costs
 torch.set_num_threads(1)
 f = DRUNet(8, 1).eval()
 y = torch.rand(1, 1, 256, 256, generator=torch.Generator().manual_seed(0))
 costs = jacobian_costs(f, (1, 256, 256), 0.1)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 J = jacobian(f, y, 0.1)
-J.eigenbasis(4, tol=0.3)
+eigenbasis(J, 4, tol=0.3)
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(1024 * (after - before), costs.eigenpairs(4).bytes)
 """
