@@ -13,7 +13,7 @@ the whole image:
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -174,7 +174,7 @@ def window_block(J: LinearOperator, window: Window) -> LinearOperator:
             f"the block of a window needs a denoiser that keeps the size of images, got {J.input_shape} -> {J.output_shape}"
         )
     (top, bottom), (left, right) = window
-    engine = J._products
+    engine: Any = J._products
     products = _RestrictedWindows(J, window, engine) if isinstance(engine, WindowedProducts) else _Restricted(J, window)
     shape = (J.output_shape[0], bottom - top, right - left)
     return LinearOperator(products, J._y[:, :, top:bottom, left:right], shape, chunk=J.chunk)
@@ -253,7 +253,8 @@ def local_eigenbasis(
     size = float(value.norm())
     value_error = float((_on(J.output, inside) - value).norm()) / size if size > 0 else 0.0
     whole = crop == ((0, y.shape[2]), (0, y.shape[3]))
-    bounded = isinstance(J._products, WindowedProducts) and _holds(receptive_window(J, inside), crop, y)
+    engine: Any = J._products
+    bounded = isinstance(engine, WindowedProducts) and _holds(receptive_window(J, inside), crop, y)
     exact = whole or (bounded and value_error <= torch.finfo(y.dtype).eps ** 0.5)
     shift = error = relative = 0.0
     if not exact:

@@ -120,8 +120,9 @@ def receptive_window(J: LinearOperator, window: Window) -> Window:
     """
     check_operator(J)
     (top, bottom), (left, right) = window = checked_window(window, J.output_shape)
-    if isinstance(J._products, WindowedProducts):
-        return J._products.reached(window)
+    engine: Any = J._products
+    if isinstance(engine, WindowedProducts):
+        return engine.reached(window)
     u = J._y.new_zeros(2, *J.output_shape)
     part = u[:, :, top:bottom, left:right]
     part.copy_(probe_direction(part, 3))
@@ -235,8 +236,9 @@ def window_pieces(J: LinearOperator, window: Window, *, limit: float) -> tuple[W
 
 def _reached(J: LinearOperator, window: Window) -> Window:
     """The pixels outside which the rows vanish by construction."""
-    if isinstance(J._products, WindowedProducts):
-        return J._products.reached(window)
+    engine: Any = J._products
+    if isinstance(engine, WindowedProducts):
+        return engine.reached(window)
     return (0, J.input_shape[1]), (0, J.input_shape[2])
 
 
