@@ -207,7 +207,7 @@ def _count(f: Denoiser, shape: Sequence[int], sigma: float, like: Tensor, copies
     u = probe_direction(J.output.flatten(), 6)
     # a graph of another batch is made anew: the first product belongs to what is counted
     product, _, _ = _peak(lambda: _both(J, v, u))
-    numbers = (graph.peak, making.peak, held, product.peak, operations)
+    numbers = (float(graph.peak), float(making.peak), float(held), float(product.peak), operations)
     return _Counts(
         y.shape[2] * y.shape[3], numbers, J.engine, any(name in SOFTMAX for name in attention), J.is_symmetric
     )
