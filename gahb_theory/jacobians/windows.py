@@ -212,7 +212,7 @@ def window_pieces(J: LinearOperator, window: Window, *, limit: float) -> tuple[W
     >>> import torch
     >>> from gahb_theory.jacobians import jacobian
     >>> J = jacobian(lambda y, sigma: y.square(), torch.rand(1, 1, 8, 8), 0.1)
-    >>> window_pieces(J, ((0, 2), (0, 4)), limit=4 * 4 * 4)
+    >>> window_pieces(J, ((0, 2), (0, 4)), limit=64.0)
     (((0, 1), (0, 4)), ((1, 2), (0, 4)))
     """
     check_operator(J)
