@@ -87,7 +87,9 @@ def unet(channels: int) -> torch.nn.Module:
 
 def trained() -> torch.nn.Module:
     """The UNet of width 64 after 200 steps, five minutes on one core; the same weights at every call."""
-    recipe = gt.Recipe(images_seen=6400, sigma_law="uniform", sigma_max=0.5, weight_power=1.0, ema_half_life=500.0)
+    recipe = gt.Recipe(
+        images_seen=6400, sigma_distribution="uniform", sigma_max=0.5, weight_power=1.0, ema_half_life=500.0
+    )
     return gt.train(gt.UNet(64, 3), gt.Photographs(size=24), recipe=recipe, run=Path("runs") / "benchmark_unet64")
 
 

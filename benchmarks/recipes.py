@@ -39,13 +39,13 @@ ABLATED = {
     "published, halved ten times": gt.Recipe.published(),
     "published, muon": replace(published, optimiser="muon"),
     "published, log-uniform sigma and weight": replace(
-        published, sigma_law="log_uniform", sigma_min=0.01, weight_power=ours.weight_power
+        published, sigma_distribution="log_uniform", sigma_min=0.01, weight_power=ours.weight_power
     ),
     "default, adam": replace(ours, optimiser="adam"),
     "default, input not scaled": replace(ours, input_scale="unit"),
     "default, nothing frozen": replace(ours, frozen_part=0.0),
     "default, p = 1": replace(ours, weight_power=1.0),
-    "default, published sigmas and weight": replace(ours, sigma_law="square", sigma_min=0.0, weight_power=0.0),
+    "default, published sigmas and weight": replace(ours, sigma_distribution="square", sigma_min=0.0, weight_power=0.0),
     "default": ours,
 }
 

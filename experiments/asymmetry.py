@@ -111,19 +111,34 @@ def recorded() -> dict[str, dict[str, Any]]:
     return json.loads(ROWS.read_text()) if ROWS.exists() else {}
 
 
+def checkpoint(label: str, seed: int, times: int = 1) -> Path:
+    """Where the network of a case is, of `times` its budget."""
+    return CHECKPOINTS / f"{label}{', twice' if times == 2 else ''}; seed {seed}"
+
+
+def network(label: str, seed: int, times: int = 1) -> Any:
+    """The network of a case, of `times` its budget; trained, if it is not there."""
+    build, recipe = CASES[label]
+    place = checkpoint(label, seed, times)
+    if not place.exists():
+        recipe = replace(recipe, images_seen=times * recipe.images_seen, seed=seed)
+        f = gt.train(build(seed), X, recipe=recipe, run=CHECKPOINTS / "trainings" / place.name)
+        if isinstance(f, Direct):  # which cannot be stored
+            return f
+        gt.save_denoiser(f, place)
+        print(place.name, flush=True)
+    return gt.load_denoiser(place)
+
+
 def train_and_measure() -> None:
     """Train and measure what is missing, one seed of all cases after the other."""
     CHECKPOINTS.mkdir(parents=True, exist_ok=True)
     for seed in SEEDS:
-        for label, (build, recipe) in CASES.items():
+        for label in CASES:
             key, rows = f"{label}; seed {seed}", recorded()
-            if key in rows:
-                continue
-            f = gt.train(build(seed), X, recipe=replace(recipe, seed=seed))
-            if not isinstance(f, Direct):
-                gt.save_denoiser(f, CHECKPOINTS / key)
-            write_bytes(ROWS, json.dumps(rows | {key: measure(f)}, indent=1).encode())
-            print(key, flush=True)
+            if key not in rows:
+                f = network(label, seed)
+                write_bytes(ROWS, json.dumps(rows | {key: measure(f)}, indent=1).encode())
 
 
 def mean(label: str, name: str, rows: Mapping[str, Any]) -> list[float]:

@@ -40,12 +40,12 @@ def audited(f: gt.Denoiser, train: Tensor, test: Tensor, others: Tensor) -> dict
 
 def cases() -> Iterator[tuple[str, gt.Denoiser, Tensor, bool]]:
     """Name, denoiser, list of training images, whether it was trained on them."""
-    law = gt.Photographs(os.environ.get("GAHB_PHOTOGRAPHS"), size=SIZE)
-    pool = DisjointPart(law, 6000, 0).images()
+    image_class = gt.Photographs(os.environ.get("GAHB_PHOTOGRAPHS"), size=SIZE)
+    pool = DisjointPart(image_class, 6000, 0).images()
     gaussian = GaussianDenoiser.fit(pool[2000:])
     for k in range(EXACT_SETS):
         for n in EXACT_N:
-            mine, stranger = pool[k * n : (k + 1) * n], DisjointPart(law, (k + 1) * n, 1).images()[k * n :]
+            mine, stranger = pool[k * n : (k + 1) * n], DisjointPart(image_class, (k + 1) * n, 1).images()[k * n :]
             f = gt.EmpiricalBayes(mine)
             yield f"memoriser of {n}", f, mine, True
             yield f"memoriser of {n}, other list", f, stranger, False
@@ -55,7 +55,7 @@ def cases() -> Iterator[tuple[str, gt.Denoiser, Tensor, bool]]:
                 yield f"memoriser of {n}, a tenth of the list", f, listed, True
         yield "Gaussian", gaussian, pool[k * 100 : (k + 1) * 100], False
     for n in (1, 10, 100, 1000, 10_000):
-        sets = {half: DisjointPart(law, min(n, 1000), part).images() for part, half in enumerate("AB")}
+        sets = {half: DisjointPart(image_class, min(n, 1000), part).images() for part, half in enumerate("AB")}
         for half, other in ("AB", "BA"):
             f = gt.load_denoiser(HERE / "checkpoints" / f"photographs_{n}_{half}")
             yield f"network of {n}", f, sets[half], True
@@ -68,8 +68,8 @@ def main() -> None:
         raise SystemExit(
             "set GAHB_PHOTOGRAPHS to the folder of photographs that the committed networks were trained on"
         )
-    law = gt.Photographs(os.environ.get("GAHB_PHOTOGRAPHS"), size=SIZE)
-    test = DisjointPart(law, 2 * IMAGES + 2000, 2).images()
+    image_class = gt.Photographs(os.environ.get("GAHB_PHOTOGRAPHS"), size=SIZE)
+    test = DisjointPart(image_class, 2 * IMAGES + 2000, 2).images()
     test, others = test[:IMAGES], test[2 * IMAGES :]
     rows = []
     for name, f, train, seen in cases():

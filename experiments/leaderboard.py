@@ -133,9 +133,14 @@ SUBJECTS: dict[str, tuple[str, Kind, Callable[[str, Any], Any]]] = {
         everywhere(gt.shipped_denoiser("c_alpha").eval()),
     ),
     "shipped photographs": (
-        "trained on 400 photographs, 64 pixels",
+        "conservative, given sigma, trained on 400 photographs, 64 pixels",
         "elsewhere",
         everywhere(gt.shipped_denoiser("photographs").eval()),
+    ),
+    "shipped blind photographs": (
+        "blind, trained on 400 photographs, 64 pixels",
+        "elsewhere",
+        everywhere(gt.shipped_denoiser("blind_photographs").eval()),
     ),
     "published UNet": (
         "bias-free, Mohan et al. 2020, trained on photographs",

@@ -32,7 +32,13 @@ ORDER = (
 )
 DECIDED = RESULTS / "claims" / "verdicts.json"
 """The paper's claims; all other verdicts are on hypotheses of other origin."""
-SHIPPED = {"network": "", "sym4_oracle": "sym4 oracle", "wiener": "Wiener filter", "noisy": "noisy image"}
+SHIPPED = {
+    "network": "{}",
+    "shrinkage": "{}, S y alone",
+    "sym4_oracle": "sym4 oracle",
+    "wiener": "Wiener filter",
+    "noisy": "noisy image",
+}
 
 
 def examples(text: str) -> dict[str, str]:
@@ -89,7 +95,7 @@ def shipped() -> str:
             lines = ["| sigma | " + " | ".join(f"{float(row['sigma']):g}" for row in table) + " |"]
             lines.append("|---" * (len(table) + 1) + "|")
         for key, label in SHIPPED.items():
-            lines.append(f"| {label or name} | " + " | ".join(f"{float(row[key]):.2f}" for row in table) + " |")
+            lines.append(f"| {label.format(name)} | " + " | ".join(f"{float(row[key]):.2f}" for row in table) + " |")
     return "\n".join(lines)
 
 

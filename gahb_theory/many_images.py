@@ -23,13 +23,13 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.identity.code import is_function
 from gahb_theory.identity.content import function_identity, identity
 from gahb_theory.identity.hashing import digest, hash_array
 from gahb_theory.precision import takes_arrays
+from gahb_theory.progress import progress_bar
 from gahb_theory.runs import set_aside
 from gahb_theory.stored_results import read_arrays, to_arrays, write_arrays
 from gahb_theory.sweeps import Executor, Serial, completed, refuse_fork
@@ -198,7 +198,7 @@ def map_pieces(
     chunks = [todo[i : i + size] for i in range(0, len(todo), size)]
     task = _Task(measure, f, pieces, files)
     failures: dict[int, str] = {}
-    with tqdm(total=len(pieces), initial=len(results), unit=unit, delay=2, leave=False, disable=None) as bar:
+    with progress_bar(total=len(pieces), initial=len(results), desc=f"{unit}s", unit=unit) as bar:
         for outcomes in _outcomes(task, chunks, executor):
             for i, outcome in outcomes.items():
                 if isinstance(outcome, str):

@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from gahb_theory.identity import content as identity
 from gahb_theory.identity.hashing import differences, hash_array
+from gahb_theory.progress import progress_bar
 from gahb_theory.version import __version__
 
 __all__ = [
@@ -139,7 +139,7 @@ def locked(path: Path, *, wait: bool) -> Iterator[None]:
 
 def _lock(path: Path, wait: bool) -> tuple[int, bool]:
     """The descriptor of the file, and whether it is locked."""
-    with tqdm(desc=f"waiting for the process that holds {path}", delay=2, disable=None, leave=False) as bar:
+    with progress_bar(desc=f"waiting for the process that holds {path}") as bar:
         while True:
             try:
                 file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)

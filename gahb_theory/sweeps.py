@@ -29,11 +29,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from tqdm import tqdm
-
 from gahb_theory import runs, validate
 from gahb_theory.identity.content import function_identity, identity
 from gahb_theory.identity.hashing import digest
+from gahb_theory.progress import progress_bar
 
 __all__ = ["Executor", "Piece", "Serial", "completed", "key", "refuse_fork", "sweep"]
 
@@ -158,8 +157,7 @@ def sweep(
         d: (c, d, entry) for c, d, entry in zip(configs, directories, inputs, strict=True) if not (d / RESULT).exists()
     }
     outcomes: Outcomes = {}
-    silent = None if finished is None else True
-    with tqdm(total=len(jobs), desc="sweep", unit="run", delay=2, leave=False, disable=silent) as bar:
+    with progress_bar(total=len(jobs), desc="sweep", unit="run", silent=finished is not None) as bar:
         for group in _outcomes(list(jobs.values()), run, executor or Serial()):
             outcomes |= group
             bar.update(len(group))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from tqdm import tqdm
 
 from gahb_theory import runs, stored_results, validate
 from gahb_theory.commands.naming import command_line
@@ -23,6 +22,7 @@ from gahb_theory.comparison import (
 )
 from gahb_theory.images import CAlpha, Disks, ImageClass, Photographs, Shuffled
 from gahb_theory.pretrained import shipped_class, shipped_denoiser, train_shipped
+from gahb_theory.progress import progress_bar
 from gahb_theory.report.tour_page import FORMAT, tour_report
 
 __all__ = ["Tour", "run_tour"]
@@ -61,7 +61,7 @@ def run_tour(tour: Tour) -> Path:
         arrays.update(new)
         stored_results.write_arrays(run / "arrays.npz", arrays)
 
-    with tqdm(total=3 * len(names), desc="tour", unit=" parts", disable=None) as bar:
+    with progress_bar(total=3 * len(names), desc="tour", unit=" parts", leave=True) as bar:
         for name in names:
             x, f, bases = tests[name], shipped[name], None
             for part in ("analysis", "performance", "retrained"):

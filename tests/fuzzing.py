@@ -213,8 +213,8 @@ KINDS = {
     "denoiser": "f f_a f_b memoriser net function",
     "function": "vectors trace machine rule level shrinkage",
     "object": "basis image_class disks J convention recipe",
-    "word": "convention_ contour spectrum_ split wavelet name boundary output first optimiser schedule sigma_law oracle "
-    "prediction times conditioning law",
+    "word": "convention_ contour spectrum_ split wavelet name boundary output first optimiser schedule oracle "
+    "sigma_distribution prediction times conditioning image_class",
     "shape": "shape image_shape",
     "dtype": "dtype",
     "flag": "bias",

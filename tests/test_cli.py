@@ -37,7 +37,7 @@ def refusal(capsys, *arguments):
     [
         ("tour", "--retrain"),
         ("generate", "--n"),
-        ("train", "--sigma-law"),
+        ("train", "--sigma-distribution"),
         ("analyze", "--sigma"),
         ("report", "RUN"),
         ("reproduce", "--dry-run"),
@@ -118,9 +118,9 @@ def test_refusals(arguments, message, tmp_path, monkeypatch, capsys, unchecked):
     Image.fromarray(np.zeros((20, 20), np.uint8)).save("small.png")
     os.mkfifo("pipe.png")
     before = sorted(tmp_path.rglob("*"))
-    told = refusal(capsys, *arguments)
-    assert message in told
-    assert "Traceback" not in told
+    printed = refusal(capsys, *arguments)
+    assert message in printed
+    assert "Traceback" not in printed
     assert sorted(tmp_path.rglob("*")) == before, "a refused command leaves nothing behind"
 
 
@@ -207,20 +207,20 @@ def test_the_parser_refuses_what_it_does_not_know(arguments, capsys):
 
 
 def test_the_module_is_the_command():
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-m", "gahb_theory", "--help"], check=True, capture_output=True, text=True
     ).stdout
-    assert all(command in told for command in ("tour", "generate", "train", "analyze", "report"))
+    assert all(command in printed for command in ("tour", "generate", "train", "analyze", "report"))
 
 
 def test_a_dry_run_says_what_is_left(monkeypatch, tmp_path, capsys):
     """In hours of this machine and of a GPU, with what is assumed; nothing is trained."""
     monkeypatch.chdir(tmp_path)
     run("reproduce", "shuffling", "--scale", "smoke", "--workers", 2, "--dry-run")
-    told = capsys.readouterr().out
-    assert "2 networks to train and 1 measurements (1 of them of unknown length)" in told
-    assert "2 at once" in told
-    assert "assuming 300 TFLOP/s" in told
+    printed = capsys.readouterr().out
+    assert "2 networks to train and 1 measurements (1 of them of unknown length)" in printed
+    assert "2 at once" in printed
+    assert "assuming 300 TFLOP/s" in printed
     assert not list(tmp_path.iterdir())
 
 

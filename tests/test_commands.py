@@ -1,6 +1,6 @@
 """The command line by the conventions of the field: each sentence of its help is tried as a user would type it."""
 
-import importlib
+import io
 import json
 import subprocess
 import sys
@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import gahb_theory as gt
-from gahb_theory import cli, images
+from gahb_theory import cli, images, progress
 from gahb_theory.commands import analyze
 from gahb_theory.commands.classes import CLASSES, RECIPE
 from gahb_theory.commands.table import COMMANDS, Command
@@ -86,8 +86,8 @@ def test_help_is_short_and_needs_no_torch(arguments):
 def test_the_overview_names_every_command_and_the_version_is_told(capsys):
     with pytest.raises(SystemExit):
         run("--help")
-    told = capsys.readouterr().out
-    assert all(f"\n  {name} " in told for name in COMMANDS)
+    printed = capsys.readouterr().out
+    assert all(f"\n  {name} " in printed for name in COMMANDS)
     with pytest.raises(SystemExit):
         run("--version")
     assert capsys.readouterr().out == f"gahb {gt.__version__}\n"
@@ -126,10 +126,10 @@ def test_the_words_of_the_classes_are_their_fields():
 def test_options_stand_in_any_order(words, capsys):
     run("generate", *words.split())
     np.testing.assert_array_equal(np.load("d.npy"), gt.Disks(size=16).sample(3).numpy())
-    told = capsys.readouterr().out.splitlines()
-    assert told[0] == "3 x 1 x 16 x 16 (float32) of Disks(size=16, edge=1.0, jump=0.2)"
-    assert told[-1] == "d.npy"
-    assert len(told) == 4
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "3 x 1 x 16 x 16 (float32) of Disks(size=16, edge=1.0, jump=0.2)"
+    assert printed[-1] == "d.npy"
+    assert len(printed) == 4
 
 
 def test_every_class_takes_its_options(capsys):
@@ -198,13 +198,13 @@ def test_train_on_a_folder_in_colour(here, capsys):
     for number in range(3):
         photograph(here / "F" / f"{number}.png")
     run("train", "--images", "F", "--size", 16, "--image-channels", 3, *SMALL, "-n", 32)
-    told = capsys.readouterr().out.splitlines()
-    assert "32 images seen" in told[0]
-    assert "PSNR (dB)" in told[1]
-    assert gt.load_denoiser(told[-1]).image_channels == 3
+    printed = capsys.readouterr().out.splitlines()
+    assert "32 images seen" in printed[0]
+    assert "PSNR (dB)" in printed[1]
+    assert gt.load_denoiser(printed[-1]).image_channels == 3
     start = gt.UNet(4, 1, 3, seed=0)
     expected = gt.train(start, gt.Photographs("F", size=16, channels=3), 32, batch_size=16)
-    for a, b in zip(gt.load_denoiser(told[-1]).parameters(), expected.parameters(), strict=True):
+    for a, b in zip(gt.load_denoiser(printed[-1]).parameters(), expected.parameters(), strict=True):
         assert torch.equal(a, b)
 
 
@@ -227,7 +227,7 @@ def test_what_differs_is_in_the_name_of_a_training_and_more_images_go_on(here, c
 def test_the_published_recipe(here):
     run("train", "--class", "disks", "--size", 16, *SMALL, "-n", 16, "--published", "-o", "mine", "--sigma-max", 0.9)
     recipe = json.loads((here / "mine" / "config.json").read_text())["recipe"]
-    assert (recipe["sigma_law"], recipe["optimiser"], recipe["sigma_max"]) == ("square", "adam", 0.9)
+    assert (recipe["sigma_distribution"], recipe["optimiser"], recipe["sigma_max"]) == ("square", "adam", 0.9)
 
 
 # images in, images out
@@ -244,9 +244,9 @@ def test_two_noise_levels_of_one_photograph_are_two_runs(here, capsys, no_page):
     photograph(here / "G" / "x.png", colour=False)
     run("analyze", "G/x.png", *options, "--sigma", 0.2)  # another file of the same name
     assert len(list(here.glob("runs/*"))) == 3
-    told = capsys.readouterr().out.splitlines()
-    assert all(line.startswith("PSNR") for line in told[1::5])
-    assert all(line.endswith("report.html") for line in told[4::5])
+    printed = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("PSNR") for line in printed[1::5])
+    assert all(line.endswith("report.html") for line in printed[4::5])
 
 
 def test_analyze_takes_folders_and_arrays(here, no_page):
@@ -265,9 +265,9 @@ def test_the_crop_is_told_and_shown_in_colour(here, capsys):
     network("net", 3)
     photograph(here / "x.png")
     run("analyze", "x.png", "-d", "net", "--size", 8, "--crop", "3,5")
-    told = capsys.readouterr().out
-    assert "8 x 8 pixels at 3,5 (as asked for) of 40 x 24" in told
-    page = here / told.splitlines()[-1]
+    printed = capsys.readouterr().out
+    assert "8 x 8 pixels at 3,5 (as asked for) of 40 x 24" in printed
+    page = here / printed.splitlines()[-1]
     assert (page.parent / "figures" / "image_crop.png").exists()
     assert "The photograph, and the square of it" in page.read_text()
     arrays = read_arrays(page.parent / "arrays.npz")
@@ -285,12 +285,12 @@ def test_denoise_keeps_colour_and_size(here, capsys):
     f = network("net")
     photograph(here / "x.png", size=(21, 17))
     run("denoise", "x.png", "-d", "net", "--sigma", 0.2, "--add-noise")
-    told = capsys.readouterr().out.splitlines()
-    with Image.open(told[-1]) as written:
+    printed = capsys.readouterr().out.splitlines()
+    with Image.open(printed[-1]) as written:
         assert (written.mode, written.size) == ("RGB", (21, 17))
-    assert told[-1] == "x-denoised-sigma-0.2-denoiser-net-add-noise.png"
+    assert printed[-1] == "x-denoised-sigma-0.2-denoiser-net-add-noise.png"
     x = gt.read_image("x.png", channels=3)
-    assert told[2].startswith(f"PSNR {float(gt.psnr(x, gt.add_noise(x, 0.2))):.2f} -> ")
+    assert printed[2].startswith(f"PSNR {float(gt.psnr(x, gt.add_noise(x, 0.2))):.2f} -> ")
     run("generate", "d.npy", "-n", 3, "--class", "disks", "--size", 16)
     run("denoise", "d.npy", "-d", "net", "--sigma", 0.2, "-o", "out.npy")
     with torch.no_grad():
@@ -302,11 +302,11 @@ def test_samples_are_those_of_the_function_and_copies_are_counted(here, capsys):
     run("generate", "d.npy", "-n", 4, "--class", "disks", "--size", 16)
     f = network("net")
     run("sample", "-d", "net", "-n", 2, "--size", 16, "--step", 0.5, "--beta", 1, "--train", "d.npy", "-o", "s.npy")
-    told = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr().out.splitlines()
     expected = gt.generate(f, (2, 1, 16, 16), step=0.5, beta=1.0)
     np.testing.assert_array_equal(np.load("s.npy"), expected.images.numpy())
-    assert f"copies of the 4 training images: {gt.copies(expected, gt.Disks(size=16).sample(4)).share}" in told
-    assert told[-1] == "s.npy"
+    assert f"copies of the 4 training images: {gt.copies(expected, gt.Disks(size=16).sample(4)).share}" in printed
+    assert printed[-1] == "s.npy"
 
 
 def test_compare_two_denoisers_and_a_basis(here, capsys):
@@ -315,11 +315,11 @@ def test_compare_two_denoisers_and_a_basis(here, capsys):
     photograph(here / "x.png")
     run("compare", "a", "wavelet", "x.png", "--size", 8)
     run("compare", "a", "b", "--size", 8, "--sigma", 0.3)
-    told = capsys.readouterr().out.splitlines()
-    assert told[3] == "runs/compare-a-wavelet-x-size-8/report.html"
-    assert told[7] == "runs/compare-a-b-sigma-0.3-size-8/report.html"
-    assert told[5].startswith("overlap of the first")
-    assert "overlap of the first" in (here / told[7]).read_text()
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[3] == "runs/compare-a-wavelet-x-size-8/report.html"
+    assert printed[7] == "runs/compare-a-b-sigma-0.3-size-8/report.html"
+    assert printed[5].startswith("overlap of the first")
+    assert "overlap of the first" in (here / printed[7]).read_text()
     assert json.loads((here / "runs/compare-a-b-sigma-0.3-size-8/comparison.json").read_text())["overlap"][
         -1
     ] == pytest.approx(1)
@@ -347,20 +347,26 @@ def test_a_run_that_fails_leaves_no_directory(here, monkeypatch, capsys):
     assert not (here / "runs").exists()
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
 @pytest.mark.parametrize(
-    ("module", "use"),
+    "use",
     [
-        ("gahb_theory.theory.identities.statements", lambda: run("verify")),
-        ("gahb_theory.comparison.at_image", lambda: run("analyze", "x.png", "-d", "net", "--size", 8)),
-        ("tqdm", lambda: run("denoise", "x.png", "-d", "net")),
+        lambda: run("verify"),
+        lambda: run("analyze", "x.png", "-d", "net", "--size", 8),
+        lambda: run("denoise", "x.png", "-d", "net"),
     ],
     ids=["verify", "analyze", "denoise"],
 )
-def test_progress_is_shown_from_two_seconds_on(module, use, here, monkeypatch, no_page):
+def test_progress_is_shown_from_two_seconds_on(use, here, monkeypatch, no_page):
     network("net")
     photograph(here / "x.png")
-    original, bars = importlib.import_module(module).tqdm, []
-    monkeypatch.setattr(f"{module}.tqdm", lambda *a, **options: bars.append(options) or original(*a, **options))
+    original, bars = progress.tqdm, []
+    monkeypatch.setattr(progress, "tqdm", lambda *a, **options: bars.append(options) or original(*a, **options))
+    monkeypatch.setattr("sys.stderr", Terminal())
     use()
     assert bars
     assert all(options["delay"] == 2 for options in bars)

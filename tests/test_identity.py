@@ -146,26 +146,26 @@ def test_local_classes_of_one_name_are_told_apart_by_their_methods():
 # image classes
 
 
-def law(level, *, mirrored=False):
-    class Law:
+def image_class(level, *, mirrored=False):
+    class Images:
         def sample(self, n, seed=0, start=0):
             ramp = torch.linspace(0, level, 64).reshape(1, 1, 8, 8).expand(n, -1, -1, -1)
             return ramp.flip(-1) if mirrored else ramp
 
-    return Law()
+    return Images()
 
 
 def test_image_classes_of_one_name_are_told_apart_by_their_images():
-    prints = [fingerprint(X) for X in (law(0.5), law(0.51), law(0.5, mirrored=True))]
+    prints = [fingerprint(X) for X in (image_class(0.5), image_class(0.51), image_class(0.5, mirrored=True))]
     assert len(set(prints)) == 3
-    assert fingerprint(law(0.5)) == prints[0]
+    assert fingerprint(image_class(0.5)) == prints[0]
 
 
 def test_rounding_of_another_processor_changes_no_identity():
     g = torch.Generator().manual_seed(0)
     x = torch.rand(4, 1, 32, 32, generator=g)
 
-    class Law:
+    class Images:
         def __init__(self, x):
             self._x = x
 
@@ -174,12 +174,12 @@ def test_rounding_of_another_processor_changes_no_identity():
 
     near = x * (1 + 1e-7 * torch.randn(x.shape, generator=g))
     assert not torch.equal(near, x)
-    assert fingerprint(Law(near)) == fingerprint(Law(x))
-    assert fingerprint(Law(x + 0.01)) != fingerprint(Law(x))
+    assert fingerprint(Images(near)) == fingerprint(Images(x))
+    assert fingerprint(Images(x + 0.01)) != fingerprint(Images(x))
 
 
 def test_attributes_of_image_classes_count_where_they_can_be_seen():
-    class Law:
+    class Images:
         def __init__(self, tail, how):
             self.tail, self.how = tail, how
 
@@ -187,8 +187,8 @@ def test_attributes_of_image_classes_count_where_they_can_be_seen():
             return torch.full((n, 1, 8, 8), 0.5 if start < 1000 else self.tail)
 
     lock = threading.Lock()
-    assert fingerprint(Law(0.1, lock)) != fingerprint(Law(0.2, lock)), "the sample alone does not show it"
-    assert fingerprint(Law(0.1, lock)) == fingerprint(Law(0.1, print))
+    assert fingerprint(Images(0.1, lock)) != fingerprint(Images(0.2, lock)), "the sample alone does not show it"
+    assert fingerprint(Images(0.1, lock)) == fingerprint(Images(0.1, print))
 
 
 # datasets
@@ -294,9 +294,9 @@ def test_files_are_known_by_their_bytes_wherever_they_lie(tmp_path, monkeypatch)
     assert fingerprint(tmp_path / "a") != before, "of the same name and size"
     (tmp_path / "a" / "deep" / "back").symlink_to(tmp_path / "a")
     fingerprint(tmp_path / "a")  # a link that leads back ends
-    laws = [Photographs(folder) for folder in (tmp_path / "b", str(tmp_path / "b"), "b", tmp_path / "c")]
-    assert len({fingerprint(photographs) for photographs in laws[:3]}) == 1
-    assert fingerprint(laws[2]) != fingerprint(laws[3])
+    image_classes = [Photographs(folder) for folder in (tmp_path / "b", str(tmp_path / "b"), "b", tmp_path / "c")]
+    assert len({fingerprint(photographs) for photographs in image_classes[:3]}) == 1
+    assert fingerprint(image_classes[2]) != fingerprint(image_classes[3])
 
 
 def test_functions_are_known_by_what_they_do():

@@ -13,7 +13,7 @@ ROOT = Path(gahb_theory.__file__).parent
 PROJECT = ROOT.parent
 FLOORS = (
     {"version", "scalars", "validate", "precision", "memory", "randomness", "identity"}
-    | {"runs", "stored_results", "sweeps", "many_images", "processes", "workers", "signals"},
+    | {"runs", "stored_results", "sweeps", "many_images", "processes", "workers", "signals", "progress"},
     {"images", "bases", "shrinkage", "metrics"},
     {"denoisers", "jacobians"},
     {"theory"},

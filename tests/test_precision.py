@@ -1,4 +1,4 @@
-"""Results do not depend on autocast, on the default device or on the default dtype, and sums have room."""
+"""Results do not depend on autocast, on the default device or on the default dtype, and sums are wide enough."""
 
 import numpy as np
 import pytest

@@ -170,10 +170,10 @@ def test_what_else_differs_is_refused_by_its_name(tmp_path):
     gt.train(start, x, 16, run=tmp_path / "run", batch_size=8)
     with pytest.raises(FileExistsError) as refused:
         gt.train(start, x, 32, run=tmp_path / "run", batch_size=8, sigma_max=0.5)
-    told = str(refused.value)
-    assert "recipe.sigma_max: 1.0 there, 0.5 now" in told
-    assert "kernel_rate" not in told
-    assert len(told) < 300
+    message = str(refused.value)
+    assert "recipe.sigma_max: 1.0 there, 0.5 now" in message
+    assert "kernel_rate" not in message
+    assert len(message) < 300
 
 
 def test_a_training_that_was_stopped_is_finished_before_it_is_extended(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Streams of random numbers: pure functions of (seed, index, component), with the right laws."""
+"""Streams of random numbers: pure functions of (seed, index, component), with the right distributions."""
 
 import hashlib
 

@@ -329,8 +329,8 @@ def test_fingerprints_do_not_see_memory():
 
 
 def test_descriptions_of_nested_dataclasses():
-    law = Shuffled(CAlpha(1.5, size=16), seed=2)
-    assert runs.describe(law) == {
+    image_class = Shuffled(CAlpha(1.5, size=16), seed=2)
+    assert runs.describe(image_class) == {
         "class": "Shuffled",
         "image_class": {"class": "CAlpha"} | vars(CAlpha(1.5, size=16)),
         "seed": 2,

@@ -1,4 +1,4 @@
-"""Sampling: the right law on exact denoisers, the algorithm to the letter, purity, statuses, cost, refusals."""
+"""Sampling: the right distribution on exact denoisers, the algorithm to the letter, purity, statuses, cost, refusals."""
 
 import math
 
@@ -15,7 +15,7 @@ SHAPE = (1, 2, 2)
 
 
 def gaussian(variances=(0.09, 0.04, 0.01, 0.0025)):
-    """A Gaussian law in a rotated basis: its denoiser, mean, covariance."""
+    """A Gaussian distribution in a rotated basis: its denoiser, mean, covariance."""
     generator = torch.Generator().manual_seed(0)
     rotation = torch.linalg.qr(torch.randn(4, 4, generator=generator, dtype=torch.float64)).Q
     covariance = (rotation * torch.tensor(variances, dtype=torch.float64)) @ rotation.mT
@@ -61,14 +61,14 @@ def variance_after(s, step, beta, sigma_0, sigma_inf):
         sigma *= 1 - beta * step
 
 
-def test_samples_of_a_gaussian_law():
+def test_samples_of_a_gaussian_distribution():
     f, mean, covariance = gaussian()
     samples = generate(f, (3000, *SHAPE), step=0.04, sigma_inf=0.01, batch_size=3000)
     assert bool(samples.converged.all())
     values, vectors = torch.linalg.eigh(covariance)
     after = torch.tensor([variance_after(float(s), 0.04, 0.1, 1.0, 0.01) for s in values], dtype=torch.float64)
     assert_normal(samples.images, mean, (vectors * after) @ vectors.mT)
-    # the law itself, but for what the step h and the end at sigma_inf leave
+    # the distribution itself, but for what the step h and the end at sigma_inf leave
     torch.testing.assert_close(after / values, 1 - 0.04 / 2 - 1e-4 / (values + 1e-4), rtol=0, atol=3e-3)
     assert_normal(samples.images[:500], mean, covariance)
 
@@ -121,15 +121,15 @@ def test_a_blind_denoiser_follows_the_paper_to_the_letter():
 
 
 def test_a_denoiser_that_sees_sigma_is_told_the_schedule():
-    told = []
+    given_levels = []
 
     def f(y, sigma):
-        told.append(sigma)
+        given_levels.append(sigma)
         return y * (1 - sigma / 2)
 
     samples = generate(f, (2, *SHAPE), step=0.1, beta=0.5, sigma_inf=0.5)
-    assert told[:2] == [1.0, 0.5]  # is it blind?
-    assert told[2:] == pytest.approx([0.95**t for t in range(15)])
+    assert given_levels[:2] == [1.0, 0.5]  # is it blind?
+    assert given_levels[2:] == pytest.approx([0.95**t for t in range(15)])
     assert samples.steps.tolist() == [14, 14]  # 0.95^13 = 0.513, 0.95^14 = 0.488
 
 
@@ -302,8 +302,12 @@ def test_a_shipped_denoiser_draws_images():
         ({"beta": 0.0}, ValueError, r"beta must lie in \(0, 1\], got 0"),
         ({"sigma_inf": 1.0}, ValueError, "sigma_inf must lie below sigma_0 = 1, got 1"),
         ({"sigma_0": -1.0}, ValueError, "sigma_0 is the standard deviation of the noise"),
-        ({"level": lambda residual, told: residual[:1]}, ValueError, "level must return a number or a floating-point"),
-        ({"level": lambda residual, told: float("nan")}, ValueError, "what level returned must be finite"),
+        (
+            {"level": lambda residual, given_levels: residual[:1]},
+            ValueError,
+            "level must return a number or a floating-point",
+        ),
+        ({"level": lambda residual, given_levels: float("nan")}, ValueError, "what level returned must be finite"),
         ({"seed": None}, TypeError, "seed must be an integer, got None"),
         ({"dtype": torch.int64}, TypeError, "dtype must be a floating-point type"),
         ({"shape": (2, 1, 2**31, 2**31)}, ValueError, "shape must hold at most"),

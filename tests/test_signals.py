@@ -1,4 +1,4 @@
-"""Commands that are told to end: one line that says what is kept, and the right code."""
+"""Commands that are asked to end: one line that says what is kept, and the right code."""
 
 import os
 import signal
@@ -29,10 +29,10 @@ def stopped(words, number, ready, cwd):
             assert process.poll() is None
             time.sleep(0.01)
         os.killpg(process.pid, number)  # as a terminal does, and a cluster: the workers get it too
-        told = process.communicate(timeout=60)[1]
+        printed = process.communicate(timeout=60)[1]
     finally:
         process.kill()
-    return process.returncode, told
+    return process.returncode, printed
 
 
 def imported(name):
@@ -49,17 +49,17 @@ def imported(name):
     return ready
 
 
-def check(number, code, told, kept):
+def check(number, code, printed, kept):
     name = signal.Signals(number).name
     assert code == 128 + number
-    assert [line for line in told.splitlines() if line.startswith("gahb")] == [f"gahb: stopped by {name}: {kept}"]
-    assert "Traceback" not in told
+    assert [line for line in printed.splitlines() if line.startswith("gahb")] == [f"gahb: stopped by {name}: {kept}"]
+    assert "Traceback" not in printed
 
 
 @SIGNALS
 def test_during_the_imports(number, tmp_path):
-    code, told = stopped(["generate", "x.npy"], number, imported("libtorch_cpu"), tmp_path)
-    check(number, code, told, "nothing was begun; call it again")
+    code, printed = stopped(["generate", "x.npy"], number, imported("libtorch_cpu"), tmp_path)
+    check(number, code, printed, "nothing was begun; call it again")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -69,8 +69,8 @@ def test_during_the_imports(number, tmp_path):
 def test_generate(number, workers, tmp_path):
     words = ["generate", "x.npy", "--n", "200000", "--workers", str(workers), "images:c-alpha"]
     begun = tmp_path / ".x.npy.partial.json"
-    code, told = stopped(words, number, lambda process: begun.exists(), tmp_path)
-    check(number, code, told, "the finished blocks are kept, and the same command goes on from here")
+    code, printed = stopped(words, number, lambda process: begun.exists(), tmp_path)
+    check(number, code, printed, "the finished blocks are kept, and the same command goes on from here")
     names = {file.name for file in tmp_path.iterdir()}
     # a process that needs more than five seconds to tidy up ends at once: its lock file stays, and locks nothing
     assert names - {".x.npy.lock"} == {".x.npy.partial", ".x.npy.partial.json"}
@@ -79,8 +79,8 @@ def test_generate(number, workers, tmp_path):
 def test_train_ends_its_step(tmp_path):
     number = signal.SIGINT
     words = ["train", "--run", "r", "--channels", "4", "--device", "cpu", "images:disks", "--images.size", "16"]
-    code, told = stopped(words, number, lambda process: (tmp_path / "r" / "config.json").exists(), tmp_path)
-    check(number, code, told, "the last checkpoint is kept, and the same command goes on from it")
+    code, printed = stopped(words, number, lambda process: (tmp_path / "r" / "config.json").exists(), tmp_path)
+    check(number, code, printed, "the last checkpoint is kept, and the same command goes on from it")
     assert not list((tmp_path / "r").glob(".*partial"))
 
 
@@ -104,8 +104,8 @@ def test_train_ends_its_step(tmp_path):
 )
 def test_computations_without_steps(words, begun, number, kept, tmp_path):
     Image.fromarray(np.arange(64 * 64, dtype=np.uint32).reshape(64, 64).astype(np.uint8)).save(tmp_path / "x.png")
-    code, told = stopped(words, number, lambda process: (tmp_path / begun).exists(), tmp_path)
-    check(number, code, told, kept)
+    code, printed = stopped(words, number, lambda process: (tmp_path / begun).exists(), tmp_path)
+    check(number, code, printed, kept)
     assert not list((tmp_path / "r").glob(".*partial"))
 
 
@@ -119,8 +119,8 @@ def begun(folder):
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_reproduce_says_what_is_kept(workers, tmp_path):
     number = signal.SIGTERM
-    code, told = stopped([*REPRODUCE, workers], number, lambda process: begun(tmp_path), tmp_path)
-    check(number, code, told, "what is trained and measured is kept, and the same command goes on from here")
+    code, printed = stopped([*REPRODUCE, workers], number, lambda process: begun(tmp_path), tmp_path)
+    check(number, code, printed, "what is trained and measured is kept, and the same command goes on from here")
 
 
 def test_a_killed_command_takes_its_workers_along(tmp_path):

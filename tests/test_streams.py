@@ -12,7 +12,7 @@ import gahb_theory as gt
 from gahb_theory.denoisers.exact.disk_posterior import DiskBayes
 from gahb_theory.denoisers.networks.initialisation import building
 from gahb_theory.images import fields
-from gahb_theory.images import published_c_alpha as paper_law
+from gahb_theory.images import published_c_alpha as paper_images
 from gahb_theory.images.stream import image_stream
 from gahb_theory.jacobians.difference_check import direction
 from gahb_theory.jacobians.engines.autograd import probe_direction
@@ -219,9 +219,9 @@ def test_probes_of_neighbouring_seeds_are_unlike():
     assert relation(plain(first[0]), plain(first[1])) < 6
 
 
-def test_images_of_the_published_law_have_streams_of_their_own():
+def test_images_of_the_published_generator_have_streams_of_their_own():
     """Its quick streams, for the same component and another number of words, are no others."""
     rows = [plain(symmetric_uniforms(1, COUNT, seed=0, component=c)) for c in (0, 1, 2)]
-    rows += [plain(paper_law._field_pairs(1, 16, 0.0, 0, 0, torch.float32)), plain(noise_of(0, torch.float32))]
+    rows += [plain(paper_images._field_pairs(1, 16, 0.0, 0, 0, torch.float32)), plain(noise_of(0, torch.float32))]
     for a, b in itertools.combinations(rows[:3] + rows[4:], 2):
         assert relation(a, b) < 6

@@ -372,7 +372,7 @@ def test_progress_moves_as_runs_end(tmp_path, monkeypatch):
         def update(self, n):
             seen.append((n, len(computed)))
 
-    monkeypatch.setattr(sys.modules[sweep.__module__], "tqdm", Bar)
+    monkeypatch.setattr(sys.modules[sweep.__module__], "progress_bar", Bar)
     sweep([Config(1.0), Config(2.0)], square, folder=tmp_path / "serial")
     assert seen == [(1, 1), (1, 2)]
     computed.clear()

@@ -52,8 +52,8 @@ def test_the_tour_writes_a_run_and_a_report(small_tour):
     for name, side in analysis.sides.items():
         assert (np.diff(side.best_energy) >= -1e-6).all(), f"{name}: more terms never leave more"
     measured = stored_results.from_arrays(Performance, arrays, "c_alpha/performance")
-    law, f = gt.CAlpha(size=16), gt.UNet(channels=4, blocks=2, seed=3).eval()
-    again = gt.psnr_curve(f, law.sample(8, seed=small_tour.seed), [0.1], seed=small_tour.seed)
+    image_class, f = gt.CAlpha(size=16), gt.UNet(channels=4, blocks=2, seed=3).eval()
+    again = gt.psnr_curve(f, image_class.sample(8, seed=small_tour.seed), [0.1], seed=small_tour.seed)
     index = list(measured.sigmas).index(0.1)
     assert measured.denoiser.psnr.value[index] == pytest.approx(float(again.psnr[0]), abs=1e-4)
 

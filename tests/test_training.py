@@ -75,14 +75,16 @@ def test_a_fixed_set_and_a_dataset_of_the_same_images_train_alike(small):
     assert_same(weights(a), weights(b))
 
 
-def test_sigma_laws():
+def test_sigma_distributions():
     u = torch.linspace(0, 1 - 1e-6, 1001, dtype=torch.float64)
-    square = Recipe(sigma_law="square", sigma_min=0.0).draw_sigma(u)
+    square = Recipe(sigma_distribution="square", sigma_min=0.0).draw_sigma(u)
     torch.testing.assert_close(square, u**2)
-    torch.testing.assert_close(Recipe(sigma_law="uniform", sigma_min=0.2, sigma_max=0.7).draw_sigma(u), 0.2 + 0.5 * u)
-    log = Recipe(sigma_law="log_uniform", sigma_min=0.01).draw_sigma(u)
+    torch.testing.assert_close(
+        Recipe(sigma_distribution="uniform", sigma_min=0.2, sigma_max=0.7).draw_sigma(u), 0.2 + 0.5 * u
+    )
+    log = Recipe(sigma_distribution="log_uniform", sigma_min=0.01).draw_sigma(u)
     torch.testing.assert_close(log.log(), u * torch.tensor(100.0, dtype=torch.float64).log() - 4.605170185988091)
-    general = Recipe(sigma_law="square", sigma_min=0.04, sigma_max=0.25).draw_sigma(u)
+    general = Recipe(sigma_distribution="square", sigma_min=0.04, sigma_max=0.25).draw_sigma(u)
     torch.testing.assert_close(general, (0.2 + 0.3 * u) ** 2)
 
 
@@ -104,7 +106,13 @@ def test_weight_of_the_loss(small, monkeypatch):
         return [(torch.optim.SGD(model.parameters(), lr=recipe.learning_rate), recipe.learning_rate)]
 
     monkeypatch.setattr(training, "_optimisers", plain)
-    level = {"sigma_law": "uniform", "sigma_min": 0.5, "sigma_max": 0.5 + 1e-9, "images_seen": 16, "batch_size": 16}
+    level = {
+        "sigma_distribution": "uniform",
+        "sigma_min": 0.5,
+        "sigma_max": 0.5 + 1e-9,
+        "images_seen": 16,
+        "batch_size": 16,
+    }
     weight = (0.25 + 1e-4) ** -0.75
     a = train(f, X, learning_rate=1e-3, weight_power=1.5, **level)
     b = train(f, X, learning_rate=1e-3 * weight, weight_power=0.0, **level)
@@ -114,7 +122,13 @@ def test_weight_of_the_loss(small, monkeypatch):
 
 def test_equal_input_scale_makes_training_independent_of_how_loud_the_batch_is():
     """Images and noise 8 times as loud (exact in floating point) give the same network, for a loss divided by 64."""
-    level = {"images_seen": 64, "batch_size": 16, "sigma_law": "uniform", "weight_power": 0.0, "gradient_limit": None}
+    level = {
+        "images_seen": 64,
+        "batch_size": 16,
+        "sigma_distribution": "uniform",
+        "weight_power": 0.0,
+        "gradient_limit": None,
+    }
     x = gt.Disks(size=16).sample(32, seed=0)
     f = gt.UNet(8, 1)
     quiet = train(f, x, sigma_min=0.5, sigma_max=0.5 + 1e-9, **level)
@@ -377,7 +391,7 @@ def test_a_loss_that_is_not_finite_leaves_the_last_good_checkpoint(small, tmp_pa
         ({"input_scale": "one"}, "deviation"),
         ({"gradient_limit": 1.0}, "above 1"),
         ({"frozen_part": 1.5}, "frozen_part"),
-        ({"sigma_law": "normal"}, "square"),
+        ({"sigma_distribution": "normal"}, "square"),
         ({"schedule": "steps"}, "cosine"),
         ({"weight_power": float("nan")}, "weight_power"),
     ],

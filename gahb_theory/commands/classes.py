@@ -37,7 +37,7 @@ RECIPE = (
     "learning-rate",
     "kernel-rate",
     "schedule",
-    "sigma-law",
+    "sigma-distribution",
     "sigma-min",
     "sigma-max",
     "weight-power",
@@ -49,7 +49,11 @@ RECIPE = (
 """Options of a `Recipe` that `gahb train` takes beside those that its help describes."""
 
 NUMBERS_OF = {"sine-cone": {"frequency": 2}}
-OLDER = {"images.channels": "image-channels"}
+OLDER = {
+    "images.channels": "image-channels",
+    "sigma-law": "sigma-distribution",
+    "recipe.sigma-law": "sigma-distribution",
+}
 
 
 def separate(arguments: Sequence[str], taken: Collection[str]) -> tuple[list[str], dict[str, list[str]]]:
@@ -70,28 +74,28 @@ def separate(arguments: Sequence[str], taken: Collection[str]) -> tuple[list[str
     words = [word for argument in arguments for word in _current(argument)]
     name = next((words[i + 1] for i, word in enumerate(words[:-1]) if word == "--class"), "")
     known = {option for _, options in CLASSES.values() for option in options} | set(RECIPE)
-    rest: list[str] = []
-    found: dict[str, list[str]] = {}
+    remainder: list[str] = []
+    result: dict[str, list[str]] = {}
     while words:
         word = words.pop(0)
         option, equals, value = word.removeprefix("--").partition("=")
         option = option.replace("_", "-")
         if not word.startswith("--") or option not in known or option in taken:
-            rest.append(word)
+            remainder.append(word)
             continue
         count = NUMBERS_OF.get(_name(name), {}).get(option, 1)
         values = [value] if equals else [words.pop(0) for _ in range(min(count, len(words)))]
         if len(values) < count or (values and values[0].startswith("--")):
             raise ValueError(f"--{option} needs {'a value' if count == 1 else f'{count} values'}")
-        found[option] = values
-    return rest, found
+        result[option] = values
+    return remainder, result
 
 
 def _current(argument: str) -> list[str]:
     """An argument in the spelling of today."""
     if match := re.fullmatch(r"images:([\w-]+)", argument):
         return ["--class", match[1]]
-    if match := re.fullmatch(r"--((?:images|recipe)\.([\w-]+))(=.*)?", argument):
+    if match := re.fullmatch(r"--((?:(?:images|recipe)\.)?([\w-]+))(=.*)?", argument):
         return [f"--{OLDER.get(match[1], match[2])}{match[3] or ''}"]
     if argument.startswith("--class="):
         return ["--class", argument.removeprefix("--class=")]

@@ -25,11 +25,17 @@ __all__ = ["audited", "claim_of_catalogue", "claim_of_file", "training_images"]
 
 OTHERS, TRAINING = 2048, 256
 TEST_IMAGES = 64
-LAWS: dict[str, type] = {"disks": Disks, "c_alpha": CAlpha}
+CLASSES: dict[str, type] = {"disks": Disks, "c_alpha": CAlpha}
 
 
 def claim_of_catalogue(
-    name: str, denoiser: str | None, train: Path | None, twin: str | None, images: Path | None, law: str, size: int
+    name: str,
+    denoiser: str | None,
+    train: Path | None,
+    twin: str | None,
+    images: Path | None,
+    image_class: str,
+    size: int,
 ) -> Assessment:
     """The verdict on a hypothesis of the catalogue."""
     if name not in catalogue.__all__:
@@ -39,13 +45,13 @@ def claim_of_catalogue(
     f = named_denoiser(denoiser)
     make = getattr(catalogue, name)
     needs = list(inspect.signature(make).parameters)
-    drawn: Any = LAWS[law](size=size)
-    known: dict[str, Any] = {"law": drawn}
+    drawn: Any = CLASSES[image_class](size=size)
+    known: dict[str, Any] = {"image_class": drawn}
     if "train" in needs:
         known["train"] = training_images(f, _given(train, name, "--train FOLDER"), size)
     if "twin" in needs:
         known["twin"] = named_denoiser(_given(twin, name, "--twin PATH"))
-    if "law" in needs:
+    if "image_class" in needs:
         h: Hypothesis = make(**{need: known[need] for need in needs if need in known})
         return assess(h, f, images=drawn)
     x, others = _test_images(f, images, size)
@@ -88,8 +94,8 @@ def training_images(f: Denoiser, path: Path, size: int) -> Tensor:
     files = sorted(file for file in validate.path(path, "train").rglob("*") if file.suffix.lower() in SUFFIXES)
     if not files:
         raise ValueError(f"{path} holds no images; give a folder of PNG or JPEG files, or a .npy file of gahb generate")
-    found = [read_image(file, channels=3 if channels_of(f) == 3 else 1) for file in files[:TRAINING]]
-    large = [centre_crop(x, (size, size)) for x in found if min(x.shape[2:]) >= size]
+    result = [read_image(file, channels=3 if channels_of(f) == 3 else 1) for file in files[:TRAINING]]
+    large = [centre_crop(x, (size, size)) for x in result if min(x.shape[2:]) >= size]
     if not large:
         raise ValueError(f"no image of {path} is {size} pixels wide and high; give --size")
     return torch.cat(large)

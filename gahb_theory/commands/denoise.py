@@ -37,14 +37,13 @@ class Denoise:
 
     def execute(self) -> str:
         """Write the denoised images, and say what was removed."""
-        from tqdm import tqdm
-
         from gahb_theory import validate
         from gahb_theory.commands.inputs import given_images
         from gahb_theory.commands.naming import run_name
         from gahb_theory.commands.outputs import check_free, write_images
         from gahb_theory.metrics import psnr
         from gahb_theory.pretrained import named_denoiser
+        from gahb_theory.progress import progress_bar
         from gahb_theory.randomness import add_noise
 
         sigma = validate.sigma_level(self.sigma)
@@ -58,7 +57,7 @@ class Denoise:
         check_free(target, len(given))
         f = named_denoiser(self.denoiser)
         results, removed, before, after = [], [], [], []
-        bar = tqdm(given, desc="denoising", unit=" images", delay=2, leave=False, disable=None)
+        bar = progress_bar(given, desc="denoising", unit=" images")
         for number, one in enumerate(bar):
             y = add_noise(one.image, sigma, seed=seed, start=number) if self.add_noise else one.image
             x_hat = _by_channel(f, y, sigma)

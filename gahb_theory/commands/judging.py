@@ -31,7 +31,7 @@ class ClaimCommand:
     """A denoiser trained on other images."""
     images: Annotated[Path | None, arg(metavar="PATH")] = None
     """A folder of photographs, or a .npy file, to test on; by default the embedded ones."""
-    law: Literal["disks", "c_alpha"] = "disks"
+    image_class: Annotated[Literal["disks", "c_alpha"], arg(aliases=["--law"])] = "disks"
     """The image class of the claims that need one: near_optimal, tangent_first, no_extra_directions."""
     size: int = 32
     """Side of the images."""
@@ -67,7 +67,7 @@ class ClaimCommand:
         if self.name.endswith(".py"):
             return deciding.claim_of_file(self.name, self.denoiser)
         return deciding.claim_of_catalogue(
-            self.name, self.denoiser, self.train, self.twin, self.images, self.law, self.size
+            self.name, self.denoiser, self.train, self.twin, self.images, self.image_class, self.size
         )
 
 

@@ -61,6 +61,6 @@ class Sample:
         lines = [f"{done} of {n} samples of {self.denoiser} converged, after {float(steps):.0f} steps in the mean"]
         lines.append(f"intensities {float(x.min()):.3f} to {float(x.max()):.3f}, mean {float(x.mean()):.3f}")
         if train is not None:
-            found = copies(samples, train)
-            lines.append(f"copies of the {len(train)} training images: {found.share}")
+            result = copies(samples, train)
+            lines.append(f"copies of the {len(train)} training images: {result.share}")
         return "\n".join([*lines, str(path)])

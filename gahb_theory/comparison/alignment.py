@@ -16,6 +16,7 @@ figure 4).
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Bool, Float
@@ -24,6 +25,9 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.precision import takes_arrays
 from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["ContourAlignment", "align", "contour_band"]
 
@@ -39,6 +43,13 @@ class ContourAlignment(Result):
     """Cycles across the image; None if the contour is not given as a graph."""
     band_of_chance: float
     """The part of the pixels in the band."""
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the energy near contours and the alignment of each atom, and return the axes."""
+        from gahb_theory.report.draw_results import draw_spectra
+
+        curves = {"energy near contours": self.band_energy.cpu(), "alignment": self.alignment.cpu()}
+        return draw_spectra(curves, ax, "share")
 
 
 def contour_band(coverage: Float[Tensor, "1 1 h w"]) -> Bool[Tensor, "h w"]:

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.bases import DCT, PCA, Basis, Wavelet
@@ -26,6 +25,7 @@ from gahb_theory.comparison.result import Comparison, Side
 from gahb_theory.jacobians import Reproduction, eigenbasis, jacobian
 from gahb_theory.metrics.errors import psnr
 from gahb_theory.precision import takes_arrays
+from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import add_noise
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ class ImageAnalysis(Result):
     @property
     def reproduction(self) -> Reproduction:
         """Which matrix the spectrum is of, and how much of f(y) the shrinkage with it reproduces; printed, one line."""
-        found = self.sides["eigenbasis"].reproduction
-        assert found is not None
-        return found
+        result = self.sides["eigenbasis"].reproduction
+        assert result is not None
+        return result
 
     @property
     def oracle_psnr(self) -> dict[str, float]:
@@ -189,7 +189,7 @@ def analyse_image(
     y = add_noise(x, sigma, seed=seed)
     J = jacobian(f, y, sigma)
     comparisons = {}
-    with tqdm(total=1 + len(bases), desc="analysis", unit=" parts", delay=2, leave=False, disable=None) as bar:
+    with progress_bar(total=1 + len(bases), desc="analysis", unit=" parts") as bar:
         E = eigenbasis(J)
         bar.update()
         for name, basis in bases.items():

@@ -233,9 +233,9 @@ def _products(u: Tensor, basis: Basis, v: Tensor, x: Tensor | None, shape: tuple
     if hasattr(basis, "atoms"):
         return u @ v.mT
     with torch.no_grad():
-        found = basis.analysis(u.reshape(-1, *shape))
+        outcome = basis.analysis(u.reshape(-1, *shape))
     order = _order(basis, x)
-    return found if order is None else found[:, order]
+    return outcome if order is None else outcome[:, order]
 
 
 def _order(basis: Basis, x: Tensor | None) -> Tensor | None:

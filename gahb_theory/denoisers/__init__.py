@@ -41,7 +41,7 @@ from gahb_theory.denoisers.networks.ffdnet import FFDNet
 from gahb_theory.denoisers.networks.ircnn import IRCNN
 from gahb_theory.denoisers.networks.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
 from gahb_theory.denoisers.networks.receptive import WindowedCNN, kernels_for
-from gahb_theory.denoisers.networks.smooth import SmoothUNet
+from gahb_theory.denoisers.networks.smooth import SmoothConditionedUNet, SmoothUNet
 from gahb_theory.denoisers.networks.transformer import DiT
 from gahb_theory.denoisers.onnx_files import OnnxNetwork
 from gahb_theory.denoisers.probing import Probe, probe
@@ -90,6 +90,7 @@ __all__ = [
     "Probe",
     "RecursiveCNN",
     "ShrinkageDenoiser",
+    "SmoothConditionedUNet",
     "SmoothUNet",
     "SmoothedEmpiricalBayes",
     "StagedCNN",

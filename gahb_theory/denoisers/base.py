@@ -95,6 +95,8 @@ class Network(DenoiserModule):
     takes_zero = True
     image_channels: int
     """Channels of the images that it returns."""
+    given_sigma: bool = False
+    """Whether the estimate depends on sigma, and not on the noisy image alone."""
 
     def forward(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, "n k h w"]:
         """Estimate the clean images; their type and device must be those of the weights."""

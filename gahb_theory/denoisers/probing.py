@@ -82,7 +82,7 @@ class Probe(Result):
     gains
         Every convention that could be called, with its gain in dB, the best first.
     gain_if_misled
-        Of a network that sees a time: how many dB it does better where it is told a noise level 30 % larger or smaller. Above
+        Of a network that sees a time: how many dB it does better where it is given a noise level 30 % larger or smaller. Above
         1 dB its schedule is another one, and the answer is not sure.
     """
 
@@ -112,7 +112,7 @@ class Probe(Result):
             return f"{_words(self.convention)} and {_words(different[0])} do as well"
         if self.gain_if_misled > SURE_GAIN_DB:
             return (
-                f"{_words(self.convention)}, but does better by {self.gain_if_misled:.1f} dB if told another noise level: its "
+                f"{_words(self.convention)}, but does better by {self.gain_if_misled:.1f} dB if given another noise level: its "
                 "schedule is another one"
             )
         return f"the next convention is only {self.margin:.1f} dB behind {_words(self.convention)}"
@@ -212,18 +212,18 @@ def probe(
                 f"this network could not be called as any of {', '.join(CALLS.values())} on images of shape "
                 f"{(channels, height, width)} and {dtype}: {words if len(words) <= 180 else words[:177] + '...'}"
             )
-        found = _judge(net, estimates, x, y, sigma)
-        near = [found.convention, *found.tied]
+        result = _judge(net, estimates, x, y, sigma)
+        near = [result.convention, *result.tied]
         if all(isinstance(c, Convention) for c in near):
-            return found
+            return result
         # by small noise it sees a time; larger noise tells schedules and predictions apart
         x, y, sigma = tried(wide)
         estimates = {c: e for c, e in _plain(net, y, sigma, errors).items() if c in near}
-        found = _judge(net, estimates | timed(y, sigma), x, y, sigma)
-        if isinstance(found.convention, Convention):
-            return found
-        gain = _gain_if_misled(found.convention.denoiser(net), x, y, sigma)
-        return replace(found, gain_if_misled=gain, sure=found.sure and gain <= SURE_GAIN_DB)
+        result = _judge(net, estimates | timed(y, sigma), x, y, sigma)
+        if isinstance(result.convention, Convention):
+            return result
+        gain = _gain_if_misled(result.convention.denoiser(net), x, y, sigma)
+        return replace(result, gain_if_misled=gain, sure=result.sure and gain <= SURE_GAIN_DB)
 
 
 def _given_schedule(schedule: Any) -> Any:
@@ -235,9 +235,9 @@ def _given_schedule(schedule: Any) -> Any:
 
 
 def _gain_if_misled(f: Callable[..., Any], x: Tensor, y: Tensor, sigma: Tensor) -> float:
-    """How many dB a denoiser does better at most where it is told another noise level; below 0.1 that says little."""
-    told = [psnr_per_image(x, f(y, sigma * factor)) for factor in (1.0, MISLED, 1 / MISLED)]
-    better = torch.stack(told[1:]) - told[0]
+    """How many dB a denoiser does better at most where it is given another noise level; below 0.1 that says little."""
+    psnr_at = [psnr_per_image(x, f(y, sigma * factor)) for factor in (1.0, MISLED, 1 / MISLED)]
+    better = torch.stack(psnr_at[1:]) - psnr_at[0]
     levels = [level for level in sorted(set(sigma.tolist())) if level > 0.1]
     return max((float(better[:, sigma == level].mean(1).max()) for level in levels), default=0.0)
 

@@ -55,9 +55,8 @@ class PairedSimilarity(Result):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the similarities of pairs beside those of other images, and return the axes."""
         from gahb_theory.report.draw_results import draw_histograms
-        from gahb_theory.report.figures import axes_or_new
 
-        return draw_histograms({"pairs": self.pairs, "others": self.null}, axes_or_new(ax), "similarity")
+        return draw_histograms({"pairs": self.pairs, "others": self.null}, ax, "similarity")
 
 
 @full_precision
@@ -132,9 +131,8 @@ class Copies(Result):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the similarities to the closest training images, and return the axes."""
         from gahb_theory.report.draw_results import draw_histograms
-        from gahb_theory.report.figures import axes_or_new
 
-        return draw_histograms({"samples": self.similarity}, axes_or_new(ax), "similarity")
+        return draw_histograms({"samples": self.similarity}, ax, "similarity")
 
 
 @takes_arrays

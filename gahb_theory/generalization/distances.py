@@ -75,9 +75,8 @@ class PSNRGap(Result):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the gap over the noise level, and return the axes."""
         from gahb_theory.report.draw_results import draw_over_noise
-        from gahb_theory.report.figures import axes_or_new
 
-        return draw_over_noise(self.sigmas, {"gap": self.gap}, axes_or_new(ax), "PSNR gap (dB)")
+        return draw_over_noise(self.sigmas, {"gap": self.gap}, ax, "PSNR gap (dB)")
 
 
 @takes_arrays
@@ -159,9 +158,8 @@ class Distance(Result):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw distance / reference over the noise level, and return the axes."""
         from gahb_theory.report.draw_results import draw_over_noise
-        from gahb_theory.report.figures import axes_or_new
 
-        return draw_over_noise(self.sigmas, {"ratio": self.ratio}, axes_or_new(ax), "relative distance")
+        return draw_over_noise(self.sigmas, {"ratio": self.ratio}, ax, "relative distance")
 
 
 @takes_arrays

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
@@ -25,6 +24,7 @@ from gahb_theory.hypotheses.subjects import Setting, Subject, Trained, as_subjec
 from gahb_theory.hypotheses.verdicts import NullResult, Power, Verdict, decide, power
 from gahb_theory.metrics.intervals import Estimate
 from gahb_theory.precision import wide
+from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import add_noise
 from gahb_theory.stored_results import Result
 
@@ -177,7 +177,7 @@ def assess(
     measured: dict[str, list[np.ndarray]] = {}
     left_out: dict[str, str] = {}
     names = _names(nulls)
-    with tqdm(total=len(seeds) * (1 + len(nulls)), desc="assess", delay=2, leave=False, disable=None) as bar:
+    with progress_bar(total=len(seeds) * (1 + len(nulls)), desc="assess") as bar:
         for seed in seeds:
             setting = Setting(subject, subject.denoiser(seed), seed, x, _training(subject, seed, known))
             settings.append(setting)

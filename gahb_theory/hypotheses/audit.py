@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
@@ -28,6 +27,7 @@ from gahb_theory.hypotheses.hypothesis import Hypothesis, Plan
 from gahb_theory.metrics.errors import mse
 from gahb_theory.metrics.intervals import Estimate
 from gahb_theory.metrics.similarity import closest
+from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import add_noise
 from gahb_theory.stored_results import Result
 from gahb_theory.theory.certificates import excess_risk
@@ -92,14 +92,14 @@ class Audit(Result):
 
     def answers(self) -> list[str]:
         """The verdicts in words, the most important first."""
-        found = [self._memory()]
+        result = [self._memory()]
         for c in self.certified:
-            found.append(
+            result.append(
                 f"At sigma = {c.sigma:g} it is at least {c.decibels:.2f} dB from optimal, certified."
                 if c.decibels > 0
                 else f"At sigma = {c.sigma:g} no distance from the optimum is certified; it may still be there."
             )
-        return found + [
+        return result + [
             f"{a.statement} {a.verdict.capitalize()}." for n, a in self.assessments.items() if n != "memorises"
         ]
 
@@ -185,7 +185,7 @@ def audit(
     else:
         claims["agrees_with_twin"] = lambda: catalogue.agrees_with_twin(twin, others, all_of_them)
     assessments = {}
-    with tqdm(claims.items(), desc="audit", delay=2, leave=False, disable=None) as bar:
+    with progress_bar(claims.items(), desc="audit") as bar:
         for claim, make in bar:
             h = make()
             x = images[: h.plan.images]

@@ -13,7 +13,7 @@ not count; and what is expected is additive in image and basis, fitted to the pa
 denoiser with one basis for all images has 0 to rounding.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from gahb_theory.bases.fourier import DCT
 from gahb_theory.bases.pca import PCA
 from gahb_theory.bases.wavelet import Wavelet
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.identity import IDENTITY_NAME
 from gahb_theory.jacobians import jacobian
 from gahb_theory.randomness import add_noise
 
@@ -51,12 +52,12 @@ def asymmetry(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
     >>> asymmetry(lambda y, sigma: 0.5 * y, gt.Disks(size=16).sample(2), 0.1, 0)
     tensor([0., 0.], dtype=torch.float64)
     """
-    found = []
+    result = []
     for J in _matrices(f, images, sigma, seed):
-        rest = J - J.trace() / len(J) * torch.eye(len(J), dtype=J.dtype)
-        size = rest.norm()
-        found.append((J - J.mT).norm() / size if size > 1e-6 * J.norm() else torch.zeros_like(size))
-    return torch.stack(found)
+        remainder = J - J.trace() / len(J) * torch.eye(len(J), dtype=J.dtype)
+        size = remainder.norm()
+        result.append((J - J.mT).norm() / size if size > 1e-6 * J.norm() else torch.zeros_like(size))
+    return torch.stack(result)
 
 
 def reach_beyond(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
@@ -68,13 +69,13 @@ def reach_beyond(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor
     rows = torch.arange(height).repeat_interleave(width).repeat(channels)
     columns = torch.arange(width).repeat(height * channels)
     apart = ((rows[:, None] - rows).abs() > height // 4) | ((columns[:, None] - columns).abs() > width // 4)
-    found = []
+    result = []
     for J in _matrices(f, images, sigma, seed):
         between = (J - torch.diag(J.diagonal())).square()
         total = between.sum()
         empty = torch.full_like(total, float(J.square().sum() <= TINY))
-        found.append(between[apart].sum() / total if total > TINY * J.square().sum().clamp(min=1) else empty)
-    return torch.stack(found)
+        result.append(between[apart].sum() / total if total > TINY * J.square().sum().clamp(min=1) else empty)
+    return torch.stack(result)
 
 
 def _bases(f: Denoiser, images: Tensor, sigma: float, seed: int) -> list[Tensor]:
@@ -137,14 +138,14 @@ class Sparsity:
         return own - rivals
 
 
-def _tangents(law: Any, images: Tensor) -> Tensor:
+def _tangents(image_class: Any, images: Tensor) -> Tensor:
     """Orthonormal tangent vectors (n, m, d) of test images that `assess` has drawn from a class."""
     from gahb_theory.hypotheses.assessment import TEST_SEED
 
-    scene = law.scene(len(images), seed=TEST_SEED)
+    scene = image_class.scene(len(images), seed=TEST_SEED)
     if scene.images.shape != images.shape or not torch.equal(scene.images.to(images), images):
         raise ValueError(
-            "the tangent spaces are known for the images that assess draws itself; give images=law, the class that the "
+            "the tangent spaces are known for the images that assess draws itself; give images=image_class, the class that the "
             "hypothesis is made with"
         )
     return scene.tangent.double()
@@ -156,16 +157,16 @@ class TangentFirst:
 
     Parameters
     ----------
-    law
+    image_class
         An image class with tangent spaces, such as `Disks`.
     """
 
-    law: Any
+    image_class: Any = field(metadata={IDENTITY_NAME: "law"})
     name: str = "tangent space in the first eigenvectors"
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image, between 0 and 1."""
-        pairs = zip(_tangents(self.law, images), _bases(f, images, sigma, seed), strict=True)
+        pairs = zip(_tangents(self.image_class, images), _bases(f, images, sigma, seed), strict=True)
         return torch.stack(
             [(tangent @ basis[:, : len(tangent)]).square().sum() / len(tangent) for tangent, basis in pairs]
         )
@@ -179,14 +180,14 @@ class ProjectsOnTangent:
 
     Parameters
     ----------
-    law
+    image_class
         An image class with tangent spaces, such as `Disks`.
     """
 
-    law: Any
+    image_class: Any = field(metadata={IDENTITY_NAME: "law"})
     name: str = "distance of the Jacobian from the projection on the tangent space"
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image."""
-        pairs = zip(_tangents(self.law, images), _matrices(f, images, sigma, seed), strict=True)
+        pairs = zip(_tangents(self.image_class, images), _matrices(f, images, sigma, seed), strict=True)
         return torch.stack([((J + J.mT) / 2 - t.mT @ t).square().sum() / len(t) for t, J in pairs])

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-from tqdm import tqdm
 
 from gahb_theory import runs, validate
 from gahb_theory.images import CAlpha, Disks, GaussianField, HolderBall, ImageClass
 from gahb_theory.metrics.intervals import Estimate
+from gahb_theory.progress import progress_bar
 from gahb_theory.stored_results import Result
 from gahb_theory.theory.optimum import Optimality, optimality
 
@@ -192,7 +192,7 @@ def benchmark(f: Any, *, name: str = "", seed: int = BENCHMARK_SEED) -> Benchmar
         validate.evaluation_mode(validate.denoiser(subject))
         validate.denoised(subject, known[label].sample(1, seed=seed), LEVELS[0])
     judged: dict[str, Optimality] = {}
-    with tqdm(subjects.items(), desc="benchmark", unit="class", delay=2, leave=False, disable=None) as bar:
+    with progress_bar(subjects.items(), desc="benchmark", unit="class") as bar:
         for label, subject in bar:
             judged[label] = optimality(subject, known[label], LEVELS, IMAGES, seed=seed)
     return Benchmark(name or _name(f), judged, seed)

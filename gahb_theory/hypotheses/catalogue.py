@@ -127,11 +127,11 @@ def sparse(others: Tensor, plan: Plan = MORE_IMAGES) -> Hypothesis:
     )
 
 
-def near_optimal(law: Any, plan: Plan = PLAN) -> Hypothesis:
+def near_optimal(image_class: Any, plan: Plan = PLAN) -> Hypothesis:
     """The risk is less than half a decibel above the Bayes risk, of which the lower end is taken."""
     return Hypothesis(
         "The risk of the denoiser is near that of the best one.",
-        RiskRatio(law),
+        RiskRatio(image_class),
         Criterion(10**0.05, "<"),
         nulls=[Identity(), ConstantMean(), Wiener()],
         plan=plan,
@@ -139,11 +139,11 @@ def near_optimal(law: Any, plan: Plan = PLAN) -> Hypothesis:
     )
 
 
-def tangent_first(law: Any, plan: Plan = SMALL_NOISE) -> Hypothesis:
+def tangent_first(image_class: Any, plan: Plan = SMALL_NOISE) -> Hypothesis:
     """The first m eigenvectors hold 90 % of the tangent space, of dimension m."""
     return Hypothesis(
         "The first eigenvectors of the denoiser span the tangent space.",
-        TangentFirst(law),
+        TangentFirst(image_class),
         Criterion(0.9, ">"),
         nulls=[Wiener(), FixedBasisOracle(), Untrained()],
         plan=plan,
@@ -151,11 +151,11 @@ def tangent_first(law: Any, plan: Plan = SMALL_NOISE) -> Hypothesis:
     )
 
 
-def no_extra_directions(law: Any, plan: Plan = SMALL_NOISE) -> Hypothesis:
+def no_extra_directions(image_class: Any, plan: Plan = SMALL_NOISE) -> Hypothesis:
     """S is the projection on the tangent space: ||S - P||^2 < .3 m. S = 0 has m; each direction beside adds lambda^2."""
     return Hypothesis(
         "The denoiser keeps the tangent space and no other direction.",
-        ProjectsOnTangent(law),
+        ProjectsOnTangent(image_class),
         Criterion(0.3, "<"),
         nulls=[Identity(), ConstantMean(), Wiener()],
         plan=plan,

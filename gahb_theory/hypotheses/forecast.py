@@ -192,9 +192,9 @@ def _function_name(function: Any) -> str:
 
 def _known_seconds(laboratory: Any, tasks: Sequence[Task]) -> dict[str, float]:
     """Mean length of the finished tasks of each function."""
-    found: dict[str, list[float]] = {}
+    result: dict[str, list[float]] = {}
     for task in tasks:
         if laboratory.done(task):
             seconds = runs.read_json(laboratory.directory(task) / "result.json").get("seconds")
-            found.setdefault(_function_name(task.function), []).append(float(seconds or 0.0))
-    return {name: sum(values) / len(values) for name, values in found.items()}
+            result.setdefault(_function_name(task.function), []).append(float(seconds or 0.0))
+    return {name: sum(values) / len(values) for name, values in result.items()}

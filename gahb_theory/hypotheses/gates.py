@@ -21,7 +21,7 @@ from gahb_theory.metrics.errors import mse
 from gahb_theory.metrics.intervals import Estimate
 from gahb_theory.randomness import add_noise
 
-__all__ = ["BeatsSimple", "BudgetDoubled", "Gate", "GateResult", "Measured"]
+__all__ = ["BeatsSimple", "BudgetDoubled", "Gate", "GateResult", "Measured", "change_inside_interval"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +113,14 @@ def _log_errors(setting: Setting, f: Denoiser, sigma: float) -> np.ndarray:
     return 10 * np.log10(errors + np.finfo(float).tiny)
 
 
+def change_inside_interval(name: str, change: float, run: Measured, of: str = "") -> GateResult:
+    """Passed where the measure changes by less than half the length of its interval; `of` says what was looked at."""
+    half = float(run.estimate.high - run.estimate.low) / 2
+    return GateResult(
+        name, abs(change) < half, f"changes the measure by {change:+.3g}{of}, the interval is +-{half:.3g}"
+    )
+
+
 @dataclass(frozen=True)
 class BudgetDoubled:
     """Training for twice the budget changes the mean of the measure by less than half the length of its interval.
@@ -130,10 +138,7 @@ class BudgetDoubled:
         means = [self._longer(h, group) for group in (run.settings, run.rivals) if group]
         longer = means[0] - (means[1] if run.rivals else 0)
         change = longer - float(run.values.mean())
-        room = float(run.estimate.high - run.estimate.low) / 2
-        return GateResult(
-            self.name, abs(change) < room, f"changes the measure by {change:+.3g}, the interval is +-{room:.3g}"
-        )
+        return change_inside_interval(self.name, change, run)
 
     def _longer(self, h: Hypothesis, settings: tuple[Setting, ...]) -> float:
         """Mean of the measure after twice the budget."""

@@ -79,9 +79,9 @@ class Training:
     @functools.cached_property
     def description(self) -> dict[str, Any]:
         """All that makes the network, as a JSON value."""
-        found = {"network": _network_identity(self.network), "data": identity(self.data, "data")}
-        found["recipe"] = identity(self.recipe)
-        return found | ({"snapshots": list(self.snapshots)} if self.snapshots else {})
+        result = {"network": _network_identity(self.network), "data": identity(self.data, "data")}
+        result["recipe"] = identity(self.recipe)
+        return result | ({"snapshots": list(self.snapshots)} if self.snapshots else {})
 
     @functools.cached_property
     def key(self) -> str:
@@ -142,10 +142,10 @@ class Bench:
 
     def load(self, name: str, images_seen: int | None = None) -> Any:
         """A network by its name, after so many images, or at the end; another denoiser as it is."""
-        found = self.networks[name]
-        if not isinstance(found, TrainedNetwork):
-            return found.to(self.device) if hasattr(found, "to") else found
-        return TrainedNetwork(found.key, found.folder, images_seen or found.images_seen).load(self.device)
+        result = self.networks[name]
+        if not isinstance(result, TrainedNetwork):
+            return result.to(self.device) if hasattr(result, "to") else result
+        return TrainedNetwork(result.key, result.folder, images_seen or result.images_seen).load(self.device)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from tqdm import tqdm
 
 from gahb_theory import runs, stored_results, validate
 from gahb_theory.hypotheses.forecast import forecast
 from gahb_theory.hypotheses.hypothesis import Measure
 from gahb_theory.hypotheses.jobs import Bench, Task, TrainedNetwork, Training
+from gahb_theory.progress import progress_bar
 from gahb_theory.sweeps import Executor, Serial, key, sweep
 from gahb_theory.training.loop import train
 
@@ -117,15 +117,8 @@ class Laboratory:
         if plan.trainings_left or plan.tasks_left:
             print(plan, file=sys.stderr, flush=True)
         weights = plan.seconds_by_key
-        with tqdm(
-            total=round(sum(weights.values())) or 1,
-            desc="plan",
-            unit="s",
-            delay=2,
-            leave=False,
-            disable=None,
-            bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed} passed, {remaining} left",
-        ) as bar:
+        with progress_bar(total=round(sum(weights.values())) or 1, desc="plan", unit="s") as bar:
+            bar.bar_format = "{desc}: {percentage:3.0f}%, {elapsed} passed, {remaining} left"
             self._train(needed, lambda order: bar.update(weights.get(order.key, 0)))
             return self._measure(tasks, lambda order: bar.update(weights.get(order.key, 0)))
 

@@ -32,12 +32,12 @@ def filter_memory(spectrum: Float[Tensor, " d"], images: int, sigma: float) -> f
     True
     """
     n = validate.integer(images, "images", 2)
-    found = finite_data_wiener(spectrum, n - 1, sigma)
-    gains = spectrum.double() / (spectrum.double() + found.kappa)
+    result = finite_data_wiener(spectrum, n - 1, sigma)
+    gains = spectrum.double() / (spectrum.double() + result.kappa)
     two = float(gains.square().sum())
-    lost = found.kappa * (float(gains.sum()) - two) / (1 - two / (n - 1))
-    noise = found.test - lost
-    train = (1 - 1 / n) * (found.train - noise) + noise
+    lost = result.kappa * (float(gains.sum()) - two) / (1 - two / (n - 1))
+    noise = result.test - lost
+    train = (1 - 1 / n) * (result.train - noise) + noise
     return 10 * math.log10(((1 + 1 / n) * lost + noise) / max(train, 1e-300))
 
 

@@ -8,7 +8,7 @@ TwinAgreement    <a, b> / (||a|| ||b||), a = f(y) - W(y), b = g(y) - W(y), g the
 RiskRatio        ||f(y) - x||^2 over the Bayes risk
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +19,7 @@ from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.hypotheses.linear_null import filter_agreement, filter_memory
+from gahb_theory.identity import IDENTITY_NAME
 from gahb_theory.jacobians import jacobian
 from gahb_theory.metrics.errors import mse, psnr_per_image
 from gahb_theory.precision import wide
@@ -67,7 +68,7 @@ def knows_noise(f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
 
     At y_s = x + s z the denoiser is affine, f(y_s) + J(y_s) (y - y_s). With s = sigma that is f(y); with s = sigma / 2 or
     2 sigma it is what f does where it sees another noise level around the same image. A filter that is one for all levels
-    loses nothing. Of a denoiser that is told sigma this says little.
+    loses nothing. Of a denoiser that takes sigma this says little.
     """
     y = add_noise(images, sigma, seed=seed)
     own = mse(images, _denoise(f, y, sigma).to(images))
@@ -170,13 +171,13 @@ class RiskRatio:
 
     Parameters
     ----------
-    law
+    image_class
         An image class that `gahb_theory.bayes_risk` knows.
     images
         Number of images from which the Bayes risk is estimated, where it is not exact.
     """
 
-    law: Any
+    image_class: Any = field(metadata={IDENTITY_NAME: "law"})
     images: int = 32
     name: str = "squared error over the Bayes risk"
 
@@ -184,5 +185,5 @@ class RiskRatio:
         """One number for each image."""
         from gahb_theory.theory.optimum import bayes_risk
 
-        best = float(bayes_risk(self.law, sigma, images=self.images, seed=0).lower.value)
+        best = float(bayes_risk(self.image_class, sigma, images=self.images, seed=0).lower.value)
         return mse(images, _denoise(f, add_noise(images, sigma, seed=seed), sigma).to(images)).double() / best

@@ -126,8 +126,8 @@ class Given:
 
 
 def _loaded(f: Any) -> Any:
-    found = load_denoiser(f) if isinstance(f, str | Path) else validate.denoiser(f, "the subject")
-    return found.eval() if isinstance(found, torch.nn.Module) else found
+    result = load_denoiser(f) if isinstance(f, str | Path) else validate.denoiser(f, "the subject")
+    return result.eval() if isinstance(result, torch.nn.Module) else result
 
 
 def _same(f: Any, g: Any) -> bool:
@@ -227,8 +227,12 @@ class Trained:
         data
             An image class in place of the own one.
         """
-        law = self.data if data is None else data
-        images = law if self.n is None else validate.sampled(law, self.n, seed=seed if data_seed is None else data_seed)
+        source = self.data if data is None else data
+        images = (
+            source
+            if self.n is None
+            else validate.sampled(source, self.n, seed=seed if data_seed is None else data_seed)
+        )
         images_seen = max(1, round(budget * self.recipe.images_seen))
         recipe = replace(self.recipe, images_seen=images_seen, seed=seed)
         f = validate.denoiser(self.network(seed), "what the function network returned")

@@ -74,6 +74,6 @@ def _patches(of: Photographs, n: int, part: int) -> Tensor:
         mine = scene.images[scene.photograph % PARTS == part]
         drawn = torch.cat([drawn.reshape(-1, *mine.shape[1:]), mine])
         if len(drawn) >= n:
-            found = drawn[distinct(drawn)]
-            if len(found) >= n:
-                return found[:n].clone()
+            result = drawn[distinct(drawn)]
+            if len(result) >= n:
+                return result[:n].clone()

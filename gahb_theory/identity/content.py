@@ -19,7 +19,8 @@ ask here.
                          enclose; not the functions they call. Another version of Python compiles other code
 
 A `torch.device` counts as its name: whoever puts one into a configuration means it. The fields of a dataclass with
-compare=False do not count, nor cached properties.
+compare=False do not count, nor cached properties. A field that was renamed counts under the name in its metadata, so that
+what was trained or measured before stays the same.
 """
 
 import copyreg
@@ -49,8 +50,10 @@ from gahb_theory.identity.code import Seen, class_name, describe_function, is_fu
 from gahb_theory.identity.hashing import digest, hash_array, hash_files
 from gahb_theory.randomness import Component, array_generator
 
-__all__ = ["fingerprint", "function_identity", "identity"]
+__all__ = ["IDENTITY_NAME", "fingerprint", "function_identity", "identity"]
 
+IDENTITY_NAME = "identity_name"
+"""Key of the metadata of a renamed field: its first name."""
 LIBRARY = __name__.partition(".")[0]
 FEW_ITEMS, SAMPLED_ITEMS = 2048, 1024
 SAMPLE, SAMPLE_SEED, PROJECTIONS, ROUNDING = 4, 2**31 - 3, 8, 1e-3  # a seed that generators of 32 bits take, too
@@ -197,10 +200,10 @@ def _of_class(thing: Any, content: Any, plain: tuple[type, ...], name: str, seen
 
 
 def _fields(thing: Any, name: str, seen: Seen) -> dict[str, Any]:
+    values = [(field, getattr(thing, field.name)) for field in dataclasses.fields(thing) if field.compare]
     return {
-        field.name: _place(field.name, getattr(thing, field.name), f"{name}.{field.name}", seen)
-        for field in dataclasses.fields(thing)
-        if field.compare
+        field.metadata.get(IDENTITY_NAME, field.name): _place(field.name, value, f"{name}.{field.name}", seen)
+        for field, value in values
     }
 
 

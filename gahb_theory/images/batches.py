@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.memory import check_memory
+from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import LARGEST_INDEX, is_double
 
 __all__ = ["admit", "block_length", "draw_images", "draw_scene", "empty"]
@@ -94,7 +94,7 @@ def draw_scene(
 
 
 def _shown(steps: Iterable[Step], total: int | None = None) -> Iterable[Step]:
-    return tqdm(steps, total=total, desc="drawing images", unit=" blocks", delay=2, disable=None, leave=False)
+    return progress_bar(steps, total=total, desc="drawing images", unit=" blocks")
 
 
 def _join(parts: list[Any]) -> Any:

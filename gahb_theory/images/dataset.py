@@ -19,7 +19,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from gahb_theory import runs, validate
 from gahb_theory.identity import identity
@@ -27,6 +26,7 @@ from gahb_theory.images.base import ImageClass, checked_class, keep
 from gahb_theory.images.intake import LARGEST_INTENSITY, check_array, open_array
 from gahb_theory.images.unfinished import BLOCK, hashes, locked, set_aside, sha256, writing
 from gahb_theory.images.unfinished import Unfinished as _Unfinished
+from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import LARGEST_INDEX
 from gahb_theory.workers import MOST_WORKERS, check_workers, pool
 
@@ -239,7 +239,7 @@ def _write(path: Path, image_class: ImageClass, plan: dict[str, Any], source: to
     missing = unfinished.open()
     jobs = [_Job(unfinished.data, image_class, unfinished.plan, source, block, unfinished.offset) for block in missing]
     try:
-        bar = tqdm(_run(jobs, workers), desc="generating", unit=" blocks", total=len(jobs), delay=2, disable=None)
+        bar = progress_bar(_run(jobs, workers), desc="generating", unit=" blocks", total=len(jobs), leave=True)
         for block in bar:
             unfinished.note(block)
         unfinished.finish()

@@ -18,12 +18,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.data import Dataset
-from tqdm import tqdm
 
 from gahb_theory import runs, validate
 from gahb_theory.images.stream import as_images, items, stacked
 from gahb_theory.metrics.similarity import Vectors, centred_unit_vectors, vectors_of
 from gahb_theory.precision import takes_arrays
+from gahb_theory.progress import progress_bar
 from gahb_theory.stored_results import Result
 
 __all__ = ["Duplicates", "Split", "distinct", "near_duplicates", "split"]
@@ -201,9 +201,7 @@ def near_duplicates(
     vectors = centred_unit_vectors
     sketches, everything = _sketches(x, vectors), torch.arange(len(x), device=x.device)
     blocks = []
-    for rows in tqdm(
-        torch.split(everything, block), desc="comparing", unit=" blocks", delay=2, disable=None, leave=False
-    ):
+    for rows in progress_bar(torch.split(everything, block), desc="comparing", unit=" blocks"):
         for columns in torch.split(everything[int(rows[0]) :], block):
             i, j = _similar_pairs(x, sketches, rows, columns, threshold, vectors)
             blocks.append(torch.stack([rows[i], columns[j]], dim=1))

@@ -58,9 +58,8 @@ class Spectrum(Result):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the eigenvalues in the complex plane, and return the axes."""
         from gahb_theory.report.draw_results import draw_spectra
-        from gahb_theory.report.figures import axes_or_new
 
-        return draw_spectra({"values": self.values.cpu()}, axes_or_new(ax), "eigenvalue")
+        return draw_spectra({"values": self.values.cpu()}, ax, "eigenvalue")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,6 +89,12 @@ class Schur(Result):
         identity = torch.eye(len(form), dtype=points.dtype, device=form.device)
         smallest = [torch.linalg.svdvals(z * identity - form)[-1] for z in points.to(form.device)]
         return 1 / torch.stack(smallest)
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the eigenvalues, the diagonal of the form, in their plane, and return the axes."""
+        from gahb_theory.report.draw_results import draw_spectra
+
+        return draw_spectra({"values": self.form.diagonal().cpu()}, ax, "eigenvalue")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -89,9 +89,8 @@ class DimensionEstimate(Result):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the spectrum in which the gap was looked for, and return the axes."""
         from gahb_theory.report.draw_results import draw_spectra
-        from gahb_theory.report.figures import axes_or_new
 
-        return draw_spectra({"spectrum": self.spectrum.cpu()}, axes_or_new(ax), "spectrum")
+        return draw_spectra({"spectrum": self.spectrum.cpu()}, ax, "spectrum")
 
 
 def subspace_dimension(eigenvalues: Float[Tensor, " d"]) -> SubspaceDimension:

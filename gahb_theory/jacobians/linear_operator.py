@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.jacobians.batching import lacks_memory, on_columns, scipy_operator, window_columns
@@ -22,6 +21,7 @@ from gahb_theory.jacobians.engines.rows import all_rows_sparse, row_groups
 from gahb_theory.jacobians.engines.windowed_rows import WindowedProducts
 from gahb_theory.memory import check_memory
 from gahb_theory.precision import full_precision, plain_arithmetic
+from gahb_theory.progress import progress_bar
 from gahb_theory.scalars import kind_of
 
 __all__ = ["LinearOperator", "Products", "check_operator"]
@@ -238,9 +238,8 @@ class LinearOperator:
 
     def _blocks(self, indices: Tensor) -> Iterator[tuple[Tensor, Tensor, Window]]:
         """Groups of rows on windows of the input; the one-hot cotangents exist for one group at a time."""
-        bar = tqdm(total=len(indices), desc="Jacobian", unit="row", delay=2, leave=False, disable=None)
         indices = indices.to(self.device)
-        with bar as progress:
+        with progress_bar(total=len(indices), desc="Jacobian", unit="row") as progress:
             groups = row_groups(
                 self._products, indices, self.output_shape, self.chunk, self._y, both_ends=self._both_ends
             )

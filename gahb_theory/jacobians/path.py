@@ -70,9 +70,8 @@ class EigenbasisPath(Result):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the eigenvalues over the noise level, and return the axes."""
         from gahb_theory.report.draw_results import draw_over_noise
-        from gahb_theory.report.figures import axes_or_new
 
-        return draw_over_noise(self.sigmas, {"eigenvalues": self.eigenvalues.cpu()}, axes_or_new(ax), "eigenvalue")
+        return draw_over_noise(self.sigmas, {"eigenvalues": self.eigenvalues.cpu()}, ax, "eigenvalue")
 
 
 @full_precision

@@ -65,9 +65,8 @@ class PosteriorComponents(Result):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the variances, and return the axes."""
         from gahb_theory.report.draw_results import draw_spectra
-        from gahb_theory.report.figures import axes_or_new
 
-        return draw_spectra({"variances": self.variances.detach().cpu()}, axes_or_new(ax), "variance")
+        return draw_spectra({"variances": self.variances.detach().cpu()}, ax, "variance")
 
 
 @dataclass(frozen=True, repr=False)

@@ -4,23 +4,25 @@ With the eigenvalues and eigenvectors of the symmetric part S of the Jacobian J 
 
     S y = sum_k lambda_k <y, e_k> e_k,        f(y) = S y    if J is symmetric and f homogeneous of order 1
 
-(Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, equation 6). It is so to rounding for `Conservative` networks, and not
-for others: how far S y is from f(y) is stated wherever a spectrum is shown. The singular vectors of J reproduce J y instead,
-J y = sum_k s_k <y, v_k> u_k, in two bases.
+(Kadkhodaie, Guth, Simoncelli and Mallat, ICLR 2024, equation 6). It is so to rounding for blind `Conservative` networks, and
+not for others: how far S y is from f(y) is stated wherever a spectrum is shown. The singular vectors of J reproduce J y
+instead, J y = sum_k s_k <y, v_k> u_k, in two bases.
 """
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.jacobians.linear_operator import LinearOperator
 from gahb_theory.metrics.errors import psnr
 from gahb_theory.precision import wide
 from gahb_theory.stored_results import Result
 
-__all__ = ["Reproduction", "reproduction"]
+__all__ = ["Reproduction", "reproduction", "shrunk"]
 
 SYMMETRIC = 1e-5
 """Below this asymmetry, or this distance, there is rounding in single precision only."""
@@ -112,3 +114,38 @@ def reproduction(
         raise ValueError(f"x must have the shape of y, {tuple(y.shape)}, got {tuple(clean.shape)}")
     own, other = (float(psnr(clean, estimate.reshape(clean.shape))) for estimate in (output, shrunk))
     return Reproduction(asymmetry, error, own, other)
+
+
+def shrunk(f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float) -> Float[Tensor, "n c h w"]:
+    """S y of each noisy image, S = (J + J^T) / 2: what equation (6) reproduces of f(y), from one product with J and with J^T.
+
+    Parameters
+    ----------
+    f
+        A denoiser that torch can differentiate in both modes, which treats each image of a batch on its own.
+    y
+        Noisy images.
+    sigma
+        Their noise level.
+
+    See Also
+    --------
+    gahb_theory.Jacobian
+
+    Examples
+    --------
+    >>> y = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    >>> half = shrunk(lambda y, sigma: 0.5 * y + sigma, y, 0.1)
+    >>> bool(torch.allclose(half, 0.5 * y))
+    True
+    """
+    validate.denoiser(f)
+    validate.images(y, "y")
+    level = validate.sigma_level(sigma)
+
+    def value(y: Tensor) -> Tensor:
+        return f(y, level)
+
+    pushed = torch.func.jvp(value, (y,), (y,))[1]
+    pulled = torch.func.vjp(value, y)[1](y)[0]
+    return (pushed + pulled) / 2

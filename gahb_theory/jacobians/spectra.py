@@ -91,9 +91,8 @@ class SVD(Result):
         """Draw the singular values under the `statement`, and return the axes."""
         from gahb_theory.report.draw_analysis import write_above
         from gahb_theory.report.draw_results import draw_spectra
-        from gahb_theory.report.figures import axes_or_new
 
-        ax = draw_spectra({"values": self.values.cpu()}, axes_or_new(ax), "singular value")
+        ax = draw_spectra({"values": self.values.cpu()}, ax, "singular value")
         return write_above(self.statement, ax)
 
 

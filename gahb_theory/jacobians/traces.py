@@ -15,7 +15,6 @@ from typing import TypeAlias
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
@@ -24,6 +23,7 @@ from gahb_theory.jacobians.difference_check import UNCHECKED
 from gahb_theory.jacobians.engines.autograd import NOT_FINITE, default_chunk
 from gahb_theory.jacobians.linear_operator import LinearOperator, check_operator
 from gahb_theory.precision import full_precision, plain_attention
+from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import Component, step_generator
 from gahb_theory.stored_results import Result
 
@@ -70,7 +70,7 @@ def exact_trace(f: Denoiser, y: Float[Tensor, "n c h w"], sigma: float | Tensor)
     """
     d = validate.images(y, "y")[0].numel()
     parts = []
-    with tqdm(total=len(y) * d, desc="trace", unit="row", delay=2, leave=False, disable=None) as bar:
+    with progress_bar(total=len(y) * d, desc="trace", unit="row") as bar:
         for _, batch, copies in _graphs(f, y, sigma, d):
             total = torch.zeros(batch, dtype=torch.float64, device="cpu")
             for pixels in torch.split(torch.arange(d, device=y.device), copies.count):

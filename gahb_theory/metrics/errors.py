@@ -185,9 +185,8 @@ class PSNRCurve(Result):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the PSNR over the noise level, and return the axes."""
         from gahb_theory.report.draw_results import draw_over_noise
-        from gahb_theory.report.figures import axes_or_new
 
-        return draw_over_noise(self.sigmas, {"PSNR": self.psnr}, axes_or_new(ax), "PSNR (dB)")
+        return draw_over_noise(self.sigmas, {"PSNR": self.psnr}, ax, "PSNR (dB)")
 
 
 @takes_arrays

@@ -128,10 +128,10 @@ def mean_estimate(values: Float[np.ndarray, "*s n"], confidence: float = 0.95) -
     >>> print(mean_estimate(np.arange(100.0)))
     49.5 [43.74, 55.26] (95 % interval, t and skewness of 100 images)
     """
-    found = _numbers(values)
-    infinite, most = np.isposinf(found), _largest_finite(found)
+    result = _numbers(values)
+    infinite, most = np.isposinf(result), _largest_finite(result)
     estimate = linear_estimate(
-        np.where(infinite, most, found).mean(axis=-1), [np.where(infinite, most, found)], confidence
+        np.where(infinite, most, result).mean(axis=-1), [np.where(infinite, most, result)], confidence
     )
     if not infinite.any():
         return estimate
@@ -251,17 +251,17 @@ def _largest_finite(values: Float[np.ndarray, "*s n"]) -> Float[np.ndarray, "*s 
 
 
 def _unless(where: Any, value: float, others: Any) -> Any:
-    found = np.where(where, value, others)
-    return float(found) if found.ndim == 0 else found
+    result = np.where(where, value, others)
+    return float(result) if result.ndim == 0 else result
 
 
 def _numbers(values: object) -> Float[np.ndarray, "*s n"]:
     """Numbers of images in float64; positive infinity, the PSNR of a perfect estimate, passes."""
     given = values.detach().cpu().numpy() if isinstance(values, Tensor) and values.dtype == torch.float64 else values
     if isinstance(given, np.ndarray) and given.dtype.kind == "f" and given.size and given.ndim in (1, 2):
-        found = given.astype(np.float64)
-        if not (np.isnan(found) | np.isneginf(found)).any():
-            return found
+        result = given.astype(np.float64)
+        if not (np.isnan(result) | np.isneginf(result)).any():
+            return result
     return validate.real_array(values, "values", (1, 2))
 
 
@@ -342,7 +342,7 @@ def share_estimate(hits: int, total: int, confidence: float = 0.95) -> Estimate:
 
 def check_confidence(confidence: float) -> float:
     """Return the confidence if it is a probability."""
-    found = validate.number(confidence, "confidence")
-    if not 0 < found < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {found:g}; 0.95 is usual")
-    return found
+    result = validate.number(confidence, "confidence")
+    if not 0 < result < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {result:g}; 0.95 is usual")
+    return result

@@ -7,7 +7,7 @@ of unit vectors, so that every comparison of sets is a product of matrices, done
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
@@ -16,6 +16,9 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.precision import full_precision, takes_arrays, wide
 from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = [
     "Closest",
@@ -114,6 +117,13 @@ class Closest(Result):
 
     indices: Int[Tensor, "n k"]
     similarity: Float[Tensor, "n k"]
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the distribution of the similarities by rank, and return the axes."""
+        from gahb_theory.report.draw_results import draw_histograms
+
+        ranks = {f"closest {k + 1}": column.cpu() for k, column in enumerate(self.similarity.mT)}
+        return draw_histograms(ranks, ax, "similarity")
 
 
 @full_precision

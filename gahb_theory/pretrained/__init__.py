@@ -4,13 +4,16 @@ Trained on 64x64 images by `experiments/shipped_denoisers.py`:
 
 - "c_alpha", on C^alpha images (alpha = 2, "holder"), is conservative, f = grad of 1/2 <y, N(y)>, with 478,752 parameters: its
   Jacobian is symmetric, and f(y) = sum_k lambda_k <y, e_k> e_k is an identity;
-- "photographs", on 400 photographs of Berkeley (Martin et al. 2001), is the smooth network itself, without the construction: a
-  blind gradient pays for photographs of unlike complexity (`theory.symmetry_cost`), and stays below a Wiener filter;
+- "photographs", on 400 photographs of Berkeley (Martin et al. 2001), is conservative and given sigma: its Jacobian is
+  symmetric, and f(y) = sum_k lambda_k <y, e_k> e_k + sigma df/dsigma. A blind gradient pays for photographs of unlike
+  complexity (`theory.symmetry_cost`), and stays below a Wiener filter;
+- "blind_photographs", on the same photographs, is blind and no gradient: f(y) = J y, with a J that is not symmetric;
 - "unet_c_alpha", a plain bias-free UNet of 479,424 parameters on C^alpha images, stays for comparison.
 
 Each folder holds the weights and a config.json with the recipe and the PSNR.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -20,18 +23,18 @@ from gahb_theory import validate
 from gahb_theory.denoisers.checkpoints.files import load_denoiser
 from gahb_theory.denoisers.networks.bias_free import UNet
 from gahb_theory.denoisers.networks.conservative import Conservative
-from gahb_theory.denoisers.networks.smooth import SmoothUNet
+from gahb_theory.denoisers.networks.smooth import SmoothConditionedUNet, SmoothUNet
 from gahb_theory.images import CAlpha, Photographs
 from gahb_theory.training.loop import train
 from gahb_theory.training.recipes import Recipe
 
 __all__ = ["Shipped", "named_denoiser", "shipped_class", "shipped_denoiser", "shipped_recipe", "train_shipped"]
 
-Shipped = Literal["c_alpha", "photographs", "unet_c_alpha"]
+Shipped = Literal["c_alpha", "photographs", "blind_photographs", "unet_c_alpha"]
 
 
 def shipped_denoiser(name: Shipped) -> Conservative | SmoothUNet | UNet:
-    """Load a shipped denoiser, in eval mode: "c_alpha", "photographs" or "unet_c_alpha".
+    """Load a shipped denoiser, in eval mode: "c_alpha", "photographs", "blind_photographs" or "unet_c_alpha".
 
     See Also
     --------
@@ -57,8 +60,8 @@ def named_denoiser(name: str) -> torch.nn.Module:
 def shipped_class(name: Shipped, split: Literal["train", "test"] = "train") -> CAlpha | Photographs:
     """Images of the kind that a shipped denoiser was trained on.
 
-    For "photographs" they are the embedded ones, split into photographs for training and for testing, none of which the
-    shipped denoiser has seen.
+    For photographs they are the embedded ones, split into photographs for training and for testing, none of which the
+    shipped denoisers have seen.
     """
     _check(name)
     validate.one_of(split, "split", ("train", "test"))
@@ -66,11 +69,16 @@ def shipped_class(name: Shipped, split: Literal["train", "test"] = "train") -> C
 
 
 def shipped_recipe(name: Shipped) -> Recipe:
-    """The recipe of a shipped denoiser; those of "c_alpha" and "photographs" are the default one, up to sigma = 2."""
+    """The recipe of a shipped denoiser: the default one up to sigma = 2, but for "unet_c_alpha".
+
+    "photographs" has smaller steps: with those of the default recipe its gradients grew a thousandfold now and then.
+    """
     _check(name)
     if name != "unet_c_alpha":
-        budget = {"c_alpha": 100_000, "photographs": 110_000}[name]
-        return Recipe(images_seen=budget, sigma_min=0.007, sigma_max=2.0)
+        budget = {"c_alpha": 100_000, "photographs": 100_000, "blind_photographs": 110_000}[name]
+        recipe = Recipe(images_seen=budget, sigma_min=0.007, sigma_max=2.0)
+        smaller = replace(recipe, learning_rate=1e-3, kernel_rate=0.03, gradient_limit=2.0)
+        return smaller if name == "photographs" else recipe
     return Recipe(
         images_seen=140_000,
         optimiser="adam",
@@ -96,19 +104,26 @@ def train_shipped(
     images_seen
         The budget, by default that of the shipped one.
     folder
-        Photographs to train "photographs" on, by default the embedded ones; the shipped one saw 400 of Berkeley.
+        Photographs to train on, by default the embedded ones; the shipped denoisers saw 400 of Berkeley.
     """
     _check(name)
-    if folder is not None and name != "photographs":
-        raise ValueError(f'folder is of use to "photographs" alone, not to "{name}"')
+    if folder is not None and not name.endswith("photographs"):
+        raise ValueError(f'folder is of use to "photographs" and "blind_photographs" alone, not to "{name}"')
     images = shipped_class(name) if folder is None else Photographs(folder, size=64)
-    network: Conservative | SmoothUNet | UNet
-    if name == "unet_c_alpha":
-        network = UNet(channels=16, blocks=3)
-    else:
-        network = SmoothUNet(channels=16, blocks=3)
-        network = Conservative(network) if name == "c_alpha" else network
-    return train(network, images, images_seen, recipe=shipped_recipe(name), run=run)
+    return train(_untrained(name), images, images_seen, recipe=shipped_recipe(name), run=run)
+
+
+def _untrained(name: Shipped) -> Conservative | SmoothUNet | UNet:
+    sizes = {"channels": 16, "blocks": 3}
+    match name:
+        case "c_alpha":
+            return Conservative(SmoothUNet(**sizes))
+        case "photographs":
+            return Conservative(SmoothConditionedUNet(**sizes))
+        case "blind_photographs":
+            return SmoothUNet(**sizes)
+        case _:
+            return UNet(**sizes)
 
 
 def _check(name: str) -> None:

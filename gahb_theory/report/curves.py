@@ -105,8 +105,8 @@ def with_equal_limits(panels: Sequence[Panel]) -> list[Panel]:
     if panels[0].ylog:
         limits = (low / 1.2, high * 1.2)
     else:
-        room = 0.05 * ((high - low) or 1.0)
-        limits = (low - room, high + room)
+        margin = 0.05 * ((high - low) or 1.0)
+        limits = (low - margin, high + margin)
     return [replace(panel, ylim=limits) for panel in panels]
 
 

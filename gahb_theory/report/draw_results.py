@@ -1,11 +1,11 @@
-"""Figures of small results: curves over noise levels, spectra, histograms."""
+"""Figures of small results: curves over noise levels, spectra, histograms, on the axes given or on those of a new figure."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gahb_theory.report.figures import plain_text
+from gahb_theory.report.figures import axes_or_new, plain_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["draw_histograms", "draw_over_noise", "draw_spectra"]
 
 
-def draw_over_noise(sigmas: Any, curves: Mapping[str, Any], ax: "Axes", label: str) -> "Axes":
+def draw_over_noise(sigmas: Any, curves: Mapping[str, Any], ax: "Axes | None", label: str) -> "Axes":
     """Draw curves over the noise level, with a band for the interval of an `Estimate`."""
+    ax = axes_or_new(ax)
     for name, curve in curves.items():
         lines = ax.plot(sigmas, np.asarray(getattr(curve, "value", curve)), "o-", ms=3, label=plain_text(name))
         if hasattr(curve, "low"):
@@ -25,8 +26,9 @@ def draw_over_noise(sigmas: Any, curves: Mapping[str, Any], ax: "Axes", label: s
     return ax
 
 
-def draw_spectra(spectra: Mapping[str, Any], ax: "Axes", label: str) -> "Axes":
+def draw_spectra(spectra: Mapping[str, Any], ax: "Axes | None", label: str) -> "Axes":
     """Draw numbers in their order, such as eigenvalues; complex ones in their plane."""
+    ax = axes_or_new(ax)
     for name, values in spectra.items():
         numbers = np.asarray(values)
         if np.iscomplexobj(numbers):
@@ -40,8 +42,9 @@ def draw_spectra(spectra: Mapping[str, Any], ax: "Axes", label: str) -> "Axes":
     return ax
 
 
-def draw_histograms(samples: Mapping[str, Any], ax: "Axes", label: str) -> "Axes":
+def draw_histograms(samples: Mapping[str, Any], ax: "Axes | None", label: str) -> "Axes":
     """Draw the distribution of each set of numbers, all over the same bins."""
+    ax = axes_or_new(ax)
     arrays = {name: np.asarray(values).ravel() for name, values in samples.items()}
     bins = np.histogram_bin_edges(np.concatenate(list(arrays.values())), 30)
     for name, values in arrays.items():

@@ -175,18 +175,18 @@ class _Axis:
 
 
 def _ends(values: Sequence[np.ndarray], log: bool, given: Limits) -> tuple[float, float]:
-    """Ends of an axis: those that are given, else those of the numbers with a little room."""
+    """Ends of an axis: those that are given, else those of the numbers with a small margin."""
     all_of_them = np.concatenate([np.ravel(np.asarray(v, dtype=float)) for v in values])
     fine = all_of_them[np.isfinite(all_of_them) & ((all_of_them > 0) | (not log))]
     if not len(fine):
         fine = np.array([1.0, 10.0] if log else [0.0, 1.0])
     low, high = float(fine.min()), float(fine.max())
     if log:
-        room = max(1.02, (high / low) ** 0.03)
-        low, high = low / room, high * room
+        margin = max(1.02, (high / low) ** 0.03)
+        low, high = low / margin, high * margin
     else:
-        room = 0.04 * ((high - low) or abs(high) or 1.0)
-        low, high = low - room, high + room
+        margin = 0.04 * ((high - low) or abs(high) or 1.0)
+        low, high = low - margin, high + margin
     low, high = (low if given[0] is None else float(given[0])), (high if given[1] is None else float(given[1]))
     return (low, high) if high > low else (low, low * 10 if log else low + 1.0)
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +19,9 @@ from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.precision import wide
 from gahb_theory.randomness import Component, step_generator
 from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Ascent", "Correction", "Level", "Samples", "Status", "Trajectory", "join", "sample_normals"]
 
@@ -67,6 +70,15 @@ class Trajectory(Result):
     denoised: Float[Tensor, "m n c h w"]
     sigma: Float[Tensor, "m n"]
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the noise level of each sample over the steps, and return the axes."""
+        from gahb_theory.report.figures import axes_or_new
+
+        ax = axes_or_new(ax)
+        ax.semilogy(self.steps.cpu(), self.sigma.cpu())
+        ax.set(xlabel="step", ylabel=r"noise level $\sigma$")
+        return ax
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Samples(Result):
@@ -105,6 +117,13 @@ class Samples(Result):
         counts = ", ".join(f"{int((self.status == s).sum())} {s.name.lower().replace('_', ' ')}" for s in Status)
         low, high = int(self.steps.min()), int(self.steps.max())
         return f"{len(self.status)} samples: {counts}; {low if low == high else f'{low} to {high}'} steps"
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the first eight images side by side, and return the axes."""
+        from gahb_theory.report.figures import axes_or_new, image
+
+        row = torch.cat(list(self.images[:8].cpu()), dim=-1)
+        return image(row.numpy(), axes_or_new(ax))
 
 
 class Ascent:

@@ -13,6 +13,7 @@ Without measurements P = 0 and this is `gahb_theory.generate`.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -20,6 +21,9 @@ from torch import Tensor
 
 from gahb_theory.sampling.measurements import Measurement, pseudo_inverse
 from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Moments", "ascent_moments", "posterior_moments"]
 
@@ -30,6 +34,13 @@ class Moments(Result):
 
     mean: Float[Tensor, " d"]
     covariance: Float[Tensor, "d d"]
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the eigenvalues of the covariance, and return the axes."""
+        from gahb_theory.report.draw_results import draw_spectra
+
+        variances = torch.linalg.eigvalsh(self.covariance).flip(0).cpu()
+        return draw_spectra({"variances": variances}, ax, "variance")
 
 
 def posterior_moments(prior: Moments, a: Float[Tensor, "k d"], m: Float[Tensor, " k"]) -> Moments:

@@ -320,19 +320,19 @@ def _by_conjugate_gradients(measurement: Measurement) -> Inverse:
             return (a * b).flatten(1).sum(dim=1).reshape(shape)
 
         w, residual = torch.zeros_like(m), m
-        direction, rest = m, inner(m, m)
-        goal = torch.finfo(m.dtype).eps ** 1.5 * rest  # 6e-6 of the residual in float32
+        direction, remainder = m, inner(m, m)
+        goal = torch.finfo(m.dtype).eps ** 1.5 * remainder  # 6e-6 of the residual in float32
         for _ in range(MOST_ITERATIONS):
-            if bool((rest <= goal).all()):
+            if bool((remainder <= goal).all()):
                 break
             image = measurement.A(measurement.A_adjoint(direction))
             curvature = inner(direction, image)
-            going = (rest > goal) & (curvature > 0)
-            length = torch.where(going, rest / torch.where(going, curvature, 1.0), 0.0)
+            going = (remainder > goal) & (curvature > 0)
+            length = torch.where(going, remainder / torch.where(going, curvature, 1.0), 0.0)
             w, residual = w + length * direction, residual - length * image
             fresh = inner(residual, residual)
-            direction = residual + fresh / torch.where(rest > 0, rest, 1.0) * direction
-            rest = fresh
+            direction = residual + fresh / torch.where(remainder > 0, remainder, 1.0) * direction
+            remainder = fresh
         return measurement.A_adjoint(w)
 
     return inverse

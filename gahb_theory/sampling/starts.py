@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
+from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import LARGEST_INDEX
 from gahb_theory.sampling.coarse_to_fine import sample_normals
 
@@ -78,7 +78,7 @@ class Starts:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         n = self.shape[0]
-        with tqdm(total=n, desc="sampling", unit="image", delay=2, leave=False, disable=None) as bar:
+        with progress_bar(total=n, desc="sampling", unit="image") as bar:
             for first in range(0, n, self.batch_size):
                 batch = self._batch(first, min(first + self.batch_size, n))
                 yield batch
@@ -100,8 +100,8 @@ def dtype_and_device(
     """Those that are given, else those of the parameters or buffers of f, else float32 on the CPU."""
     if device is not None and not isinstance(device, torch.device | str):
         raise TypeError(f"device must be a torch.device or its name, such as 'cuda', got {type(device).__name__}")
-    found = torch.float32, torch.device("cpu")
+    result = torch.float32, torch.device("cpu")
     if isinstance(f, nn.Module):
         floats = (t for t in (*f.parameters(), *f.buffers()) if t.is_floating_point())
-        found = next(((t.dtype, t.device) for t in floats), found)
-    return (found[0] if dtype is None else dtype), (found[1] if device is None else torch.device(device))
+        result = next(((t.dtype, t.device) for t in floats), result)
+    return (result[0] if dtype is None else dtype), (result[1] if device is None else torch.device(device))

@@ -116,10 +116,10 @@ def excess_risk(
         values = torch.empty(draws * len(x), dtype=torch.float64, device=x.device)
         for fit, evaluate in ((order[:, :half], order[:, half:]), (order[:, half:], order[:, :half])):
             values[evaluate.flatten()] = _certify(pairs, differences, fit, evaluate.flatten(), correctors, seed)
-    found = mean_estimate(values.reshape(draws, -1).mean(dim=0).cpu().numpy(), confidence)
-    value, low, high = (max(0.0, float(end)) for end in (found.value, found.low, found.high))
-    parts = f"{len(rivals)} rivals and {len(correctors)} regressions, cross-fitted; {found.method}"
-    return Estimate(value, low, high, float(np.asarray(found.standard_error)), confidence, f"certificate of {parts}")
+    result = mean_estimate(values.reshape(draws, -1).mean(dim=0).cpu().numpy(), confidence)
+    value, low, high = (max(0.0, float(end)) for end in (result.value, result.low, result.high))
+    parts = f"{len(rivals)} rivals and {len(correctors)} regressions, cross-fitted; {result.method}"
+    return Estimate(value, low, high, float(np.asarray(result.standard_error)), confidence, f"certificate of {parts}")
 
 
 def _certify(

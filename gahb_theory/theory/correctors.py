@@ -128,7 +128,7 @@ class NetworkCorrector:
         optimiser = torch.optim.Adam(net.parameters(), lr=self.rate)
         features, target = inputs(fit.noisy, fit.denoised), fit.residual / size
         tried = inputs(choose.noisy, choose.denoised)
-        best, kept = -1.0, {name: value.clone() for name, value in net.state_dict().items()}
+        best, retained = -1.0, {name: value.clone() for name, value in net.state_dict().items()}
         starts = list(range(0, max(1, len(y) - self.batch_size + 1), self.batch_size))
         with torch.enable_grad():
             for step in range(1, self.steps + 1):
@@ -144,8 +144,8 @@ class NetworkCorrector:
                     with torch.no_grad():
                         score = certified(net(tried), choose.residual)
                     if score > best:
-                        best, kept = score, {name: value.clone() for name, value in net.state_dict().items()}
-        net.load_state_dict(kept)
+                        best, retained = score, {name: value.clone() for name, value in net.state_dict().items()}
+        net.load_state_dict(retained)
         net.eval().requires_grad_(False)
         return lambda noisy, denoised: size * net(inputs(noisy, denoised))
 

@@ -16,6 +16,7 @@ with f* the posterior mean of p; both sides are equal if f is a posterior mean.
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -30,6 +31,9 @@ from gahb_theory.metrics.intervals import Estimate, check_confidence
 from gahb_theory.precision import full_precision, takes_arrays, wide
 from gahb_theory.stored_results import Result
 from gahb_theory.theory.noise_integral import integrate, mean_over_draws_and_images, range_of, tails
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["LogDivergence", "LogLikelihood", "kl_divergence", "log_likelihood"]
 
@@ -69,6 +73,16 @@ class LogLikelihood(Result):
         """-log2 p / d of each image; 8 more for a pixel of 256 levels between 0 and 1."""
         return -np.asarray(self.nats.value) / (self.dimension * math.log(2))
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the log-likelihood of each image with its interval, and return the axes."""
+        from gahb_theory.report.figures import axes_or_new
+
+        ax, ends = axes_or_new(ax), self.nats
+        value, below, above = (np.asarray(end) for end in (ends.value, ends.value - ends.low, ends.high - ends.value))
+        ax.errorbar(np.arange(len(value)), value, np.stack([below, above]), fmt="o")
+        ax.set(xlabel="image", ylabel="log-likelihood (nats)")
+        return ax
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LogDivergence(Result):
@@ -93,6 +107,12 @@ class LogDivergence(Result):
     truncation: tuple[float, float]
     sigmas: Float[np.ndarray, " s"]
     nats_per_octave: Float[np.ndarray, " s"]
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw what each octave of noise adds, and return the axes."""
+        from gahb_theory.report.draw_results import draw_over_noise
+
+        return draw_over_noise(self.sigmas, {"divergence": self.nats_per_octave}, ax, "nats per octave")
 
 
 @full_precision
@@ -275,5 +295,5 @@ def _log_density(gaussian: GaussianDenoiser, x: Tensor) -> np.ndarray:
         )
     c = (wide(x).double() - gaussian.mean.double()).flatten(1) @ gaussian.atoms.double().mT
     log_p = -(c.square() / variances + variances.log() + math.log(2 * math.pi)).sum(dim=1) / 2
-    found: np.ndarray = log_p.cpu().numpy()
-    return found
+    result: np.ndarray = log_p.cpu().numpy()
+    return result

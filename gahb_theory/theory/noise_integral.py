@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from gahb_theory import validate
 from gahb_theory.metrics.intervals import Estimate, check_confidence
+from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import Component, array_generator, normals
 
 __all__ = ["ends", "integrate", "mean_over_draws_and_images", "range_of", "tails"]
@@ -60,17 +60,17 @@ def integrate(
     low, high = math.log(sigmas[0]), math.log(sigmas[1])
     width = (high - low) / strata
     offsets = array_generator(Component.LIKELIHOOD, seed).random((draws, strata))
-    found = np.empty((draws, strata, len(x)))
-    with torch.no_grad(), tqdm(total=draws * strata, desc="noise levels", delay=2, leave=False, disable=None) as bar:
+    result = np.empty((draws, strata, len(x)))
+    with torch.no_grad(), progress_bar(total=draws * strata, desc="noise levels") as bar:
         for draw, stratum in np.ndindex(draws, strata):
             sigma = math.exp(low + (stratum + offsets[draw, stratum]) * width)
             values = [
                 integrand(clean, clean + sigma * z, sigma).double()
                 for clean, z in _with_noise(x, seed, draw * strata + stratum)
             ]
-            found[draw, stratum] = torch.cat(values).cpu().numpy() * width / sigma**2
+            result[draw, stratum] = torch.cat(values).cpu().numpy() * width / sigma**2
             bar.update()
-    return found
+    return result
 
 
 def _with_noise(x: Tensor, seed: int, part: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -118,9 +118,8 @@ class OracleRisks(Result):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw the risks of the images by the four oracles, and return the axes."""
         from gahb_theory.report.draw_results import draw_histograms
-        from gahb_theory.report.figures import axes_or_new
 
-        return draw_histograms(self.to_dict(), axes_or_new(ax), "squared error")
+        return draw_histograms(self.to_dict(), ax, "squared error")
 
 
 @takes_arrays

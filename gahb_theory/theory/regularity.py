@@ -14,7 +14,7 @@ where `edges` are given, those whose wavelet meets an edge.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pywt
@@ -26,6 +26,9 @@ from gahb_theory import validate
 from gahb_theory.metrics.intervals import LARGEST_RESAMPLES, Estimate, check_confidence
 from gahb_theory.precision import takes_arrays
 from gahb_theory.randomness import Component, array_generator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Regularity", "estimate_regularity"]
 
@@ -67,6 +70,15 @@ class Regularity(Estimate):
     def exponent(self) -> float:
         """The exponent from the mean square of the coefficients, `value`."""
         return float(self.value)
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the energy of the octaves, and return the axes."""
+        from gahb_theory.report.figures import axes_or_new
+
+        ax = axes_or_new(ax)
+        ax.semilogy(range(self.octaves[0], self.octaves[0] + len(self.energy)), self.energy, "o-")
+        ax.set(xlabel="octave", ylabel="mean squared coefficient")
+        return ax
 
 
 @takes_arrays

@@ -26,21 +26,25 @@ of C^alpha images, of few significant coefficients (small rho), do not (`experim
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
 from gahb_theory import validate
+from gahb_theory.stored_results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["SymmetryCost", "cost_of_symmetry"]
 
 NODES, POINTS = 500, 400
 
 
-@dataclass(frozen=True)
-class SymmetryCost:
+@dataclass(frozen=True, repr=False)
+class SymmetryCost(Result):
     """Risks in units of sigma^2 per pixel, and the cost of symmetry in decibels, at each noise level.
 
     Attributes
@@ -70,16 +74,13 @@ class SymmetryCost:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, and the decibels."""
-        return asdict(self) | {"decibels": self.decibels}
+        return super().to_dict() | {"decibels": list(self.decibels)}
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the cost in decibels against sigma; returns the axes."""
-        from gahb_theory.report.figures import axes_or_new
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the cost in decibels against sigma, and return the axes."""
+        from gahb_theory.report.draw_results import draw_over_noise
 
-        ax = axes_or_new(ax)
-        ax.semilogx(self.sigmas, self.decibels, "o-")
-        ax.set(xlabel=r"noise level $\sigma$", ylabel="above the optimum (dB)")
-        return ax
+        return draw_over_noise(self.sigmas, {"cost": self.decibels}, ax, "above the optimum (dB)")
 
 
 def cost_of_symmetry(

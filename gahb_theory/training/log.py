@@ -30,7 +30,7 @@ class TrainingLog:
     def __init__(
         self, recipe: "Recipe", run: Path | None, held_out: Tensor, first: int, *, every: float, silent: bool
     ) -> None:
-        from tqdm import tqdm
+        from gahb_theory.progress import progress_bar
 
         self.recipe, self.held_out, self.every, self.silent = recipe, held_out, every, silent
         self.file = None if run is None else run / LOG
@@ -41,13 +41,13 @@ class TrainingLog:
         lines = [] if self.file is None else _read(self.file)
         self.lines = [line for line in lines if json.loads(line)["images_seen"] <= first * recipe.batch_size]
         self.seconds = float(json.loads(self.lines[-1])["seconds"]) if self.lines else 0.0
-        self.bar = tqdm(
+        self.bar = progress_bar(
             total=recipe.steps * recipe.batch_size,
             initial=first * recipe.batch_size,
             unit=" images",
             desc="training",
-            delay=2,
-            disable=True if silent else None,
+            silent=silent,
+            leave=True,
         )
 
     def update(self, step: int, loss: Tensor, norm: Tensor, average: DenoiserModule, *, now: bool) -> bool:

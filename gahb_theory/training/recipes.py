@@ -10,13 +10,14 @@ loss is dominated by large noise; a weight of about p = 4/3 makes every noise le
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from gahb_theory import validate
+from gahb_theory.identity import IDENTITY_NAME
 
 __all__ = ["Recipe"]
 
@@ -26,7 +27,7 @@ RATES = ("learning_rate", "kernel_rate", "ema_half_life")
 WORDS = {
     "optimiser": ("muon", "adam"),
     "schedule": ("cosine", "halving"),
-    "sigma_law": ("log_uniform", "uniform", "square"),
+    "sigma_distribution": ("log_uniform", "uniform", "square"),
     "input_scale": ("deviation", "unit"),
 }
 
@@ -52,7 +53,7 @@ class Recipe:
         Of orthogonalised momentum: the spectral norm of a step. Not used by "adam".
     schedule
         "cosine": down to zero. "halving": halved ten times at equal distances, as the paper does every 100 epochs.
-    sigma_law
+    sigma_distribution
         "log_uniform"; "uniform"; "square": the distribution of u^2 (the paper). Between sigma_min and sigma_max.
     sigma_min
         Smallest noise level; 0 is allowed but for "log_uniform".
@@ -90,7 +91,9 @@ class Recipe:
     learning_rate: float = 2e-3
     kernel_rate: float = 0.05
     schedule: Literal["cosine", "halving"] = "cosine"
-    sigma_law: Literal["log_uniform", "uniform", "square"] = "log_uniform"
+    sigma_distribution: Literal["log_uniform", "uniform", "square"] = field(
+        default="log_uniform", metadata={IDENTITY_NAME: "sigma_law"}
+    )
     sigma_min: float = 0.01
     sigma_max: float = 1.0
     weight_power: float = 4 / 3
@@ -119,8 +122,8 @@ class Recipe:
         checked |= {name: validate.one_of(given[name], name, allowed) for name, allowed in WORDS.items()}
         if not low < high:
             raise ValueError(f"sigma_min must lie in [0, sigma_max) = [0, {high:g}), got {low:g}")
-        if self.sigma_law == "log_uniform" and low == 0:
-            raise ValueError('sigma_law="log_uniform" needs sigma_min above 0, for example 0.01')
+        if self.sigma_distribution == "log_uniform" and low == 0:
+            raise ValueError('sigma_distribution="log_uniform" needs sigma_min above 0, for example 0.01')
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
@@ -132,14 +135,14 @@ class Recipe:
 
         Examples
         --------
-        >>> Recipe.published().sigma_law
+        >>> Recipe.published().sigma_distribution
         'square'
         """
         return cls(
             optimiser="adam",
             learning_rate=1e-3,
             schedule="halving",
-            sigma_law="square",
+            sigma_distribution="square",
             sigma_min=0.0,
             weight_power=0.0,
             input_scale="unit",
@@ -153,12 +156,12 @@ class Recipe:
         return math.ceil(self.images_seen / self.batch_size)
 
     def draw_sigma(self, u: Tensor) -> Tensor:
-        """Return noise levels drawn from `sigma_law`, made of numbers `u` uniform in [0, 1], of the shape of `u`."""
+        """Return noise levels drawn from `sigma_distribution`, made of uniform `u` in [0, 1], of the shape of `u`."""
         _check_batch(u, "u", most=1.0)
         low, high = self.sigma_min, self.sigma_max
-        if self.sigma_law == "square":
+        if self.sigma_distribution == "square":
             return (low**0.5 + (high**0.5 - low**0.5) * u) ** 2
-        if self.sigma_law == "uniform":
+        if self.sigma_distribution == "uniform":
             return low + (high - low) * u
         return low * (high / low) ** u
 

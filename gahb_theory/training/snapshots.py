@@ -34,11 +34,11 @@ def geometric_snapshots(images_seen: int, first: int = 1000) -> tuple[int, ...]:
     """
     images_seen = validate.integer(images_seen, "images_seen", 1)
     first = validate.integer(first, "first", 1)
-    found, power = [], 0
+    result, power = [], 0
     while first * 10**power < images_seen:
-        found += [n for n in (first * 10**power * factor for factor in (1, 2, 5)) if n < images_seen]
+        result += [n for n in (first * 10**power * factor for factor in (1, 2, 5)) if n < images_seen]
         power += 1
-    return (*found, images_seen)
+    return (*result, images_seen)
 
 
 def snapshot_steps(snapshots: Sequence[int], recipe: "Recipe", place: Path | None) -> dict[int, int]:
@@ -59,19 +59,19 @@ def snapshot_steps(snapshots: Sequence[int], recipe: "Recipe", place: Path | Non
         raise TypeError(f"snapshots must be a sequence of numbers of images, got {kind_of(snapshots)}")
     if len(snapshots) and place is None:
         raise ValueError("snapshots need a directory to be kept in, got run=None; give run")
-    found: dict[int, int] = {}
+    result: dict[int, int] = {}
     for number in snapshots:
         images = validate.integer(number, "snapshots", 1)
         step = -(-images // recipe.batch_size)
         if images > recipe.images_seen:
             raise ValueError(f"snapshots must not exceed images_seen = {recipe.images_seen:,}, got {images:,}")
-        if step in found:
+        if step in result:
             raise ValueError(
-                f"two snapshots fall on one step of {recipe.batch_size} images: {found[step]:,} and {images:,}; "
+                f"two snapshots fall on one step of {recipe.batch_size} images: {result[step]:,} and {images:,}; "
                 "leave one out"
             )
-        found[step] = images
-    return found
+        result[step] = images
+    return result
 
 
 def snapshot_name(images_seen: int) -> str:

@@ -96,14 +96,18 @@ def means_covariance(jump: float) -> Tensor:
 @pytest.fixture(scope="module")
 def given_contour() -> tuple[ConditionalKLT, Tensor]:
     """The basis given one contour, and many images with that contour and mean 0."""
-    law = CAlpha(alpha=1.5, size=16)
-    coverage = law.scene(1, seed=5, dtype=torch.float64).coverage
-    backgrounds = law.scene(4000, seed=6, dtype=torch.float64).backgrounds - 0.5
+    image_class = CAlpha(alpha=1.5, size=16)
+    coverage = image_class.scene(1, seed=5, dtype=torch.float64).coverage
+    backgrounds = image_class.scene(4000, seed=6, dtype=torch.float64).backgrounds - 0.5
     images = coverage * backgrounds[:, :1] + (1 - coverage) * backgrounds[:, 1:]
-    return ConditionalKLT.given_contour(coverage, background_covariance(16, 1.5), means_covariance(law.jump)), images
+    return ConditionalKLT.given_contour(
+        coverage, background_covariance(16, 1.5), means_covariance(image_class.jump)
+    ), images
 
 
-def test_the_covariance_given_the_contour_is_that_of_the_law(given_contour: tuple[ConditionalKLT, Tensor]) -> None:
+def test_the_covariance_given_the_contour_is_that_of_the_distribution(
+    given_contour: tuple[ConditionalKLT, Tensor],
+) -> None:
     basis, images = given_contour
     c = basis.analysis(images)
     squares = c.square()

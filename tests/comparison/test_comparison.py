@@ -218,10 +218,10 @@ def test_a_jacobian_tells_of_its_denoiser() -> None:
     assert (result.second.asymmetry, result.second.error) == (None, None)
     assert compare(jacobian(f, y, sigma), basis, x.expand(2, -1, -1, -1), sigma).first.error is None
     shifted = jacobian(lambda z, _: 0.5 * z.roll(1, dims=2) + 0.1, y, sigma)
-    told = compare(shifted, basis, x, sigma).first
+    side = compare(shifted, basis, x, sigma).first
     # ||P - P^T||^2 = 2 d and ||P||^2 = d for a shift P by one pixel
-    assert told.asymmetry == pytest.approx(math.sqrt(2))
-    assert told.homogeneity_error == pytest.approx(0.1 * 16 / float((0.5 * y.roll(1, dims=2) + 0.1).norm()))
+    assert side.asymmetry == pytest.approx(math.sqrt(2))
+    assert side.homogeneity_error == pytest.approx(0.1 * 16 / float((0.5 * y.roll(1, dims=2) + 0.1).norm()))
     assert "response to atoms below the noise" in result.table()
     assert "error of the denoiser" in result.table()
 

@@ -21,9 +21,9 @@ def normal(*shape, seed=0, dtype=torch.float64):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-def checked_beside(classes, room, check):
-    """Names of the classes that a test file of their own room puts through the public check."""
-    texts = [file.read_text() for file in (Path(__file__).parent.parent / room).glob("test_*.py")]
+def checked_beside(classes, package, check):
+    """Names of the classes that a test file of their package puts through the public check."""
+    texts = [file.read_text() for file in (Path(__file__).parent.parent / package).glob("test_*.py")]
     return {c.__name__ for c in classes if any(c.__name__ in text and f"{check}(" in text for text in texts)}
 
 
@@ -47,14 +47,14 @@ CLASSES = {
 }
 
 
-@pytest.mark.parametrize("law", CLASSES.values(), ids=CLASSES.keys())
-def test_image_classes(law):
-    check_image_class(law)
-    assert isinstance(law, gt.ImageClass)
+@pytest.mark.parametrize("image_class", CLASSES.values(), ids=CLASSES.keys())
+def test_image_classes(image_class):
+    check_image_class(image_class)
+    assert isinstance(image_class, gt.ImageClass)
 
 
 def test_no_image_class_is_forgotten():
-    known = {type(law) for law in CLASSES.values()}
+    known = {type(image_class) for image_class in CLASSES.values()}
     public = {getattr(images, name) for name in images.__all__}
     others = {c for c in public if inspect.isclass(c) and hasattr(c, "sample")} - {images.ImageClass} - known
     assert {c.__name__ for c in others} == checked_beside(others, "images", "check_image_class")
@@ -170,10 +170,10 @@ def test_a_good_image_class_passes():
     check_image_class(replaced(dimension=None, optimal_slope=None))
 
 
-@pytest.mark.parametrize(("law", "message"), BAD_CLASSES.values(), ids=BAD_CLASSES.keys())
-def test_bad_image_classes_are_caught(law, message):
+@pytest.mark.parametrize(("image_class", "message"), BAD_CLASSES.values(), ids=BAD_CLASSES.keys())
+def test_bad_image_classes_are_caught(image_class, message):
     with torch.random.fork_rng(devices=[]), pytest.raises(AssertionError, match=message):
-        check_image_class(law)
+        check_image_class(image_class)
 
 
 # --- bases -----------------------------------------------------------------------------------------------------------
@@ -344,7 +344,7 @@ def test_denoisers(build, shape, dtype):
     assert isinstance(f, gt.Denoiser)
 
 
-@pytest.mark.parametrize("name", ["c_alpha", "photographs", "unet_c_alpha"])
+@pytest.mark.parametrize("name", ["c_alpha", "photographs", "blind_photographs", "unet_c_alpha"])
 def test_shipped_denoisers(name):
     check_denoiser(gt.shipped_denoiser(name), (1, 24, 16))
 

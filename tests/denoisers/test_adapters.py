@@ -87,7 +87,7 @@ def test_what_networks_return():
 @pytest.mark.parametrize("prediction", ["clean", "noise", "velocity"])
 @pytest.mark.parametrize("times", ["continuous", "nearest"])
 def test_variance_preserving_networks(prediction, times):
-    """The optimal network of a Gaussian law, in its own variables, amounts to the Wiener filter."""
+    """The optimal network of a Gaussian distribution, in its own variables, amounts to the Wiener filter."""
     alphas = torch.linspace(0.9995, 0.02, 1000, dtype=torch.float64)
 
     def net(z, t):
@@ -240,8 +240,8 @@ def test_large_levels_are_computed_and_remarked_on():
 def test_schedulers_of_diffusers(layers_of_torch):
     alphas = torch.linspace(0.999, 0.01, 100)
     y = torch.rand(2, 1, 4, 4)
-    for told, prediction in (("epsilon", "noise"), ("sample", "clean"), ("v_prediction", "velocity")):
-        for config in (SimpleNamespace(prediction_type=told), {"prediction_type": told}):
+    for name_of_prediction, prediction in (("epsilon", "noise"), ("sample", "clean"), ("v_prediction", "velocity")):
+        for config in (SimpleNamespace(prediction_type=name_of_prediction), {"prediction_type": name_of_prediction}):
             scheduler = SimpleNamespace(alphas_cumprod=alphas, config=config, timesteps=torch.arange(99, -1, -1))
             f = adapt_diffusion(lambda z, t: z.tanh(), scheduler)
             g = adapt_diffusion(lambda z, t: z.tanh(), alphas, prediction)
@@ -426,7 +426,7 @@ def test_probe_takes_the_precision_of_the_weights_and_says_what_it_cannot_do(unc
 
 
 def test_probe_of_a_denoiser_of_ours():
-    found = probe(gt.shipped_denoiser("photographs"), (1, 64, 64))
+    found = probe(gt.shipped_denoiser("blind_photographs"), (1, 64, 64))
     assert found.convention == Convention("clean", "sigma")
     assert found.sure and not found.uses_sigma and found.homogeneity_error < 1e-5
 

@@ -193,7 +193,9 @@ def test_closed_form_gives_the_density_of_a_gaussian_field_up_to_a_constant():
     torch.testing.assert_close(gap, gap.mean().expand(50), rtol=0, atol=1e-10)
 
 
-@pytest.mark.filterwarnings("ignore:the images of data hold values from -2")  # a Gaussian law about 0, as is meant
+@pytest.mark.filterwarnings(
+    "ignore:the images of data hold values from -2"
+)  # a Gaussian distribution about 0, as is meant
 def test_trained_on_a_gaussian_field_it_gives_its_density_up_to_a_constant():
     rotation, variances = gaussian_field()
     variances, sigma = variances / 100, 0.05  # intensities that training takes
@@ -333,7 +335,7 @@ class _Own(gt.Network):
     [
         (lambda own, z, sigma: z + own.offset, "additive constants"),
         (lambda own, z, sigma: torch.tanh(z), "piecewise linear"),
-        (lambda own, z, sigma: z / (1 + sigma), "sees sigma"),
+        (lambda own, z, sigma: z / (1 + sigma), "given_sigma is False"),
         (lambda own, z, sigma: z / z.std(), "each image of a batch on its own"),
         (lambda own, z, sigma: z - z.mean(0), "each image of a batch on its own"),
         (lambda own, z, sigma: torch.cat([z, z], 1), "shape of its input"),

@@ -12,6 +12,7 @@ from gahb_theory.denoisers.checkpoints.files import NETWORKS
 SMALL = {
     gt.UNet: lambda: gt.UNet(4, 1),
     gt.denoisers.SmoothUNet: lambda: gt.denoisers.SmoothUNet(4, 1),
+    gt.denoisers.SmoothConditionedUNet: lambda: gt.denoisers.SmoothConditionedUNet(4, 1),
     gt.BFCNN: lambda: gt.BFCNN(4, 4),
     gt.WindowedCNN: lambda: gt.WindowedCNN(4, (3, 1, 3, 3)),
     gt.DnCNN: lambda: gt.DnCNN(4, 4),
@@ -31,7 +32,13 @@ SMALL = {
 }
 HOMOGENEOUS = {
     *(gt.UNet, gt.denoisers.SmoothUNet, gt.BFCNN, gt.WindowedCNN, gt.RecursiveCNN, gt.Conservative, gt.DRUNet),
-    *(gt.FullyConnected, gt.LinearConvolution, gt.LinearDenoiser, gt.LocallyConnected),
+    *(
+        gt.denoisers.SmoothConditionedUNet,
+        gt.FullyConnected,
+        gt.LinearConvolution,
+        gt.LinearDenoiser,
+        gt.LocallyConnected,
+    ),
 }
 
 
@@ -89,9 +96,11 @@ def test_who_uses_sigma(make, uses):
     assert torch.equal(f(y, 0.1), f(y, 0.5)) is not uses
 
 
-@pytest.mark.filterwarnings("ignore:the images of data hold values from -2")  # a Gaussian law about 0, as is meant
+@pytest.mark.filterwarnings(
+    "ignore:the images of data hold values from -2"
+)  # a Gaussian distribution about 0, as is meant
 def test_linear_denoiser_trains_towards_the_wiener_filter():
-    """At one noise level the optimum of the loss is y - sigma^2 (Sigma + sigma^2)^-1 y, for a law of mean 0."""
+    """At one noise level the optimum of the loss is y - sigma^2 (Sigma + sigma^2)^-1 y, for a distribution of mean 0."""
     generator = torch.Generator().manual_seed(0)
     variances = torch.linspace(1, 0, 16) ** 2
     rotation = torch.linalg.qr(torch.randn(16, 16, generator=generator)).Q

@@ -1,4 +1,4 @@
-"""Networks that see the time of a diffusion, on images of a Gaussian law, where their best prediction is known.
+"""Networks that see the time of a diffusion, on images of a Gaussian distribution, where their best prediction is known.
 
 The networks here compute E[p x + q n | a x + b n], their own target given their own state, from the joint covariance; they
 share no formula with the adapters. Adapted, each must be the Wiener filter.

@@ -8,7 +8,7 @@ from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.jacobians import jacobian
 
 
-def law(c=1, h=3, w=4, dtype=torch.float64, seed=0):
+def image_class(c=1, h=3, w=4, dtype=torch.float64, seed=0):
     """A mean and a covariance with power-law eigenvalues."""
     generator = torch.Generator().manual_seed(seed)
     d = c * h * w
@@ -24,7 +24,7 @@ def noise(*shape, seed=5, dtype=torch.float64):
 
 @pytest.mark.parametrize("shape", [(1, 3, 4), (3, 2, 2)])
 def test_is_the_formula(shape):
-    mean, covariance, *_ = law(*shape)
+    mean, covariance, *_ = image_class(*shape)
     f, y, sigma = GaussianDenoiser(mean, covariance), noise(5, *shape), 0.3
     d = covariance.shape[0]
     wiener = covariance @ torch.linalg.inv(covariance + sigma**2 * torch.eye(d, dtype=torch.float64))
@@ -33,7 +33,7 @@ def test_is_the_formula(shape):
 
 
 def test_attributes():
-    mean, covariance, variances, vectors = law()
+    mean, covariance, variances, vectors = image_class()
     f = GaussianDenoiser(mean, covariance)
     torch.testing.assert_close(f.variances, variances)
     torch.testing.assert_close((f.atoms @ vectors).abs(), torch.eye(12, dtype=torch.float64), rtol=0, atol=1e-10)
@@ -44,7 +44,7 @@ def test_attributes():
 
 
 def test_each_image_has_its_own_sigma():
-    mean, covariance, *_ = law()
+    mean, covariance, *_ = image_class()
     f, y = GaussianDenoiser(mean, covariance), noise(3, 1, 3, 4)
     sigmas = torch.tensor([0.1, 0.5, 2.0], dtype=torch.float64)
     together = f(y, sigmas)
@@ -53,7 +53,7 @@ def test_each_image_has_its_own_sigma():
 
 
 def test_jacobian_is_the_wiener_filter():
-    mean, covariance, *_ = law()
+    mean, covariance, *_ = image_class()
     sigma = 0.4
     J = jacobian(GaussianDenoiser(mean, covariance), noise(1, 1, 3, 4), sigma)
     wiener = covariance @ torch.linalg.inv(covariance + sigma**2 * torch.eye(12, dtype=torch.float64))
@@ -63,7 +63,7 @@ def test_jacobian_is_the_wiener_filter():
 @pytest.mark.parametrize("sigma", [0.1, 0.5])
 def test_risk_is_the_closed_form(sigma):
     """The mean of 4,000 squared errors lies within 4 standard errors of mse(sigma)."""
-    mean, covariance, variances, vectors = law()
+    mean, covariance, variances, vectors = image_class()
     f, n = GaussianDenoiser(mean, covariance), 4000
     x = mean + ((noise(n, 12, seed=1) * variances.sqrt()) @ vectors.mT).reshape(n, 1, 3, 4)
     errors = (f(x + sigma * noise(n, 1, 3, 4, seed=2), sigma) - x).square().sum(dim=(1, 2, 3))
@@ -73,14 +73,14 @@ def test_risk_is_the_closed_form(sigma):
 
 
 def test_risk_is_sigma_squared_times_the_trace():
-    mean, covariance, *_ = law()
+    mean, covariance, *_ = image_class()
     f, sigma = GaussianDenoiser(mean, covariance), 0.3
     J = jacobian(f, noise(1, 1, 3, 4), sigma)
     assert sigma**2 * J.trace() == pytest.approx(float(f.mse(sigma)), rel=1e-12)
 
 
 def test_risk_curve():
-    mean, covariance, *_ = law()
+    mean, covariance, *_ = image_class()
     f = GaussianDenoiser(mean, covariance)
     sigmas = torch.tensor([0.1, 1.0], dtype=torch.float64)
     curve = f.mse(sigmas)
@@ -99,7 +99,7 @@ def test_singular_covariance():
 
 
 def test_follows_the_dtype_of_the_images():
-    mean, covariance, *_ = law(dtype=torch.float32)
+    mean, covariance, *_ = image_class(dtype=torch.float32)
     f, y = GaussianDenoiser(mean, covariance), noise(2, 1, 3, 4)
     assert f(y.float(), 0.2).dtype == torch.float32
     assert f(y, 0.2).dtype == torch.float64
@@ -107,7 +107,7 @@ def test_follows_the_dtype_of_the_images():
 
 
 def test_arguments_are_not_shared():
-    mean, covariance, *_ = law()
+    mean, covariance, *_ = image_class()
     f, y = GaussianDenoiser(mean, covariance), noise(1, 1, 3, 4)
     before = f(y, 0.2)
     mean.zero_()
@@ -116,7 +116,7 @@ def test_arguments_are_not_shared():
 
 
 def test_refuses_covariances_that_are_none(unchecked):
-    mean, covariance, *_ = law()
+    mean, covariance, *_ = image_class()
     with pytest.raises(TypeError, match=r"covariance must be a torch tensor of shape \(12, 12\), got list"):
         GaussianDenoiser(mean, np.eye(12).tolist())
     with pytest.raises(TypeError, match=r"got torch\.int64"):
@@ -134,14 +134,14 @@ def test_refuses_covariances_that_are_none(unchecked):
 
 
 def test_refuses_asymmetric_covariance():
-    mean, covariance, *_ = law()
+    mean, covariance, *_ = image_class()
     covariance[0, 1] += 0.01
     with pytest.raises(ValueError, match=r"covariance must be symmetric, got entries that differ by 0\.01"):
         GaussianDenoiser(mean, covariance)
 
 
 def test_refuses_negative_covariance_but_not_rounding():
-    mean, covariance, *_ = law()
+    mean, covariance, *_ = image_class()
     identity = torch.eye(12, dtype=torch.float64)
     with pytest.raises(
         ValueError, match=r"no negative eigenvalues, got -0\.093.* where the largest in magnitude is 0\.9"
@@ -153,7 +153,7 @@ def test_refuses_negative_covariance_but_not_rounding():
 
 
 def test_refuses_other_images(unchecked):
-    mean, covariance, *_ = law()
+    mean, covariance, *_ = image_class()
     f = GaussianDenoiser(mean, covariance)
     with pytest.raises(
         ValueError, match=r"this denoiser knows images of shape \(1, 3, 4\), got images of shape \(1, 4, 3\)"
@@ -175,7 +175,7 @@ def test_accelerator():
     if not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         pytest.skip("no CUDA or MPS device")
     device = "cuda" if torch.cuda.is_available() else "mps"
-    mean, covariance, *_ = law(dtype=torch.float32)
+    mean, covariance, *_ = image_class(dtype=torch.float32)
     y = noise(3, 1, 3, 4, dtype=torch.float32)
     here, there = GaussianDenoiser(mean, covariance), GaussianDenoiser(mean.to(device), covariance.to(device))
     torch.testing.assert_close(there(y.to(device), 0.2).cpu(), here(y, 0.2), rtol=1e-4, atol=1e-5)

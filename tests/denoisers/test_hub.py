@@ -10,7 +10,7 @@ import gahb_theory as gt
 
 CARD = {
     "data": {"class": "Disks", "size": 16},
-    "recipe": {"images_seen": 1000, "sigma_law": "square"},
+    "recipe": {"images_seen": 1000, "sigma_distribution": "square"},
     "psnr": {"0.1": 33.123, "0.5": 22.0},
     "licence": "mit",
 }
@@ -50,7 +50,11 @@ def test_folder_holds_weights_configuration_and_card(tmp_path):
     text = (folder / "README.md").read_text()
     for part in ("license: mit", "# BFCNN", "A denoiser of 220 parameters", "- depth: 3", "- class: Disks"):
         assert part in text
-    assert "- sigma_law: square" in text and "| 0.1 | 20.00 | 33.12 |" in text and "| 0.5 | 6.02 | 22.00 |" in text
+    assert (
+        "- sigma_distribution: square" in text
+        and "| 0.1 | 20.00 | 33.12 |" in text
+        and "| 0.5 | 6.02 | 22.00 |" in text
+    )
     y = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     for place in (folder, folder / "model.safetensors", str(folder)):
         assert torch.equal(gt.load_denoiser(place)(y, 0.1), f(y, 0.1))

@@ -94,7 +94,7 @@ def test_conformance(f):
 
 
 def draw(name, n):
-    """Images of the law of a case."""
+    """Images of the distribution of a case."""
     f, g = cases()[name], torch.Generator().manual_seed(5)
     if name == "finite set":
         return f.images[torch.randint(0, len(f.images), (n,), generator=g)]
@@ -184,7 +184,7 @@ def test_rays_are_homogeneous_and_cost_one_dimension():
     assert float(error.mean()) == pytest.approx(0.01, abs=4 * float(error.std()) / 4000**0.5)
 
 
-# ---------------------------------------------------------------- laws with known limits
+# ---------------------------------------------------------------- distributions with known limits
 
 
 def test_one_component_is_the_gaussian_denoiser():
@@ -296,18 +296,18 @@ def test_small_and_large_noise_levels_have_their_limits(unchecked):
     """No square of sigma vanishes or overflows: the nearest image at small noise, the mean at large."""
     x = torch.rand(5, 1, 4, 4, generator=torch.Generator().manual_seed(2))
     y = x[1:2] + 0.01
-    law = gt.GaussianDenoiser(x.mean(0, keepdim=True), torch.cov(x.flatten(1).mT))
+    image_class = gt.GaussianDenoiser(x.mean(0, keepdim=True), torch.cov(x.flatten(1).mT))
     stationary = gt.StationaryGaussianDenoiser.fit(x)
     for sigma in (1e-45, 1e-20):
         assert torch.equal(gt.EmpiricalBayes(x)(y, sigma), x[1:2])
         torch.testing.assert_close(stationary(y, sigma), y)
-    for f in (gt.EmpiricalBayes(x), law, stationary):
+    for f in (gt.EmpiricalBayes(x), image_class, stationary):
         torch.testing.assert_close(f(torch.full_like(y, 1e36), 1e36).mean(), x.mean(), rtol=1e-4, atol=0)
-    assert float(law.mse(1e20)) == pytest.approx(float(law.variances.sum()), rel=1e-6)
-    assert float(law.mse(1e-10)) == pytest.approx(4e-20, rel=1e-3)  # the rank of five images less their mean
-    assert float(law.mse(0.0)) == 0.0
-    projected = law(law(y, 0.0), 0.0)
-    torch.testing.assert_close(projected, law(y, 0.0))
+    assert float(image_class.mse(1e20)) == pytest.approx(float(image_class.variances.sum()), rel=1e-6)
+    assert float(image_class.mse(1e-10)) == pytest.approx(4e-20, rel=1e-3)  # the rank of five images less their mean
+    assert float(image_class.mse(0.0)) == 0.0
+    projected = image_class(image_class(y, 0.0), 0.0)
+    torch.testing.assert_close(projected, image_class(y, 0.0))
     for f in (gt.EmpiricalBayes(x), gt.EmpiricalRays(x), gt.mixture_of_gaussians(x[:1], torch.eye(16)[None])):
         with pytest.raises(ValueError, match="must be finite and above 0, got 0"):
             f(y, 0.0)
@@ -318,8 +318,13 @@ def test_small_and_large_noise_levels_have_their_limits(unchecked):
 def test_half_precision_is_summed_in_more():
     x = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(3))
     y = (x[:2] + 0.1).half()
-    law = gt.GaussianDenoiser(x.mean(0, keepdim=True), torch.cov(x.flatten(1).mT))
-    for f in (law, gt.StationaryGaussianDenoiser.fit(x), gt.EmpiricalBayes(x), gt.union_of_subspaces(x[:, None], 4.0)):
+    image_class = gt.GaussianDenoiser(x.mean(0, keepdim=True), torch.cov(x.flatten(1).mT))
+    for f in (
+        image_class,
+        gt.StationaryGaussianDenoiser.fit(x),
+        gt.EmpiricalBayes(x),
+        gt.union_of_subspaces(x[:, None], 4.0),
+    ):
         assert f(y, 0.25).dtype == torch.half
         torch.testing.assert_close(f(y, 0.25).float(), f(y.float(), 0.25), rtol=1e-3, atol=1e-3)
 

@@ -1,10 +1,10 @@
-"""SmoothUNet: homogeneous and smooth; made conservative, f(y) = S y with the Hessian S of its energy, to rounding."""
+"""Smooth UNets: homogeneous, with a continuous derivative; the gradient of their energy, blind or given sigma."""
 
 import pytest
 import torch
 
 import gahb_theory as gt
-from gahb_theory.denoisers import SmoothUNet
+from gahb_theory.denoisers import SmoothConditionedUNet, SmoothUNet
 from gahb_theory.jacobians.symmetric import HessianJacobian
 
 BOTH = pytest.mark.parametrize(("dtype", "allowed"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
@@ -18,9 +18,9 @@ def relative(a, b):
     return float(((a - b).norm() / b.norm()).detach())
 
 
-def stirred(channels=1):
+def stirred(channels=1, kind=SmoothUNet):
     """A network whose noise prediction is as large as its input."""
-    f = SmoothUNet(4, 2, channels, seed=1)
+    f = kind(4, 2, channels, seed=1)
     with torch.no_grad():
         f.exit.weight.mul_(20)
     return f.double().eval()
@@ -173,3 +173,50 @@ def test_refused_shapes(unchecked):
         SmoothUNet(4, 2)(noise(1, 1, 10, 8, dtype=torch.float32), 0.1)
     with pytest.raises(ValueError, match="channel"):
         SmoothUNet(4, 2)(noise(1, 3, 8, 8, dtype=torch.float32), 0.1)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_given_sigma_it_is_homogeneous_in_the_image_and_its_noise_together(channels):
+    f, y = stirred(channels, SmoothConditionedUNet), noise(2, channels, 8, 8)
+    torch.testing.assert_close(f(1e-3 * y, 1e-4), 1e-3 * f(y, 0.1))
+    assert relative(f(2 * y, 0.1), 2 * f(y, 0.1)) > 0.001, "and not in the image alone"
+    shift = noise(2, channels, 1, 1, seed=3)
+    torch.testing.assert_close(f(y + shift, 0.1), f(y, 0.1) + shift)
+    each = torch.tensor([0.1, 0.7], dtype=torch.float64)
+    torch.testing.assert_close(f(y, each), torch.cat([f(y[:1], 0.1), f(y[1:], 0.7)]))
+    flat = torch.full((1, channels, 8, 8), 0.3, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(f(flat, 0.1), flat)
+    (gradient,) = torch.autograd.grad(f(flat, 0.1).sum() + f(y, 0.0).sum(), flat)
+    assert bool(torch.isfinite(gradient).all())
+
+
+@BOTH
+def test_a_gradient_that_is_given_sigma_is_symmetric_and_equation_6_has_the_remainder_of_euler(dtype, allowed):
+    """f(y, sigma) = S y + sigma df/dsigma: the derivative of f(s y, s sigma) = s f(y, sigma) at s = 1."""
+    f = gt.Conservative(stirred(kind=SmoothConditionedUNet)).to(dtype).eval()
+    y, sigma = noise(1, 1, 8, 8).to(dtype), torch.tensor(0.4, dtype=dtype)
+    J = gt.jacobian(f, y, float(sigma))
+    assert isinstance(J, HessianJacobian) and J.asymmetry() < allowed
+    value, remainder = torch.func.jvp(lambda s: f.estimate(y, s.reshape(1, 1, 1, 1)), (sigma,), (sigma,))
+    product = J.matvec(y.flatten()).reshape(y.shape)
+    assert relative(product + remainder, value) < allowed
+    assert relative(product, value) > 0.001, "equation (6) itself does not hold"
+
+
+def test_the_energy_of_a_network_that_is_given_sigma():
+    f = gt.Conservative(stirred(kind=SmoothConditionedUNet)).eval()
+    y, sigma = noise(2, 1, 8, 8).requires_grad_(), torch.tensor([0.3, 0.7], dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(f.energy(y, sigma).sum(), y)
+    torch.testing.assert_close(gradient, f(y, sigma))
+    (score,) = torch.autograd.grad(f.log_density(y, sigma).sum(), y)
+    torch.testing.assert_close(score, (f(y, sigma) - y) / sigma[:, None, None, None] ** 2)
+    torch.testing.assert_close(f.energy(2 * y, 2 * sigma), 4 * f.energy(y, sigma))
+    with pytest.raises(TypeError, match=r"SmoothConditionedUNet is given sigma.*energy\(y, sigma\)"):
+        f.energy(y)
+
+
+def test_a_residual_unet_that_is_given_sigma_has_an_energy_too():
+    f, y = gt.Conservative(gt.DRUNet(4, 1)).double().eval(), noise(1, 1, 8, 8)
+    J = gt.jacobian(f, y, 0.3)
+    assert J.asymmetry() < 1e-12
+    torch.testing.assert_close(f(3 * y, 0.9), 3 * f(y, 0.3))

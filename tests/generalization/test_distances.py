@@ -12,8 +12,8 @@ SIZE, D = 8, 64
 SIGMAS = [0.05, 0.2, 0.5]
 
 
-def law(seed=0):
-    """Mean and covariance of a Gaussian law of 8x8 images, with a power-law spectrum."""
+def image_class(seed=0):
+    """Mean and covariance of a Gaussian distribution of 8x8 images, with a power-law spectrum."""
     generator = torch.Generator().manual_seed(seed)
     rotation = torch.linalg.qr(torch.randn(D, D, generator=generator, dtype=torch.float64)).Q
     covariance = (rotation * (0.2 * torch.arange(1, D + 1, dtype=torch.float64) ** -0.7)) @ rotation.mT
@@ -21,7 +21,7 @@ def law(seed=0):
 
 
 def draw(n, seed):
-    mean, covariance = law()
+    mean, covariance = image_class()
     z = torch.randn(n, D, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return mean + (z @ torch.linalg.cholesky(covariance).mT).reshape(n, 1, SIZE, SIZE)
 
@@ -60,7 +60,7 @@ def fresh():
 
 
 def test_the_memoriser_has_a_gap_and_the_gaussian_denoiser_none(halves, fresh):
-    gaussian = gt.psnr_gap(gt.GaussianDenoiser(*law()), halves.first, fresh, SIGMAS)
+    gaussian = gt.psnr_gap(gt.GaussianDenoiser(*image_class()), halves.first, fresh, SIGMAS)
     assert bool(((gaussian.gap.low < 0) & (gaussian.gap.high > 0)).all())
     assert gaussian.mean_gap.low < 0 < gaussian.mean_gap.high < 1
     memoriser = gt.psnr_gap(Memoriser(halves.first), halves.first, fresh, SIGMAS)
@@ -74,7 +74,7 @@ def test_the_memoriser_has_a_gap_and_the_gaussian_denoiser_none(halves, fresh):
 
 
 def test_the_gap_covers_as_often_as_it_says():
-    f, misses = gt.GaussianDenoiser(*law()), 0
+    f, misses = gt.GaussianDenoiser(*image_class()), 0
     for trial in range(60):
         gap = gt.psnr_gap(f, draw(20, 1000 + trial), draw(30, 3000 + trial), [0.2], seed=trial, confidence=0.9).gap
         misses += not gap.low[0] <= 0 <= gap.high[0]
@@ -82,7 +82,7 @@ def test_the_gap_covers_as_often_as_it_says():
 
 
 def test_the_distance_of_two_linear_denoisers_is_known(fresh):
-    mean, covariance = law()
+    mean, covariance = image_class()
     f, g = gt.GaussianDenoiser(mean, covariance), gt.GaussianDenoiser(mean, 2 * covariance)
     result = gt.function_distance(f, g, fresh.repeat(4, 1, 1, 1), SIGMAS)
     for k, sigma in enumerate(SIGMAS):
@@ -99,7 +99,7 @@ def test_the_distance_of_two_linear_denoisers_is_known(fresh):
 
 
 def test_the_distance_is_that_of_the_definition(fresh):
-    f, g = gt.GaussianDenoiser(*law()), Memoriser(draw(3, 9))
+    f, g = gt.GaussianDenoiser(*image_class()), Memoriser(draw(3, 9))
     result = gt.function_distance(f, g, fresh, [0.3], seed=4, batch_size=7)
     y = gt.add_noise(fresh, 0.3, seed=4)
     np.testing.assert_allclose(result.per_image[0], gt.mse(f(y, 0.3), g(y, 0.3)).numpy())
@@ -108,7 +108,7 @@ def test_the_distance_is_that_of_the_definition(fresh):
 
 
 def test_the_same_function_is_at_distance_zero_and_memorisers_far_apart(halves, fresh):
-    f = gt.GaussianDenoiser(*law())
+    f = gt.GaussianDenoiser(*image_class())
     assert bool((gt.function_distance(f, f, fresh, SIGMAS).ratio.high == 0).all())
     apart = gt.function_distance(Memoriser(halves.first), Memoriser(halves.second), fresh, [0.05])
     assert apart.ratio.low[0] > 0.5
@@ -127,7 +127,7 @@ def test_half_the_distance_is_the_variance_over_training_sets(fresh):
 
 
 def test_the_distance_from_the_memoriser(halves, fresh):
-    memoriser, f = Memoriser(halves.first), gt.GaussianDenoiser(*law())
+    memoriser, f = Memoriser(halves.first), gt.GaussianDenoiser(*image_class())
     itself = gt.memoriser_distance(memoriser, memoriser, fresh, SIGMAS)
     assert bool((itself.ratio.value == 0).all())
     learned = gt.memoriser_distance(f, memoriser, fresh, SIGMAS)
@@ -156,7 +156,7 @@ def test_samples_of_memorisers_are_copies_and_their_pairs_are_like_chance(halves
 
 
 def test_samples_of_gaussian_denoisers_are_no_copies_and_their_pairs_are_the_same(halves):
-    mean, covariance = law()
+    mean, covariance = image_class()
     samples = [
         gt.generate(gt.GaussianDenoiser(mean, c), (24, 1, SIZE, SIZE), seed=3, step=0.1, beta=0.5, batch_size=24)
         for c in (covariance, 1.02 * covariance)
@@ -210,7 +210,7 @@ NULL = _true_null()
 
 
 def test_refusals(halves, fresh, unchecked):
-    f = gt.GaussianDenoiser(*law())
+    f = gt.GaussianDenoiser(*image_class())
     network = gt.UNet(channels=4, blocks=1)
     for measure in (
         lambda g: gt.psnr_gap(g, fresh, fresh, [0.1]),

@@ -38,12 +38,12 @@ def test_a_filter_of_other_images_does_not():
 
 def test_what_is_certified_is_no_more_than_the_truth():
     """Doing nothing to a Gaussian field, whose best denoiser is known."""
-    law = gt.GaussianField(size=16)
+    image_class = gt.GaussianField(size=16)
     f = lambda y, sigma: 1.0 * y + 0.2 * y.mean((2, 3), keepdim=True)  # noqa: E731
-    result = audit(f, law.sample(64, seed=1), law.sample(600, seed=2), name="nothing")
-    best = gt.GaussianDenoiser.fit(law.sample(20_000, seed=3))
+    result = audit(f, image_class.sample(64, seed=1), image_class.sample(600, seed=2), name="nothing")
+    best = gt.GaussianDenoiser.fit(image_class.sample(20_000, seed=3))
     for c in result.certified:
-        x = law.sample(500, seed=4)
+        x = image_class.sample(500, seed=4)
         y = gt.add_noise(x, c.sigma)
         truth = gt.mse(f(y, c.sigma), best(y, c.sigma)).mean().item()
         assert 0 < c.excess.low < 1.05 * truth

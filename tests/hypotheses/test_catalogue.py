@@ -49,7 +49,7 @@ def scene(n=8):
 
 
 def network():
-    """Two networks of one kind on a law that few images teach."""
+    """Two networks of one kind on a distribution that few images teach."""
     return gt.UNet(4, 1, seed=0).eval()
 
 
@@ -89,15 +89,15 @@ class Test:
         assert result.verdict == "supported"
 
     def test_near_optimal(self):
-        law = gt.GaussianField(size=16)
-        h = catalogue.near_optimal(law, Plan(images=64, sigmas=(0.1,)))
-        best = gt.GaussianDenoiser.fit(law.sample(20_000, seed=1))
-        result = gt.assess(h, best, images=law)
+        image_class = gt.GaussianField(size=16)
+        h = catalogue.near_optimal(image_class, Plan(images=64, sigmas=(0.1,)))
+        best = gt.GaussianDenoiser.fit(image_class.sample(20_000, seed=1))
+        result = gt.assess(h, best, images=image_class)
         assert result.estimate.value == pytest.approx(1, abs=0.05)
         assert result.nulls[0].passes == result.nulls[1].passes == "no"
         assert result.verdict == "not discriminating"  # of a Gaussian class the Wiener filter is the best denoiser
         assert "Wiener" in result.reason
-        assert gt.assess(h, blur, images=law).estimate.value > 2
+        assert gt.assess(h, blur, images=image_class).estimate.value > 2
 
     def test_tangent_first(self):
         s = scene()
@@ -113,7 +113,7 @@ class Test:
         assert verdict(h, lambda y, sigma: 0 * y + 0.5) == "refuted"
 
     def test_tangents_of_other_images_are_refused(self):
-        with pytest.raises(ValueError, match="give images=law"):
+        with pytest.raises(ValueError, match="give images=image_class"):
             gt.assess(catalogue.tangent_first(X, PLAN), blur, images=X.sample(8), train=OTHERS)
 
     def test_memorises(self):

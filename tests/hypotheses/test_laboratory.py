@@ -1,4 +1,4 @@
-"""The laboratory: everything once, known by content, resumed after a kill, with the time left told before."""
+"""The laboratory: everything once, known by content, resumed after a kill, with the time left printed before."""
 
 import json
 import subprocess

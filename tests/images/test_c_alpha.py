@@ -151,8 +151,8 @@ def test_the_contour_of_the_paper_is_a_row_of_the_mask():
 @pytest.mark.parametrize("jump", [0.05, 0.2, 0.5])
 def test_the_means_of_the_regions_differ(jump):
     """The backgrounds without their fields are constants, apart by `jump` to 0.5, the lower one in [0.15, 0.6]."""
-    law = CAlpha(2.0, size=8, jump=jump)
-    backgrounds = law.scene(500, seed=5, dtype=DOUBLE).backgrounds
+    image_class = CAlpha(2.0, size=8, jump=jump)
+    backgrounds = image_class.scene(500, seed=5, dtype=DOUBLE).backgrounds
     flat = backgrounds - BACKGROUND_STD * gaussian_fields(500, 8, 2.0, seed=5, start=0, dtype=DOUBLE)
     means = flat.mean((2, 3))
     assert float((flat - means[:, :, None, None]).abs().max()) < 1e-12
@@ -166,10 +166,10 @@ def test_the_means_of_the_regions_differ(jump):
     assert float(means.min()) >= 0.15 and float(means.max()) <= 0.85
 
 
-def test_the_contour_has_its_law():
+def test_the_contour_has_its_distribution():
     """Mean height 0.3 to 0.7, standard deviation about it CONTOUR_STD, within 4 standard errors."""
-    law = CAlpha(2.0, size=8)
-    contour = law.scene(4000, seed=6, dtype=DOUBLE).contour
+    image_class = CAlpha(2.0, size=8)
+    contour = image_class.scene(4000, seed=6, dtype=DOUBLE).contour
     height = 0.3 + 0.4 * uniforms(4000, 1, seed=6, component=Component.PARAMETERS, dtype=DOUBLE)
     squares = (contour - height).square().mean(1)
     assert abs(float(squares.mean()) - CONTOUR_STD**2) < 4 * float(squares.std()) / 4000**0.5
@@ -194,7 +194,7 @@ def test_the_same_scene_at_any_size(alpha, tolerance):
 
 
 def test_single_and_double_precision_are_each_a_law_of_their_own():
-    """Different numbers of the same law: mean and standard deviation of pixels agree within 4 standard errors."""
+    """Different numbers of the same distribution: mean and standard deviation of pixels agree within 4 standard errors."""
     means = []
     for dtype in (torch.float32, torch.float64):
         x = CAlpha(2.0, size=8).sample(2000, seed=1, dtype=dtype).double().mean((1, 2, 3))
@@ -216,13 +216,13 @@ def test_single_and_double_precision_are_each_a_law_of_their_own():
 )
 def test_an_image_depends_on_seed_and_index_alone(convention, dtype, size, n, part, start, seed):
     """To the last bit, in any batch: no product of matrices and no transform may round by the batch."""
-    law = CAlpha(1.0, size=size, convention=convention)
-    x = law.sample(n, seed=seed, start=start, dtype=dtype)
+    image_class = CAlpha(1.0, size=size, convention=convention)
+    x = image_class.sample(n, seed=seed, start=start, dtype=dtype)
     first = min(part[0], n - 1)
     count = min(part[1], n - first)
-    assert torch.equal(law.sample(count, seed=seed, start=start + first, dtype=dtype), x[first : first + count])
-    assert torch.equal(law.scene(n, seed=seed, start=start, dtype=dtype).images, x)
-    assert not torch.equal(law.sample(n, seed=seed ^ 1, start=start, dtype=dtype), x)
+    assert torch.equal(image_class.sample(count, seed=seed, start=start + first, dtype=dtype), x[first : first + count])
+    assert torch.equal(image_class.scene(n, seed=seed, start=start, dtype=dtype).images, x)
+    assert not torch.equal(image_class.sample(n, seed=seed ^ 1, start=start, dtype=dtype), x)
 
 
 @CONVENTIONS
@@ -247,9 +247,9 @@ def test_what_theory_says():
     assert CAlpha(4.0, beta=1.0).optimal_slope == CAlpha(1.0, beta=4.0).optimal_slope == pytest.approx(1 / 2)
     assert CAlpha(3.0, beta=2.0).nominal_slope == CAlpha(3.0, beta=2.0).optimal_slope == pytest.approx(2 / 3)
     for alpha, beta, slope in ((5.0, 5.0, 4 / 5), (2.0, 2.0, 1 / 2), (1.0, 3.0, 1 / 3), (2.0, 4.0, 3 / 5)):
-        law = CAlpha(alpha, beta, convention="paper")  # a = min(alpha - 1/2, beta - 1)
-        assert law.optimal_slope == pytest.approx(slope)
-        assert law.nominal_slope == pytest.approx(min(alpha, beta) / (min(alpha, beta) + 1))
+        image_class = CAlpha(alpha, beta, convention="paper")  # a = min(alpha - 1/2, beta - 1)
+        assert image_class.optimal_slope == pytest.approx(slope)
+        assert image_class.nominal_slope == pytest.approx(min(alpha, beta) / (min(alpha, beta) + 1))
     assert CAlpha(1.0, convention="paper").optimal_slope is None
     assert CAlpha(0.5, 3.0, convention="paper").optimal_slope is None
     assert CAlpha().dimension is None

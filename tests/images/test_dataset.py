@@ -15,7 +15,7 @@ from gahb_theory.images import CAlpha, Disks, Photographs, write_dataset
 from gahb_theory.images.dataset import BLOCK
 
 N = BLOCK + 100
-LAW = Disks(size=16)
+IMAGE_CLASS = Disks(size=16)
 
 
 def files(folder):
@@ -23,13 +23,13 @@ def files(folder):
 
 
 def test_the_two_files(tmp_path):
-    path = write_dataset(tmp_path / "new" / "disks.npy", LAW, N, seed=2**70, start=11)
+    path = write_dataset(tmp_path / "new" / "disks.npy", IMAGE_CLASS, N, seed=2**70, start=11)
     assert path == tmp_path / "new" / "disks.npy"
     assert files(path.parent) == ["disks.json", "disks.npy"]
     x = np.load(path, mmap_mode="r")
     assert x.dtype == np.float32
     assert x.shape == (N, 1, 16, 16)
-    assert np.array_equal(x, LAW.sample(N, seed=2**70, start=11).numpy())  # across the border of two blocks
+    assert np.array_equal(x, IMAGE_CLASS.sample(N, seed=2**70, start=11).numpy())  # across the border of two blocks
 
     about = json.loads((path.parent / "disks.json").read_text())
     assert about["class"] == {"class": "Disks", "size": 16, "edge": 1.0, "jump": 0.2}
@@ -39,17 +39,19 @@ def test_the_two_files(tmp_path):
 
 
 def test_parts_fit_together(tmp_path):
-    whole = np.load(write_dataset(tmp_path / "whole.npy", LAW, 6, seed=1))
-    first = np.load(write_dataset(tmp_path / "first.npy", LAW, 4, seed=1))
-    rest = np.load(write_dataset(tmp_path / "rest.npy", LAW, 2, seed=1, start=4))
+    whole = np.load(write_dataset(tmp_path / "whole.npy", IMAGE_CLASS, 6, seed=1))
+    first = np.load(write_dataset(tmp_path / "first.npy", IMAGE_CLASS, 4, seed=1))
+    rest = np.load(write_dataset(tmp_path / "rest.npy", IMAGE_CLASS, 2, seed=1, start=4))
     assert np.array_equal(np.concatenate([first, rest]), whole)
 
 
-@pytest.mark.parametrize("law", [CAlpha(1.5, size=8), Photographs(size=8, channels=3)], ids=["c_alpha", "colour"])
-def test_other_classes(law, tmp_path):
-    path = write_dataset(str(tmp_path / "x.npy"), law, 3)
-    assert np.array_equal(np.load(path), law.sample(3).numpy())
-    assert json.loads((tmp_path / "x.json").read_text())["class"] == runs.describe(law)
+@pytest.mark.parametrize(
+    "image_class", [CAlpha(1.5, size=8), Photographs(size=8, channels=3)], ids=["c_alpha", "colour"]
+)
+def test_other_classes(image_class, tmp_path):
+    path = write_dataset(str(tmp_path / "x.npy"), image_class, 3)
+    assert np.array_equal(np.load(path), image_class.sample(3).numpy())
+    assert json.loads((tmp_path / "x.json").read_text())["class"] == runs.describe(image_class)
 
 
 @pytest.mark.parametrize("there", ["disks.npy", "disks.json"])
@@ -58,7 +60,7 @@ def test_nothing_is_overwritten(there, tmp_path):
     with pytest.raises(
         FileExistsError, match=f"{there} exists and is not overwritten; remove it or choose another name"
     ):
-        write_dataset(tmp_path / "disks.npy", LAW, 2)
+        write_dataset(tmp_path / "disks.npy", IMAGE_CLASS, 2)
     assert files(tmp_path) == [there]
     assert (tmp_path / there).read_text() == "precious"
 
@@ -66,17 +68,17 @@ def test_nothing_is_overwritten(there, tmp_path):
 @pytest.mark.parametrize("name", ["disks.npz", "disks", "disks.npy.gz", "npy"])
 def test_other_endings_are_refused(name, tmp_path):
     with pytest.raises(ValueError, match=r"path must name a .npy file, got"):
-        write_dataset(tmp_path / name, LAW, 2)
+        write_dataset(tmp_path / name, IMAGE_CLASS, 2)
     assert files(tmp_path) == []
 
 
 def test_bad_numbers_are_refused(tmp_path, unchecked):
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
-        write_dataset(tmp_path / "x.npy", LAW, 0)
+        write_dataset(tmp_path / "x.npy", IMAGE_CLASS, 0)
     with pytest.raises(ValueError, match="seed must be between 0 and"):
-        write_dataset(tmp_path / "x.npy", LAW, 2, seed=-1)
+        write_dataset(tmp_path / "x.npy", IMAGE_CLASS, 2, seed=-1)
     with pytest.raises(ValueError, match="start must be between 0 and"):
-        write_dataset(tmp_path / "x.npy", LAW, 2, start=-1)
+        write_dataset(tmp_path / "x.npy", IMAGE_CLASS, 2, start=-1)
     assert files(tmp_path) == []
 
 
@@ -129,7 +131,7 @@ class Grey:
         return torch.full((n, 1, 4, 4), self.value)
 
 
-@pytest.mark.parametrize("wrap", [lambda law: law, gt.Shuffled], ids=["bare", "shuffled"])
+@pytest.mark.parametrize("wrap", [lambda image_class: image_class, gt.Shuffled], ids=["bare", "shuffled"])
 def test_own_classes_of_one_name_are_not_each_other(wrap, tmp_path):
     path = tmp_path / "x.npy"
     assert float(gt.dataset(path, wrap(Grey(0.25)), 3).images().mean()) == 0.25
@@ -158,7 +160,7 @@ def test_a_failing_write_leaves_no_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.fsync", fsync)
     with pytest.raises(OSError, match="the disk is full"):
-        write_dataset(tmp_path / "x.npy", LAW, 2)
+        write_dataset(tmp_path / "x.npy", IMAGE_CLASS, 2)
     assert files(tmp_path) == []
 
 
@@ -168,7 +170,7 @@ def test_too_little_space_is_seen_before_the_work(tmp_path, monkeypatch):
     with pytest.raises(
         OSError, match=r"2 images of shape \(1, 16, 16\) need 2,048 bytes, and .* has 2,047 left"
     ) as caught:
-        write_dataset(tmp_path / "x.npy", LAW, 2)
+        write_dataset(tmp_path / "x.npy", IMAGE_CLASS, 2)
     assert caught.value.errno == errno.ENOSPC
     assert files(tmp_path) == []
 
@@ -176,4 +178,4 @@ def test_too_little_space_is_seen_before_the_work(tmp_path, monkeypatch):
 def test_unwritable_places_are_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"cannot create .*file/deep: Not a directory; choose another place"):
-        write_dataset(tmp_path / "file" / "deep" / "x.npy", LAW, 2)
+        write_dataset(tmp_path / "file" / "deep" / "x.npy", IMAGE_CLASS, 2)

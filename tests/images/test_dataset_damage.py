@@ -15,7 +15,7 @@ import gahb_theory as gt
 from gahb_theory.images import unfinished, write_dataset
 from gahb_theory.images.dataset import BLOCK
 
-LAW = gt.Disks(size=16)
+IMAGE_CLASS = gt.Disks(size=16)
 N = 3 * BLOCK + 7
 
 
@@ -39,7 +39,7 @@ Stopping.__name__, Stopping.__module__ = "Disks", gt.Disks.__module__  # to the 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp("whole") / "x.npy", LAW, N).read_bytes()
+    return write_dataset(tmp_path_factory.mktemp("whole") / "x.npy", IMAGE_CLASS, N).read_bytes()
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def no_record(data, record):
 @pytest.mark.parametrize("damage", [cut, cut_within_a_block, empty, longer, hole, header, gone, no_record])
 def test_damaged_data_is_drawn_again(damage, begun, whole):
     damage(begun.with_name(".x.npy.partial"), begun.with_name(".x.npy.partial.json"))
-    write_dataset(begun, LAW, N)
+    write_dataset(begun, IMAGE_CLASS, N)
     assert begun.read_bytes() == whole
     assert files(begun.parent) == ["x.json", "x.npy"]
 
@@ -101,14 +101,14 @@ def test_damaged_data_is_drawn_again(damage, begun, whole):
 def test_a_damaged_record_is_set_aside(text, begun, whole):
     begun.with_name(".x.npy.partial.json").write_text(text)
     with pytest.warns(UserWarning, match=r"\.x\.npy\.partial\.json is damaged .* the images are drawn anew"):
-        write_dataset(begun, LAW, N)
+        write_dataset(begun, IMAGE_CLASS, N)
     assert begun.read_bytes() == whole
     assert files(begun.parent) == ["x.json", "x.npy"]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", None])
 def test_the_record_of_a_finished_file_is_written_again(text, tmp_path):
-    data = gt.dataset(tmp_path / "x.npy", LAW, 100, seed=3)
+    data = gt.dataset(tmp_path / "x.npy", IMAGE_CLASS, 100, seed=3)
     record = tmp_path / "x.json"
     before = record.read_text()
     record.unlink() if text is None else record.write_text(text)
@@ -116,12 +116,12 @@ def test_the_record_of_a_finished_file_is_written_again(text, tmp_path):
         _ = data.about
     assert len(gt.dataset(tmp_path / "x.npy")) == 100  # nothing is in the way of the images
     with pytest.raises(FileExistsError, match="holds other images than those asked for"):
-        gt.dataset(tmp_path / "x.npy", LAW, 100, seed=4)
+        gt.dataset(tmp_path / "x.npy", IMAGE_CLASS, 100, seed=4)
     if text is None:
-        gt.dataset(tmp_path / "x.npy", LAW, 100, seed=3)
+        gt.dataset(tmp_path / "x.npy", IMAGE_CLASS, 100, seed=3)
     else:
         with pytest.warns(UserWarning, match=r"x\.json is damaged .* the record is written anew"):
-            gt.dataset(tmp_path / "x.npy", LAW, 100, seed=3)
+            gt.dataset(tmp_path / "x.npy", IMAGE_CLASS, 100, seed=3)
     assert record.read_text() == before
 
 
@@ -129,7 +129,7 @@ def test_what_killed_writers_left_is_collected(begun):
     stale = [".x.json.123.partial", "..x.npy.partial.json.77-host.partial"]
     for name in (*stale, ".y.json.123.partial"):
         begun.with_name(name).write_bytes(b"half")
-    write_dataset(begun, LAW, N)
+    write_dataset(begun, IMAGE_CLASS, N)
     assert files(begun.parent) == [".y.json.123.partial", "x.json", "x.npy"]
 
 
@@ -179,11 +179,11 @@ def test_a_failing_disk_names_its_file_and_keeps_what_is_done(number, tmp_path, 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing)
         with pytest.raises(OSError, match=r"cannot write .*\.x\.npy\.partial") as caught:
-            write_dataset(path, LAW, N)
+            write_dataset(path, IMAGE_CLASS, N)
     assert caught.value.errno == number
     assert caught.value.__notes__ == [f"1 of 4 blocks of {path} are kept; the same call goes on from here"]
-    write_dataset(path, LAW, N)
-    assert torch.equal(gt.dataset(path).images(), LAW.sample(N))
+    write_dataset(path, IMAGE_CLASS, N)
+    assert torch.equal(gt.dataset(path).images(), IMAGE_CLASS.sample(N))
 
 
 LIMITED = """
@@ -201,8 +201,10 @@ print(gt.dataset(sys.argv[1], gt.Disks(16), 1543).sha256 == gt.dataset(sys.argv[
 
 def test_a_limit_of_the_system_names_its_file_and_is_no_obstacle_later(tmp_path):
     path = tmp_path / "x.npy"
-    told = subprocess.run([sys.executable, "-c", LIMITED, str(path)], capture_output=True, text=True, check=True).stdout
-    assert told == f"{errno.EFBIG} cannot write {path.with_name('.x.npy.partial')}: File too large\nTrue\n"
+    printed = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(path)], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed == f"{errno.EFBIG} cannot write {path.with_name('.x.npy.partial')}: File too large\nTrue\n"
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
@@ -215,7 +217,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "open", read_only)
     with pytest.raises(PermissionError, match=f"cannot write into {tmp_path}: Permission denied; choose another place"):
-        write_dataset(tmp_path / "x.npy", LAW, 2)
+        write_dataset(tmp_path / "x.npy", IMAGE_CLASS, 2)
     assert files(tmp_path) == []
 
 
@@ -232,7 +234,7 @@ def test_a_folder_that_disappears_is_named(tmp_path):
 
 
 class Given:
-    """A class that returns what it is told to."""
+    """A class that returns what it is asked for."""
 
     def __init__(self, first, later):
         self.first, self.later = first, later
@@ -247,7 +249,7 @@ def zeros(*shape, dtype=torch.float32):
 
 
 @pytest.mark.parametrize(
-    ("law", "error", "message"),
+    ("image_class", "error", "message"),
     [
         (Given(zeros(1, 4, 4), lambda n: torch.full((n, 1, 4, 4), torch.nan)), ValueError, "must be finite"),
         (Given(zeros(1, 4, 4), lambda n: torch.zeros(n - 1, 1, 4, 4)), ValueError, r"must return 100 images, got 99"),
@@ -262,10 +264,10 @@ def zeros(*shape, dtype=torch.float32):
         (Given(*2 * [lambda n: torch.zeros(n, 4, 4)]), ValueError, r"must have shape \(batch, channels"),
     ],
 )
-def test_broken_promises_of_a_class_are_never_written(law, error, message, tmp_path, unchecked):
+def test_broken_promises_of_a_class_are_never_written(image_class, error, message, tmp_path, unchecked):
     path = tmp_path / "x.npy"
     with pytest.raises(error, match=message):
-        write_dataset(path, law, BLOCK + 100)
+        write_dataset(path, image_class, BLOCK + 100)
     assert not path.exists()
     record = path.with_name(".x.npy.partial.json")
     assert not record.exists() or list(json.loads(record.read_text())["done"]) == ["0"]
@@ -279,8 +281,8 @@ def test_intensities_up_to_255_do_not_become_white(tmp_path):
 
 
 def test_numpy_numbers(tmp_path, unchecked):
-    data = gt.dataset(tmp_path / "x.npy", LAW, np.int64(5), seed=np.int32(2), start=np.uint8(3))
-    assert torch.equal(data.images(), LAW.sample(5, seed=2, start=3))
+    data = gt.dataset(tmp_path / "x.npy", IMAGE_CLASS, np.int64(5), seed=np.int32(2), start=np.uint8(3))
+    assert torch.equal(data.images(), IMAGE_CLASS.sample(5, seed=2, start=3))
     assert data.about["seed"] == 2
 
 
@@ -306,7 +308,7 @@ def test_arrays_of_others_that_are_no_images_are_refused(array, message, tmp_pat
 
 
 def test_arrays_of_others_that_are_images_are_opened(tmp_path, monkeypatch):
-    x = LAW.sample(4).numpy()
+    x = IMAGE_CLASS.sample(4).numpy()
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "y.npy", np.asfortranarray((255 * x).astype(np.uint8)))
     monkeypatch.chdir(tmp_path)
@@ -317,7 +319,7 @@ def test_arrays_of_others_that_are_images_are_opened(tmp_path, monkeypatch):
 
 
 def test_a_cut_finished_file_is_named(tmp_path):
-    gt.dataset(tmp_path / "x.npy", LAW, 5)
+    gt.dataset(tmp_path / "x.npy", IMAGE_CLASS, 5)
     os.truncate(tmp_path / "x.npy", 3000)
     with pytest.raises(ValueError, match=r"x\.npy is damaged or no array of numbers"):
         len(gt.dataset(tmp_path / "x.npy"))
@@ -327,7 +329,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "x.npy")
     with pytest.raises(FileNotFoundError, match=r"no dataset at .*x\.npy"):
         gt.dataset(tmp_path / "x.npy")
-    gt.dataset(tmp_path / "y.npy", LAW, 5)
+    gt.dataset(tmp_path / "y.npy", IMAGE_CLASS, 5)
     (tmp_path / "y.json").unlink()
     os.mkfifo(tmp_path / "y.json")
     with pytest.raises(ValueError, match="missing or no regular file"):
@@ -345,11 +347,11 @@ def test_a_pipe_among_photographs_is_not_waited_for(tmp_path):
 @pytest.mark.parametrize("name", ["a" * 240 + ".npy", "é" * 100 + ".npy"])
 def test_names_that_are_too_long_are_refused(name, tmp_path):
     with pytest.raises(ValueError, match="must have at most 180 bytes; choose a shorter one"):
-        write_dataset(tmp_path / name, LAW, 2)
+        write_dataset(tmp_path / name, IMAGE_CLASS, 2)
     assert files(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ["a'b\"c", "<b>x</b>", "{x}{{y}}%s", "two\nlines", "Größe é 圖", "a b"])
 def test_any_other_name_is_taken(name, tmp_path):
-    data = gt.dataset(tmp_path / name / f"{name.replace('/', '')}.npy", LAW, 3)
-    assert torch.equal(data.images(), LAW.sample(3))
+    data = gt.dataset(tmp_path / name / f"{name.replace('/', '')}.npy", IMAGE_CLASS, 3)
+    assert torch.equal(data.images(), IMAGE_CLASS.sample(3))

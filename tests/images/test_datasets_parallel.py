@@ -15,14 +15,14 @@ import gahb_theory as gt
 from gahb_theory.images import write_dataset
 from gahb_theory.images.dataset import BLOCK
 
-LAW = gt.Disks(size=16)
+IMAGE_CLASS = gt.Disks(size=16)
 N = 3 * BLOCK + 7
 
 
 @pytest.mark.slow
 def test_workers_write_the_same_bytes(tmp_path):
-    one = write_dataset(tmp_path / "one.npy", LAW, N, seed=2**40, start=10**10)
-    two = write_dataset(tmp_path / "two.npy", LAW, N, seed=2**40, start=10**10, workers=2)
+    one = write_dataset(tmp_path / "one.npy", IMAGE_CLASS, N, seed=2**40, start=10**10)
+    two = write_dataset(tmp_path / "two.npy", IMAGE_CLASS, N, seed=2**40, start=10**10, workers=2)
     assert one.read_bytes() == two.read_bytes()
     assert json.loads((tmp_path / "one.json").read_text()) == json.loads((tmp_path / "two.json").read_text())
     assert len(list(tmp_path.iterdir())) == 4
@@ -70,7 +70,7 @@ def test_a_kill_loses_nothing_that_was_done(tmp_path):
     Watched.__name__, Watched.__module__ = "Disks", gt.Disks.__module__  # to the library it is the class itself
     write_dataset(path, Watched(size=16), N)
     assert len(drawn) == 1 + 4 - len(done)  # the shape, and the missing blocks alone
-    write_dataset(tmp_path / "whole.npy", LAW, N)
+    write_dataset(tmp_path / "whole.npy", IMAGE_CLASS, N)
     assert path.read_bytes() == (tmp_path / "whole.npy").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["whole.json", "whole.npy", "x.json", "x.npy"]
 
@@ -85,12 +85,12 @@ def test_a_kill_between_the_two_files_loses_nothing(tmp_path, monkeypatch):
         replace = type(path).replace
         patch.setattr(type(path), "replace", lambda self, target: (killed if target == path else replace)(self, target))
         with pytest.raises(KeyboardInterrupt):
-            write_dataset(path, LAW, 5)
+            write_dataset(path, IMAGE_CLASS, 5)
     assert (tmp_path / "x.json").exists()
     assert not path.exists()
-    write_dataset(path, LAW, 5)
+    write_dataset(path, IMAGE_CLASS, 5)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.json", "x.npy"]
-    assert torch.equal(gt.dataset(path).images(), LAW.sample(5))
+    assert torch.equal(gt.dataset(path).images(), IMAGE_CLASS.sample(5))
 
 
 class Interrupted(gt.Disks):
@@ -106,13 +106,13 @@ def test_an_unfinished_file_of_other_images_is_kept(tmp_path):
         write_dataset(path, Interrupted(size=16), 2 * BLOCK)
     before = (tmp_path / ".x.npy.partial").read_bytes()
     with pytest.raises(FileExistsError, match=r"unfinished file of other images \(class, n, seed, shape differ\)"):
-        write_dataset(path, LAW, BLOCK, seed=1)
+        write_dataset(path, IMAGE_CLASS, BLOCK, seed=1)
     assert (tmp_path / ".x.npy.partial").read_bytes() == before
 
 
 def test_read_back(tmp_path):
-    data = gt.dataset(tmp_path / "x.npy", LAW, 9, seed=3)
-    x = LAW.sample(9, seed=3)
+    data = gt.dataset(tmp_path / "x.npy", IMAGE_CLASS, 9, seed=3)
+    x = IMAGE_CLASS.sample(9, seed=3)
     assert len(data) == 9
     assert torch.equal(data.images(), x)
     assert torch.equal(data[4], x[4])
@@ -122,22 +122,22 @@ def test_read_back(tmp_path):
     assert torch.equal(torch.cat(list(loader)), x)
     with pytest.raises(IndexError, match=r"index must lie in -9 .. 8, got 9"):
         data[9]
-    again = gt.dataset(tmp_path / "x.npy", LAW, 9, seed=3)  # the same images: opened, not written
+    again = gt.dataset(tmp_path / "x.npy", IMAGE_CLASS, 9, seed=3)  # the same images: opened, not written
     assert torch.equal(again.images(), x)
     assert torch.equal(gt.dataset(tmp_path / "x.npy").images(), x)
     with pytest.raises(FileExistsError, match=r"holds other images \(seed: 3 there, 4 now\)"):
-        gt.dataset(tmp_path / "x.npy", LAW, 9, seed=4)
+        gt.dataset(tmp_path / "x.npy", IMAGE_CLASS, 9, seed=4)
     with pytest.raises(FileNotFoundError, match="no dataset at"):
         gt.dataset(tmp_path / "y.npy")
     with pytest.raises(ValueError, match="n, the number of images, must be given"):
-        gt.dataset(tmp_path / "y.npy", LAW)
+        gt.dataset(tmp_path / "y.npy", IMAGE_CLASS)
 
 
 @pytest.mark.parametrize("n", [10, 11])
 def test_halves_are_disjoint_and_their_hashes_recorded(n, tmp_path):
-    data = gt.dataset(tmp_path / "x.npy", LAW, n)
+    data = gt.dataset(tmp_path / "x.npy", IMAGE_CLASS, n)
     first, second = data.split()
-    x = LAW.sample(n)
+    x = IMAGE_CLASS.sample(n)
     assert torch.equal(first.images(), x[:5])
     assert torch.equal(second.images(), x[-5:])
     assert [first.sha256, second.sha256] == data.about["halves"]
@@ -147,18 +147,18 @@ def test_halves_are_disjoint_and_their_hashes_recorded(n, tmp_path):
 
 
 def test_bytes(tmp_path, unchecked):
-    law = gt.CAlpha(size=16)
-    data = gt.dataset(tmp_path / "x.npy", law, 5, dtype="uint8")
+    image_class = gt.CAlpha(size=16)
+    data = gt.dataset(tmp_path / "x.npy", image_class, 5, dtype="uint8")
     assert data.array.dtype == np.uint8
-    x = law.sample(5).clamp(0, 1)
+    x = image_class.sample(5).clamp(0, 1)
     assert float((data.images() - x).abs().max()) <= 0.5 / 255 + 1e-6
     assert data[0].dtype == torch.float32
     with pytest.raises(ValueError, match='dtype must be "float32" or "uint8"'):
-        write_dataset(tmp_path / "y.npy", law, 5, dtype="int8")  # type: ignore[arg-type]
+        write_dataset(tmp_path / "y.npy", image_class, 5, dtype="int8")  # type: ignore[arg-type]
 
 
 def test_training_takes_a_dataset(tmp_path):
-    data = gt.dataset(tmp_path / "x.npy", LAW, 6)
+    data = gt.dataset(tmp_path / "x.npy", IMAGE_CLASS, 6)
     from gahb_theory.images.stream import image_stream
 
     batch = image_stream(data, seed=0)(0, 6)

@@ -1,4 +1,4 @@
-"""Disks: their law, and the tangent space against finite differences of an image painted anew."""
+"""Disks: their distribution, and the tangent space against finite differences of an image painted anew."""
 
 import math
 
@@ -9,44 +9,46 @@ import torch
 from gahb_theory.images import Disks
 
 DOUBLE = torch.float64
-LAWS = pytest.mark.parametrize("law", [Disks(size=16), Disks(size=32), Disks(size=24, edge=1.5, jump=0.5)], ids=repr)
+CLASSES = pytest.mark.parametrize(
+    "image_class", [Disks(size=16), Disks(size=32), Disks(size=24, edge=1.5, jump=0.5)], ids=repr
+)
 
 
-def painted(law, parameters):
+def painted(image_class, parameters):
     """The image of five parameters, pixel by pixel: b + (a - b) Phi((r - rho) / w)."""
     row, column, radius, a, b = (float(p) for p in parameters)
-    image = np.empty((law.size, law.size))
-    for i in range(law.size):
-        for j in range(law.size):
+    image = np.empty((image_class.size, image_class.size))
+    for i in range(image_class.size):
+        for j in range(image_class.size):
             rho = math.hypot(i + 0.5 - row, j + 0.5 - column)
-            image[i, j] = b + (a - b) * 0.5 * math.erfc((rho - radius) / law.edge / math.sqrt(2))
+            image[i, j] = b + (a - b) * 0.5 * math.erfc((rho - radius) / image_class.edge / math.sqrt(2))
     return image
 
 
-@LAWS
-def test_an_image_is_the_formula(law):
-    scene = law.scene(3, seed=1, start=5, dtype=DOUBLE)
+@CLASSES
+def test_an_image_is_the_formula(image_class):
+    scene = image_class.scene(3, seed=1, start=5, dtype=DOUBLE)
     for image, parameters in zip(scene.images, scene.parameters, strict=True):
-        np.testing.assert_allclose(image[0].numpy(), painted(law, parameters), rtol=0, atol=1e-14)
-    single = law.scene(3, seed=1, start=5)
+        np.testing.assert_allclose(image[0].numpy(), painted(image_class, parameters), rtol=0, atol=1e-14)
+    single = image_class.scene(3, seed=1, start=5)
     for image, parameters in zip(single.images, single.parameters, strict=True):  # float32: slope 0.4 times 1e-6 pixels
-        np.testing.assert_allclose(image[0].numpy(), painted(law, parameters), rtol=0, atol=2e-6)
+        np.testing.assert_allclose(image[0].numpy(), painted(image_class, parameters), rtol=0, atol=2e-6)
 
 
-@LAWS
-def test_the_tangent_rows_are_orthonormal(law):
+@CLASSES
+def test_the_tangent_rows_are_orthonormal(image_class):
     for dtype, tolerance in ((DOUBLE, 1e-13), (torch.float32, 2e-6)):
-        tangent = law.scene(4, seed=2, dtype=dtype).tangent
-        assert tangent.shape == (4, 5, law.size**2)
+        tangent = image_class.scene(4, seed=2, dtype=dtype).tangent
+        assert tangent.shape == (4, 5, image_class.size**2)
         assert tangent.dtype == dtype
         identity = torch.eye(5, dtype=dtype).expand(4, 5, 5)
         torch.testing.assert_close(tangent @ tangent.mT, identity, rtol=0, atol=tolerance)
 
 
-@LAWS
-def test_the_tangent_rows_span_the_derivatives(law):
+@CLASSES
+def test_the_tangent_rows_span_the_derivatives(image_class):
     """Central differences by h = 1e-4 err by h^2; of each derivative at most 1e-7 of its norm lies outside the rows."""
-    scene = law.scene(3, seed=3, dtype=DOUBLE)
+    scene = image_class.scene(3, seed=3, dtype=DOUBLE)
     for parameters, tangent in zip(scene.parameters, scene.tangent.numpy(), strict=True):
         derivatives = []
         for which in range(5):
@@ -54,7 +56,7 @@ def test_the_tangent_rows_span_the_derivatives(law):
             for step in (1e-4, -1e-4):
                 there = parameters.clone()
                 there[which] += step
-                moved.append(painted(law, there))
+                moved.append(painted(image_class, there))
             derivative = ((moved[0] - moved[1]) / 2e-4).ravel()
             derivatives.append(derivative / np.linalg.norm(derivative))
         inside = np.array(derivatives) @ tangent.T  # (5, 5)
@@ -64,20 +66,23 @@ def test_the_tangent_rows_span_the_derivatives(law):
         assert np.linalg.svd(inside, compute_uv=False).min() > 0.1
 
 
-@LAWS
-def test_parameters_lie_in_their_ranges(law):
-    p = law.scene(1000, seed=4, dtype=DOUBLE).parameters
+@CLASSES
+def test_parameters_lie_in_their_ranges(image_class):
+    p = image_class.scene(1000, seed=4, dtype=DOUBLE).parameters
     row, column, radius, inside, outside = p.mT
-    assert 0.1 * law.size <= float(radius.min()) and float(radius.max()) <= 0.35 * law.size
-    assert float(radius.max() - radius.min()) > 0.24 * law.size
+    assert 0.1 * image_class.size <= float(radius.min()) and float(radius.max()) <= 0.35 * image_class.size
+    assert float(radius.max() - radius.min()) > 0.24 * image_class.size
     for centre in (row, column):
-        assert float((centre - radius).min()) > law.edge and float((centre + radius).max()) < law.size - law.edge
+        assert (
+            float((centre - radius).min()) > image_class.edge
+            and float((centre + radius).max()) < image_class.size - image_class.edge
+        )
     assert float(p[:, 3:].min()) >= 0 and float(p[:, 3:].max()) <= 1
     contrast = (inside - outside).abs()
-    assert law.jump - 1e-12 <= float(contrast.min()) < law.jump + 0.02
-    assert float(contrast.max()) > law.jump + 0.8 * (1 - law.jump)
-    single = law.scene(1000, seed=4).parameters
-    assert float((single[:, 3] - single[:, 4]).abs().min()) >= law.jump - 1e-6
+    assert image_class.jump - 1e-12 <= float(contrast.min()) < image_class.jump + 0.02
+    assert float(contrast.max()) > image_class.jump + 0.8 * (1 - image_class.jump)
+    single = image_class.scene(1000, seed=4).parameters
+    assert float((single[:, 3] - single[:, 4]).abs().min()) >= image_class.jump - 1e-6
 
 
 def test_the_whole_edge_lies_in_the_image():
@@ -109,11 +114,11 @@ def test_intensities_are_uniform_where_they_differ_enough(jump):
 
 
 def test_images_are_functions_of_seed_and_index():
-    law = Disks(size=16)
-    x = law.sample(5, seed=2**90, start=10**11)
-    assert torch.equal(law.scene(5, seed=2**90, start=10**11).images, x)
-    assert torch.equal(law.sample(1, seed=2**90, start=10**11 + 4), x[4:])
-    assert not torch.equal(law.sample(5, seed=0, start=10**11), x)
+    image_class = Disks(size=16)
+    x = image_class.sample(5, seed=2**90, start=10**11)
+    assert torch.equal(image_class.scene(5, seed=2**90, start=10**11).images, x)
+    assert torch.equal(image_class.sample(1, seed=2**90, start=10**11 + 4), x[4:])
+    assert not torch.equal(image_class.sample(5, seed=0, start=10**11), x)
 
 
 def test_what_theory_says():
@@ -146,8 +151,8 @@ def test_sampled_disks_hold_the_pixel_centres_inside(size):
 
 def test_the_published_law_of_disks():
     """Areas and contrasts at their 5th, 50th and 95th percentile, against the formula, and against what is usual."""
-    law = Disks(size=80, edge="published")
-    row, column, radius, a, b = law._parameters(20000, 1, 0, DOUBLE).unbind(dim=1)
+    image_class = Disks(size=80, edge="published")
+    row, column, radius, a, b = image_class._parameters(20000, 1, 0, DOUBLE).unbind(dim=1)
     share = torch.tensor([0.05, 0.5, 0.95], dtype=DOUBLE)
     area = math.pi * (radius / 80) ** 2
     expected = math.pi * ((3 + 35 * share) / 80) ** 2
@@ -166,9 +171,9 @@ def test_the_published_law_of_disks():
 
 
 def test_published_disks_are_sampled_at_the_pixel_centres():
-    law = Disks(size=16, edge="published")
-    assert law.dimension == 2
-    scene = law.scene(3, seed=2, dtype=DOUBLE)
+    image_class = Disks(size=16, edge="published")
+    assert image_class.dimension == 2
+    scene = image_class.scene(3, seed=2, dtype=DOUBLE)
     centre = torch.arange(16, dtype=DOUBLE) + 0.5
     for image, (row, column, radius, a, b) in zip(scene.images, scene.parameters, strict=True):
         inside = (centre[:, None] - row) ** 2 + (centre[None, :] - column) ** 2 <= radius**2

@@ -140,7 +140,7 @@ def test_the_two_fields_are_independent():
     for moved in (second, second.roll((2, 3), (1, 2)), second.flip(1), second.flip(2), second.mT):
         assert within(first * moved, 0.0) < 0.02
     assert within((first.square() - 1) * (second.square() - 1), 0.0) < 0.2
-    assert float((first.square().mean() / second.square().mean()).log().abs()) < 0.15  # the same law
+    assert float((first.square().mean() / second.square().mean()).log().abs()) < 0.15  # the same distribution
 
 
 @pytest.mark.parametrize(("alpha", "tolerance"), [(1.0, 0.02), (2.0, 1.5e-3), (4.0, 5e-4)])
@@ -199,7 +199,7 @@ def test_series_are_the_sum_over_frequencies_at_the_cell_centres():
 
 
 @pytest.mark.parametrize("alpha", [0.5, 2.0])
-def test_single_precision_is_the_same_law(alpha):
+def test_single_precision_is_the_same_distribution(alpha):
     b = gaussian_fields(1000, 12, alpha, seed=5, start=0, dtype=torch.float32)
     assert b.dtype == torch.float32
     within(b.square(), field_covariance(12, alpha, (0, 0)))

@@ -245,8 +245,8 @@ def test_other_units_are_refused(x, found):
 
 
 def test_units_that_are_right_pass():
-    for law in (gt.CAlpha(size=16), gt.SineCone(size=16), gt.GaussianField(size=16, std=0.3)):
-        check_range(law.sample(32))
+    for image_class in (gt.CAlpha(size=16), gt.SineCone(size=16), gt.GaussianField(size=16, std=0.3)):
+        check_range(image_class.sample(32))
     check_range(8 * X, sigma_max=4.0)
     wide = gt.GaussianField(size=16, mean=0.0, std=1.0).sample(8)
     with pytest.warns(UserWarning, match=r"hold values from -.* in \[0, 1\]"):

@@ -70,16 +70,16 @@ def test_embedded_patches_stand_in_their_photographs():
     grey = {"aero": pywt.data.aero(), "ascent": pywt.data.ascent(), "camera": pywt.data.camera()}
     grey |= {"china": luminance(china)[..., 0], "flower": luminance(flower)[..., 0]}
     grey = {name: image.astype(np.float32) / 255 for name, image in grey.items()}
-    law = Photographs(size=24)
-    scene = law.scene(80, seed=2)
+    image_class = Photographs(size=24)
+    scene = image_class.scene(80, seed=2)
     assert scene.images.dtype == torch.float32
     whole = scene.scale == 1
     assert set(scene.photograph[whole].tolist()) == {0, 1, 2, 3, 4}
     for patch, index in zip(scene.images[whole, 0].numpy(), scene.photograph[whole].tolist(), strict=True):
-        assert places(patch, grey[law.names[index]])
+        assert places(patch, grey[image_class.names[index]])
 
-    law = Photographs(size=24, channels=3)
-    scene = law.scene(40, seed=2)
+    image_class = Photographs(size=24, channels=3)
+    scene = image_class.scene(40, seed=2)
     assert scene.images.shape == (40, 3, 24, 24)
     for patch, index in zip(scene.images[scene.scale == 1], scene.photograph[scene.scale == 1].tolist(), strict=True):
         colour = (china, flower)[index] / 255
@@ -135,34 +135,36 @@ def test_intensities_stay_in_range_at_every_scale(tmp_path):
 
 
 def test_patches_are_functions_of_seed_and_index():
-    law = Photographs(size=16)
-    x = law.sample(6, seed=2**80, start=10**10)
-    assert torch.equal(law.scene(6, seed=2**80, start=10**10).images, x)
-    assert torch.equal(law.sample(2, seed=2**80, start=10**10 + 2), x[2:4])
-    assert not torch.equal(law.sample(6, seed=1, start=10**10), x)
+    image_class = Photographs(size=16)
+    x = image_class.sample(6, seed=2**80, start=10**10)
+    assert torch.equal(image_class.scene(6, seed=2**80, start=10**10).images, x)
+    assert torch.equal(image_class.sample(2, seed=2**80, start=10**10 + 2), x[2:4])
+    assert not torch.equal(image_class.sample(6, seed=1, start=10**10), x)
     with torch.inference_mode():
         Photographs(size=17).sample(1)
     assert not Photographs(size=17).sample(1).is_inference()
 
 
 def test_double_precision_holds_the_same_patches():
-    law = Photographs(size=16, channels=3)
-    single, double = law.scene(5, seed=1), law.scene(5, seed=1, dtype=torch.float64)
+    image_class = Photographs(size=16, channels=3)
+    single, double = image_class.scene(5, seed=1), image_class.scene(5, seed=1, dtype=torch.float64)
     assert double.images.dtype == torch.float64
     assert torch.equal(double.images, single.images.double())
-    assert torch.equal(law.sample(5, seed=1, dtype=torch.float64), double.images)
+    assert torch.equal(image_class.sample(5, seed=1, dtype=torch.float64), double.images)
     with pytest.raises(ValueError, match=r"dtype must be torch.float32 or torch.float64, got torch.float16"):
-        law.sample(1, dtype=torch.float16)
+        image_class.sample(1, dtype=torch.float16)
 
 
 def test_blocks_and_memory(monkeypatch):
-    law = Photographs(size=16)
-    whole = law.scene(9, seed=2, start=3)
+    image_class = Photographs(size=16)
+    whole = image_class.scene(9, seed=2, start=3)
     monkeypatch.setattr("gahb_theory.images.batches.BLOCK_PIXELS", 1)
-    assert all(torch.equal(value, vars(whole)[name]) for name, value in vars(law.scene(9, seed=2, start=3)).items())
-    assert torch.equal(law.sample(9, seed=2, start=3), whole.images)
+    assert all(
+        torch.equal(value, vars(whole)[name]) for name, value in vars(image_class.scene(9, seed=2, start=3)).items()
+    )
+    assert torch.equal(image_class.sample(9, seed=2, start=3), whole.images)
     with pytest.raises(ValueError, match="draw fewer at a time"):
-        law.sample(10**12)
+        image_class.sample(10**12)
 
 
 def test_a_folder_of_every_kind(tmp_path):
@@ -179,8 +181,8 @@ def test_a_folder_of_every_kind(tmp_path):
     Image.fromarray(noise(20, 20, seed=6, high=2).astype(bool)).save(tmp_path / "f_bilevel.png")
     Image.fromarray(np.full((24, 24, 3), 128, np.uint8)).save(tmp_path / "g.jpeg")
     (tmp_path / "notes.txt").write_text("not an image, and not looked at")
-    law = Photographs(tmp_path, 20)
-    assert law.names == (
+    image_class = Photographs(tmp_path, 20)
+    assert image_class.names == (
         "a_grey.png",
         "c_alpha.png",
         "d_deep.png",
@@ -189,7 +191,7 @@ def test_a_folder_of_every_kind(tmp_path):
         "f_bilevel.png",
         "g.jpeg",
     )
-    scene = law.scene(100, seed=0)
+    scene = image_class.scene(100, seed=0)
     indexed = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [30, 60, 90]])[noise(20, 20, seed=5, high=4)]
     expected = {
         "a_grey.png": grey / 255,
@@ -201,21 +203,21 @@ def test_a_folder_of_every_kind(tmp_path):
     }
     seen = set()
     for patch, index in zip(scene.images[:, 0].numpy(), scene.photograph.tolist(), strict=True):
-        name = law.names[index]
+        name = image_class.names[index]
         seen.add(name)
         if name in expected:
             gap = min(np.abs(patch - side).max() for side in (expected[name], expected[name][:, ::-1]))
             assert gap < 1e-6, name  # float32 rounding of intensities
-    assert seen == set(law.names)
+    assert seen == set(image_class.names)
     assert Photographs(tmp_path, 20, channels=3).sample(3).shape == (3, 3, 20, 20)
 
 
 def test_images_too_small_for_a_patch_are_left_out(tmp_path):
     save(tmp_path / "a_small.png", noise(10, 40))
     save(tmp_path / "b_large.png", noise(20, 20))
-    law = Photographs(tmp_path, 16)
-    assert law.names == ("b_large.png",)
-    assert set(law.scene(20).photograph.tolist()) == {0}
+    image_class = Photographs(tmp_path, 16)
+    assert image_class.names == ("b_large.png",)
+    assert set(image_class.scene(20).photograph.tolist()) == {0}
     assert Photographs(tmp_path, 10).names == ("a_small.png", "b_large.png")
     with pytest.raises(ValueError, match="smaller side of the photographs, here 20 pixels at most, got 21"):
         Photographs(tmp_path, 21).sample(1)
@@ -294,20 +296,20 @@ def test_centre_crop():
 def test_a_changed_folder_gives_the_new_photographs(tmp_path, monkeypatch):
     """Of the same object and of a new one, by the content and not by name, size and date; through a link too."""
 
-    def level(law):
-        return round(float(law.sample(1).mean()) * 255)
+    def level(image_class):
+        return round(float(image_class.sample(1).mean()) * 255)
 
     folder = tmp_path / "photographs"
     file = save(folder / "a.png", np.full((32, 32), 10))
     (tmp_path / "link").symlink_to(folder, target_is_directory=True)
-    law, linked = Photographs(folder, 16), Photographs(tmp_path / "link", 16)
-    assert level(law) == level(linked) == 10
+    image_class, linked = Photographs(folder, 16), Photographs(tmp_path / "link", 16)
+    assert level(image_class) == level(linked) == 10
     times = file.stat().st_atime_ns, file.stat().st_mtime_ns
     Image.fromarray(np.full((32, 32), 200, np.uint8)).save(file)
     os.utime(file, ns=times)
-    assert level(law) == level(linked) == level(Photographs(folder, 16)) == 200
+    assert level(image_class) == level(linked) == level(Photographs(folder, 16)) == 200
     save(folder / "b.png", np.full((40, 40), 90))
-    assert law.names == ("a.png", "b.png")
+    assert image_class.names == ("a.png", "b.png")
     save(tmp_path / "elsewhere" / "photographs" / "a.png", np.full((32, 32), 60))
     for place, expected in ((tmp_path, {200, 90}), (tmp_path / "elsewhere", {60})):
         monkeypatch.chdir(place)

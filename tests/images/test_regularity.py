@@ -79,18 +79,18 @@ def test_the_ball_is_uniformly_regular(alpha):
     """The bound holds in its own wavelets, exactly, and the exponent in others."""
     import pywt
 
-    law = gt.HolderBall(alpha=alpha, size=256)
-    scene = law.scene(12, dtype=F64)
+    image_class = gt.HolderBall(alpha=alpha, size=256)
+    scene = image_class.scene(12, dtype=F64)
     assert float(scene.images.min()) >= 0
     assert float(scene.images.max()) <= 1
     back = torch.stack(
         [torch.roll(x[0], tuple((-shift).tolist()), (0, 1)) for x, shift in zip(scene.images, scene.shift, strict=True)]
     )
     with pytest.warns(UserWarning, match="boundary effects"):
-        bands = pywt.wavedec2(back.numpy() - 0.5, law.wavelet, mode="periodization", level=6, axes=(1, 2))
+        bands = pywt.wavedec2(back.numpy() - 0.5, image_class.wavelet, mode="periodization", level=6, axes=(1, 2))
     for j, details in enumerate(bands[1:], start=2):
         largest = max(np.abs(d).max() for d in details) / 256  # L^2-normalised on the unit square
-        assert 0.8 * law.norm < largest * 2 ** (j * (alpha + 1)) < law.norm * (1 + 1e-9)
+        assert 0.8 * image_class.norm < largest * 2 ** (j * (alpha + 1)) < image_class.norm * (1 + 1e-9)
     found = gt.estimate_regularity(scene.images)
     # one shift for all coefficients of an image: its octaves fluctuate together, so that the interval is wide
     assert found.low - 0.05 < alpha < found.high + 0.05
@@ -99,11 +99,11 @@ def test_the_ball_is_uniformly_regular(alpha):
 
 def test_the_ball_reaches_its_bound():
     """All signs aligned with the atoms at one pixel give 0 or 1 there: L is the largest that keeps [0, 1]."""
-    law = gt.HolderBall(alpha=1.0, size=16)
+    image_class = gt.HolderBall(alpha=1.0, size=16)
     from gahb_theory.images.holder_ball import _gains, synthesis
 
-    gains = _gains(law.alpha, law.size, law.wavelet)[0].numpy()
-    atoms = synthesis(np.eye(256).reshape(256, 16, 16), law.wavelet).reshape(256, 256)
+    gains = _gains(image_class.alpha, image_class.size, image_class.wavelet)[0].numpy()
+    atoms = synthesis(np.eye(256).reshape(256, 16, 16), image_class.wavelet).reshape(256, 256)
     highest = (np.abs(atoms) * gains.reshape(256, 1)).sum(axis=0)
     np.testing.assert_allclose(highest.max(), 0.5)
 
@@ -112,7 +112,7 @@ SIGMAS = np.geomspace(0.01, 0.32, 8)
 
 
 def oracle_slope(x):
-    """Slope of output against input PSNR of fields stretched to [0, 1]: where the grid ends the law depends on the scale."""
+    """Slope of output against input PSNR of fields stretched to [0, 1]: where the grid ends they depend on the scale."""
     low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
     unit = (x - low) / (high - low)
     return gt.fit_slope(SIGMAS, torch.stack([gt.oracle_mse(Fourier(), unit, float(s)) for s in SIGMAS])).slope

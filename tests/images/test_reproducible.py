@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 import gahb_theory as gt
 from gahb_theory import randomness
 from gahb_theory.images import c_alpha, fields, gaussian, holder_ball, photographs
-from gahb_theory.images import published_c_alpha as paper_law
+from gahb_theory.images import published_c_alpha as paper_images
 from gahb_theory.images.fields import power_law
 from gahb_theory.testing import check_image_class
 
-MODULES = (c_alpha, fields, gaussian, holder_ball, paper_law, photographs)
-LAWS = {
+MODULES = (c_alpha, fields, gaussian, holder_ball, paper_images, photographs)
+CLASSES = {
     "graph": gt.CAlpha(alpha=1.5, size=9),
     "graphs": gt.CAlpha(alpha=1.0, size=16, contours=3, blur=0.6),
     "closed": gt.CAlpha(alpha=2.0, size=12, contour="closed"),
@@ -41,12 +41,12 @@ LAWS = {
 }
 
 
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
-def test_conformance(law):
-    check_image_class(law)
+@pytest.mark.parametrize("image_class", CLASSES.values(), ids=CLASSES.keys())
+def test_conformance(image_class):
+    check_image_class(image_class)
 
 
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
+@pytest.mark.parametrize("image_class", CLASSES.values(), ids=CLASSES.keys())
 @settings(max_examples=8, deadline=None)
 @given(
     n=st.integers(2, 7),
@@ -55,27 +55,29 @@ def test_conformance(law):
     seed=st.one_of(st.integers(0, 5), st.integers(2**32, 2**128 - 1)),
     double=st.booleans(),
 )
-def test_any_batch_and_start_give_the_same_bits(law, n, cut, start, seed, double):
+def test_any_batch_and_start_give_the_same_bits(image_class, n, cut, start, seed, double):
     options = {"dtype": torch.float64 if double else torch.float32}
-    x = law.sample(n, seed=seed, start=start, **options)
+    x = image_class.sample(n, seed=seed, start=start, **options)
     cut = min(cut, n - 1)
-    assert torch.equal(x[:cut], law.sample(cut, seed=seed, start=start, **options))
-    assert torch.equal(x[cut:], law.sample(n - cut, seed=seed, start=start + cut, **options))
-    scene = law.scene(n, seed=seed, start=start, **options)
+    assert torch.equal(x[:cut], image_class.sample(cut, seed=seed, start=start, **options))
+    assert torch.equal(x[cut:], image_class.sample(n - cut, seed=seed, start=start + cut, **options))
+    scene = image_class.scene(n, seed=seed, start=start, **options)
     assert torch.equal(x, scene.images)
-    last = law.scene(n - cut, seed=seed, start=start + cut, **options)
+    last = image_class.scene(n - cut, seed=seed, start=start + cut, **options)
     for name in {"parameters", "tangent"} & set(vars(scene)):
         assert torch.equal(getattr(scene, name)[cut:], getattr(last, name)), name
     assert x.dtype == options["dtype"]
 
 
-@pytest.mark.parametrize("law", [LAWS[name] for name in ("graph", "paper", "field", "disks, area", "disks, sampled")])
-def test_blocks_change_nothing(law, monkeypatch):
-    whole = law.sample(21, seed=1, start=3)
-    scene = law.scene(21, seed=1, start=3)
+@pytest.mark.parametrize(
+    "image_class", [CLASSES[name] for name in ("graph", "paper", "field", "disks, area", "disks, sampled")]
+)
+def test_blocks_change_nothing(image_class, monkeypatch):
+    whole = image_class.sample(21, seed=1, start=3)
+    scene = image_class.scene(21, seed=1, start=3)
     monkeypatch.setattr("gahb_theory.images.batches.BLOCK_PIXELS", 1)  # one image at a time, or two
-    assert torch.equal(law.sample(21, seed=1, start=3), whole)
-    for name, value in vars(law.scene(21, seed=1, start=3)).items():
+    assert torch.equal(image_class.sample(21, seed=1, start=3), whole)
+    for name, value in vars(image_class.scene(21, seed=1, start=3)).items():
         if isinstance(value, torch.Tensor):
             assert torch.equal(value, getattr(scene, name)), name
 
@@ -83,18 +85,18 @@ def test_blocks_change_nothing(law, monkeypatch):
 def test_threads_change_nothing(monkeypatch):
     monkeypatch.setattr("gahb_theory.images.batches.BLOCK_PIXELS", 2**12)  # many blocks
     threads = torch.get_num_threads()
-    laws = gt.CAlpha(size=64), gt.CAlpha(size=40, convention="paper"), gt.Disks(size=40, edge="sampled")
+    image_classes = gt.CAlpha(size=64), gt.CAlpha(size=40, convention="paper"), gt.Disks(size=40, edge="sampled")
     one = {}
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            one[count] = [law.sample(9, seed=1, start=4) for law in laws]
+            one[count] = [image_class.sample(9, seed=1, start=4) for image_class in image_classes]
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(a, b) for a, b in zip(one[1], one[2], strict=True))
 
 
-def test_double_precision_is_the_same_law():
+def test_double_precision_is_the_same_distribution():
     """Not the same numbers, but the same moments: within five standard errors of 2000 images."""
     single, double = (
         gt.CAlpha(size=8).sample(2000, dtype=d).double().flatten(1) for d in (torch.float32, torch.float64)
@@ -150,8 +152,8 @@ def test_the_same_scene_at_any_size(alpha, tolerance):
 
 
 def test_fields_are_the_same_at_any_size():
-    for law in (gt.GaussianField, lambda e, size: gt.GaussianField(e, size=size, spectrum="matern")):
-        small, large = (law(3.0, size=s).sample(4, dtype=torch.float64) for s in (32, 64))
+    for image_class in (gt.GaussianField, lambda e, size: gt.GaussianField(e, size=size, spectrum="matern")):
+        small, large = (image_class(3.0, size=s).sample(4, dtype=torch.float64) for s in (32, 64))
         assert float((torch.nn.functional.avg_pool2d(large, 2) - small).abs().max()) < 2e-3
 
 
@@ -165,7 +167,7 @@ def test_too_many_images_are_refused():
 
 
 def test_bad_parameters_are_refused(unchecked):
-    for law, message in (
+    for image_class, message in (
         (lambda: gt.CAlpha(contours=0), "contours must be between 1 and 8"),
         (lambda: gt.CAlpha(contour="line"), 'contour must be "graph" or "closed"'),
         (lambda: gt.CAlpha(size=16, blur=3.0), r"blur must lie in \[0, size / 8\] = \[0, 2\] pixels, got 3"),
@@ -193,7 +195,7 @@ def test_bad_parameters_are_refused(unchecked):
         (lambda: gt.GaussianField(size=8).covariance.apply(torch.ones(1, 1, 4, 4)), "v must hold images of 8 x 8"),
     ):
         with pytest.raises(ValueError, match=message):
-            law()
+            image_class()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -224,19 +226,19 @@ def test_symmetric_uniforms_are_uniform(dtype):
     assert abs(float(torch.corrcoef(torch.stack([x[:50].flatten(), x[50:].flatten()]))[0, 1])) < 5 / 10_150**0.5
 
 
-def bits(law):
-    return [law.sample(3, seed=5, start=2), law.sample(2, seed=5, dtype=torch.float64)]
+def bits(image_class):
+    return [image_class.sample(3, seed=5, start=2), image_class.sample(2, seed=5, dtype=torch.float64)]
 
 
-@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
-def test_images_are_the_same_wherever_they_are_asked_for(law):
+@pytest.mark.parametrize("image_class", CLASSES.values(), ids=CLASSES.keys())
+def test_images_are_the_same_wherever_they_are_asked_for(image_class):
     """Another default device, default precision, autocast and no_grad; caches that are filled there hold nothing of it."""
 
     def anew():
         for cached in (getattr(module, name) for module in MODULES for name in dir(module)):
             if hasattr(cached, "cache_clear"):
                 cached.cache_clear()
-        return bits(law)
+        return bits(image_class)
 
     expected = anew()
     with torch.device("meta"):
@@ -248,7 +250,7 @@ def test_images_are_the_same_wherever_they_are_asked_for(law):
         wide = anew()
     finally:
         torch.set_default_dtype(torch.float32)
-    for found in (elsewhere, rounded, wide, bits(law)):
+    for found in (elsewhere, rounded, wide, bits(image_class)):
         for x, y in zip(found, expected, strict=True):
             assert x.dtype == y.dtype
             assert x.device.type == "cpu"
@@ -289,24 +291,29 @@ def test_scenes_noise_and_bases_are_the_same_wherever_they_are_asked_for():
 
 
 def test_numbers_of_every_library_give_the_same_images(unchecked):
-    law = gt.Disks(size=np.int64(16), edge=np.float32(1), jump=torch.tensor(0.5))
-    assert law == gt.Disks(size=16, edge=1.0, jump=0.5)
-    assert [type(v) for v in vars(law).values()] == [int, float, float]
+    image_class = gt.Disks(size=np.int64(16), edge=np.float32(1), jump=torch.tensor(0.5))
+    assert image_class == gt.Disks(size=16, edge=1.0, jump=0.5)
+    assert [type(v) for v in vars(image_class).values()] == [int, float, float]
     assert gt.CAlpha(alpha=np.float32(2), beta=np.float64(3), size=np.uint8(16)) == gt.CAlpha(2.0, 3.0, size=16)
     assert gt.SineCone(16, np.array([1, 2])) == gt.SineCone(16, (1.0, 2.0))
     for kind in (np.int64, np.int32, torch.tensor):
-        for shown in (law, gt.CAlpha(size=16), gt.GaussianField(size=16), gt.Shuffled(law, seed=np.int64(1))):
+        for shown in (
+            image_class,
+            gt.CAlpha(size=16),
+            gt.GaussianField(size=16),
+            gt.Shuffled(image_class, seed=np.int64(1)),
+        ):
             x = shown.sample(kind(3), seed=kind(7), start=kind(2))
             assert torch.equal(x, shown.sample(3, seed=7, start=2))
     for bad in (True, np.True_, 1.0, "1"):
         with pytest.raises(TypeError, match="n must be an integer"):
-            law.sample(bad)
+            image_class.sample(bad)
         with pytest.raises(TypeError, match="seed must be an integer"):
-            law.sample(1, seed=bad)
+            image_class.sample(1, seed=bad)
         with pytest.raises(TypeError, match="start must be an integer"):
-            law.sample(1, start=bad)
+            image_class.sample(1, start=bad)
     with pytest.raises(TypeError, match="seed must be an integer, got None"):
-        law.sample(1, seed=None)
+        image_class.sample(1, seed=None)
     for bad in (True, np.nan, "0.3", None, 1j):
         with pytest.raises((TypeError, ValueError), match="jump must"):
             gt.Disks(jump=bad)

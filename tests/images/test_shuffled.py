@@ -20,32 +20,32 @@ def test_the_permutation_is_a_bijection(pixels, seed):
 @given(n=st.integers(1, 3), c=st.integers(1, 3), h=st.integers(1, 9), w=st.integers(1, 9), seed=st.integers(0, 99))
 def test_unshuffle_is_the_inverse(n, c, h, w, seed):
     x = torch.arange(float(n * c * h * w)).reshape(n, c, h, w)
-    law = Shuffled(Disks(), seed=seed)
-    assert torch.equal(law.unshuffle(law.shuffle(x)), x)
-    assert torch.equal(law.shuffle(law.unshuffle(x)), x)
-    assert torch.equal(law.shuffle(x).flatten(2), x.flatten(2)[:, :, law.permutation(h * w)])
+    image_class = Shuffled(Disks(), seed=seed)
+    assert torch.equal(image_class.unshuffle(image_class.shuffle(x)), x)
+    assert torch.equal(image_class.shuffle(image_class.unshuffle(x)), x)
+    assert torch.equal(image_class.shuffle(x).flatten(2), x.flatten(2)[:, :, image_class.permutation(h * w)])
 
 
 def test_the_histogram_is_kept_and_the_geometry_is_not():
-    law = Shuffled(CAlpha(2.0, size=16), seed=1)
-    scene = law.scene(4, seed=2, start=3)
+    image_class = Shuffled(CAlpha(2.0, size=16), seed=1)
+    scene = image_class.scene(4, seed=2, start=3)
     assert torch.equal(scene.images.flatten(1).sort(1).values, scene.originals.flatten(1).sort(1).values)
     rough = scene.images.diff(dim=3).abs().mean() / scene.originals.diff(dim=3).abs().mean()
     assert float(rough) > 3
 
 
 def test_the_scene_holds_the_images_before():
-    law = Shuffled(Disks(size=16), seed=1)
-    scene = law.scene(3, seed=5, start=7)
+    image_class = Shuffled(Disks(size=16), seed=1)
+    scene = image_class.scene(3, seed=5, start=7)
     assert torch.equal(scene.originals, Disks(size=16).sample(3, seed=5, start=7))
-    assert torch.equal(scene.images, law.sample(3, seed=5, start=7))
-    assert torch.equal(law.unshuffle(scene.images), scene.originals)
+    assert torch.equal(scene.images, image_class.sample(3, seed=5, start=7))
+    assert torch.equal(image_class.unshuffle(scene.images), scene.originals)
 
 
 def test_every_image_and_every_channel_is_permuted_alike():
-    law = Shuffled(Photographs(size=16, channels=3), seed=4)
-    scene = law.scene(3, seed=0)
-    order = law.permutation(256)
+    image_class = Shuffled(Photographs(size=16, channels=3), seed=4)
+    scene = image_class.scene(3, seed=0)
+    order = image_class.permutation(256)
     for image, original in zip(scene.images, scene.originals, strict=True):
         for channel in range(3):
             assert torch.equal(image[channel].flatten(), original[channel].flatten()[order])
@@ -79,11 +79,11 @@ def test_bad_parameters_are_refused(unchecked):
 
 
 def test_the_dtype_is_that_of_the_class_before():
-    law = Shuffled(CAlpha(2.0, size=16), seed=1)
-    assert law.sample(2).dtype == torch.float32
-    scene = law.scene(2, dtype=torch.float64)
+    image_class = Shuffled(CAlpha(2.0, size=16), seed=1)
+    assert image_class.sample(2).dtype == torch.float32
+    scene = image_class.scene(2, dtype=torch.float64)
     assert torch.equal(scene.originals, CAlpha(2.0, size=16).sample(2, dtype=torch.float64))
-    assert torch.equal(law.sample(2, dtype=torch.float64), scene.images)
+    assert torch.equal(image_class.sample(2, dtype=torch.float64), scene.images)
 
     class Bare:
         def sample(self, n, seed=0, start=0):

@@ -89,9 +89,9 @@ def test_positions_are_uniform():
 
 
 def test_a_class_gives_fresh_images():
-    law = Disks(size=16)
-    stream = image_stream(law, seed=2**70)
-    assert torch.equal(stream(10**10, 3), law.sample(3, seed=2**70, start=10**10))
+    image_class = Disks(size=16)
+    stream = image_stream(image_class, seed=2**70)
+    assert torch.equal(stream(10**10, 3), image_class.sample(3, seed=2**70, start=10**10))
     assert torch.equal(torch.cat([stream(0, 2), stream(2, 3)]), stream(0, 5))
 
 

@@ -1,4 +1,4 @@
-"""The truth that comes with an image, against the image and against the law."""
+"""The truth that comes with an image, against the image and against the distribution."""
 
 import math
 
@@ -20,34 +20,36 @@ MANIFOLDS = {
 }
 
 
-def painted(law, parameters):
+def painted(image_class, parameters):
     """Images at given parameters."""
-    if isinstance(law, gt.Ray):
-        return parameters[:, :, None, None] * law.image.to(parameters)
-    return law._paint(parameters)
+    if isinstance(image_class, gt.Ray):
+        return parameters[:, :, None, None] * image_class.image.to(parameters)
+    return image_class._paint(parameters)
 
 
-@pytest.mark.parametrize("law", MANIFOLDS.values(), ids=MANIFOLDS.keys())
-def test_the_tangent_space_holds_the_derivatives(law):
-    scene = law.scene(4, seed=5, dtype=F64)
-    k = law.dimension
+@pytest.mark.parametrize("image_class", MANIFOLDS.values(), ids=MANIFOLDS.keys())
+def test_the_tangent_space_holds_the_derivatives(image_class):
+    scene = image_class.scene(4, seed=5, dtype=F64)
+    k = image_class.dimension
     assert scene.tangent.shape == (4, k, scene.images[0].numel())
     gram = scene.tangent @ scene.tangent.mT
     torch.testing.assert_close(gram, torch.eye(k, dtype=F64).expand(4, k, k), rtol=0, atol=1e-12)
     for i in range(k):
         step = torch.zeros(k, dtype=F64)
         step[i] = 1e-5
-        moved = (painted(law, scene.parameters + step) - painted(law, scene.parameters - step)).flatten(1) / 2e-5
+        moved = (painted(image_class, scene.parameters + step) - painted(image_class, scene.parameters - step)).flatten(
+            1
+        ) / 2e-5
         outside = moved - torch.einsum("nk,nkd->nd", torch.einsum("nkd,nd->nk", scene.tangent, moved), scene.tangent)
         # the area coverage has a second derivative that jumps, so central differences err by about 1e-5
         assert float(outside.norm() / moved.norm()) < 1e-4, i
-    assert torch.equal(painted(law, scene.parameters), scene.images)
+    assert torch.equal(painted(image_class, scene.parameters), scene.images)
 
 
 def test_sampled_disks_move_with_their_intensities_alone():
-    law = gt.Disks(size=24, edge="sampled")
-    scene = law.scene(3, dtype=F64)
-    assert law.dimension == 2
+    image_class = gt.Disks(size=24, edge="sampled")
+    scene = image_class.scene(3, dtype=F64)
+    assert image_class.dimension == 2
     assert scene.tangent.shape == (3, 2, 576)
     for image, tangent in zip(scene.images, scene.tangent, strict=True):
         assert len(image.unique()) == 2
@@ -84,8 +86,8 @@ def test_coverage_goes_on_where_the_shape_leaves_the_image():
 
 
 def test_polygons_are_convex_and_touch_their_corners():
-    law = gt.Polygons(size=32, corners=6)
-    corners = law.scene(50, dtype=F64).parameters[:, :-2].reshape(50, 6, 2)
+    image_class = gt.Polygons(size=32, corners=6)
+    corners = image_class.scene(50, dtype=F64).parameters[:, :-2].reshape(50, 6, 2)
     assert bool(((corners >= 0) & (corners <= 32)).all())
     one, two = corners.roll(-1, 1) - corners, corners.roll(-2, 1) - corners.roll(-1, 1)
     turns = one[..., 0] * two[..., 1] - one[..., 1] * two[..., 0]
@@ -94,14 +96,14 @@ def test_polygons_are_convex_and_touch_their_corners():
 
 def test_the_curvature_radius_of_disks():
     """Against the second derivative along one line of the manifold: no direction bends more than the estimate."""
-    law = gt.Disks(size=24)
-    scene = law.scene(2, seed=1, dtype=F64)
-    radius = law.curvature_radius(scene.parameters)
+    image_class = gt.Disks(size=24)
+    scene = image_class.scene(2, seed=1, dtype=F64)
+    radius = image_class.curvature_radius(scene.parameters)
     generator = torch.Generator().manual_seed(0)
     for _ in range(10):
         u = torch.randn(2, 5, generator=generator, dtype=F64) * torch.tensor([1, 1, 1, 0.02, 0.02], dtype=F64)
         h = 1e-3
-        ahead, here, behind = (painted(law, scene.parameters + s * h * u).flatten(1) for s in (1, 0, -1))
+        ahead, here, behind = (painted(image_class, scene.parameters + s * h * u).flatten(1) for s in (1, 0, -1))
         first, second = (ahead - behind) / (2 * h), (ahead - 2 * here + behind) / h**2
         across = second - torch.einsum("nkd,nk->nd", scene.tangent, torch.einsum("nkd,nd->nk", scene.tangent, second))
         assert bool((across.norm(dim=1) / first.norm(dim=1) ** 2 <= 1.001 / radius).all())
@@ -115,8 +117,8 @@ def test_the_curvature_radius_of_disks():
 
 @pytest.mark.parametrize("kind", ["graph", "closed"])
 def test_contours_as_functions(kind):
-    law = gt.CAlpha(alpha=3.0, size=32, contour=kind, contours=2)
-    scene = law.scene(3, dtype=F64)
+    image_class = gt.CAlpha(alpha=3.0, size=32, contour=kind, contours=2)
+    scene = image_class.scene(3, dtype=F64)
     assert isinstance(scene.contours, GraphContours if kind == "graph" else ClosedContours)
     t = torch.linspace(0.01, 0.99, 41, dtype=F64)
     h = 1e-5
@@ -201,7 +203,7 @@ def test_blur_is_a_blur_of_the_coverage():
 
 
 @pytest.mark.parametrize(
-    "law",
+    "image_class",
     [
         gt.GaussianField(1.0, size=8),
         gt.GaussianField(2.0, size=8, spectrum="matern", correlation_length=0.1),
@@ -210,26 +212,26 @@ def test_blur_is_a_blur_of_the_coverage():
     ],
     ids=["power", "matern", "periodic", "texture"],
 )
-def test_covariance_of_fields(law):
+def test_covariance_of_fields(image_class):
     n = 10_000
-    x = law.sample(n, seed=1, dtype=F64).flatten(1)
-    c = law.covariance.matrix()
+    x = image_class.sample(n, seed=1, dtype=F64).flatten(1)
+    c = image_class.covariance.matrix()
     scale = float(c[0, 0])
     # entries of a sample covariance have a deviation of at most sqrt(2 / n) times the variance: 6 of them
-    empirical = (x - law.mean).mT @ (x - law.mean) / n
+    empirical = (x - image_class.mean).mT @ (x - image_class.mean) / n
     assert float((empirical - c).abs().max()) < 6 * scale * math.sqrt(2 / n)
     v = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0), dtype=F64)
-    torch.testing.assert_close(law.covariance.apply(v).flatten(1), v.flatten(1) @ c)
-    torch.testing.assert_close(law.covariance.correlation().flatten(), c[0])
-    if isinstance(law, gt.GaussianField):
-        assert scale <= law.std**2 * (1 + 1e-6)  # what lies beyond the resolution is left out
+    torch.testing.assert_close(image_class.covariance.apply(v).flatten(1), v.flatten(1) @ c)
+    torch.testing.assert_close(image_class.covariance.correlation().flatten(), c[0])
+    if isinstance(image_class, gt.GaussianField):
+        assert scale <= image_class.std**2 * (1 + 1e-6)  # what lies beyond the resolution is left out
 
 
 @pytest.mark.parametrize(("alpha", "contours", "n"), [(2.0, 1, 8000), (1.0, 3, 4000)])
 def test_covariance_given_the_contours(alpha, contours, n):
     """The backgrounds are independent of the contours: those of all images stand for redraws with the contours of one."""
-    law = gt.CAlpha(alpha=alpha, size=6, contours=contours)
-    scene = law.scene(n, seed=3, dtype=F64)
+    image_class = gt.CAlpha(alpha=alpha, size=6, contours=contours)
+    scene = image_class.scene(n, seed=3, dtype=F64)
     weights = scene.weights[:1]  # the contours of image 0; contours and backgrounds are independent
     x = (weights * scene.backgrounds).sum(dim=1).flatten(1)
     covariance = type(scene.covariance)(weights, scene.covariance.field, scene.covariance.means[:1])
@@ -254,23 +256,23 @@ def test_the_formula_of_one_contour():
 
 
 def test_dead_leaves_have_their_covariance():
-    law = gt.DeadLeaves(size=32, smallest=0.15, largest=0.4)
-    x = law.sample(300, seed=1, dtype=F64)[:, 0] - 0.5
+    image_class = gt.DeadLeaves(size=32, smallest=0.15, largest=0.4)
+    x = image_class.sample(300, seed=1, dtype=F64)[:, 0] - 0.5
     for distance in (4, 8, 16):
         measured = (x[:, :, distance:] * x[:, :, :-distance]).mean((1, 2))
-        expected = float(law.covariance(torch.tensor([distance / 32], dtype=F64)))
+        expected = float(image_class.covariance(torch.tensor([distance / 32], dtype=F64)))
         # five standard errors, and 2 % of the variance for the mean over a pixel
         assert abs(float(measured.mean()) - expected) < 5 * float(measured.std()) / 300**0.5 + 0.02 / 12
-    assert abs(float(law.covariance(torch.zeros(1, dtype=F64))) - 1 / 12) < 1e-12
-    assert float(law.covariance(torch.tensor([0.81], dtype=F64))) == 0
+    assert abs(float(image_class.covariance(torch.zeros(1, dtype=F64))) - 1 / 12) < 1e-12
+    assert float(image_class.covariance(torch.tensor([0.81], dtype=F64))) == 0
 
 
 def test_dead_leaves_are_opaque():
-    law = gt.DeadLeaves(size=24, smallest=0.2, largest=0.4)
-    scene = law.scene(3)
-    assert scene.leaves.shape == (3, law.leaves, 4)
+    image_class = gt.DeadLeaves(size=24, smallest=0.2, largest=0.4)
+    scene = image_class.scene(3)
+    assert scene.leaves.shape == (3, image_class.leaves, 4)
     assert bool(torch.isin(scene.images[:, 0, 12, 12], scene.leaves[:, :, 3]).any())
-    flat = law.sample(20)[:, 0]
+    flat = image_class.sample(20)[:, 0]
     level = flat[:, 1:-1, 1:-1]
     still = (level == flat[:, 1:-1, :-2]) & (level == flat[:, :-2, 1:-1])
     assert float(still.float().mean()) > 0.5  # large leaves: most pixels lie inside one

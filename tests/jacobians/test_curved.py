@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 import gahb_theory as gt
-from gahb_theory.denoisers import SmoothUNet
+from gahb_theory.denoisers import SmoothConditionedUNet, SmoothUNet
 from gahb_theory.denoisers.networks.conservative import Conservative
 from gahb_theory.jacobians.engines.curved import CurvedProducts
 from gahb_theory.jacobians.symmetric import HessianJacobian, SymmetricJacobian
@@ -58,8 +58,8 @@ def single(x):
     return x + 20 * functional.conv2d(z * 0.5 + functional.silu(z), weights(x.shape[1], 4, 1, 1, seed=1).to(x))
 
 
-def stirred(**given):
-    f = SmoothUNet(4, 2, seed=1, **given)
+def stirred(kind=SmoothUNet, **given):
+    f = kind(4, 2, seed=1, **given)
     with torch.no_grad():
         f.exit.weight.mul_(20)
     return f
@@ -68,6 +68,7 @@ def stirred(**given):
 CASES = {
     "SmoothUNet": (stirred(), (1, 8, 12)),
     "SmoothUNet in colour": (stirred(image_channels=3), (3, 8, 8)),
+    "SmoothConditionedUNet": (stirred(SmoothConditionedUNet), (1, 8, 12)),
     "gated": (Homogeneous(gated), (1, 7, 6)),
     "gated, in colour": (Homogeneous(gated, 3), (3, 4, 5)),
     "squared": (Homogeneous(squared), (1, 6, 5)),
@@ -76,7 +77,7 @@ CASES = {
 
 
 def hessian(f, y):
-    return torch.autograd.functional.hessian(lambda x: f.energy(x).sum(), y).reshape(y.numel(), y.numel())
+    return torch.autograd.functional.hessian(lambda x: f.energy(x, 0.1).sum(), y).reshape(y.numel(), y.numel())
 
 
 def conservative(network, dtype=torch.float64):

@@ -5,6 +5,7 @@ import torch
 
 import gahb_theory as gt
 from gahb_theory.denoisers import SmoothUNet
+from gahb_theory.jacobians.reproduction import shrunk
 
 
 def test_a_linear_denoiser_with_a_known_antisymmetric_part():
@@ -65,3 +66,12 @@ def test_a_clean_image_of_another_shape_is_refused():
     J = gt.jacobian(lambda y, sigma: y / 2, torch.ones(1, 1, 2, 2), 0.1)
     with pytest.raises(ValueError, match="x must have the shape of y"):
         J.reproduction(torch.ones(1, 1, 2, 3))
+
+
+def test_the_shrinkage_of_a_batch_is_that_of_each_image():
+    f = gt.UNet(4, 1, seed=2).double().eval()
+    y = torch.rand(3, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for one, found in zip(y.split(1), shrunk(f, y, 0.1), strict=True):
+        J = gt.jacobian(f, one, 0.1).matrix()
+        torch.testing.assert_close(found.flatten(), (J + J.mT) @ one.flatten() / 2)
+        assert not torch.allclose(found.flatten(), J @ one.flatten()), "J is not symmetric"

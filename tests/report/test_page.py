@@ -195,7 +195,7 @@ def chromium(file, tmp_path, *options):
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium")
 def test_in_a_browser(file, tmp_path):
     """No error, no sideways scrolling on a phone, and the script does what it says."""
-    told = (
+    frame = (
         "<script>var f = document.createElement('iframe'); f.style.width = '390px'; f.style.height = '800px';"
         "f.onload = function () { var d = f.contentDocument; d.querySelectorAll('.grid button')[2].click();"
         "document.title = [d.documentElement.scrollWidth, d.querySelector('.said').textContent].join(' ') };"
@@ -204,7 +204,7 @@ def test_in_a_browser(file, tmp_path):
     )
     content = json.dumps(file.read_text()).replace("</", "<\\/")
     outer = tmp_path / "outer.html"
-    outer.write_text(f"<!doctype html><title></title><body>{told.replace('PAGE', content)}</body>")
+    outer.write_text(f"<!doctype html><title></title><body>{frame.replace('PAGE', content)}</body>")
     done = chromium(outer, tmp_path / "profile", "--virtual-time-budget=10000", "--dump-dom")
     title = re.search(r"<title>(.*?)</title>", done.stdout)[1]
     width, said = title.split(" ", 1)

@@ -17,10 +17,10 @@ def field(n: int, seed: int) -> Tensor:
 
 
 def best() -> gt.GaussianDenoiser:
-    law = gt.GaussianField(size=16)
+    image_class = gt.GaussianField(size=16)
     rows = torch.arange(256).reshape(16, 16)[:8, :8].flatten()
-    mean = torch.full((1, 1, 8, 8), law.mean, dtype=torch.float64)
-    return gt.GaussianDenoiser(mean, law.covariance.matrix()[rows][:, rows])
+    mean = torch.full((1, 1, 8, 8), image_class.mean, dtype=torch.float64)
+    return gt.GaussianDenoiser(mean, image_class.covariance.matrix()[rows][:, rows])
 
 
 def half(y: Tensor, sigma: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""The bound on the divergence, where the divergence is known: Gaussian, power-law and mixture laws."""
+"""The bound on the divergence, where the divergence is known: Gaussian, power-law and mixture distributions."""
 
 import math
 
@@ -12,7 +12,7 @@ SIGMAS = np.geomspace(1e-3, 1e3, 600)
 
 
 def linear_errors(variances, used, sigmas=SIGMAS):
-    """Errors (s,) of the denoiser for variances `used`, and of the best one, on a Gaussian law."""
+    """Errors (s,) of the denoiser for variances `used`, and of the best one, on a Gaussian distribution."""
     noise = sigmas[:, None] ** 2
     gains, best = used / (used + noise), variances / (variances + noise)
     return ((1 - gains) ** 2 * variances + gains**2 * noise).sum(1), (best * noise).sum(1)

@@ -1,4 +1,4 @@
-"""SURE and the trace identity, on laws whose risk is known."""
+"""SURE and the trace identity, on distributions whose risk is known."""
 
 import math
 
@@ -18,7 +18,7 @@ def normal(*shape, seed):
 
 
 def power_law():
-    """A Gaussian law with variances k^-2 in a random basis, and many of its images."""
+    """A Gaussian distribution with variances k^-2 in a random basis, and many of its images."""
     rotation = torch.linalg.qr(normal(D, D, seed=0)).Q
     variances = torch.arange(1, D + 1, dtype=torch.float64) ** -2.0
     covariance = (rotation * variances) @ rotation.mT
@@ -50,7 +50,7 @@ class Mixture(torch.nn.Module):
         return (torch.softmax(logs, dim=1)[..., None] * (self.means + self.s / v * away)).sum(1).reshape(y.shape)
 
     def mse(self, sigma, points=20001):
-        """Its risk, by quadrature along the one direction in which the law is not Gaussian."""
+        """Its risk, by quadrature along the one direction in which the distribution is not Gaussian."""
         v = self.s + sigma**2
         t = torch.linspace(-4, 4, points, dtype=torch.float64)
         y = torch.zeros(points, D, dtype=torch.float64)

@@ -18,7 +18,7 @@ from gahb_theory.denoisers.networks.conditioned import ConditionedUNet
 from gahb_theory.denoisers.networks.controls import FullyConnected, LinearConvolution, LinearDenoiser, LocallyConnected
 from gahb_theory.denoisers.networks.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
 from gahb_theory.denoisers.networks.receptive import WindowedCNN
-from gahb_theory.denoisers.networks.smooth import SmoothUNet
+from gahb_theory.denoisers.networks.smooth import SmoothConditionedUNet, SmoothUNet
 from gahb_theory.denoisers.networks.transformer import DiT
 
 __all__ = ["SEEN", "own_class"]
@@ -40,7 +40,7 @@ def own_class(tensors: Tensors) -> type[Network] | None:
         ("position", DiT),
     ):
         if name in tensors:
-            return network
+            return SmoothConditionedUNet if network is SmoothUNet and _levels(tensors) else network
     if len(tensors) == 1 and "matrix" in tensors:
         return LinearDenoiser
     if len(tensors) == 1 and "weight" in tensors and tensors["weight"].ndim == 4:
@@ -76,6 +76,16 @@ def _convolutions(tensors: Tensors) -> list[int]:
 def _unet(t: Tensors) -> dict[str, Any]:
     channels, image_channels = t["encoder.0.0.weight"].shape[:2]
     return {"channels": channels, "blocks": count(t, "encoder.{}.0.weight"), "image_channels": image_channels}
+
+
+def _levels(t: Tensors) -> int:
+    """Channels that enter a `SmoothUNet` beside those of the image that leaves it."""
+    known = "encoder.0.0.weight" in t and "exit.weight" in t
+    return t["encoder.0.0.weight"].shape[1] - t["exit.weight"].shape[0] if known else 0
+
+
+def _smooth_conditioned(t: Tensors) -> dict[str, Any]:
+    return _unet(t) | {"image_channels": t["exit.weight"].shape[0]}
 
 
 def _conditioned(t: Tensors) -> dict[str, Any]:
@@ -175,6 +185,7 @@ SEEN: dict[type[Network], Callable[[Tensors], dict[str, Any]]] = {
     RecursiveCNN: _recursive,
     StagedCNN: _staged,
     SmoothUNet: _unet,
+    SmoothConditionedUNet: _smooth_conditioned,
     ConditionedUNet: _conditioned,
     DiT: _transformer,
     FullyConnected: _perceptron,

@@ -81,24 +81,24 @@ class _ChainBayes(DenoiserModule):
     def samples(self, y: Float[Tensor, "1 1 h w"], sigma: float, count: int = 8) -> Float[Tensor, "k 1 h w"]:
         """Draws of p(x | y): a state of the chains, then the Gaussian given it (the means of the regions by their moments)."""
         count = validate.integer(count, "count", 1, 10**5)
-        found, target = self._run(validate.one_image(y, "y"), validate.sigma_level(sigma))
+        result, target = self._run(validate.one_image(y, "y"), validate.sigma_level(sigma))
         generator = step_generator("cpu", Component.POSTERIOR, self.seed, -1)
-        chosen = torch.randint(len(found.numbers), (count,), generator=generator)
-        z = torch.randn(count, found.means.shape[1], generator=generator, dtype=torch.float64)
+        chosen = torch.randint(len(result.numbers), (count,), generator=generator)
+        z = torch.randn(count, result.means.shape[1], generator=generator, dtype=torch.float64)
         rows = []
         for state, noise in zip(chosen.tolist(), z, strict=True):
-            covariance = target.covariance(found.numbers[state : state + 1], torch.zeros(1, dtype=torch.long))[0]
+            covariance = target.covariance(result.numbers[state : state + 1], torch.zeros(1, dtype=torch.long))[0]
             values, vectors = torch.linalg.eigh(covariance)
-            rows.append(found.means[state] + vectors @ (values.clamp(min=0).sqrt() * noise))
+            rows.append(result.means[state] + vectors @ (values.clamp(min=0).sqrt() * noise))
         return torch.stack(rows).reshape(count, *y.shape[1:]).to(y.dtype)
 
     def jacobian_matrix(self, y: Float[Tensor, "1 1 h w"], sigma: float) -> Float[Tensor, "d d"]:
         """J = Cov[x | y] / sigma^2 at one noisy image; `torch.linalg.eigh` of it is the optimal eigenbasis."""
         level = validate.sigma_level(sigma)
-        found, target = self._run(validate.one_image(y, "y"), level)
-        centred = found.means - found.mean
+        result, target = self._run(validate.one_image(y, "y"), level)
+        centred = result.means - result.mean
         total = centred.mT @ centred / len(centred)
-        for z in torch.split(found.numbers, 16):
+        for z in torch.split(result.numbers, 16):
             total += target.covariance(z, torch.zeros(len(z), dtype=torch.long)).sum(dim=0) / len(centred)
         return (total / level**2).to(y.dtype)
 
@@ -107,14 +107,14 @@ class _ChainBayes(DenoiserModule):
         with torch.no_grad():
             target = self._target(y.detach().double().cpu().flatten(1), level)
             kernel, z = search(target, 1, Search(self.chains, rounds=20, steps=60), seed=self.seed)
-            states, kept = begin(target, z), []
+            states, retained = begin(target, z), []
             blocks = -(-self.steps // BLOCK)
             for number in range(blocks):
                 generator = step_generator("cpu", Component.POSTERIOR, self.seed, number)
                 states, _ = block(target, states, kernel, generator)
                 if 2 * (number + 1) > blocks:
-                    kept.append((states.z[0], states.mean[0], states.trace[0]))
-            z, means, traces = (torch.stack(column) for column in zip(*kept, strict=True))
+                    retained.append((states.z[0], states.mean[0], states.trace[0]))
+            z, means, traces = (torch.stack(column) for column in zip(*retained, strict=True))
         spread = (means - means.mean(dim=(0, 1))).square().sum(dim=2).mean()
         between = means.mean(dim=0).var(dim=0).sum() / spread.clamp(min=torch.finfo(spread.dtype).tiny)
         return ChainPosterior(z.flatten(0, 1), means.flatten(0, 1), traces.flatten(), between), target

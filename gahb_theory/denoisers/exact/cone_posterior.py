@@ -74,12 +74,12 @@ class ConeBayes(OneByOne):
         directions = self._directions(level)  # (m, k)
         gram = ((directions @ (rows @ rows.mT)) * directions).sum(dim=1)
         t = directions @ (rows @ y.double().flatten()) / gram
-        found = bounded_moments(t, level / gram.sqrt(), 0.0, self.largest)
+        result = bounded_moments(t, level / gram.sqrt(), 0.0, self.largest)
         # p(y | f) beside p(t): what is left of y across v_f, whose squared norm is ||y||^2 - gram t^2
-        log_p = found.log_evidence + gram * t.square() / (2 * level**2) - gram.log() / 2
+        log_p = result.log_evidence + gram * t.square() / (2 * level**2) - gram.log() / 2
         p = torch.softmax(log_p, dim=0)
-        mean = (p * found.mean) @ directions
-        second = (directions.mT * (p * (found.variance + found.mean.square()))) @ directions
+        mean = (p * result.mean) @ directions
+        second = (directions.mT * (p * (result.variance + result.mean.square()))) @ directions
         return mean, second - mean[:, None] * mean
 
     def _directions(self, level: float) -> Tensor:

@@ -69,8 +69,8 @@ class ContourTarget:
 
     def exact(self, z: Float[Tensor, "m D"], index: Tensor) -> Moments:
         """Log evidence, posterior mean and trace of the posterior covariance given the contours."""
-        found = self.fine.moments(self.weights(z), self.nodes(z), self.y[index])
-        return Moments(found.log_evidence, found.mean + CENTRE, found.trace)
+        result = self.fine.moments(self.weights(z), self.nodes(z), self.y[index])
+        return Moments(result.log_evidence, result.mean + CENTRE, result.trace)
 
     def covariance(self, z: Float[Tensor, "m D"], index: Tensor) -> Float[Tensor, "m d d"]:
         """Posterior covariance given the contours, nothing left out."""

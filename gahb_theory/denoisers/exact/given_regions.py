@@ -223,9 +223,9 @@ def _low_rank(spectrum: tuple[Tensor, Tensor], level: float, rank: int, dtype: t
 def rank_for(values: Float[Tensor, " d"], level: float, error: float) -> int:
     """The number of modes so that the divergence of N(0, rest + noise) from white noise of the same trace is small."""
     d = len(values)
-    rest = values.flip(0).cumsum(0).flip(0)
-    white = rest / d
-    energy = values.square().flip(0).cumsum(0).flip(0) - 2 * white * rest + d * white.square()
+    remainder = values.flip(0).cumsum(0).flip(0)
+    white = remainder / d
+    energy = values.square().flip(0).cumsum(0).flip(0) - 2 * white * remainder + d * white.square()
     divergence = energy / (4 * (level + white).square())
     return max(1, int((divergence > error).sum()))
 

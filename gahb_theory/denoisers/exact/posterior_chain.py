@@ -87,8 +87,8 @@ def begin(target: Target, z: Float[Tensor, "n K D"]) -> States:
     """The chains at given places."""
     n, chains, _ = z.shape
     flat, index = z.flatten(0, 1), _index(n, chains)
-    rough, found = target.surrogate(flat, index), target.exact(flat, index)
-    shaped = [a.reshape(n, chains, *a.shape[1:]) for a in (rough, *found)]
+    rough, result = target.surrogate(flat, index), target.exact(flat, index)
+    shaped = [a.reshape(n, chains, *a.shape[1:]) for a in (rough, *result)]
     return States(z, *shaped)
 
 
@@ -98,10 +98,10 @@ def block(
     """The chains after a block of steps, and the share of blocks that were accepted at each image."""
     z, rough, _ = _steps(target, states.z, states.surrogate, kernel, steps, generator)
     n, chains, _ = z.shape
-    found = Moments(*(a.reshape(n, chains, *a.shape[1:]) for a in target.exact(z.flatten(0, 1), _index(n, chains))))
-    gain = (found.log_evidence - rough) - (states.exact - states.surrogate)
+    result = Moments(*(a.reshape(n, chains, *a.shape[1:]) for a in target.exact(z.flatten(0, 1), _index(n, chains))))
+    gain = (result.log_evidence - rough) - (states.exact - states.surrogate)
     taken = torch.rand(n, chains, generator=generator, dtype=z.dtype).log() < gain
-    new = States(z, rough, found.log_evidence, found.mean, found.trace)
+    new = States(z, rough, result.log_evidence, result.mean, result.trace)
     return _chosen(taken, new, states), taken.to(z.dtype).mean(dim=1)
 
 

@@ -3,7 +3,7 @@
 bias_free       UNet and BFCNN, the two of the paper; their normalisation and initial weights
 receptive       a CNN whose receptive field does not depend on its depth
 conservative    the gradient of an energy, whose Jacobian is symmetric
-smooth          a UNet with a continuous derivative, to be made conservative
+smooth          UNets with a continuous derivative, to be made conservative: blind, or given sigma
 mohan           DnCNN, and the UNet, recursive and unrolled CNN of Mohan et al. 2020
 ircnn, ffdnet, drunet    of Zhang et al. 2017, 2018 and 2021
 conditioned     a UNet that sees sigma
@@ -21,7 +21,7 @@ from gahb_theory.denoisers.networks.ffdnet import FFDNet
 from gahb_theory.denoisers.networks.ircnn import IRCNN
 from gahb_theory.denoisers.networks.mohan import DilatedUNet, DnCNN, RecursiveCNN, StagedCNN
 from gahb_theory.denoisers.networks.receptive import WindowedCNN, kernels_for
-from gahb_theory.denoisers.networks.smooth import SmoothUNet
+from gahb_theory.denoisers.networks.smooth import SmoothConditionedUNet, SmoothUNet
 from gahb_theory.denoisers.networks.transformer import DiT, NoiseEmbedding, embedding_size, precondition
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "LocallyConnected",
     "NoiseEmbedding",
     "RecursiveCNN",
+    "SmoothConditionedUNet",
     "SmoothUNet",
     "StagedCNN",
     "UNet",

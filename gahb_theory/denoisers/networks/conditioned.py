@@ -57,6 +57,8 @@ class ConditionedUNet(Network):
     torch.Size([2, 1, 16, 16])
     """
 
+    given_sigma = True
+
     def __init__(self, channels: int = 32, blocks: int = 3, image_channels: int = 1, *, seed: int = 0) -> None:
         super().__init__()
         self.channels = channels = validate.integer(channels, "channels", 1)

@@ -9,7 +9,13 @@ By Euler's theorem f(y) = S(y) y, hence
 
     f(y) = sum_k lambda_k(y) <y, e_k(y)> e_k(y),        S e_k = lambda_k e_k,        e_k orthonormal,
 
-to rounding, and not only up to the antisymmetric part of a Jacobian (Kadkhodaie et al. 2024, equation 6). Where N is linear
+to rounding, and not only up to the antisymmetric part of a Jacobian (Kadkhodaie et al. 2024, equation 6). A network that is
+given sigma may be homogeneous in y and sigma together, N(s y, s sigma) = s N(y, sigma); then S is symmetric, and
+
+    f(y, sigma) = S y + sigma df/dsigma :
+
+equation (6) has a remainder, which is the price: a blind gradient is far from the posterior mean where images differ in the
+information they hold (`gahb_theory.theory.symmetry_cost`), and a gradient that is given sigma is not. Where N is linear
 around y, S = 1/2 (J_N + J_N^T); f jumps from one linear region of N to the next, and trains worse than N for it. A smooth
 network (`smooth`) has no jumps. And f(y) - y is the gradient of phi(y) - ||y||^2 / 2, so that Miyasawa's
 f(y) = y + sigma^2 grad log p_sigma(y) gives the density of the noisy images,
@@ -51,8 +57,9 @@ class Conservative(Network):
     Parameters
     ----------
     network
-        A blind network of this library without additive constants: `SmoothUNet`, which trains best, `UNet`, `BFCNN`,
-        `WindowedCNN`, `DilatedUNet` and others. A copy is taken, with its weights.
+        A network of this library without additive constants: blind, as `SmoothUNet`, which trains best, `UNet`, `BFCNN`,
+        `WindowedCNN`, `DilatedUNet` and others; or given sigma, as `SmoothConditionedUNet` and `DRUNet`. A copy is taken,
+        with its weights.
 
     Attributes
     ----------
@@ -64,8 +71,8 @@ class Conservative(Network):
     TypeError
         If `network` is no `Network`, or is conservative already.
     ValueError
-        If it has additive constants, batch or layer normalisation, activations that are not homogeneous, sees sigma,
-        mixes the images of a batch, or returns something else than images of the shape of its input.
+        If it has additive constants, batch or layer normalisation, activations that are not homogeneous, mixes the
+        images of a batch, or returns something else than images of the shape of its input.
 
     Notes
     -----
@@ -116,7 +123,7 @@ class Conservative(Network):
         _check_layers(network)
         _check_values(network)
         self.network = copy.deepcopy(network)
-        self.image_channels = network.image_channels
+        self.image_channels, self.given_sigma = network.image_channels, network.given_sigma
         self.register_buffer(MARK, torch.zeros((), dtype=torch.int64, device="cpu"))
         self.train(network.training)
 
@@ -146,10 +153,25 @@ class Conservative(Network):
         with torch.set_grad_enabled(wanted):
             return (output + pulled) / 2
 
-    def energy(self, y: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-        """The energy phi(y) = 1/2 <y, N(y)> of each image, whose gradient is f(y)."""
+    def energy(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor | None = None) -> Float[Tensor, " n"]:
+        """The energy phi(y) = 1/2 <y, N(y)> of each image, whose gradient is f(y).
+
+        Parameters
+        ----------
+        y
+            Noisy images.
+        sigma
+            The standard deviation of their noise; a blind network needs none.
+
+        Raises
+        ------
+        TypeError
+            If the network is given sigma, and this is not.
+        """
         same_kind(self, validate.images(y, "y"))
-        return (y * self._inside(y)).sum((1, 2, 3)) / 2
+        if sigma is None and self.given_sigma:
+            raise TypeError(f"{type(self.network).__name__} is given sigma, and so is its energy: energy(y, sigma)")
+        return (y * self._inside(y, 1.0 if sigma is None else sigma)).sum((1, 2, 3)) / 2
 
     def log_density(self, y: Float[Tensor, "n c h w"], sigma: float | Tensor) -> Float[Tensor, " n"]:
         """The logarithm of the density of each noisy image, up to a constant that depends on sigma alone.
@@ -166,7 +188,7 @@ class Conservative(Network):
         """
         same_kind(self, validate.images(y, "y"))
         variance = validate.batch_sigma(sigma, y) ** 2
-        return (y * (self._inside(y) - y) / (2 * variance)).sum((1, 2, 3))
+        return (y * (self._inside(y, sigma) - y) / (2 * variance)).sum((1, 2, 3))
 
     def calibrate(self, shape: Sequence[int]) -> None:
         """Set a normalisation that has never been in use: gains of 0.1, deviations of its inputs as for white noise.
@@ -198,15 +220,15 @@ class Conservative(Network):
             with torch.no_grad():
                 for norm in norms:
                     norm.gamma.fill_(FIRST_GAIN)
-                self._inside(noise)
+                self._inside(noise, 1.0)
         finally:
             for hook in hooks:
                 hook.remove()
 
-    def _inside(self, y: Tensor) -> Tensor:
-        """N(y)."""
+    def _inside(self, y: Tensor, sigma: float | Tensor) -> Tensor:
+        """N(y), or N(y, sigma)."""
         self._check_frozen()
-        return self.network.estimate(y, y.new_ones(1, 1, 1, 1))
+        return self.network.estimate(y, validate.batch_sigma(sigma, y, zero=True))
 
     def _check_frozen(self) -> None:
         if any(module.training for module in self.network.modules()):
@@ -242,7 +264,10 @@ def _check_layers(network: Network) -> None:
 
 
 def _check_values(network: Network) -> None:
-    """Refuse a network that is not homogeneous, or not blind, on images of noise; its weights are moved off special values."""
+    """Refuse a network that is not homogeneous on images of noise, or depends on sigma unsaid.
+
+    Its weights are moved off special values.
+    """
     if any(p.is_meta for p in network.parameters()):
         return  # a sketch without values
     name = type(network).__name__
@@ -259,7 +284,7 @@ def _check_values(network: Network) -> None:
         one = y.new_ones(1, 1, 1, 1)
         try:
             with torch.no_grad():
-                base, louder = moved.estimate(y, one), moved.estimate(3 * y, one)
+                base, louder = moved.estimate(y, one), moved.estimate(3 * y, 3 * one)
                 alone, other = moved.estimate(y[:1], one), moved.estimate(y, 0.1 * one)
             break
         except (ValueError, RuntimeError) as error:
@@ -276,12 +301,15 @@ def _check_values(network: Network) -> None:
             f"{name} does not treat each image of a batch on its own: with statistics of the batch, or random numbers, "
             "the energy of an image depends on the others; normalise by constants, as BiasFreeNorm in eval mode"
         )
-    if _differ(other, base):
-        raise ValueError(f"{name} sees sigma, but {REASON} for a fixed sigma; take a blind network such as UNet")
+    if _differ(other, base) and not network.given_sigma:
+        raise ValueError(
+            f"{name} depends on sigma, but its attribute given_sigma is False; set it to True in the class"
+        )
     if _differ(louder, 3 * base):
+        equation = "N(s y, s sigma) = s N(y, sigma)" if network.given_sigma else "N(s y) = s N(y)"
         raise ValueError(
             f"{name} has additive constants, or activations that are not piecewise linear, but {REASON}, "
-            "N(s y) = s N(y); leave out constants, and take ReLU, or SmoothUNet"
+            f"{equation}; leave out constants, and take ReLU, or SmoothUNet"
         )
 
 

@@ -59,6 +59,7 @@ class DRUNet(Network):
     """
 
     homogeneous = True
+    given_sigma = True
 
     def __init__(self, channels: int = 64, blocks: int = 4, image_channels: int = 1, *, seed: int = 0) -> None:
         super().__init__()

@@ -54,6 +54,8 @@ class FFDNet(Network):
     torch.Size([2, 1, 9, 8])
     """
 
+    given_sigma = True
+
     def __init__(
         self,
         channels: int = 64,

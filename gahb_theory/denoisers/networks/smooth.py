@@ -6,7 +6,9 @@ Convolutions z without additive constants, with a smooth activation, are not hom
 
 d the number of values. By Euler's theorem N(y) = J_N(y) y, as for the networks of ReLUs, though N is linear nowhere. It also
 commutes with changes of brightness, N(y + c) = N(y) + c: it is normalisation-equivariant (Herbreteau, Moebel and Kervrann
-2023).
+2023). A network that is given the noise level keeps both where it sees sigma / r,
+
+    N(y, sigma) = y - P r z(P y / r, log(sigma / r)),        N(s y, s sigma) = s N(y, sigma) .
 
 `Conservative` takes the gradient of the energy 1/2 <y, N(y)>. It holds J_N^T y, which jumps from one linear region of a
 network of ReLUs to the next, and the gradient with respect to the weights, by which it is trained, does not see where the
@@ -29,7 +31,7 @@ from gahb_theory.denoisers.base import Network
 from gahb_theory.denoisers.networks.initialisation import bounded, building
 from gahb_theory.denoisers.shapes import divisible
 
-__all__ = ["SmoothUNet"]
+__all__ = ["SmoothConditionedUNet", "SmoothUNet"]
 
 GAIN = 0.4
 """Factor of the weights between features, which are larger by its inverse: the steps of the default recipe suit them."""
@@ -37,6 +39,8 @@ SPREAD = 1.245
 """Times a standard normal number, the exponential linear unit of it has the mean square 1."""
 LAST = 0.1
 """The prediction of the noise is small at first."""
+FLOOR = 1e-6
+"""The least sigma^2 / r^2 that a network sees: -1/2 log of it is 6.9, and sigma = 0 is a noise level."""
 
 
 class _Convolution(nn.Conv2d):
@@ -99,6 +103,8 @@ class SmoothUNet(Network):
     """
 
     homogeneous = True
+    levels = 0
+    """Channels beside those of the image."""
 
     def __init__(self, channels: int = 64, blocks: int = 3, image_channels: int = 1, *, seed: int = 0) -> None:
         super().__init__()
@@ -107,14 +113,14 @@ class SmoothUNet(Network):
         self.image_channels = validate.integer(image_channels, "image_channels", 1)
         widths = [self.channels * 2**b for b in range(self.blocks + 1)]
         inner = sum(27 * v**2 + 13 * v * w + 9 * w**2 for v, w in pairwise(widths))
-        bounded(self, inner + 18 * self.image_channels * self.channels, 5 * self.blocks + 2)
+        bounded(self, inner + 9 * (2 * self.image_channels + self.levels) * self.channels, 5 * self.blocks + 2)
         with building(seed=seed):
             self._build(widths)
             self._initialise()
 
     def _build(self, widths: list[int]) -> None:
         width = self.channels
-        entry = nn.Conv2d(self.image_channels, width, 3, padding=1, bias=False)
+        entry = nn.Conv2d(self.image_channels + self.levels, width, 3, padding=1, bias=False)
         self.encoder = nn.ModuleList([nn.Sequential(entry, nn.ELU(), _Convolution(width, width), nn.ELU())])
         self.encoder.extend(_stage(v, w, w) for v, w in pairwise(widths[:-1]))
         self.deepest = _stage(widths[-2], widths[-1], widths[-1])
@@ -139,9 +145,13 @@ class SmoothUNet(Network):
         validate.channels(y, self.image_channels)
         divisible(y, 2**self.blocks, "2^blocks")
         centred = _centred(y)
-        norm = torch.linalg.vector_norm(centred, dim=(1, 2, 3), keepdim=True)
-        scale = torch.where(norm > 0, norm, torch.ones_like(norm)) / y[0].numel() ** 0.5
-        return y - _centred(scale * self.predict(centred / scale))
+        deviation = torch.linalg.vector_norm(centred, dim=(1, 2, 3), keepdim=True) / y[0].numel() ** 0.5
+        scale = torch.where(deviation > 0, deviation, torch.ones_like(deviation))
+        return y - _centred(deviation * self.predict(self.inputs(centred / scale, sigma / scale)))
+
+    def inputs(self, z: Float[Tensor, "n c h w"], ratio: Float[Tensor, "n 1 1 1"]) -> Float[Tensor, "n k h w"]:
+        """What goes into the first convolution, from images of deviation 1 and their noise levels: the images alone."""
+        return z
 
     def predict(self, z: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k h w"]:
         """The noise in images of mean 0 and deviation 1."""
@@ -154,6 +164,51 @@ class SmoothUNet(Network):
         for up, block in zip(self.upsample, self.decoder, strict=True):
             z = block(torch.cat([up(z), skips.pop()], dim=1))
         return self.exit(z)
+
+
+class SmoothConditionedUNet(SmoothUNet):
+    """A `SmoothUNet` that is given the noise level, in one more channel: 1 + log(sigma / r) / 2, r the deviation of the image.
+
+    It is homogeneous in y and sigma together, N(s y, s sigma) = s N(y, sigma), and not in y alone. The gradient of its energy
+    has a symmetric Jacobian, and f(y, sigma) = J y + sigma df/dsigma. A blind gradient costs decibels on images of unlike
+    complexity, and this one does not (`gahb_theory.theory.symmetry_cost`).
+
+    Parameters
+    ----------
+    channels
+        Channels at the finest scale.
+    blocks
+        Number of 2x2 average poolings. Height and width must be multiples of 2^blocks.
+    image_channels
+        1 for grey images, 3 for colour.
+    seed
+        Names the initial weights.
+
+    References
+    ----------
+    K. Zhang, W. Zuo, L. Zhang, FFDNet: toward a fast and flexible solution for CNN-based image denoising, IEEE Transactions
+    on Image Processing 27, 2018, who give a network sigma in a channel.
+
+    See Also
+    --------
+    gahb_theory.Conservative, gahb_theory.denoisers.SmoothUNet
+
+    Examples
+    --------
+    >>> import torch
+    >>> f = SmoothConditionedUNet(channels=4, blocks=1).eval()
+    >>> y = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    >>> bool((f(3 * y, 0.3) - 3 * f(y, 0.1)).abs().max() < 1e-5), bool((f(3 * y, 0.1) - 3 * f(y, 0.1)).abs().max() < 1e-5)
+    (True, False)
+    """
+
+    given_sigma = True
+    levels = 1
+
+    def inputs(self, z: Float[Tensor, "n c h w"], ratio: Float[Tensor, "n 1 1 1"]) -> Float[Tensor, "n k h w"]:
+        """The images and the channel of the noise level."""
+        level = 1 + (ratio.square() + FLOOR).log() / 4
+        return torch.cat([z, level.expand(-1, 1, *z.shape[2:])], dim=1)
 
 
 def _centred(x: Tensor) -> Tensor:

@@ -113,6 +113,8 @@ class DiT(Network):
 
     places: Tensor
 
+    given_sigma = True
+
     def __init__(
         self,
         size: int = 32,

@@ -29,7 +29,7 @@ __all__ = ["NAME", "SCALES", "TITLE", "Settings", "claims", "collect", "tasks", 
 NAME = "shrinkage"
 TITLE = "Shrinkage in a basis adapted to the image"
 NAMES: tuple[Shipped, ...] = ("c_alpha", "photographs")
-PLAIN: dict[str, Shipped] = {"c_alpha": "unet_c_alpha", "photographs": "photographs"}
+PLAIN: dict[str, Shipped] = {"c_alpha": "unet_c_alpha", "photographs": "blind_photographs"}
 """Networks whose Jacobians are not symmetric by construction, so that the claim can fail."""
 KEPT = 60
 """Terms after which the bases are compared."""
@@ -137,7 +137,7 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
     """What the numbers say of the paper's claims."""
     found = []
     for name, row in results["networks"].items():
-        title = {"c_alpha": "C^alpha images", "photographs": "photographs"}[name]
+        title = {"c_alpha": "C^alpha images", "photographs": "blind_photographs"}[name]
         left = row["left_out"]
         fixed = [key for key in left if not key.startswith("eigenvectors")]
         best = min(fixed, key=lambda key, left=left: left[key]["value"])

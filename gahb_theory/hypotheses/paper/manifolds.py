@@ -69,7 +69,7 @@ class Settings:
     exact_samples: int = 1024
 
     @property
-    def laws(self) -> dict[str, Any]:
+    def image_classes(self) -> dict[str, Any]:
         """The manifolds by name."""
         return {
             "disks": Disks(self.size),
@@ -93,7 +93,9 @@ SCALES = {
 
 def trainings(s: Settings) -> list[Training]:
     """One network for each manifold."""
-    return [Training(partial(UNet, s.channels, s.blocks), law, s.recipe, name=name) for name, law in s.laws.items()]
+    return [
+        Training(partial(UNet, s.channels, s.blocks), x, s.recipe, name=name) for name, x in s.image_classes.items()
+    ]
 
 
 def tasks(s: Settings) -> list[Task]:
@@ -107,14 +109,14 @@ def measure_manifold(place: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
     """Spectra, angles and risks of one network."""
     s: Settings = place["settings"]
     name, device = place["name"], bench.device
-    law, k = s.laws[name], s.laws[name].dimension
+    image_class, k = s.image_classes[name], s.image_classes[name].dimension
     f = bench.load("network")
-    x = law.sample(s.test_images, seed=TEST_SEED).to(device)
+    x = image_class.sample(s.test_images, seed=TEST_SEED).to(device)
     curve = psnr_curve(f, x, SIGMAS, seed=NOISE_SEED)
     d = x[0].numel()
     small = (0.01, 0.1)
     fit = fit_slope(SIGMAS, curve.mse_per_image, window=small)
-    scene = law.scene(s.spectra, seed=TEST_SEED)
+    scene = image_class.scene(s.spectra, seed=TEST_SEED)
     eigenvalues, angles, middle, traces = [], [], [], []
     atoms = tangent = None
     for i in range(s.spectra):
@@ -142,7 +144,7 @@ def measure_manifold(place: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
         "trace": estimate_as_json(mean_estimate(np.array(traces))),
     }
     if name == "disks":
-        exact = DiskBayes(law, samples=s.exact_samples)
+        exact = DiskBayes(image_class, samples=s.exact_samples)
         best = psnr_curve(exact, x[: s.exact_images], SIGMAS, seed=NOISE_SEED)
         arrays["exact_psnr"] = best.psnr
         result["exact_excess"] = estimate_as_json(

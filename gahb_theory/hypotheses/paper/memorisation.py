@@ -214,7 +214,7 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
             "copies for N up to 100, none at 10^5 (figure 2)",
             "Shares for N = "
             + ", ".join(f"{row['n']:,}: {row['copies']['value']:.2f}" for row in rows)
-            + f". Unseen images of the law would count as copies with a share of {most['copies_of_chance']['value']:.2f}.",
+            + f". Unseen images would count as copies with a share of {most['copies_of_chance']['value']:.2f}.",
         ),
         Claim(
             "A memorising network is the optimal denoiser of its training images at all intensities.",

@@ -182,7 +182,7 @@ def measure_linear(place: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
     s: Settings = place["settings"]
     n = place["n"]
     test = DisjointPart(s.of, s.test_images, 2).images()
-    filters = [wiener(s.part(n, half).images()) for half in HALVES]
+    filters = [GaussianDenoiser.fit(s.part(n, half).images()) for half in HALVES]
     outputs = [
         np.array([f(add_noise(test, v, seed=NOISE_SEED), v).numpy() for v in s.sigmas], dtype=np.float32)[None]
         for f in filters
@@ -199,13 +199,6 @@ def measure_linear(place: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
         "distance": _distance_ratio(outputs[0], outputs[1], test)[0].tolist(),
         "cosine": _cosine(drawn[0][None], drawn[1][None])[0],
     }
-
-
-def wiener(x: Tensor) -> GaussianDenoiser:
-    """The best linear denoiser of a training set."""
-    flat = x.flatten(1).double()
-    covariance = torch.cov(flat.mT) if len(x) > 1 else torch.zeros(flat.shape[1], flat.shape[1], dtype=torch.float64)
-    return GaussianDenoiser(flat.mean(dim=0).reshape(1, *x.shape[1:]).float(), covariance.float())
 
 
 def _constant_psnr(x: Tensor, mean: Tensor) -> float:

@@ -70,7 +70,7 @@ class Settings:
     sigma: float = 0.1
     """Noise level of the Jacobian."""
 
-    def law(self, alpha: float, convention: Literal["holder", "paper"]) -> CAlpha:
+    def image_class(self, alpha: float, convention: Literal["holder", "paper"]) -> CAlpha:
         """The images."""
         return CAlpha(alpha=alpha, size=self.size, convention=convention)
 
@@ -99,12 +99,12 @@ SCALES = {
 
 def classes(s: Settings) -> dict[str, CAlpha]:
     """The image classes by name."""
-    return {f"{c}_{alpha:g}_{s.size}": s.law(alpha, c) for alpha in s.alphas for c in CONVENTIONS}
+    return {f"{c}_{alpha:g}_{s.size}": s.image_class(alpha, c) for alpha in s.alphas for c in CONVENTIONS}
 
 
 def trainings(s: Settings) -> list[Training]:
     """One network for each alpha and convention."""
-    return [Training(partial(UNet, s.channels, s.blocks), law, s.recipe, name=name) for name, law in classes(s).items()]
+    return [Training(partial(UNet, s.channels, s.blocks), x, s.recipe, name=name) for name, x in classes(s).items()]
 
 
 def tasks(s: Settings) -> list[Task]:
@@ -116,9 +116,9 @@ def measure_class(place: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
     """Curves, slopes and bases of one network."""
     s: Settings = place["settings"]
     device = bench.device
-    law = classes(s)[place["name"]]
+    image_class = classes(s)[place["name"]]
     f = bench.load("network")
-    x = law.sample(s.test_images, seed=TEST_SEED)
+    x = image_class.sample(s.test_images, seed=TEST_SEED)
     d = x[0].numel()
     wavelet, bandlet = Wavelet("sym4"), Bandlet()
     risks = {"network": psnr_curve(f, x.to(device), SIGMAS, seed=NOISE_SEED).mse_per_image}
@@ -126,7 +126,7 @@ def measure_class(place: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
         found = [oracle_risks(basis, x, sigma, seed=NOISE_SEED) for sigma in SIGMAS]
         risks[f"{name} oracle"] = torch.stack([r.attenuation for r in found]).double().numpy()
         risks[f"{name} thresholding"] = torch.stack([r.empirical for r in found]).double().numpy()
-    scene = law.scene(max(1, s.contour_images), seed=TEST_SEED)
+    scene = image_class.scene(max(1, s.contour_images), seed=TEST_SEED)
     covariance = None if scene.covariance is None else scene.covariance.matrix()
     if covariance is not None:
         variances = torch.stack([torch.linalg.eigvalsh(c) for c in covariance.float()]).clamp(min=0).double()
@@ -153,8 +153,8 @@ def measure_class(place: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
     compared = {name: _numbers(compare(E, basis, clean.to(device), s.sigma)) for name, basis in bases.items()}
     stored_results.write_arrays(bench.directory / ARRAYS, arrays)
     return {
-        "alpha": law.alpha,
-        "convention": law.convention,
+        "alpha": image_class.alpha,
+        "convention": image_class.convention,
         "slopes": slopes,
         "against": {
             name: estimate_as_json(mean_estimate(psnr["network"] - value))

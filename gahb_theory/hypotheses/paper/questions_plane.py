@@ -112,9 +112,9 @@ def _doubled(results: Mapping[str, Any], row: Mapping[str, Any], gap: Mapping[st
     seen = results["snapshots"]
     i, j = next((seen.index(n // 2), k) for k, n in reversed(list(enumerate(seen))) if n // 2 in seen)
     values = mean_over_sigmas(row, "gap").mean(axis=0)
-    change, room = float(values[j] - values[i]), (gap["high"] - gap["low"]) / 2
-    detail = f"from {seen[i]:,} to {seen[j]:,} images it changes by {change:+.3f} dB, the interval is +-{room:.3f}"
-    return GateResult("twice the budget changes nothing", abs(change) < room, detail)
+    change, half = float(values[j] - values[i]), (gap["high"] - gap["low"]) / 2
+    detail = f"from {seen[i]:,} to {seen[j]:,} images it changes by {change:+.3f} dB, the interval is +-{half:.3f}"
+    return GateResult("twice the budget changes nothing", abs(change) < half, detail)
 
 
 def _excess(row: Mapping[str, Any]) -> dict[str, float]:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from gahb_theory import stored_results
+from gahb_theory.denoisers import GaussianDenoiser
 from gahb_theory.denoisers.checkpoints.files import load_denoiser
 from gahb_theory.hypotheses.crossed import two_level
 from gahb_theory.hypotheses.gates import GateResult
@@ -105,7 +106,7 @@ def rows(laboratory: Laboratory, checkpoints: Path) -> dict[str, dict[str, Any]]
                 name = plane.network_name(n, half, r)
                 models[name] = load_denoiser(checkpoints / name).float().eval()
     largest = COUNTS[-1]
-    filters = {f"wiener_{half}": plane.wiener(x) for half, x in zip(plane.HALVES, sets[largest], strict=True)}
+    filters = {f"wiener_{half}": GaussianDenoiser.fit(x) for half, x in zip(plane.HALVES, sets[largest], strict=True)}
     found: dict[str, dict[str, Any]] = {}
     gate = _better_than_filter(s, models, filters["wiener_A"])
     about = f"UNet({s.channels}, {s.blocks}), N = {largest:,}, {s.recipe.images_seen:,} images seen"

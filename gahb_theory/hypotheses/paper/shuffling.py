@@ -73,9 +73,9 @@ SCALES = {
 
 def trainings(s: Settings) -> list[Training]:
     """Two networks."""
-    law = CAlpha(alpha=s.alpha, size=s.size)
-    laws = {f"c_alpha_{s.size}": law, f"c_alpha_{s.size}_shuffled": Shuffled(law)}
-    return [Training(partial(UNet, s.channels, s.blocks), images, s.recipe, name=name) for name, images in laws.items()]
+    image_class = CAlpha(alpha=s.alpha, size=s.size)
+    classes = {f"c_alpha_{s.size}": image_class, f"c_alpha_{s.size}_shuffled": Shuffled(image_class)}
+    return [Training(partial(UNet, s.channels, s.blocks), x, s.recipe, name=name) for name, x in classes.items()]
 
 
 def tasks(s: Settings) -> list[Task]:
@@ -88,16 +88,15 @@ def measure_both(place: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
     """PSNR of both and of the best linear denoiser, and eigenvectors of both at one image."""
     s: Settings = place["settings"]
     device = bench.device
-    law = CAlpha(alpha=s.alpha, size=s.size)
-    shuffled = Shuffled(law)
+    image_class = CAlpha(alpha=s.alpha, size=s.size)
+    shuffled = Shuffled(image_class)
     plain, mixed = bench.load("plain"), bench.load("shuffled")
-    x = law.sample(s.test_images, seed=TEST_SEED).to(device)
+    x = image_class.sample(s.test_images, seed=TEST_SEED).to(device)
 
     def unshuffled(y: torch.Tensor, sigma: float) -> torch.Tensor:
         return shuffled.unshuffle(mixed(shuffled.shuffle(y), sigma))
 
-    many = law.sample(s.covariance_images, seed=TEST_SEED + 1).flatten(1).double()
-    linear = GaussianDenoiser(many.mean(dim=0).reshape(1, *x.shape[1:]).float(), torch.cov(many.mT).float())
+    linear = GaussianDenoiser.fit(image_class.sample(s.covariance_images, seed=TEST_SEED + 1))
     curves = {
         name: psnr_curve(f, x, SIGMAS, seed=NOISE_SEED)
         for name, f in {"plain": plain, "shuffled": unshuffled, "linear": linear.to(device)}.items()

@@ -17,7 +17,7 @@ import numpy as np
 from gahb_theory import runs
 from gahb_theory.hypotheses.assessment import Assessment, assess
 from gahb_theory.hypotheses.crossed import two_level
-from gahb_theory.hypotheses.gates import GateResult, Measured
+from gahb_theory.hypotheses.gates import GateResult, Measured, change_inside_interval
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis
 from gahb_theory.hypotheses.laboratory import Laboratory
 from gahb_theory.hypotheses.paper.judged_measures import Spectra
@@ -128,12 +128,7 @@ class TwiceTrained:
             for sigma in h.plan.sigmas:
                 apart = h.measure(long, x, sigma, 0).double() - h.measure(short, x, sigma, 0).double()
                 change += sign * float(apart.mean()) / len(h.plan.sigmas)
-        room = float(run.estimate.high - run.estimate.low) / 2
-        return GateResult(
-            self.name,
-            abs(change) < room,
-            f"changes the measure by {change:+.3g} (1 seed), the interval is +-{room:.3g}",
-        )
+        return change_inside_interval(self.name, change, run, " (1 seed)")
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,6 @@ from gahb_theory.jacobians.engines.linear_maps import Window
 
 __all__ = ["Inner", "Mean", "Spread"]
 
-ONE: Window = ((0, 1), (0, 1))
-
 
 @dataclass(frozen=True, eq=False)
 class Mean:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gahb_theory.jacobians.engines.global_maps import Mean
+from gahb_theory.jacobians.engines.global_maps import Mean, Spread
 from gahb_theory.jacobians.engines.linear_maps import (
     Channels,
     Concatenation,
@@ -46,7 +46,7 @@ STAIRS = frozenset(
     """.split()  # noqa: SIM905
 )
 """Operations that are flat between jumps; torch gives them the derivative 0, or that of the identity."""
-SAME = ("clone", "alias", "contiguous", "lift_fresh", "dropout", "view", "_unsafe_view", "expand", "_to_copy")
+SAME = ("clone", "alias", "contiguous", "lift_fresh", "dropout", "view", "_unsafe_view", "_to_copy")
 
 Follows = Callable[[Any], bool]
 Rule = Callable[[Follows, Any, Any, Tensor], Map | None]
@@ -180,6 +180,14 @@ def _same(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Map | Non
     return Sum((1.0,)) if args[0].shape == output.shape else None
 
 
+def _expansion(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Map | None:
+    x = args[0]
+    if x.ndim != 4 or x.shape[0] != 1 or output.shape[0] != 1:
+        return None
+    (_, c, h, w), (_, channels, height, width) = x.shape, output.shape
+    return Sum((1.0,)) if x.shape == output.shape else Spread((c, h, w), (channels, height, width))
+
+
 def _shuffling(kind: type[Shuffle] | type[Unshuffle]) -> Rule:
     return lambda follows, args, kwargs, output: kind(args[1])
 
@@ -238,5 +246,6 @@ RULES: dict[str, Rule] = {
     "replication_pad2d": _border("replicate"),
     "reflection_pad2d": _border("reflect"),
     "max_pool2d_with_indices": _maximum,
+    "expand": _expansion,
     **dict.fromkeys(SAME, _same),
 }

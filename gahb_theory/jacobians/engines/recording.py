@@ -164,6 +164,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if plain and name in POINTWISE and len(followed) == 1 and before is not None and before.shape == single.shape:
             made: Any = _Activation(partial(_call, func, args[1:], kwargs), before)
             self.steps.append(_Note(made, inputs, self.number(single)))
+        elif (
+            plain and name == "div" and len(followed) == 1 and followed[0] is args[1] and args[1].shape == single.shape
+        ):
+            self.steps.append(_Note(_Activation(partial(torch.div, args[0]), args[1]), inputs, self.number(single)))
         elif plain and held is not None:
             self.product(name, held, inputs, single)
         elif plain and name == "linalg_vector_norm" and _euclidean(args, followed[0]) and float(single) > 0:
@@ -194,13 +198,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def spread(self, tensors: Sequence[Tensor], inputs: tuple[int, ...], output: Tensor) -> tuple[int, ...]:
         """The values that are added or multiplied, in the shape of the result."""
-        found = []
+        values = []
         for x, number in zip(tensors, inputs, strict=True):
             if x.ndim == 4 and x.shape[0] == 1 and x.shape != output.shape:
                 map = Spread(tuple(x.shape[1:]), tuple(output.shape[1:]))  # type: ignore[arg-type]
                 self.steps.append(_Note(map, (number,), number := self.value(output.shape)))
-            found.append(number)
-        return tuple(found)
+            values.append(number)
+        return tuple(values)
 
     def product(self, name: str, factors: list[Tensor], inputs: tuple[int, ...], output: Tensor) -> None:
         """Two values multiplied, or the one divided by the other."""

@@ -34,5 +34,5 @@ def verify_theory() -> TheoryTable:
     >>> len(verify_theory()) > 30  # doctest: +SKIP
     True
     """
-    found = [*scores.identities(), *derivatives.identities(), *shrinkages.identities()]
-    return check(sorted(found, key=lambda one: int(one.equation)))
+    result = [*scores.identities(), *derivatives.identities(), *shrinkages.identities()]
+    return check(sorted(result, key=lambda one: int(one.equation)))

@@ -66,7 +66,7 @@ class Card(Result):
         def inside(estimate: Estimate, value: float) -> bool:
             return bool(estimate.low <= value <= estimate.high)
 
-        found: list[tuple[str, str, float | Estimate, float, bool]] = [
+        result: list[tuple[str, str, float | Estimate, float, bool]] = [
             ("9", "asymmetry", self.asymmetry, 0.0, self.asymmetry < 1e-3),
             ("6", "homogeneity error", self.homogeneity_error, 0.0, self.homogeneity_error < 1e-3),
             ("9", "smallest eigenvalue", self.smallest_eigenvalue, 0.0, self.smallest_eigenvalue > -1e-3),
@@ -76,7 +76,7 @@ class Card(Result):
             ("3", "circulation", self.circulation, 0.0, self.circulation < 1e-3),
         ]
         names = ("equation", "property", "value", "expected", "holds")
-        return [dict(zip(names, row, strict=True)) for row in found]
+        return [dict(zip(names, row, strict=True)) for row in result]
 
     def __repr__(self) -> str:
         lines = []
@@ -163,10 +163,10 @@ def _implied_level(residuals: np.ndarray, free: np.ndarray, confidence: float) -
     if free.mean() <= 1e-9 or residuals.mean() <= 0:
         return Estimate(math.nan, math.nan, math.nan, math.nan, confidence, "the residual implies no noise level")
     square = residuals.mean() / free.mean()
-    found = linear_estimate(square, [(residuals - square * free) / free.mean()], confidence)
-    low, high = (math.sqrt(max(float(end), 0.0)) for end in (found.low, found.high))
+    result = linear_estimate(square, [(residuals - square * free) / free.mean()], confidence)
+    low, high = (math.sqrt(max(float(end), 0.0)) for end in (result.low, result.high))
     level = math.sqrt(square)
-    return Estimate(level, low, high, float(found.standard_error) / (2 * level), confidence, found.method)
+    return Estimate(level, low, high, float(result.standard_error) / (2 * level), confidence, result.method)
 
 
 def _circulation(f: Callable[[Tensor, float | Tensor], Tensor], y: Tensor, sigma: float) -> float:

@@ -81,9 +81,9 @@ def slope(function: Callable[[Tensor], Tensor], y: np.ndarray, order: int = 1) -
     with torch.enable_grad():
         out = function(z).sum()
         for k in range(order):
-            (found,) = torch.autograd.grad(out, z, create_graph=k + 1 < order)
-            out = found.sum()
-    result: np.ndarray = found.detach().numpy().reshape(y.shape)
+            (outcome,) = torch.autograd.grad(out, z, create_graph=k + 1 < order)
+            out = outcome.sum()
+    result: np.ndarray = outcome.detach().numpy().reshape(y.shape)
     return result
 
 

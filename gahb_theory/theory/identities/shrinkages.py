@@ -42,8 +42,8 @@ def identities() -> list[Identity]:
         return float(along[0] + along[1])
 
     def ratio(low: float) -> tuple[float, float]:
-        found = float(oracle_mse(basis, x, SIGMA) / projection_mse(basis, x, SIGMA))
-        return max(0.0, low - found, found - 1), 0.0
+        result = float(oracle_mse(basis, x, SIGMA) / projection_mse(basis, x, SIGMA))
+        return max(0.0, low - result, result - 1), 0.0
 
     def best_gain(power: float) -> tuple[float, float]:
         tried = torch.linspace(0, 1, 100_001, dtype=torch.float64)
@@ -54,13 +54,13 @@ def identities() -> list[Identity]:
 
     def library_gain() -> tuple[float, float]:
         _, closed = best_gain(2.0)
-        found = float(oracle_gains(torch.tensor([[0.37]], dtype=torch.float64), SIGMA))
-        return abs(best_gain(2.0)[0] - closed) + found, closed
+        result = float(oracle_gains(torch.tensor([[0.37]], dtype=torch.float64), SIGMA))
+        return abs(best_gain(2.0)[0] - closed) + result, closed
 
     def terms_and_rest(level: float) -> tuple[float, float]:
         count = int(terms_above(basis, x, [level])[0, 0])
-        rest = float(approximation_error(basis, x, count))
-        return float(projection_mse(basis, x, SIGMA)), count * SIGMA**2 + rest
+        remainder = float(approximation_error(basis, x, count))
+        return float(projection_mse(basis, x, SIGMA)), count * SIGMA**2 + remainder
 
     def slope_of_oracle(alpha: float) -> tuple[float, float]:
         risks = [float(oracle_mse(Pixels(), decaying(alpha), float(s))) for s in SIGMAS]
@@ -71,9 +71,9 @@ def identities() -> list[Identity]:
         return 2 * fit_slope(SIGMAS, counts).slope, exponent
 
     def rest_constant(alpha: float) -> tuple[float, float]:
-        rest = float(approximation_error(Pixels(), decaying(ALPHA), 400))
+        remainder = float(approximation_error(Pixels(), decaying(ALPHA), 400))
         beyond = float(powers[-1]) ** -ALPHA / ALPHA  # of the terms after the last pixel
-        return (rest + beyond) * 400.5**ALPHA, 1 / alpha
+        return (remainder + beyond) * 400.5**ALPHA, 1 / alpha
 
     def taylor(degree: int) -> tuple[float, float]:
         """f(t) = |t|^1.5 sign(t) + t near 0, whose Taylor polynomial of degree 1 is t."""

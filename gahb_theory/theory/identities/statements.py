@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tqdm import tqdm
+from gahb_theory.progress import progress_bar
 
 __all__ = ["Identity", "Row", "TheoryTable", "check"]
 
@@ -120,7 +120,7 @@ class TheoryTable:
 def check(identities: Sequence[Identity]) -> TheoryTable:
     """Compute both sides of each statement and of its mutant."""
     rows = []
-    for one in tqdm(identities, desc="verifying", unit=" statements", delay=2, leave=False, disable=None):
+    for one in progress_bar(identities, desc="verifying", unit=" statements"):
         value, expected = (float(side) for side in one.sides())
         wrong, wanted = (float(side) for side in one.mutant())
         rows.append(

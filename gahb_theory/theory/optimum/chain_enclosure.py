@@ -25,9 +25,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from gahb_theory.denoisers.exact.posterior_chain import BLOCK, Kernel, Search, States, Target, begin, block, search
+from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["TRUE_CHAINS", "Progress", "advance", "bounds", "from_stored", "start", "to_stored"]
@@ -90,9 +90,7 @@ def advance(
     total = -(-steps // BLOCK)
     if progress.blocks >= total:
         return progress
-    with tqdm(
-        total=total, initial=progress.blocks, desc="chains", unit=" blocks", delay=2, disable=None, leave=False
-    ) as bar:
+    with progress_bar(total=total, initial=progress.blocks, desc="chains", unit=" blocks") as bar:
         while progress.blocks < total and (seconds is None or time.monotonic() - began < seconds):
             before = time.monotonic()
             generator = step_generator("cpu", Component.POSTERIOR, seed, progress.blocks)
