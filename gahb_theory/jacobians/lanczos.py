@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from gahb_theory import stored_results
+from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import Component, step_generator
 
 __all__ = ["RitzPairs", "basis_size", "top_eigenpairs"]
@@ -148,7 +148,7 @@ def top_eigenpairs(
         A file (.npz) that holds the basis now and then. Where it exists, the iteration goes on from there; it is
         removed when all pairs have been found.
     """
-    with tqdm(desc="eigenpairs", unit="product", delay=2, leave=False, disable=None) as bar:
+    with progress_bar(desc="eigenpairs", unit="product") as bar:
         return _iterate(
             _counted(apply, bar), dimension, k, tol, max_iterations, start, block, checkpoint, _Progress(bar)
         )

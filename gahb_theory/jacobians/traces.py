@@ -167,7 +167,7 @@ class Hutchinson:
         check_operator(J, square="the trace needs")
         signs = self._signs(0, J.shape[0], J.device)
         forms = []
-        with tqdm(total=self.probes, desc="trace", unit="probe", delay=2, leave=False, disable=None) as bar:
+        with progress_bar(total=self.probes, desc="trace", unit="probe") as bar:
             for part in torch.split(signs, J.chunk):
                 u = part.to(J.dtype)
                 forms.append((u * J.rmatvec(u.mT).mT).double().sum(dim=1))
