@@ -21,7 +21,7 @@ def machine_memory() -> int | None:
         return None
 
 
-def check_memory(needed: int, what: str, hint: str, *, limit: float | None = None) -> None:
+def check_memory(needed: int, what: str, hint: str, *, limit: int | float | None = None) -> None:
     """Refuse what needs more bytes than the machine has, or than are allowed.
 
     Parameters
@@ -58,7 +58,7 @@ def check_memory(needed: int, what: str, hint: str, *, limit: float | None = Non
         )
 
 
-def _size(count: float) -> str:
+def _size(count: int | float) -> str:
     if count < 2**20:
         return f"{count:,.0f} bytes"
     return f"{count / 2**30:,.1f} GiB" if count >= 2**29 else f"{count / 2**20:,.1f} MiB"
