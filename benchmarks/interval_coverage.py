@@ -13,8 +13,16 @@ from pathlib import Path
 import numpy as np
 
 import gahb_theory as gt
-from gahb_theory.metrics import bootstrap_means, difference_estimate, draw_counts, linear_estimate, mean_estimate
+from gahb_theory.metrics import (
+    bootstrap_means,
+    difference_estimate,
+    draw_counts,
+    linear_estimate,
+    mean_estimate,
+    percentiles,
+)
 from gahb_theory.theory import decay_exponent
+from gahb_theory.theory.optimum.suboptimality import log_mean_parts
 
 NUMBERS = (6, 8, 12, 24, 64)
 """Numbers of images."""
@@ -76,6 +84,32 @@ def ratios(trials: int = TRIALS) -> dict[str, dict[int, float]]:
             ratio = u.mean(axis=1) / w.mean(axis=1)
             estimate = linear_estimate(ratio, [(u - ratio[:, None] * w) / w.mean(axis=1, keepdims=True)])
             found[f"log-normal {deviation:g}"][n] = _share(estimate, 1)
+    return found
+
+
+def gaps(trials: int = 20_000) -> dict[str, dict[int, float]]:
+    """Coverage of the logarithm of such a ratio, as the gap in decibels of `optimality`."""
+    found: dict[str, dict[int, float]] = {}
+    for deviation in (0.5, 1.0):
+        row = found[f"log-normal {deviation:g}"] = {}
+        for n in NUMBERS:
+            shared, a, b = _generator(n).normal(0, deviation / 2**0.5, (3, trials, n))
+            u, w = np.exp(shared + a), np.exp(shared + b)
+            value = np.log(u.mean(axis=1) / w.mean(axis=1))
+            row[n] = _share(linear_estimate(value, [log_mean_parts(u) - log_mean_parts(w)]), 0)
+    return found
+
+
+def percentile_gaps(trials: int = 1000) -> dict[str, dict[int, float]]:
+    """Coverage of the percentiles of the bootstrap for the same, as `optimality` had them before."""
+    found: dict[str, dict[int, float]] = {}
+    for deviation in (0.5, 1.0):
+        row = found[f"log-normal {deviation:g}"] = {}
+        for n in NUMBERS:
+            shared, a, b = _generator(n).normal(0, deviation / 2**0.5, (3, trials, n))
+            counts = draw_counts(n, seed=n)
+            u, w = (bootstrap_means(np.exp(shared + part), counts) for part in (a, b))
+            row[n] = _share(percentiles(np.zeros(trials), np.log(u / w), 0.95, "bootstrap", images=n), 0)
     return found
 
 
@@ -148,6 +182,8 @@ def main() -> None:
         "mean, percentiles of the bootstrap": percentile_means(),
         "difference of two means": differences(),
         "ratio of two means": ratios(),
+        "gap in decibels": gaps(),
+        "gap in decibels, percentiles of the bootstrap": percentile_gaps(),
         "slope": slopes(),
         "slope of an averaged curve by Student's t": averaged_slopes(),
         "decay exponent": decays(),

@@ -1,5 +1,6 @@
 """Figures of the decided claims, from the kept verdicts alone: null models are grey, panels that are compared share axes."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,16 +74,18 @@ def _optimum(rows: Mapping[str, Any], folder: Path) -> Any:
             levels = np.array(row["levels"])
             middle, low, high = (np.array([decibels(v) for v in levels[:, k]]) for k in (1, 2, 3))
             colour, marker, label = STYLES[kind]
-            x = levels[:, 0] * 1.05**place
-            ax.errorbar(
-                x, middle, [middle - low, high - middle], color=colour, marker=marker, ms=4, capsize=2, label=label
-            )
+            x, error = levels[:, 0] * 1.05**place, [middle - low, high - middle]
+            seen = re.search(r"after [\d,]+ images", row["statement"])
+            judged = label if seen is None else f"{label}, {seen[0]}"
+            ax.errorbar(x, middle, error, color=colour, marker=marker, ms=4, capsize=2, label=judged)
             for name, values in row["reference"]["dB_of_others"].items():
-                if name == "twice the budget":
-                    ax.plot(levels[:, 0], values, color=colour, ls=":", lw=1, label=f"{label}, twice the budget")
+                if name.endswith("seed 0"):
+                    style = ":" if name.startswith("64") else "-."
+                    ax.plot(levels[:, 0], values, color=colour, ls=style, lw=1, label=f"{label}, {name}")
                 elif name not in drawn and min(values) < TALLEST and kind == "plain":
                     drawn.add(name)
-                    ax.plot(levels[:, 0], values, color=GREY, ls="--" if "after" in name else "-", label=name)
+                    style = {"Wiener filter": "-", "untrained": ":"}.get(name, "--")
+                    ax.plot(levels[:, 0], values, color=GREY, ls=style, label=name)
         ax.axhline(0, color=EXACT, lw=1)
         ax.set(title=f"$\\alpha$ = {alpha:g}", ylim=(-0.3, TALLEST))
         _noise_axis(ax, (0.03, 0.1, 0.3))
@@ -282,7 +285,8 @@ FIGURES = (
         "optimum.png",
         _optimum,
         "Risk above the Bayes interval of C^alpha images, 16 pixels; intervals over 3 seeds, 32 images. Null models in grey; "
-        "untrained networks, and those after 2,000 images, are beyond the axis where they are not drawn.",
+        "untrained networks, and those of 2,000 images, are beyond the axis where they are not drawn. Dotted, one seed of "
+        "another budget.",
     ),
     (
         "slopes.png",

@@ -174,6 +174,29 @@ def test_the_denoiser_of_contours_has_samples_and_a_jacobian() -> None:
         CAlphaBayes(gt.Disks(size=16))
 
 
+def test_the_eigenbasis_is_that_of_the_derivative_of_an_exact_posterior_mean() -> None:
+    """The mean by importance sampling from the prior, another method, is moved along eigenvectors: J e = lambda e."""
+    X, sigma, step = gt.CAlpha(alpha=2.0, size=8), 0.6, 1e-3
+    y = gt.add_noise(X.sample(1, seed=4, dtype=torch.float64), sigma, seed=4)
+    E = CAlphaBayes(X, steps=800, chains=4).eigenbasis(y, sigma, k=2)
+    assert E.atoms.shape == (2, 64)
+    assert bool(E.converged.all())
+    torch.testing.assert_close(E.atoms @ E.atoms.mT, torch.eye(2, dtype=torch.float64))
+    moved = torch.cat([y.flatten(1) + sign * step * E.atoms for sign in (1, -1)])
+    target = ContourTarget(X, moved, sigma)
+    z = torch.randn(1000, target.dimension, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    means = []
+    for i in range(4):
+        found = target.exact(z, torch.full((1000,), i))
+        w = torch.softmax(found.log_evidence, dim=0)
+        assert 1 / w.square().sum() > 50
+        means.append(w @ found.mean)
+    slopes = (torch.stack(means[:2]) - torch.stack(means[2:])) / (2 * step)
+    error = (slopes - E.eigenvalues[:, None] * E.atoms).norm(dim=1)
+    assert bool((error < 0.15 * E.eigenvalues[0]).all()), (error, E.eigenvalues)
+    assert 0.5 < float(E.eigenvalues[0]) < 1.1
+
+
 @pytest.mark.parametrize(
     "f",
     [
@@ -190,6 +213,8 @@ def test_exact_posteriors_have_their_error_and_their_derivative(f, sigma) -> Non
     difference = ((f(y, sigma) - x).square().sum(dim=(1, 2, 3)) - f.variance(y, sigma)).numpy()
     assert abs(difference.mean()) < 4 * difference.std() / n**0.5
     J, one = f.jacobian_matrix(y[:1], sigma), y[:1]
+    E = f.eigenbasis(one, sigma, k=2)
+    torch.testing.assert_close(J @ E.atoms.mT, E.atoms.mT * E.eigenvalues, atol=1e-6, rtol=1e-5)
     assert float(J.trace() * sigma**2) == pytest.approx(float(f.variance(one, sigma)[0]))
     direction = torch.linspace(-1, 1, one.numel(), dtype=torch.float64).reshape(one.shape)
     slope = (f(one + 1e-5 * direction, sigma) - f(one - 1e-5 * direction, sigma)) / 2e-5

@@ -27,8 +27,8 @@ from gahb_theory.hypotheses.paper.judged_measures import (
     own_energy,
     own_less_expected,
 )
-from gahb_theory.hypotheses.paper.judged_networks import FIRST_SEED, Judged, Settings, plan
-from gahb_theory.hypotheses.paper.workshop import Question, TwiceTrained, Workshop, decide_all, row_of_values
+from gahb_theory.hypotheses.paper.judged_networks import FIRST_SEED, MANY_SEEDS, Judged, Settings, plan
+from gahb_theory.hypotheses.paper.workshop import Question, TwiceTrained, Workshop, decide_all, doubling, row_of_values
 from gahb_theory.hypotheses.subjects import Given, Setting
 from gahb_theory.images import GaussianField, Shuffled, SineCone
 from gahb_theory.metrics.intervals import Estimate
@@ -143,7 +143,9 @@ def test_plan_of_the_networks():
     """Each network once, none with the seed of test images; a seed has weights, noise and images of its own."""
     found = plan(Settings())
     assert len({t.key for t in found}) == len(found) == len({t.name for t in found})
-    assert {t.recipe.seed for t in found} == {FIRST_SEED + k for k in range(3)}
+    judged = [t for t in found if t.recipe.images_seen >= Settings().recipe.images_seen]
+    assert {t.recipe.seed for t in judged} == {FIRST_SEED + k for k in range(3)}
+    assert {t.recipe.seed for t in found} == {FIRST_SEED + k for k in range(MANY_SEEDS)}
     assert all(t.network.keywords["seed"] == t.recipe.seed for t in found)
     assert {t.recipe.sigma_max for t in found} == {3.0}
 
@@ -182,6 +184,18 @@ def test_question_waits_for_its_networks_and_is_decided_once(tmp_path, capsys):
     assert len(calls) == count
 
 
+def test_longest_training_is_judged(tmp_path):
+    """A larger budget is judged where every seed has it, beside half of it; otherwise the budget itself, beside its double."""
+    laboratory = Laboratory(tmp_path)
+    w = Workshop(laboratory, TINY)
+    laboratory.train(Judged("plain", "disks", 4).trainings(TINY))
+    assert w.longest("plain", "disks").budget == 1  # nothing of half that budget
+    laboratory.train(Judged("plain", "disks", 2).trainings(TINY, [0]))
+    assert w.longest("plain", "disks").budget == 4
+    assert [j.budget for j in doubling(w.longest("plain", "disks"))] == [2, 4]
+    assert [j.budget for j in doubling(Judged("plain", "disks"))] == [1, 2]
+
+
 def test_gate_sees_a_measure_that_still_changes():
     """A measure that doubling changes by more than its interval is not converged."""
 
@@ -193,6 +207,11 @@ def test_gate_sees_a_measure_that_still_changes():
     assert TwiceTrained(((1.0, 1.4),)).check(run).passed
     assert not TwiceTrained(((1.0, 1.6),)).check(run).passed
     assert TwiceTrained(((1.0, 1.6), (2.0, 2.5))).check(run).passed  # the difference of both changes by .1
+    for low, high, change, passed in ((0.2, 0.4, 0.5, True), (0.2, 0.4, -0.5, False), (-0.4, -0.2, -0.5, True),
+                                      (-0.4, -0.2, 0.5, False), (-0.1, 0.1, 0.5, False)):  # fmt: skip
+        e = Estimate((low + high) / 2, low, high, 0.05, 0.95, "given")
+        clear = Measured(h, (setting,), (), np.zeros((1, 4)), e)
+        assert TwiceTrained(((0.0, change),)).check(clear).passed is passed, (low, change)
 
 
 def test_null_that_passes_is_not_hidden():

@@ -15,6 +15,7 @@ from gahb_theory.theory import gaussian_mse
 from gahb_theory.theory.optimum import BayesRisk
 from gahb_theory.theory.optimum.enclosure import Enclosed, enclosure
 from gahb_theory.theory.optimum.standard_table import stored_table
+from gahb_theory.theory.optimum.suboptimality import log_mean_parts
 
 QUICK = Search(chains=3, draws=50, rounds=12, steps=40)
 
@@ -174,8 +175,43 @@ def test_the_optimum_has_no_gap_and_the_identity_a_known_one() -> None:
     assert identity.to_dict()["gap"]["lower"]["value"] == identity.gap.lower.value.tolist()
     assert len(identity.table()) == 3
     assert "dB above the optimum" in repr(identity)
-    axes = identity.plot()
-    assert len(axes.lines) == 2
+
+
+def test_the_interval_of_the_gap_holds_it() -> None:
+    """120 samples of 8 images; the risk of .9 y is a closed form, E|f - x|^2 = .01 E|x|^2 + .81 d sigma^2."""
+    X, sigma = gt.GaussianField(size=8), 0.1
+    covariance = X.covariance.matrix()
+    risk = 0.01 * (float(covariance.trace()) + 64 * X.mean**2) + 0.81 * 64 * sigma**2
+    best = float(gaussian_mse(torch.linalg.eigvalsh(covariance).clamp(min=0), sigma))
+    gaps = [gt.optimality(lambda y, s: 0.9 * y, X, sigma, images=8, seed=k).gap.lower for k in range(120)]
+    low, value, high = (np.array([float(getattr(g, end)[0]) for g in gaps]) for end in ("low", "value", "high"))
+    exact = 10 * math.log10(risk / best)
+    assert ((low < exact) & (exact < high)).mean() > 0.9
+    assert (high - low).mean() < 6 * value.std()  # Student's 4.7, and a little for skewness
+
+
+def test_what_an_image_adds_to_a_logarithm_is_the_jackknife() -> None:
+    values = np.array([[1.0, 2.0, 6.0]])
+    found = log_mean_parts(values)
+    np.testing.assert_allclose(found - found[:, :1], -2 * (np.log([[4.0, 3.5, 1.5]]) - np.log(4.0)))
+    assert not log_mean_parts(np.zeros((1, 3))).any()
+
+
+def test_oracles_are_drawn_and_not_called_bounds() -> None:
+    X, sigmas = gt.CAlpha(alpha=2.0, size=16), [0.3, 0.1]
+    o = gt.optimality(lambda y, sigma: y, X, sigmas)
+    found = o.oracles()
+    assert list(found) == ["wavelet", "bandlet", "given contour"]
+    x = X.sample(32).double()
+    np.testing.assert_allclose(found["wavelet"][1], float(gt.oracle_mse(gt.Wavelet("sym4"), x, 0.1).mean()))
+    # who knows the contour has less to find, though it is linear; 0.113 at sigma = .1 by an earlier, independent program
+    assert found["given contour"][1] == pytest.approx(0.113, rel=0.15)
+    assert found["given contour"][1] < o.bayes[1].lower.value < found["bandlet"][1]
+    labels = [line.get_label() for line in o.plot().lines]
+    assert labels[:2] == ["optimum, between its bounds", "denoiser"]
+    assert labels[2:] == [f"{name}: oracle, not a bound" for name in found]
+    assert o.to_dict()["images"]["alpha"] == 2.0
+    assert gt.theory.optimum.oracle_curves(gt.EmpiricalBayes(x), sigmas) == {}
 
 
 def test_the_standard_table_is_looked_up() -> None:

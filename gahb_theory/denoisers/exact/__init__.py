@@ -15,6 +15,7 @@ holder_posterior  of the class `HolderBall`: a shrinkage for each wavelet coeffi
 cone_posterior    of the classes `Ray` and `SineCone`
 chain_posterior   of `CAlpha`, `Disks`, `Ellipses`, `Polygons`, by the chains of posterior_chain over contour_target or
                   parameter_target; given_regions: images given their regions
+own_jacobian      what the last three have in common: J from the posterior, and its eigenbasis
 bounded_normal    a uniform number in Gaussian noise
 finite_sums   posterior means over a finite set in bounded memory
 """

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.denoisers.base import DenoiserModule
 from gahb_theory.denoisers.exact.contour_target import ContourTarget
+from gahb_theory.denoisers.exact.own_jacobian import OwnJacobian
 from gahb_theory.denoisers.exact.parameter_target import ParameterTarget, parameter_target
 from gahb_theory.denoisers.exact.posterior_chain import BLOCK, Search, begin, block, search
 from gahb_theory.denoisers.shapes import fitting
@@ -53,10 +53,8 @@ class ChainPosterior(NamedTuple):
         return self.traces.mean() + (self.means - self.mean).square().sum(dim=1).mean()
 
 
-class _ChainBayes(DenoiserModule):
+class _ChainBayes(OwnJacobian):
     """What both denoisers have in common."""
-
-    own_derivative = True
 
     def __init__(
         self, images: CAlpha | Disks | Ellipses | Polygons, steps: int = 500, chains: int = 8, *, seed: int = 0
@@ -93,7 +91,7 @@ class _ChainBayes(DenoiserModule):
         return torch.stack(rows).reshape(count, *y.shape[1:]).to(y.dtype)
 
     def jacobian_matrix(self, y: Float[Tensor, "1 1 h w"], sigma: float) -> Float[Tensor, "d d"]:
-        """J = Cov[x | y] / sigma^2 at one noisy image; `torch.linalg.eigh` of it is the optimal eigenbasis."""
+        """J = Cov[x | y] / sigma^2 at one noisy image, from the states of the chains."""
         level = validate.sigma_level(sigma)
         result, target = self._run(validate.one_image(y, "y"), level)
         centred = result.means - result.mean

@@ -5,16 +5,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.denoisers.base import DenoiserModule
+from gahb_theory.denoisers.exact.own_jacobian import OwnJacobian
 from gahb_theory.denoisers.shapes import fitting
 
 __all__ = ["OneByOne"]
 
 
-class OneByOne(DenoiserModule):
+class OneByOne(OwnJacobian):
     """What posterior means of this kind have in common; a subclass has the moments of one image."""
 
-    own_derivative = True
     image_shape: tuple[int, ...]
     """(channels, height, width) of the images of the class."""
 

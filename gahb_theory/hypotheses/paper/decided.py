@@ -16,7 +16,7 @@ from gahb_theory.hypotheses.paper import (
     questions_training,
     questions_witness,
 )
-from gahb_theory.hypotheses.paper.judged_networks import Settings, plan
+from gahb_theory.hypotheses.paper.judged_networks import Settings, judged, plan
 from gahb_theory.hypotheses.paper.workshop import NotTrained, Workshop, decide_all
 from gahb_theory.hypotheses.publishing import publish
 
@@ -49,10 +49,10 @@ def decide(place: Place) -> None:
     """Decide what is undecided and has its networks."""
     laboratory = Laboratory(place.runs)
     workshop = Workshop(laboratory)
-    cheap = questions_witness.rows() | questions_plane.rows(place.results.parent)
-    keep(place, cheap | questions_samples.rows(laboratory, place.checkpoints))
+    keep(place, questions_witness.rows() | questions_plane.rows(place.results.parent))
     for module in (questions_optimum, questions_manifolds, questions_geometry, questions_training):
-        decide_all(module.questions(), workshop, place.verdicts)
+        decide_all(module.questions(workshop), workshop, place.verdicts)
+    keep(place, questions_samples.rows(laboratory, place.checkpoints))
     with suppress(NotTrained):
         keep(place, questions_training.rows(workshop))
         picture(place)
@@ -66,11 +66,12 @@ def keep(place: Place, rows: dict[str, Any]) -> None:
 
 
 def publish_all(place: Place) -> None:
-    """Copy the trained networks, as they are at the end, to the committed checkpoints."""
-    laboratory = Laboratory(place.runs)
-    for training in plan(Settings()):
-        with suppress(FileNotFoundError):
-            publish(laboratory, training, place.checkpoints)
+    """Copy the networks that are judged, as they are at the end, to the committed checkpoints."""
+    workshop = Workshop(Laboratory(place.runs))
+    for kind, images in {(j.kind, j.images): None for j in judged(Settings())}:
+        for training in workshop.longest(kind, images).trainings(workshop.settings):
+            with suppress(FileNotFoundError):
+                publish(workshop.laboratory, training, place.checkpoints)
 
 
 def picture(place: Place) -> None:

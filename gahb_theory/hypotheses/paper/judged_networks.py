@@ -6,7 +6,8 @@
 
 on C^alpha images of four alpha, the same shuffled, disks, a ray and a sine cone. Every image of the training is new, so that
 nothing can be memorised; weights, images and noise of the three seeds differ, and none is a test image. Training reaches up to
-sigma = 3, so that the judged noise levels lie well inside. Each kind is trained once more with twice the budget, for the gate.
+sigma = 3, so that the judged noise levels lie well inside. Budgets are multiples of 32,000 images: for the gate, each kind is
+trained at half or twice the judged budget too; null models are trained on a sixteenth, with more seeds.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,12 +22,14 @@ from gahb_theory.hypotheses.jobs import Training
 from gahb_theory.images import CAlpha, Disks, Ray, Shuffled, SineCone
 from gahb_theory.training import Recipe
 
-__all__ = ["ALPHAS", "FIRST_SEED", "KINDS", "Judged", "Settings", "conservative"]
+__all__ = ["ALPHAS", "FEW", "FIRST_SEED", "KINDS", "MANY_SEEDS", "Judged", "Settings", "conservative", "judged", "plan"]
 
 ALPHAS = (1.0, 1.5, 2.0, 3.0)
 PLAIN = tuple(("plain", n) for n in ("c_alpha_2", "c_alpha_1", "c_alpha_3", "shuffled", "disks", "ray", "sine_cone"))
 FIRST_SEED = 1001
 """Seeds of training; tests have other ones, and the tables of Bayes intervals seed 0."""
+FEW, MANY_SEEDS = 1 / 16, 9
+"""Budget of hardly trained networks, null models, and their number: they differ so much that three cannot be told apart."""
 RAY_SEED = 77
 """Of the image on the ray."""
 
@@ -87,11 +90,15 @@ class Judged:
         """What they are called."""
         return f"{self.kind}_{self.images}" + ("" if self.budget == 1 else f"_x{self.budget:g}")
 
+    def images_seen(self, s: Settings) -> int:
+        """Images that each of them is trained on."""
+        return round(self.budget * s.recipe.images_seen)
+
     def trainings(self, s: Settings, seeds: Sequence[int] | None = None) -> list[Training]:
         """One training for each seed."""
         found = []
         for k in range(s.seeds) if seeds is None else seeds:
-            recipe = replace(s.recipe, images_seen=round(self.budget * s.recipe.images_seen), seed=FIRST_SEED + k)
+            recipe = replace(s.recipe, images_seen=self.images_seen(s), seed=FIRST_SEED + k)
             build = partial(KINDS[self.kind], *s.networks[self.kind], seed=recipe.seed)
             shots = tuple(n for n in s.snapshots if n < recipe.images_seen)
             found.append(Training(build, s.images(self.images), recipe, shots, f"{self.name}_{k}"))
@@ -99,23 +106,34 @@ class Judged:
 
 
 def plan(s: Settings) -> list[Training]:
-    """All trainings, the most wanted first; for twice the budget the first seed alone, but for alpha = 2."""
-    one, all_seeds = [0], list(range(s.seeds))
-    order = [
+    """All trainings, the most wanted first; for budgets that serve the gate alone, the first seed."""
+    found = [t for kind, images, budget, seeds in _order(s) for t in Judged(kind, images, budget).trainings(s, seeds)]
+    return list({training.key: training for training in found}.values())
+
+
+def judged(s: Settings) -> list[Judged]:
+    """The networks of the plan, one entry for each kind, class and budget."""
+    return [Judged(*entry[:3]) for entry in _order(s)]
+
+
+def _order(s: Settings) -> list[tuple[str, str, float | int, list[int]]]:
+    one, all_seeds, many = [0], list(range(s.seeds)), list(range(MANY_SEEDS))
+    return [
         *((kind, images, 1, all_seeds) for kind, images in PLAIN[:5]),
         *((kind, images, 2, one) for kind, images in (PLAIN[0], *PLAIN[3:5])),
         *(("conservative", "c_alpha_2", *rest) for rest in ((1, all_seeds), (2, one))),
-        ("plain", "c_alpha_2", 2, all_seeds),
         *((kind, images, 1, all_seeds) for kind, images in PLAIN[5:7]),
         *((kind, images, 2, one) for kind, images in (*PLAIN[1:3], *PLAIN[5:7])),
-        *(("plain", "c_alpha_1.5", *rest) for rest in ((1, all_seeds), (2, one))),
-        *(("bfcnn", "c_alpha_2", *rest) for rest in ((1, all_seeds), (2, one))),
+        *((kind, images, 4, all_seeds) for kind, images in PLAIN[:3]),
+        *((kind, images, FEW, many) for kind, images in (*PLAIN[:3], ("conservative", "c_alpha_2"))),
+        *((kind, images, 4, all_seeds) for kind, images in (("conservative", "c_alpha_2"), *PLAIN[4:7])),
         *(
-            ("conservative", name, *rest)
-            for name in ("c_alpha_3", "c_alpha_1", "c_alpha_1.5")
-            for rest in ((1, all_seeds), (2, one))
+            (kind, images, *rest)
+            for kind, images in (
+                ("plain", "c_alpha_1.5"),
+                ("bfcnn", "c_alpha_2"),
+                *(("conservative", name) for name in ("c_alpha_3", "c_alpha_1", "c_alpha_1.5")),
+            )
+            for rest in ((1, all_seeds), (2, one), (FEW, many))
         ),
-        *(("plain", "disks", *rest) for rest in ((0.25, all_seeds), (4, one))),
     ]
-    found = [t for kind, images, budget, seeds in order for t in Judged(kind, images, budget).trainings(s, seeds)]
-    return list({training.key: training for training in found}.values())

@@ -13,7 +13,6 @@ the optimum have.
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -31,8 +30,16 @@ from gahb_theory.hypotheses.laboratory import Laboratory
 from gahb_theory.hypotheses.nulls import Wiener
 from gahb_theory.hypotheses.paper.judged_atoms import BestOf, measure_posterior
 from gahb_theory.hypotheses.paper.judged_measures import OverlapOfOwn, OwnGeometry, own_energy
-from gahb_theory.hypotheses.paper.judged_networks import Judged
-from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, NotTrained, Question, Workshop
+from gahb_theory.hypotheses.paper.judged_networks import MANY_SEEDS, Judged
+from gahb_theory.hypotheses.paper.workshop import (
+    TRAIN_IMAGES,
+    TRAIN_SEED,
+    NotTrained,
+    Question,
+    Workshop,
+    doubling,
+    per_network,
+)
 from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.images import CAlpha
 from gahb_theory.metrics.intervals import mean_estimate
@@ -41,8 +48,6 @@ __all__ = ["SIGMAS", "pictures", "posterior_vectors", "questions"]
 
 SIGMAS = (0.03, 0.05, 0.1, 0.2, 0.3)
 IMAGES, TEST_SEED, RANK = 32, 2**43, 16
-UNTRAINED = 9
-"""Untrained networks: their eigenbases differ so much that three cannot be told from the subject."""
 OWN, AS_MUCH, MORE = 0.02, -0.02, 0.01
 """Energies, and overlaps, that matter: a fiftieth; fixed before the numbers."""
 NOISE = 5
@@ -184,10 +189,10 @@ def pictures(w: Workshop, image: int = 0, sigma: float = 0.1, count: int = 8) ->
     x = tests(X)
     exact = posterior_vectors(w.laboratory, X)[sigma][image]
     wiener = GaussianDenoiser.fit(X.sample(TRAIN_IMAGES, seed=TRAIN_SEED))
-    models = {"plain network": w.networks(Judged("plain", "c_alpha_2", 2))[0], "Wiener filter": wiener}
+    models = {"plain network": w.networks(w.longest("plain", "c_alpha_2"))[0], "Wiener filter": wiener}
     models["untrained network"] = w.untrained(Judged("plain", "c_alpha_2"))[0]
     with suppress(NotTrained):
-        models["conservative network"] = w.networks(Judged("conservative", "c_alpha_2"))[0]
+        models["conservative network"] = w.networks(w.longest("conservative", "c_alpha_2"))[0]
     values = torch.from_numpy(w.laboratory.tasks(posterior_tasks(X))[f"posterior_{sigma:g}"].arrays["values"])[image]
     found = {"clean": x[image, 0].numpy(), "exact posterior/vectors": exact[:count].numpy()}
     found["exact posterior/values"] = values[:count].numpy()
@@ -205,20 +210,18 @@ def pictures(w: Workshop, image: int = 0, sigma: float = 0.1, count: int = 8) ->
 
 
 def _untrained(judged: Judged, what: str, w: Workshop) -> dict[str, np.ndarray]:
-    """The measure on more untrained networks than there are trained ones, mean over noise levels."""
-    measure, x = _make(judged, what, w)[0].measure, tests(CAlpha(alpha=2.0, size=w.settings.size))
-    values = [[measure(f, x, s, 0).numpy() for s in SIGMAS] for f in w.untrained(judged, UNTRAINED)]
-    return {"untrained network": np.mean(values, axis=1)}
+    """The measure on more untrained networks than there are trained ones."""
+    h, _, _, x, _ = _make(judged, what, w)
+    return {"untrained network": per_network(h, w.untrained(judged, MANY_SEEDS), x)}
 
 
-def questions() -> list[Question]:
-    """The questions."""
+def questions(w: Workshop) -> list[Question]:
+    """The questions, about the networks that were trained longest."""
     found = []
-    for judged in (Judged("plain", "c_alpha_2", 2), Judged("conservative", "c_alpha_2")):
+    for judged in (w.longest(kind, "c_alpha_2") for kind in ("plain", "conservative")):
         for what in WHAT:
             reference = partial(_reference, judged) if what == "own" else None
-            more = partial(_untrained, judged, what) if judged.kind == "plain" else None
-            kinds = (replace(judged, budget=1), replace(judged, budget=2))
-            make = partial(_make, judged, what)
+            kinds, make = (judged, *doubling(judged)), partial(_make, judged, what)
+            more = partial(_untrained, judged, what)
             found.append(Question(f"{what}, {judged.kind}", "3, 4, 16, 18", kinds, make, reference, more))
     return found

@@ -24,7 +24,7 @@ from gahb_theory.hypotheses.nulls import Wiener
 from gahb_theory.hypotheses.paper.judged_measures import BetweenCount, LargestAngle
 from gahb_theory.hypotheses.paper.judged_networks import Judged
 from gahb_theory.hypotheses.paper.questions_optimum import WINDOW, above
-from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop
+from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop, doubling
 from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.images import Disks
 
@@ -58,8 +58,9 @@ def _tangents(X: Any, images: Tensor) -> Tensor:
     return scene.tangent
 
 
-def _make(name: str, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
-    X, judged, words = w.settings.images(name), Judged("plain", name), name.replace("_", " ")
+def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
+    name = judged.images
+    X, words = w.settings.images(name), name.replace("_", " ")
     untrained, best = Given(w.untrained(judged), "untrained network"), Given(optimum(X), "the exact optimum")
     kinds: dict[str, tuple[str, Callable[..., Tensor], Criterion, list[Any], str]] = {
         "angle": (
@@ -100,12 +101,11 @@ def _make(name: str, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, Tens
     return h, w.given(judged), None, images, X.sample(TRAIN_IMAGES, seed=TRAIN_SEED)
 
 
-def _reference(name: str, what: str, w: Workshop, a: Assessment) -> dict[str, Any]:
-    X = w.settings.images(name)
+def _reference(judged: Judged, what: str, w: Workshop, a: Assessment) -> dict[str, Any]:
+    X = w.settings.images(judged.images)
     f, x = optimum(X), _scene(X).images
     measure = LargestAngle(partial(_tangents, X), w.spectra) if what == "angle" else BetweenCount(w.spectra)
     known = [measure(f, x, sigma, 0) for sigma in SIGMAS]
-    judged = Judged("plain", name)
     models = {
         "networks": w.networks(judged),
         "exact optimum": [f],
@@ -120,13 +120,13 @@ def _reference(name: str, what: str, w: Workshop, a: Assessment) -> dict[str, An
     }
 
 
-def questions() -> list[Question]:
-    """The questions."""
+def questions(w: Workshop) -> list[Question]:
+    """The questions, about the networks that were trained longest."""
     found = []
     for name, figure in MANIFOLDS.items():
-        kinds = (Judged("plain", name), Judged("plain", name, 2))
+        judged = w.longest("plain", name)
         for what in ("excess", "angle", "extra"):
-            key = f"{what}, {name}"
-            reference = None if what == "excess" else partial(_reference, name, what)
-            found.append(Question(key, figure, kinds, partial(_make, name, what), reference))
+            reference = None if what == "excess" else partial(_reference, judged, what)
+            kinds, make = (judged, *doubling(judged)), partial(_make, judged, what)
+            found.append(Question(f"{what}, {name}", figure, kinds, make, reference))
     return found

@@ -20,8 +20,8 @@ from gahb_theory.hypotheses.gates import BeatsSimple
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis, Plan
 from gahb_theory.hypotheses.nulls import AnotherSeed, Untrained, Wiener
 from gahb_theory.hypotheses.paper.judged_measures import AboveOptimum, SlopeApart, decibels
-from gahb_theory.hypotheses.paper.judged_networks import ALPHAS, Judged
-from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop
+from gahb_theory.hypotheses.paper.judged_networks import ALPHAS, FEW, MANY_SEEDS, Judged
+from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop, doubling, per_network
 from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.images import CAlpha, Shuffled
 
@@ -32,7 +32,7 @@ IMAGES = 32
 NEAR, STEEP, PRICE = 0.2589, 0.05, 0.122
 """1 dB above the optimum; a slope this far from its; half a decibel: fixed before the numbers."""
 WRONG = {1.0: 3.0, 1.5: 3.0, 2.0: 1.0, 3.0: 1.0}
-LESS = 2000
+LESS = "network of 2,000 images"
 FIGURES = {"plain": "4, 18", "conservative": "4, 18", "bfcnn": "4, 16"}
 KIND_NAMES = {"plain": "Plain networks", "conservative": "Conservative networks", "bfcnn": "BF-CNNs"}
 
@@ -47,22 +47,21 @@ def _class(alpha: float) -> str:
     return f"c_alpha_{alpha:g}"
 
 
-def _nulls(w: Workshop, kind: str, alpha: float) -> list[Any]:
-    wrong = w.given(Judged("plain", _class(WRONG[alpha])), f"plain network trained for alpha = {WRONG[alpha]:g}")
-    less = w.given(Judged(kind, _class(alpha)), f"network after {LESS:,} images", images_seen=LESS)
-    return [Wiener(), Untrained(), wrong, less]
+def _nulls(w: Workshop, judged: Judged, alpha: float) -> list[Any]:
+    wrong = w.given(w.longest("plain", _class(WRONG[alpha])), f"plain network trained for alpha = {WRONG[alpha]:g}")
+    return [Wiener(), Untrained(), wrong, w.given(replace(judged, budget=FEW), LESS)]
 
 
-def _make(kind: str, alpha: float, what: str, budget: int, w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
-    judged, X = Judged(kind, _class(alpha), budget), CAlpha(alpha=alpha, size=w.settings.size)
-    near, more = what == "near", "" if budget == 1 else f", {budget * w.settings.recipe.images_seen:,} images"
+def _make(judged: Judged, alpha: float, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
+    X, kind, near = CAlpha(alpha=alpha, size=w.settings.size), judged.kind, what == "near"
+    seen = f"after {judged.images_seen(w.settings):,} images"
     h = Hypothesis(
-        f"{KIND_NAMES[kind]} are within 1 dB of the optimum of C^alpha images, alpha = {alpha:g}{more}."
+        f"{KIND_NAMES[kind]} {seen} are within 1 dB of the optimum of C^alpha images, alpha = {alpha:g}."
         if near
-        else f"{KIND_NAMES[kind]} have the PSNR slope of the optimum of alpha = {alpha:g}, to .05{more}.",
+        else f"{KIND_NAMES[kind]} {seen} have the PSNR slope of the optimum of alpha = {alpha:g}, to .05.",
         above(X) if near else SlopeApart(above(X), WINDOW),
         Criterion(NEAR if near else STEEP, "<"),
-        nulls=_nulls(w, kind, alpha),
+        nulls=_nulls(w, judged, alpha),
         gates=[BeatsSimple(), w.twice(judged)],
         plan=Plan(images=IMAGES, sigmas=WINDOW if near else WINDOW[2:3]),
         unit="of the Bayes risk" if near else "",
@@ -71,15 +70,22 @@ def _make(kind: str, alpha: float, what: str, budget: int, w: Workshop) -> tuple
     return h, w.given(judged), None, X.sample(IMAGES, seed=0), X.sample(TRAIN_IMAGES, seed=TRAIN_SEED)
 
 
-def _reference(kind: str, alpha: float, budget: int, w: Workshop, a: Assessment) -> dict[str, Any]:
-    """Decibels of null models and of twice the budget at each level, and the slopes of all beside that of the optimum."""
+def _many(judged: Judged, what: str, alpha: float, w: Workshop) -> dict[str, np.ndarray]:
+    """The measure on more untrained and hardly trained networks than there are seeds of the subject."""
+    h, _, _, x, _ = _make(judged, alpha, what, w)
+    few = w.networks(replace(judged, budget=FEW), range(MANY_SEEDS))
+    return {"untrained network": per_network(h, w.untrained(judged, MANY_SEEDS), x), LESS: per_network(h, few, x)}
+
+
+def _reference(judged: Judged, alpha: float, w: Workshop, a: Assessment) -> dict[str, Any]:
+    """Decibels of null models and of other budgets at each level, and the slopes of all beside that of the optimum."""
     X = CAlpha(alpha=alpha, size=w.settings.size)
-    measure, judged = above(X), Judged(kind, _class(alpha), budget)
-    simple = {"Wiener filter": [GaussianDenoiser.fit(X.sample(TRAIN_IMAGES, seed=TRAIN_SEED))]}
-    models = simple | {
-        "untrained": w.untrained(judged),
-        f"after {LESS:,} images": w.networks(judged, images_seen=LESS),
-        "twice the budget": w.networks(Judged(kind, judged.images, 2), [0]),
+    measure, models = above(X), {"Wiener filter": [GaussianDenoiser.fit(X.sample(TRAIN_IMAGES, seed=TRAIN_SEED))]}
+    models |= {"untrained": w.untrained(judged), LESS: w.networks(replace(judged, budget=FEW), range(MANY_SEEDS))}
+    others = {1, *(each.budget for each in doubling(judged))} - {judged.budget}
+    models |= {
+        f"{each.images_seen(w.settings):,} images, seed 0": w.networks(each, [0])
+        for each in (replace(judged, budget=budget) for budget in sorted(others))
     }
     slope = SlopeApart(measure, WINDOW).optimum()
     return {
@@ -148,21 +154,19 @@ def _both(w: Workshop, a: Assessment) -> dict[str, Any]:
     return {"dB above the optimum": found, "levels": list(WINDOW)}
 
 
-def questions() -> list[Question]:
-    """The questions, the cheapest first."""
+def questions(w: Workshop) -> list[Question]:
+    """The questions, the cheapest first, about the networks that were trained longest."""
     found = []
     for kind in KIND_NAMES:
         for alpha in ALPHAS:
             if kind == "bfcnn" and alpha != 2:
                 continue
-            other = Judged("plain", _class(WRONG[alpha]))
-            for budget in (1, 2) if (kind, alpha) == ("plain", 2) else (1,):
-                own = Judged(kind, _class(alpha), budget)
-                kinds = (replace(own, budget=1), replace(own, budget=2), other)
-                for what in ("near", "slope"):
-                    key = f"{what}, alpha = {alpha:g}, {kind}" + ("" if budget == 1 else ", twice the budget")
-                    make, more = partial(_make, kind, alpha, what, budget), partial(_reference, kind, alpha, budget)
-                    found.append(Question(key, FIGURES[kind], kinds, make, more))
+            own, other = w.longest(kind, _class(alpha)), w.longest("plain", _class(WRONG[alpha]))
+            kinds = (own, *doubling(own), replace(own, budget=FEW), other)
+            for what in ("near", "slope"):
+                key, make = f"{what}, alpha = {alpha:g}, {kind}", partial(_make, own, alpha, what)
+                more = partial(_many, own, what, alpha)
+                found.append(Question(key, FIGURES[kind], kinds, make, partial(_reference, own, alpha), more))
     pair = (Judged("plain", "shuffled"), Judged("plain", _class(2.0)))
     both = (*pair, *(Judged(j.kind, j.images, 2) for j in pair))
     found.append(Question("shuffled, excess", "21", both, partial(_shuffled, "plain", "excess"), _both))

@@ -9,7 +9,7 @@ Both on plain networks of C^alpha images, alpha = 2.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ from gahb_theory.hypotheses.paper.judged_measures import AboveOptimum, OwnGeomet
 from gahb_theory.hypotheses.paper.judged_networks import Judged
 from gahb_theory.hypotheses.paper.questions_geometry import tests
 from gahb_theory.hypotheses.paper.questions_optimum import IMAGES, WINDOW, above
-from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop, row_of_values
+from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop, doubling, row_of_values
 from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.images import CAlpha
 
@@ -87,7 +87,7 @@ def near_contours(X: CAlpha, count: int, distance: int) -> Tensor:
     return high - low > 0.5
 
 
-def _contours(w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
+def _contours(judged: Judged, w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
     X = CAlpha(alpha=2.0, size=w.settings.size)
     h = Hypothesis(
         "What plain networks lose against the optimum they lose at contours: share of the excess within two pixels above that "
@@ -95,12 +95,13 @@ def _contours(w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
         NearContours(above(X)),
         Criterion(CONCENTRATED, ">"),
         nulls=[Wiener(), Identity(), Given(w.untrained(JUDGED), "untrained network")],
-        gates=[BeatsSimple(), w.twice(JUDGED)],
+        gates=[BeatsSimple(), w.twice(judged)],
         plan=Plan(images=IMAGES, sigmas=WINDOW),
     )
-    return h, w.given(JUDGED), None, X.sample(IMAGES, seed=0), X.sample(TRAIN_IMAGES, seed=TRAIN_SEED)
+    return h, w.given(judged), None, X.sample(IMAGES, seed=0), X.sample(TRAIN_IMAGES, seed=TRAIN_SEED)
 
 
-def questions() -> list[Question]:
+def questions(w: Workshop) -> list[Question]:
     """The question on contours."""
-    return [Question("excess at contours", "17", (JUDGED, Judged("plain", "c_alpha_2", 2)), _contours)]
+    judged = w.longest("plain", "c_alpha_2")
+    return [Question("excess at contours", "17", (judged, *doubling(judged)), partial(_contours, judged))]

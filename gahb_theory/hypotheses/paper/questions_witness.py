@@ -25,9 +25,9 @@ SIZES = (16, 32, 64)
 
 
 def slope(alpha: float, size: int) -> np.ndarray | None:
-    """Jackknife values of the slope of the optimum, (images,); None beyond 16 pixels where no table has them."""
+    """Jackknife values of the slope of the optimum, (images,); None where no table has its Bayes intervals."""
     X = CAlpha(alpha=alpha, size=size)
-    if size > 16 and any(stored_risk(X, sigma, IMAGES, 0) is None for sigma in WINDOW):
+    if any(stored_risk(X, sigma, IMAGES, 0) is None for sigma in WINDOW):
         return None
     return SlopeApart(above(X), WINDOW).optimum()
 

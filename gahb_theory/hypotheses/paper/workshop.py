@@ -7,6 +7,7 @@ trained is left for later.
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -32,11 +33,15 @@ __all__ = [
     "TwiceTrained",
     "Workshop",
     "decide_all",
+    "doubling",
+    "per_network",
     "row",
     "row_of_estimate",
     "row_of_values",
 ]
 
+BUDGETS = (4, 2)
+"""Multiples of the budget that may be judged in its place, the largest first."""
 TRAIN_SEED, TRAIN_IMAGES = 2**42, 4096
 """Of the images behind Wiener filters and other nulls, which no network and no test has seen."""
 
@@ -95,21 +100,40 @@ class Workshop:
         """The keys of all networks of some kinds."""
         return [t.key for judged in kinds for t in judged.trainings(self.settings)]
 
+    def longest(self, kind: str, images: str) -> Judged:
+        """The networks that are judged: those of the largest budget for which every seed and the gate's are trained."""
+        for budget in BUDGETS:
+            judged = Judged(kind, images, budget)
+            with suppress(NotTrained):
+                self.networks(judged)
+                self.twice(judged)
+                return judged
+        return Judged(kind, images)
+
     def twice(self, *kinds: Judged) -> "TwiceTrained":
         """The gate on training, for the first seed; of two kinds it looks at the difference.
 
-        Networks of twice the budget are set beside those of the budget itself, others beside those of twice theirs.
+        Networks of a multiple of the budget are set beside those of half of it, others beside those of twice theirs.
         """
         pairs = []
         for judged in kinds:
-            short = replace(judged, budget=1)
-            pairs.append((self.networks(short, [0])[0], self.networks(replace(judged, budget=2), [0])[0]))
+            short, long = (self.networks(each, [0])[0] for each in doubling(judged))
+            pairs.append((short, long))
         return TwiceTrained(tuple(pairs))
+
+
+def doubling(judged: Judged) -> tuple[Judged, Judged]:
+    """The networks before and after the doubling that the gate looks at: the last one, or the next for the plain budget."""
+    short = replace(judged, budget=max(judged.budget / 2, 1))
+    return short, replace(short, budget=2 * short.budget)
 
 
 @dataclass(frozen=True, eq=False)
 class TwiceTrained:
-    """Twice the budget changes the mean of the measure by less than half its interval, for the first seed.
+    """Twice the budget changes the mean of the measure by less than half its interval, for the first seed, or cannot turn it.
+
+    It cannot where the interval does not hold the threshold and the change leads away from it. An excess that falls as a power
+    of the budget changes by the same part of itself with each doubling; an interval that shrinks with it never holds that.
 
     Parameters
     ----------
@@ -128,7 +152,15 @@ class TwiceTrained:
             for sigma in h.plan.sigmas:
                 apart = h.measure(long, x, sigma, 0).double() - h.measure(short, x, sigma, 0).double()
                 change += sign * float(apart.mean()) / len(h.plan.sigmas)
-        return change_inside_interval(self.name, change, run, " (1 seed)")
+        found, e, threshold = (
+            change_inside_interval(self.name, change, run, " (1 seed)"),
+            run.estimate,
+            h.criterion.threshold,
+        )
+        below, above = float(e.high) < threshold and change < 0, float(e.low) > threshold and change > 0
+        if found.passed or not (below or above):
+            return found
+        return GateResult(self.name, True, f"{found.detail}, away from the threshold")
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,6 +268,12 @@ def _measured(values: np.ndarray, seen: Any) -> dict[str, Any]:
 
 def _ends(e: Any) -> list[float]:
     return [float(f"{v:.5g}") for v in (e.value, e.low, e.high)]
+
+
+def per_network(h: Hypothesis, networks: Iterable[Any], images: Any) -> np.ndarray:
+    """The measure of each network at each image, mean over noise levels: (networks, images)."""
+    values = [[h.measure(f, images, sigma, 0).numpy() for sigma in h.plan.sigmas] for f in networks]
+    return np.mean(values, axis=1)
 
 
 def with_more_seeds(a: Assessment, criterion: Criterion, values: Mapping[str, np.ndarray]) -> Assessment:
