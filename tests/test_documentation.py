@@ -26,7 +26,7 @@ TINY = {
 }
 BLOCKS = [
     pytest.param(block, id=f"{page.stem}-{number}")
-    for page in [DOCS / "howto.md", DOCS / "quickstart.md"]
+    for page in [DOCS / "howto.md", DOCS / "quickstart.md", DOCS / "others.md"]
     for number, block in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL), 1)
 ]
 

@@ -14,19 +14,22 @@ above the smallest one kept, the iteration goes on (deflation; Parlett, The Symm
 13).
 """
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gahb_theory import stored_results
+from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import Component, step_generator
 
-__all__ = ["RitzPairs", "top_eigenpairs"]
+__all__ = ["RitzPairs", "basis_size", "top_eigenpairs"]
 
 ALLOWED = 10.0
 """Eigenvalues that differ by less, in units of tol ||S||, count as equal."""
@@ -145,7 +148,54 @@ def top_eigenpairs(
         A file (.npz) that holds the basis now and then. Where it exists, the iteration goes on from there; it is
         removed when all pairs have been found.
     """
-    size = min(dimension, 4 * k + 30 + block)
+    with progress_bar(desc="eigenpairs", unit="product") as bar:
+        return _iterate(
+            _counted(apply, bar), dimension, k, tol, max_iterations, start, block, checkpoint, _Progress(bar)
+        )
+
+
+def basis_size(dimension: int, k: int, block: int) -> int:
+    """Largest number of vectors in the basis for k pairs."""
+    return min(dimension, 4 * k + 30 + block)
+
+
+@dataclass(eq=False)
+class _Progress:
+    """The products still to come, from how fast the largest residual fell since half of them."""
+
+    bar: Any
+    looks: list[tuple[int, float]] = field(default_factory=list)
+
+    def look(self, products: int, excess: float) -> None:
+        """Take the largest residual, in units of what is allowed, after so many products."""
+        level = math.log(max(excess, 1.0))
+        self.looks.append((products, level))
+        earlier, before = next(look for look in self.looks if 2 * look[0] >= products)
+        if level < before:
+            self.bar.total = products + math.ceil(level * (products - earlier) / (before - level))
+
+
+def _counted(apply: Apply, bar: Any) -> Apply:
+    def counted(v: Tensor) -> Tensor:
+        result = apply(v)
+        bar.update(v.shape[1])
+        return result
+
+    return counted
+
+
+def _iterate(
+    apply: Apply,
+    dimension: int,
+    k: int,
+    tol: float,
+    max_iterations: int | None,
+    start: Tensor | None,
+    block: int,
+    checkpoint: str | Path | None,
+    progress: _Progress,
+) -> RitzPairs:
+    size = basis_size(dimension, k, block)
     basis = _begin(apply, dimension, start, block, checkpoint)
     limit, restarts, saved = 10 * dimension if max_iterations is None else max_iterations, 0, time.monotonic()
     while True:
@@ -155,6 +205,8 @@ def top_eigenpairs(
         defects = basis.images @ top - basis.vectors @ (top * values[:k])
         residuals = torch.linalg.vector_norm(defects, dim=0)
         full = basis.vectors.shape[1] == dimension
+        if len(residuals) == k:
+            progress.look(basis.products, float(residuals.max()) / (tol * scale))
         done = len(residuals) == k and bool((residuals <= tol * scale).all())
         if full or (done and not _missed(basis, float(values[k - 1]), tol, scale)) or restarts >= limit:
             if checkpoint is not None and (full or done):

@@ -19,6 +19,7 @@ from gahb_theory.jacobians.batching import lacks_memory, on_columns, scipy_opera
 from gahb_theory.jacobians.engines.linear_maps import Window
 from gahb_theory.jacobians.engines.rows import all_rows_sparse, row_groups
 from gahb_theory.jacobians.engines.windowed_rows import WindowedProducts
+from gahb_theory.memory import check_memory
 from gahb_theory.precision import full_precision, plain_arithmetic
 from gahb_theory.progress import progress_bar
 from gahb_theory.scalars import kind_of
@@ -151,6 +152,8 @@ class LinearOperator:
     def matrix(self) -> Float[Tensor, "d_out d_in"]:
         """The dense matrix J, computed the first time and kept; shared, so clone it before changing it in place."""
         if self._matrix is None:
+            count = self.shape[0] * self.shape[1] * self._y.element_size()
+            check_memory(count, "the entries of the dense matrix", "take eigenbasis(k), rows, or a window of the image")
             self.hold(self._rows(torch.arange(self.shape[0], device=self.device)))
         return self._dense()
 

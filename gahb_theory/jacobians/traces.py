@@ -21,6 +21,7 @@ from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.jacobians.construction import jacobian
 from gahb_theory.jacobians.difference_check import UNCHECKED
 from gahb_theory.jacobians.engines.autograd import NOT_FINITE, default_chunk
+from gahb_theory.jacobians.linear_operator import LinearOperator, check_operator
 from gahb_theory.precision import full_precision, plain_attention
 from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import Component, step_generator
@@ -150,6 +151,30 @@ class Hutchinson:
         values = torch.cat(parts, dim=1)
         error = values.std(dim=0) / self.probes**0.5
         return TraceEstimate(_finite(values.mean(dim=0), y), error.to(y.dtype).to(y.device))
+
+    @full_precision
+    def of(self, J: LinearOperator) -> TraceEstimate:
+        """The same estimate from the products of a Jacobian at hand, which large images need: no graph is made.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from gahb_theory.jacobians import jacobian
+        >>> J = jacobian(lambda y, sigma: y**2, torch.tensor([[[[1.0, 2.0]]]]), 0.1)
+        >>> float(Hutchinson(probes=2).of(J).value)
+        6.0
+        """
+        check_operator(J, square="the trace needs")
+        signs = self._signs(0, J.shape[0], J.device)
+        forms = []
+        with progress_bar(total=self.probes, desc="trace", unit="probe") as bar:
+            for part in torch.split(signs, J.chunk):
+                u = part.to(J.dtype)
+                forms.append((u * J.rmatvec(u.mT).mT).double().sum(dim=1))
+                bar.update(len(part))
+        values = torch.cat(forms).cpu()
+        error = values.std() / self.probes**0.5
+        return TraceEstimate(_finite(values.mean()[None], J._y), error[None].to(J.dtype).to(J.device))
 
     def _signs(self, index: int, d: int, device: torch.device) -> Tensor:
         generator = step_generator(device, Component.TRACE_PROBES, self.seed, index)

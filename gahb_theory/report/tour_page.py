@@ -10,6 +10,7 @@ import numpy as np
 from gahb_theory import stored_results
 from gahb_theory.comparison import Comparison, ImageAnalysis, Performance, basis_label
 from gahb_theory.comparison.quantities import BASES, QUANTITIES, table_rows
+from gahb_theory.jacobians.reproduction import SYMMETRIC, Reproduction
 from gahb_theory.report import readings
 from gahb_theory.report.draw_analysis import energy_panel, image_panels, photograph_with_box, shrinkage_panels
 from gahb_theory.report.draw_performance import performance_panel
@@ -141,6 +142,17 @@ def _equation(a: ImageAnalysis) -> str:
     )
 
 
+def _remainder(r: Reproduction) -> str:
+    """What S y lacks of f(y)."""
+    if r.exact:
+        return ""
+    if r.asymmetry > SYMMETRIC:
+        return "; the rest is what the antisymmetric part of J does"
+    return (
+        "; the rest is no product with J: sigma df/dsigma, where f is given sigma and f(s y, s sigma) = s f(y, sigma)"
+    )
+
+
 def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
     a = stored_results.from_arrays(ImageAnalysis, arrays, f"{case}/analysis")
     d = a.clean.size
@@ -153,7 +165,7 @@ def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
         f"Jacobian J has an effective dimension tr J = {a.effective_dimension:.0f} out of {d} pixels.",
         f"{a.reproduction} {a.eigenvalues_above_half} eigenvalues are above 1/2, and they run from "
         f"{a.smallest_eigenvalue:.2f} to {a.largest_eigenvalue:.2f}. That J y = f(y) holds to {a.homogeneity_error:.1e}"
-        f"{'' if a.reproduction.exact else '; the rest is what the antisymmetric part of J does'}.",
+        f"{_remainder(a.reproduction)}.",
         f"The best 100 terms leave out, of the energy of the image without its mean, {ranking}.",
     )
     images = {

@@ -237,6 +237,7 @@ class Channels(_OneInput):
     start: int
     count: int
     total: int
+    fresh = False  # a view of the image, which others may need
 
     def push(self, *x: Tensor) -> Tensor:
         return x[0].narrow(1, self.start, self.count)

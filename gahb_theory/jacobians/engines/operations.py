@@ -5,11 +5,11 @@ the map from the tensors that do to the result, constants dropped, or None if th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from gahb_theory.jacobians.engines.global_maps import Mean, Spread
 from gahb_theory.jacobians.engines.linear_maps import (
@@ -24,6 +24,7 @@ from gahb_theory.jacobians.engines.linear_maps import (
     Transposed,
     Upsampling,
 )
+from gahb_theory.jacobians.engines.rearrangements import Joined, Resampling, Selection, Shuffle, Unshuffle
 
 __all__ = ["CONSTANT", "POINTWISE", "RULES", "STAIRS"]
 
@@ -114,12 +115,11 @@ def _concatenation(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> 
         return None
     if all(follows(x) for x in tensors):
         return Concatenation(tuple(x.shape[1] for x in tensors))
-    start, followed = 0, [i for i, x in enumerate(tensors) if follows(x)]
-    if len(followed) > 1:
-        return None
-    start = sum(x.shape[1] for x in tensors[: followed[0]])
-    count = tensors[followed[0]].shape[1]
-    return _Embedding(start, count, output.shape[1])
+    spans, start = [], 0
+    for x in tensors:
+        spans += [(start, start + x.shape[1])] if follows(x) else []
+        start += x.shape[1]
+    return Joined(tuple(spans), start)
 
 
 def _slice(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Map | None:
@@ -188,15 +188,38 @@ def _expansion(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Map 
     return Sum((1.0,)) if x.shape == output.shape else Spread((c, h, w), (channels, height, width))
 
 
-@dataclass(frozen=True, eq=False)
-class _Embedding(Channels):
-    """The transpose of `Channels`: an image among channels that do not depend on y."""
+def _shuffling(kind: type[Shuffle] | type[Unshuffle]) -> Rule:
+    return lambda follows, args, kwargs, output: kind(args[1])
 
-    def push(self, *x: Tensor) -> Tensor:
-        return super().pull(x[0], ((0, 0), (0, 0)))[0]
 
-    def pull(self, g: Tensor, window: Any) -> list[Tensor]:
-        return [super().push(g)]
+def _interpolation(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Map | None:
+    x, _, corners, *scales = args
+    made = [
+        torch.ops.aten.upsample_linear1d(_identity(n, x), [m], corners, scale)[0].mT
+        for n, m, scale in zip(x.shape[2:], output.shape[2:], (*scales, None, None)[:2], strict=True)
+    ]
+    return Resampling(*made)
+
+
+def _border(mode: str) -> Rule:
+    def rule(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Map | None:
+        x, (left, right, top, bottom) = args[:2]
+        made = [
+            functional.pad(_identity(n, x), pads, mode=mode)[0].mT
+            for n, pads in zip(x.shape[2:], ((top, bottom), (left, right)), strict=True)
+        ]
+        return Resampling(*made)
+
+    return rule
+
+
+def _identity(n: int, like: Tensor) -> Tensor:
+    return torch.eye(n, dtype=like.dtype, device=like.device)[None]
+
+
+def _maximum(follows: Follows, args: Any, kwargs: Any, output: Tensor) -> Map | None:
+    _, places = torch.ops.aten.max_pool2d_with_indices(*args, **kwargs)
+    return Selection(places, tuple(args[0].shape[2:]))
 
 
 RULES: dict[str, Rule] = {
@@ -217,6 +240,12 @@ RULES: dict[str, Rule] = {
     "mean": _mean,
     "where": _choice,
     "upsample_nearest2d": _upsampling,
+    "upsample_bilinear2d": _interpolation,
+    "pixel_shuffle": _shuffling(Shuffle),
+    "pixel_unshuffle": _shuffling(Unshuffle),
+    "replication_pad2d": _border("replicate"),
+    "reflection_pad2d": _border("reflect"),
+    "max_pool2d_with_indices": _maximum,
     "expand": _expansion,
     **dict.fromkeys(SAME, _same),
 }

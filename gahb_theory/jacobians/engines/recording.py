@@ -25,13 +25,15 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.jacobians.engines.curvature import Bend, NormBending, PointwiseBending
 from gahb_theory.jacobians.engines.global_maps import Inner, Spread
-from gahb_theory.jacobians.engines.linear_maps import Convolution, Map, Scale, Sum
+from gahb_theory.jacobians.engines.linear_maps import Channels, Convolution, Map, Scale, Sum
 from gahb_theory.jacobians.engines.operations import CONSTANT, POINTWISE, RULES, STAIRS
 from gahb_theory.precision import plain_attention
 
 __all__ = ["Recording", "Step", "UnknownOperation", "record"]
 
 
+SPLITS = ("split", "split_with_sizes")
+"""Operations that give the parts of one image."""
 PRODUCTS, SUMS = ("mul", "div"), ("add", "sub")
 """Operations whose operands are brought to one shape."""
 
@@ -173,6 +175,12 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.steps.append(_Note(Inner(direction), inputs, self.number(single)))
             number = self.numbers[single]
             self.bends.append(Bend(inputs[0], inputs[0], number, NormBending(direction, 1 / single)))
+        elif name in SPLITS and all(x.ndim == 4 and x.shape[0] == 1 for x in outputs) and _axis(args, kwargs) == 1:
+            start = 0
+            for x in outputs:
+                map = Channels(start, x.shape[1], followed[0].shape[1])
+                self.steps.append(_Note(map, inputs, self.number(x)))
+                start += x.shape[1]
         else:
             inputs = self.spread(followed, inputs, single) if plain and name in SUMS else inputs
             made = RULES[name](self.follows, args, kwargs, single) if plain and name in RULES else None
@@ -214,6 +222,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.steps.append(_Note(Sum((1.0, 1.0)), (first, second), number := self.number(output)))
         one = PointwiseBending(output.new_ones(1, 1, 1, 1))
         self.bends += [Bend(i, j, number, one) for i, j in (inputs, inputs[::-1])]
+
+
+def _axis(args: Any, kwargs: Any) -> int:
+    """The axis along which an image is split."""
+    return int(args[2] if len(args) > 2 else kwargs.get("dim", 0)) % 4
 
 
 def _euclidean(args: Any, x: Tensor) -> bool:
