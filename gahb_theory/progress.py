@@ -62,7 +62,9 @@ class _Lines(tqdm):
     """A progress bar whose states stand below each other."""
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:
-        """Print the state in a line of its own."""
+        """Print the state in a line of its own, once the delay is over; a caller may ask for it at any time."""
+        if self._time() - self.start_t < self.delay:
+            return False
         if text := str(self) if msg is None else msg:
             print(text, file=self.fp, flush=True)
         return True

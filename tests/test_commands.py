@@ -230,7 +230,7 @@ def test_what_differs_is_in_the_name_of_a_training_and_more_images_go_on(here, c
 def test_the_published_recipe(here):
     run("train", "--class", "disks", "--size", 16, *SMALL, "-n", 16, "--published", "-o", "mine", "--sigma-max", 0.9)
     recipe = json.loads((here / "mine" / "config.json").read_text())["recipe"]
-    assert (recipe["sigma_distribution"], recipe["optimiser"], recipe["sigma_max"]) == ("square", "adam", 0.9)
+    assert (recipe["sigma_law"], recipe["optimiser"], recipe["sigma_max"]) == ("square", "adam", 0.9)
 
 
 # images in, images out

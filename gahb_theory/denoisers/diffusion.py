@@ -258,6 +258,7 @@ class AdaptedDiffusion(Wrapper):
         self.convention = convention
         self.width = convention.high - convention.low
         self.label = None if label is None else _label(label)
+        self._smallest = None if convention.takes_zero else max(self.sigma_range[0], 1e-3)
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -280,8 +281,8 @@ class AdaptedDiffusion(Wrapper):
         """Return the clean images; at sigma = 0, y itself where the convention has no such time."""
         convention, low = self.convention, self.convention.low
         given = sigma
-        if not convention.takes_zero:
-            sigma = torch.where(sigma == 0, max(self.sigma_range[0], 1e-3), sigma)
+        if self._smallest is not None:
+            sigma = torch.where(sigma == 0, self._smallest, sigma)
         self._within(sigma)
         u, s = low + self.width * y, self.width * sigma
         time = convention.time(s.flatten().expand(len(y)))
