@@ -315,7 +315,7 @@ def test_training_goes_on_after_a_full_disk(tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         fsync(descriptor)
 
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", -1.0)
     with monkeypatch.context() as patch, pytest.raises(OSError, match="the disk is full"):
         patch.setattr(os, "fsync", failing)
         trained(tmp_path / "run")
@@ -329,7 +329,7 @@ def test_training_does_not_look_at_the_clock_of_the_wall(tmp_path, monkeypatch):
 
     expected = trained(tmp_path / "whole")
     jumps = iter(range(10**6))
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     monkeypatch.setattr(time, "time", lambda: 1.8e9 - 1e5 * next(jumps) ** 2)
     assert same(trained(tmp_path / "run"), expected)
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]

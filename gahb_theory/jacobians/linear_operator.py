@@ -154,10 +154,10 @@ class LinearOperator:
         if self._matrix is None:
             count = self.shape[0] * self.shape[1] * self._y.element_size()
             check_memory(count, "the entries of the dense matrix", "take eigenbasis(k), rows, or a window of the image")
-            self.hold(self._rows(torch.arange(self.shape[0], device=self.device)))
+            self._hold(self._rows(torch.arange(self.shape[0], device=self.device)))
         return self._dense()
 
-    def hold(self, matrix: Float[Tensor, "d_out d_in"]) -> None:
+    def _hold(self, matrix: Float[Tensor, "d_out d_in"]) -> None:
         """Let every product use this matrix, which was computed elsewhere, and let the engine go."""
         self._matrix, self._version, self._products = matrix, matrix._version, None
 
@@ -213,7 +213,9 @@ class LinearOperator:
         listed = indices.tolist() if isinstance(indices, Tensor | np.ndarray) else indices
         if not isinstance(listed, Sequence) or isinstance(listed, str | bytes):
             raise TypeError(f"indices must be a sequence of integers, got {type(indices).__name__}")
-        chosen = torch.as_tensor([validate.integer(i, f"{name} index", 0, count - 1) for i in listed], device="cpu")
+        chosen = torch.as_tensor(
+            [validate.integer(i, f"indices: {name} index", 0, count - 1) for i in listed], device="cpu"
+        )
         if chosen.numel() == 0:
             raise ValueError(f"indices must name at least one {name}, each in [0, {count}), got none")
         return chosen.to(self.device)

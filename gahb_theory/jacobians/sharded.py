@@ -69,7 +69,7 @@ class ShardedJacobian:
         """
         if self.failures:
             raise ValueError(f"{_said(self.failures)}. Mend it and call sharded_jacobian again")
-        self.operator.hold(self.matrix.to(self.operator.device))
+        self.operator._hold(self.matrix.to(self.operator.device))
         return self.operator
 
     def __repr__(self) -> str:

@@ -102,5 +102,5 @@ def test_refuses_bad_images_and_sigma(unchecked):
     f = ShrinkageDenoiser(Pixels(), Hard(3.0))
     with pytest.raises(ValueError, match="y must have shape"):
         f(images(4, 4), 0.1)
-    with pytest.raises(ValueError, match=r"sigma .* must be finite and above 0, got -0\.1"):
+    with pytest.raises(ValueError, match=r"sigma .* must be finite and at least 0, got -0\.1"):
         f(images(1, 1, 4, 4), -0.1)

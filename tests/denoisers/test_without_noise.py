@@ -36,7 +36,7 @@ ALIKE = {
 @pytest.mark.parametrize("build", ALIKE.values(), ids=ALIKE.keys())
 def test_all_images_are_possible(build, dtype):
     y, f = Y.to(dtype), build().to(dtype)
-    torch.testing.assert_close(f(y, 0), y, rtol=0, atol=1e-5)
+    torch.testing.assert_close(f(y, 0.0), y, rtol=0, atol=1e-5)
     torch.testing.assert_close(f(y, torch.zeros(2)), y, rtol=0, atol=1e-5)
 
 
