@@ -83,12 +83,14 @@ WITHOUT_PLOT = {
     "CAlphaScene": SCENE,
     "Card": TABLE,
     "ClosedContours": SCENE,
+    "Cost": TABLE,
     "DeadLeavesScene": SCENE,
     "FiniteDataWiener": ONE_NUMBER,
     "GaussianFieldScene": SCENE,
     "GraphContours": SCENE,
     "HolderBallScene": SCENE,
     "ManifoldScene": SCENE,
+    "JacobianCosts": TABLE,
     "Method": "one line of `Performance.plot`",
     "PhotographsScene": SCENE,
     "Polar": ONE_NUMBER,
@@ -103,6 +105,7 @@ WITHOUT_PLOT = {
     "SubspaceDimension": ONE_NUMBER,
     "TraceEstimate": ONE_NUMBER,
     "TraceIdentity": ONE_NUMBER,
+    "WindowRows": "rows of a matrix",
 }
 ALL = RESULTS | WITHOUT_FIGURE
 
