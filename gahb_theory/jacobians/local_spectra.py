@@ -33,7 +33,7 @@ from gahb_theory.precision import full_precision, plain_attention
 from gahb_theory.stored_results import Result
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
 __all__ = ["LocalSpectrum", "local_eigenbasis", "window_block"]
 
@@ -72,9 +72,14 @@ class LocalSpectrum(Result):
     value_error: float
     probes: int
 
-    def plot(self, count: int = 24) -> "Figure":
-        """Draw the first `count` eigenvectors of the window."""
-        return self.basis.plot(count)
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the eigenvalues, and how far each can be wrong; `basis.plot()` draws the eigenvectors."""
+        from gahb_theory.report.draw_results import draw_spectra
+
+        values = self.basis.eigenvalues.cpu()
+        ax = draw_spectra({"values": values}, ax, "eigenvalue of S")
+        ax.fill_between(range(1, len(values) + 1), values - self.shift, values + self.shift, alpha=0.2, linewidth=0)
+        return ax
 
 
 class _Restricted:
