@@ -101,9 +101,16 @@ def attempt(folder: str) -> None:
     network = Conservative(SmoothUNet(channels=16, blocks=3))
     images = Photographs(folder, size=64)
     f = train(network, images, recipe=recipe, run=run)
-    results = HERE / "results" / "shipped" / ATTEMPT
-    runs.write_csv(results / "psnr.csv", measured("photographs", f, images.sample(WIENER_IMAGES)))
-    runs.write_bytes(results / "log.jsonl", (run / "log.jsonl").read_bytes())
+    publish(ATTEMPT, measured("photographs", f, images.sample(WIENER_IMAGES)), run)
+
+
+def publish(name: str, rows: list[dict[str, float]], run: Path | None) -> None:
+    """Store what was measured, and the log of a training."""
+    folder = HERE / "results" / "shipped" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    runs.write_csv(folder / "psnr.csv", rows)
+    if run is not None:
+        runs.write_bytes(folder / "log.jsonl", (run / "log.jsonl").read_bytes())
 
 
 def images_for(name: str) -> tuple[str | None, ImageClass]:
@@ -112,15 +119,15 @@ def images_for(name: str) -> tuple[str | None, ImageClass]:
     return folder, Photographs(folder, size=64) if folder else pretrained.shipped_class(name)
 
 
-def ship(name: str, f: Denoiser) -> None:
-    """Measure a denoiser and store it in the package."""
+def ship(name: str, f: Denoiser, run: Path | None = None) -> None:
+    """Measure a denoiser, and store it in the package and its results, with the log of a training if there was one."""
     folder, images = images_for(name)
     rows = measured(name, f, images.sample(WIENER_IMAGES))
     card = {"recipe": runs.describe(pretrained.shipped_recipe(name)), "licence": "MIT"}
     card |= {"psnr": {f"{row['sigma']:g}": row["network"] for row in rows}, "psnr_of_others": rows}
     card |= {"data": BERKELEY if folder else runs.describe(images), "versions": runs.versions()}
     save_denoiser(f, Path(pretrained.__file__).parent / name, card)
-    runs.write_csv(HERE / "results" / "shipped" / name / "psnr.csv", rows)
+    publish(name, rows, run)
 
 
 def main(names: list[str]) -> None:
@@ -134,8 +141,7 @@ def main(names: list[str]) -> None:
     else:
         for name in names:
             run = Path("runs") / "shipped" / name
-            ship(name, pretrained.train_shipped(name, run, folder=images_for(name)[0]))
-            runs.write_bytes(HERE / "results" / "shipped" / name / "log.jsonl", (run / "log.jsonl").read_bytes())
+            ship(name, pretrained.train_shipped(name, run, folder=images_for(name)[0]), run)
     print(table(names))
 
 

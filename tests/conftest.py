@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -40,6 +41,28 @@ def accelerator():
     if torch.backends.mps.is_available():
         return torch.device("mps")
     pytest.skip("no accelerator here")
+
+
+@pytest.fixture
+def dask_client():
+    """A client of two worker processes; the test is skipped where Dask is not installed."""
+    distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Every flush to disk fails, as on a full disk; calling it frees space again."""
+
+    def fsync(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return monkeypatch.undo
 
 
 @pytest.fixture(autouse=True)

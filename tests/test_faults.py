@@ -53,17 +53,6 @@ WORK = pytest.mark.parametrize("work", [many_images, rows, samples])
 
 
 @pytest.fixture
-def full_disk(monkeypatch):
-    """No file reaches the disk; calling it frees space again."""
-
-    def fsync(descriptor):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    return monkeypatch.undo
-
-
-@pytest.fixture
 def power_cut(monkeypatch):
     """A file that gets its name before its bytes are on the disk would be empty after a power cut: list such files."""
     flushed, lost, fsync, replace = {}, [], os.fsync, Path.replace

@@ -63,16 +63,6 @@ def loky():
 
 
 @contextmanager
-def dask():
-    distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
-
-
-@contextmanager
 def spawned():
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
         yield processes
@@ -83,7 +73,19 @@ def number():
     yield 2
 
 
-EXECUTORS = {"number": number, "spawned": spawned, "loky": loky, "dask": dask}
+EXECUTORS = {"number": number, "spawned": spawned, "loky": loky}
+
+
+@pytest.fixture(params=[*EXECUTORS, "dask"])
+def executor(request):
+    """Two processes, of each kind."""
+    if request.param == "dask":
+        yield request.getfixturevalue("dask_client")
+    else:
+        with EXECUTORS[request.param]() as chosen:
+            yield chosen
+
+
 FOREIGN = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 
@@ -97,15 +99,11 @@ def test_results_come_in_the_order_of_the_images():
 
 
 @FOREIGN
-@pytest.mark.parametrize("executor", EXECUTORS.values(), ids=EXECUTORS.keys())
 def test_any_executor_gives_the_same_and_a_failing_image_costs_itself_alone(executor):
     images = IMAGES.clone()
     images[2] = 2.0
-    with (
-        executor() as chosen,
-        pytest.warns(UserWarning, match=r"1 of 6 images failed; image 2: ArithmeticError: too b"),
-    ):
-        results = map_images(particular, half, images, chosen)
+    with pytest.warns(UserWarning, match=r"1 of 6 images failed; image 2: ArithmeticError: too b"):
+        results = map_images(particular, half, images, executor)
     assert results.failures == {2: "ArithmeticError: too bright"}
     assert [r and r["value"] for r in results] == [None if i == 2 else MEANS[i] for i in range(6)]
     with pytest.raises(ValueError, match="1 of 6 images have no result; image 2: ArithmeticError"):
@@ -160,11 +158,10 @@ def test_a_killed_worker_costs_only_its_image(tmp_path):
 @pytest.mark.fault("lost worker", "many images")
 @FOREIGN
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
-def test_dask_restarts_a_killed_worker(tmp_path):
+def test_dask_restarts_a_killed_worker(dask_client, tmp_path):
     images = IMAGES.clone()
     images[3] = 2.0
-    with dask() as client:
-        results = map_images(partial(deadly, tmp_path / "once"), half, images, client)
+    results = map_images(partial(deadly, tmp_path / "once"), half, images, dask_client)
     assert not results.failures
     np.testing.assert_array_equal(np.delete(results.stack("value"), 3), np.delete(MEANS, 3))
 

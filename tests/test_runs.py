@@ -24,17 +24,6 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.fixture
-def full_disk(monkeypatch):
-    """Every flush to disk fails, as on a full disk; calling it frees space again."""
-
-    def fsync(descriptor):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    return monkeypatch.undo
-
-
 WRITERS = {
     "bytes": lambda path: runs.write_bytes(path, b"new"),
     "json": lambda path: runs.write_json(path, {"new": 1}),

@@ -91,21 +91,17 @@ class _Restricted:
     def push(self, v: Tensor) -> Tensor:
         """B v for `v` of shape (batch, *shape of the window)."""
         whole = self.J.matvec(self._spread(v, self.J.input_shape))
-        return self._cut(whole.mT.reshape(-1, *self.J.output_shape))
+        return _on(whole.mT.reshape(-1, *self.J.output_shape), self.window)
 
     def pull(self, u: Tensor) -> Tensor:
         """B^T u."""
         whole = self.J.rmatvec(self._spread(u, self.J.output_shape))
-        return self._cut(whole.mT.reshape(-1, *self.J.input_shape))
+        return _on(whole.mT.reshape(-1, *self.J.input_shape), self.window)
 
     def _spread(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
         whole = x.new_zeros(len(x), *shape)
-        self._cut(whole).copy_(x)
+        _on(whole, self.window).copy_(x)
         return whole.flatten(1).mT
-
-    def _cut(self, x: Tensor) -> Tensor:
-        (top, bottom), (left, right) = self.window
-        return x[:, :, top:bottom, left:right]
 
 
 class _RestrictedWindows(_Restricted):
@@ -182,7 +178,7 @@ def window_block(J: LinearOperator, window: Window) -> LinearOperator:
     engine: Any = J._products
     products = _RestrictedWindows(J, window, engine) if isinstance(engine, WindowedProducts) else _Restricted(J, window)
     shape = (J.output_shape[0], bottom - top, right - left)
-    return LinearOperator(products, J._y[:, :, top:bottom, left:right], shape, chunk=J.chunk)
+    return LinearOperator(products, _on(J._y, window), shape, chunk=J.chunk)
 
 
 @full_precision

@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from contextlib import contextmanager
 
 import pytest
 import torch
@@ -51,21 +50,6 @@ class Fragile(torch.nn.Module):
 
     def forward(self, y, sigma):
         return Broken.apply(y, self.mark, self.parent).square().flip(-1).flip(-1)  # which is not recorded
-
-
-@contextmanager
-def dask():
-    distributed = pytest.importorskip("distributed", reason="the extra `cluster` is not installed")
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
-
-
-@contextmanager
-def number():
-    yield 2
 
 
 @pytest.mark.parametrize("rows", [None, 37, 288])
@@ -129,10 +113,10 @@ def test_the_same_call_goes_on_with_what_is_missing(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
-@pytest.mark.parametrize("executor", [number, dask], ids=["number", "dask"])
-def test_a_killed_worker_costs_only_its_piece(executor, tmp_path):
+@pytest.mark.parametrize("kind", ["number", "dask"])
+def test_a_killed_worker_costs_only_its_piece(kind, request, tmp_path):
     mark = tmp_path / "killed"
-    with executor() as chosen:
-        found = sharded_jacobian(Fragile(mark), Y, 0.1, chosen)
+    executor = request.getfixturevalue("dask_client") if kind == "dask" else 2
+    found = sharded_jacobian(Fragile(mark), Y, 0.1, executor)
     assert mark.exists() and not found.failures
     torch.testing.assert_close(found.matrix, torch.diag(2 * Y.flatten()))
