@@ -171,7 +171,7 @@ class SmoothConditionedUNet(SmoothUNet):
 
     It is homogeneous in y and sigma together, N(s y, s sigma) = s N(y, sigma), and not in y alone. The gradient of its energy
     has a symmetric Jacobian, and f(y, sigma) = J y + sigma df/dsigma. A blind gradient costs decibels on images of unlike
-    complexity, and this one does not (`gahb_theory.theory.symmetry_cost`).
+    complexity (`gahb_theory.theory.symmetry_cost`); of a posterior mean at a known noise level it asks nothing.
 
     Parameters
     ----------
