@@ -3,12 +3,23 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import gahb_theory as gt
 from gahb_theory.denoisers import mixture_of_gaussians
-from gahb_theory.theory.identities import Card, Identity, TheoryTable, check, verify_theory
+from gahb_theory.denoisers.exact.mixtures import GaussianMixture
+from gahb_theory.theory.identities import (
+    Card,
+    Identity,
+    TheoryTable,
+    check,
+    derivatives,
+    scores,
+    shrinkages,
+    verify_theory,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "verification.md"
 
@@ -46,6 +57,40 @@ def test_what_fails_is_called_so() -> None:
     assert "0 of 1 statements hold, 0 of 1 mutants are caught" in repr(failed)
 
 
+def larger(function, factor=1.01):
+    return lambda *a, **k: factor * function(*a, **k)
+
+
+FAULTS = {
+    "risk of the oracle": (shrinkages, "oracle_mse", larger, {"12", "30"}),
+    "risk of the projection": (shrinkages, "projection_mse", larger, {"12", "31"}),
+    "gains of the oracle": (shrinkages, "oracle_gains", lambda _: lambda c, s: c.abs() / (c.abs() + s), {"29", "30"}),
+    "risk of fixed gains": (shrinkages, "shrinkage_mse", larger, {"11", "28"}),
+    "denoiser of fixed gains": (shrinkages, "FixedGains", lambda g: lambda gains: g(0.99 * gains), {"11", "30"}),
+    "best terms": (shrinkages, "approximation_error", larger, {"31", "33"}),
+    "number of terms": (shrinkages, "terms_above", lambda g: lambda b, x, s: g(b, x, s) ** 0.98, {"32"}),
+    "nominal slope": (shrinkages, "optimal_slope", lambda _: lambda a: a / (a + 2), {"13"}),
+    "fitted slope": (shrinkages, "fit_slope", lambda g: lambda s, m: g(s, np.asarray(m) ** 1.02), {"13", "32", "34"}),
+    "Stein's estimate": (derivatives, "sure", larger, {"7"}),
+    "Jacobian": (GaussianMixture, "jacobian_matrix", larger, {"9"}),
+    "posterior mean": (GaussianMixture, "estimate", larger, {"8", "10", "20", "23", "24"}),
+    "density": (GaussianMixture, "log_density", larger, {"1", "2", "3", "8", "15", "16", "17", "21", "22", "23"}),
+    "noise": (scores, "add_noise", lambda g: lambda x, s: g(x, 1.02 * s), {"1"}),
+    "bound": (scores, "kl_bound", larger, {"5"}),
+    "error": (scores, "mse", larger, {"4"}),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_of_the_library_fails_its_lines(name: str, monkeypatch) -> None:
+    """Planted in the library, not in the statement: no line computes both of its sides by the code it tests."""
+    where, attribute, fault, lines = FAULTS[name]
+    monkeypatch.setattr(where, attribute, fault(getattr(where, attribute)))
+    every = [*scores.identities(), *derivatives.identities(), *shrinkages.identities()]
+    table = check([one for one in every if one.equation in lines])
+    assert {row.equation for row in table if row.verdict == "fails"} == lines
+
+
 def test_the_page_of_the_documentation_is_this_table(table) -> None:
     """Its numbers may differ in the last digit from machine to machine; everything else is the same."""
 
@@ -53,7 +98,13 @@ def test_the_page_of_the_documentation_is_this_table(table) -> None:
         cells = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
         return [" | ".join(c for k, c in enumerate(row) if k not in (3, 4)) for row in cells]
 
+    def numbers(text: str) -> list[list[float]]:
+        rows = [line.split(" | ")[3:5] for line in text.splitlines() if re.match(r"\| \d", line)]
+        return [[float(cell) for cell in row] for row in rows]
+
     assert words(PAGE.read_text()) == words(table.to_markdown())
+    for written, computed in zip(numbers(PAGE.read_text()), numbers(table.to_markdown()), strict=True):
+        assert written == pytest.approx(computed, rel=1e-4, abs=1e-9)
     assert len(re.findall("caught \\|$", PAGE.read_text(), flags=re.M)) == len(table)
 
 

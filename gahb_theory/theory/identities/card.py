@@ -155,7 +155,10 @@ def verify(
     d = x[0].numel()
     errors, residuals = _numbers(mse(x, out)), _numbers(mse(y, out))
     traces = _numbers(trace(f, y, level))
-    products, squares = _numbers((wide(x) * wide(out)).flatten(1).sum(1)), _numbers(wide(out).square().flatten(1).sum(1))
+    products, squares = (
+        _numbers((wide(x) * wide(out)).flatten(1).sum(1)),
+        _numbers(wide(out).square().flatten(1).sum(1)),
+    )
     each = 1 - (1 - check_confidence(confidence)) / INTERVALS
     J = jacobian(f, y[:1], level)
     stein = 2 * level**2 * traces + residuals - level**2 * d

@@ -17,7 +17,7 @@ from gahb_theory.denoisers.networks.initialisation import building
 from gahb_theory.jacobians import jacobian
 from gahb_theory.theory.identities.line import SIGMA, at, first, slope
 from gahb_theory.theory.identities.statements import Identity
-from gahb_theory.theory.identities.two_pixels import POINTS, Plane, hessian, in_one_number
+from gahb_theory.theory.identities.two_pixels import BETWEEN, POINTS, Plane, hessian, in_one_number
 from gahb_theory.theory.stein import sure
 
 __all__ = ["identities"]
@@ -76,6 +76,7 @@ def identities() -> list[Identity]:
 
     covariances = [plane.covariance(y, SIGMA) for y in POINTS]
     jacobians = [jacobian(h, torch.tensor(y, dtype=torch.float64).reshape(1, 1, 1, 2), SIGMA).matrix() for y in POINTS]
+    closed = h.jacobian_matrix(torch.tensor(BETWEEN, dtype=torch.float64).reshape(1, 1, 1, 2), SIGMA)
     hessians = [hessian(h, y, SIGMA) for y in POINTS]
 
     def entries(matrices: Iterable[np.ndarray | Tensor]) -> float:
@@ -126,11 +127,11 @@ def identities() -> list[Identity]:
         Identity(
             "9",
             "J(y) = Cov[x | y] / sigma^2: a symmetric matrix, with an eigenvalue above 1 between two modes",
-            "two pixels, between the modes of a mixture",
+            "two pixels, between the modes of a mixture, J in closed form",
             1e-9,
-            lambda: (largest(jacobians[0]), largest(covariances[0] / SIGMA**2)),
+            lambda: (largest(closed), largest(covariances[0] / SIGMA**2)),
             "cut off at 1, as the gains of a shrinkage are",
-            lambda: (min(1.0, largest(jacobians[0])), largest(covariances[0] / SIGMA**2)),
+            lambda: (min(1.0, largest(closed)), largest(covariances[0] / SIGMA**2)),
         ),
         Identity(
             "10",
@@ -230,7 +231,9 @@ def _network(bias: bool = False) -> nn.Module:
         net = UNet(4, 1, seed=0).double().eval().requires_grad_(False)
         for weights in net.parameters():
             if weights.ndim == 4:
-                weights.mul_(20)  # with its first weights the network is the identity to 1e-5, symmetric whatever it does
+                weights.mul_(
+                    20
+                )  # with its first weights the network is the identity to 1e-5, symmetric whatever it does
         return net
     with building(seed=0):
         layers = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 1, 3, padding=1))

@@ -47,9 +47,7 @@ def hessian(f: GaussianMixture, y: tuple[float, float], sigma: float) -> np.ndar
     def log_density(z: Tensor) -> Tensor:
         return f.log_density(z.reshape(1, 1, 1, 2), sigma).sum()
 
-    found: np.ndarray = torch.autograd.functional.hessian(
-        log_density, torch.tensor(y, dtype=torch.float64)
-    ).numpy()  # type: ignore[no-untyped-call]
+    found: np.ndarray = torch.autograd.functional.hessian(log_density, torch.tensor(y, dtype=torch.float64)).numpy()  # type: ignore[no-untyped-call]
     return found
 
 
