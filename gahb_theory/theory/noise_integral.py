@@ -27,8 +27,8 @@ __all__ = ["ends", "integrate", "mean_over_draws_and_images", "open_ends", "rang
 
 BATCH = 128
 SLOWEST, CLEARLY = 0.7, 4.0
-"""An integrand that falls like sigma has the ratio 1 / 2 from one octave to the next; above this one, by so many standard errors, it
-does not fall. Half of a share that is smaller than the standard error of the whole does not matter."""
+"""An integrand that falls like sigma has the ratio 1 / 2 from one octave to the next; above this one, by so many standard
+errors, it does not fall. Half of a share that is smaller than the standard error of the whole does not matter."""
 Integrand = Callable[[Tensor, Tensor, float], Tensor]
 
 
