@@ -33,6 +33,7 @@ from torch import Tensor
 
 from gahb_theory import validate
 from gahb_theory.images.base import Manifold, keep, two_intensities
+from gahb_theory.images.batches import block_length, empty
 from gahb_theory.images.raster import area_of_ellipses, ellipse_arcs, own_pixels
 from gahb_theory.randomness import Component, step_generator
 
@@ -97,6 +98,10 @@ class Disks(Manifold):
     def dimension(self) -> int:
         """Dimension of the manifold: 5, or 2 for "sampled" and "published", whose images move with their intensities alone."""
         return 2 if self._jumps else 5
+
+    @property
+    def _block(self) -> int:
+        return block_length(self.size**2) * (1 if isinstance(self.edge, str) else 4)  # many short steps in each
 
     @property
     def _jumps(self) -> bool:
@@ -174,8 +179,33 @@ class Disks(Manifold):
             return torch.from_numpy(images)[:, None]
         if isinstance(self.edge, str):
             return self._shape(parameters).mul_(a - b).add_(b)[:, None]
-        # x = (a + b) / 2 + (2 m - 1) (a - b) / 2
-        return self._error_function(parameters).mul_((a - b) / 2).add_((a + b) / 2)[:, None]
+        if parameters.requires_grad:  # which memory that is used again does not allow
+            # x = (a + b) / 2 + (2 m - 1) (a - b) / 2
+            return (self._error_function(parameters) * ((a - b) / 2) + (a + b) / 2)[:, None]
+        images = empty(len(parameters), 1, self.size, self.size, dtype=parameters.dtype)
+        self._paint_into(images, parameters)
+        return images
+
+    def _paint_into(self, images: Tensor, parameters: Tensor) -> None:
+        """The same in memory that is there, which takes less time. Rows that meet neither disk nor edge are flat."""
+        if isinstance(self.edge, str):
+            return super()._paint_into(images, parameters)
+        a, b = parameters[:, 3:4], parameters[:, 4:5]
+        half, mean = (a - b) / 2, (a + b) / 2
+        images[:] = (mean - half)[:, :, None, None]
+        scale = 1 / (self.edge * math.sqrt(2))
+        row, column, radius = (scale * parameters[:, d, None] for d in range(3))
+        centre = scale * (torch.arange(self.size, dtype=parameters.dtype, device="cpu") + 0.5)
+        down, right = centre - row, (centre - column).square_()
+        end = radius + (6.1 if parameters.dtype == torch.float64 else 4.1)  # erf is 1 from there on, but for rounding
+        rows = (down.abs() < end).view(-1).nonzero()[:, 0]
+        image = rows // self.size
+        # the steps of `_error_function`, in their order, so that images do not depend on which rows are left out
+        rho = right.index_select(0, image).add_(down.square_().view(-1, 1).index_select(0, rows)).sqrt_()
+        x = torch.sub(radius.index_select(0, image), rho, out=rho).erf_()
+        x.mul_(half.index_select(0, image)).add_(mean.index_select(0, image))
+        images.view(-1, self.size).numpy()[rows.numpy()] = x.numpy()  # much quicker than index_copy_
+        return None
 
     def _shape(self, parameters: Tensor) -> Tensor:
         if isinstance(self.edge, str):
