@@ -119,9 +119,14 @@ def _eigen(flat: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _singular(flat: Tensor, mean: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The same from the singular values of the images themselves, for at most as many images as pixels."""
+    """The same from the images themselves, for at most as many images as pixels.
+
+    X^T = Q R by reflections, and R^T = U S W gives X = U S (W Q^T): the singular values of a small matrix, instead of those
+    of X with all of its atoms.
+    """
     n, dimension = flat.shape
-    _, values, rows = torch.linalg.svd(_double(flat) - mean, full_matrices=count > n)
+    q, r = torch.linalg.qr((_double(flat) - mean).mT, mode="complete" if count > n else "reduced")
+    _, values, rotation = torch.linalg.svd(r[:n].mT)
     variances = torch.zeros(dimension, dtype=torch.float64, device=mean.device)
     variances[:n] = values.square() / (n - 1)
-    return variances, rows
+    return variances, torch.cat([rotation @ q.mT[:n], q.mT[n:]])

@@ -1,0 +1,27 @@
+"""Networks from files are built without drawing weights that are overwritten."""
+
+import pytest
+import torch
+
+import gahb_theory as gt
+from gahb_theory.denoisers import SmoothUNet
+from gahb_theory.denoisers.networks.initialisation import without_draws
+
+
+@pytest.mark.parametrize("make", [lambda seed: gt.UNet(8, 2, seed=seed), lambda seed: SmoothUNet(4, 1, seed=seed)])
+def test_nothing_is_drawn_and_the_next_network_is_the_usual_one(make):
+    before = make(3).state_dict()
+    with without_draws():
+        blank = make(3)
+    assert all(bool((p == 0).all()) for p in blank.parameters() if p.ndim == 4)
+    after = make(3).state_dict()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_a_loaded_network_has_the_weights_of_the_file(tmp_path):
+    f = gt.Conservative(SmoothUNet(4, 1, seed=5)).eval()
+    gt.save_denoiser(f, tmp_path / "f.safetensors")
+    g = gt.load_denoiser(tmp_path / "f.safetensors")
+    y = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(f(y, 0.1), g(y, 0.1))
+    assert all(torch.equal(a, b) for a, b in zip(f.parameters(), g.parameters(), strict=True))
