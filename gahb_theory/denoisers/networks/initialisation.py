@@ -44,11 +44,12 @@ class _Private(TorchFunctionMode):
         if func in FACTORIES and kwargs.get("dtype") is None:
             kwargs["dtype"] = torch.float32
         name = getattr(func, "__name__", "")
-        if name in DRAWS and _blank.get():
+        if name in DRAWS and (_blank.get() or _device.get() == "meta"):  # where draws would load a part of torch first
             if not name.endswith("_"):
-                return torch.zeros(*args, **(kwargs | {"generator": None}))
-            return (kwargs["tensor"] if "tensor" in kwargs else args[0]).detach().zero_()
-        if name in DRAWS and kwargs.get("generator") is None and _device.get() == "cpu":
+                return torch.zeros(*args, **{key: value for key, value in kwargs.items() if key != "generator"})
+            with torch.no_grad():
+                return (kwargs["tensor"] if "tensor" in kwargs else args[0]).zero_()
+        if name in DRAWS and kwargs.get("generator") is None:
             kwargs["generator"] = self.generator
         return func(*args, **kwargs)
 
