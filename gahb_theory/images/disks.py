@@ -225,7 +225,9 @@ class Disks(Manifold):
             torch.add(offset[:, 0, :, None], offset[:, 1, None], out=rho).sqrt_()
             x = torch.sub(radius[chosen, None, None], rho, out=rho).erf_()
             x.mul_(half[chosen, None, None]).add_(mean[chosen, None, None])
-            windows = flat.as_strided((len(flat) - length + 1, length), (1, 1)).numpy()  # quicker than torch to set rows
+            windows = flat.as_strided(
+                (len(flat) - length + 1, length), (1, 1)
+            ).numpy()  # quicker than torch to set rows
             windows[(rows[chosen, None] + self.size * run).numpy()] = x.numpy()
 
     def _shape(self, parameters: Tensor) -> Tensor:
