@@ -146,3 +146,10 @@ def test_few_images_have_the_components_of_their_singular_value_decomposition(n,
     assert float(basis.variances[span:].sum()) < 1e-25
     assert torch.allclose((basis.atoms[:span] * rows[:span]).sum(1).abs(), torch.ones(span, dtype=torch.float64))
     assert torch.allclose(basis.atoms @ basis.atoms.mT, torch.eye(count, dtype=torch.float64), atol=1e-13)
+
+
+def test_atoms_of_no_variance_do_not_hang_on_rounding():
+    generator = torch.Generator().manual_seed(1)
+    x = torch.rand(20, 1, 8, 8, generator=generator, dtype=torch.float64)
+    moved = x * (1 + 1e-14 * torch.randn(x.shape, generator=generator, dtype=torch.float64))
+    assert torch.allclose(PCA.fit(x).atoms, PCA.fit(moved).atoms, atol=1e-9)
