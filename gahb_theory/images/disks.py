@@ -186,9 +186,9 @@ class Disks(Manifold):
         if parameters.requires_grad:  # which memory that is used again does not allow
             # x = (a + b) / 2 + (2 m - 1) (a - b) / 2
             return (self._error_function(parameters) * ((a - b) / 2) + (a + b) / 2)[:, None]
-        images = empty(len(parameters), 1, self.size, self.size, dtype=parameters.dtype)
-        self._paint_into(images, parameters)
-        return images
+        painted = empty(len(parameters), 1, self.size, self.size, dtype=parameters.dtype)
+        self._paint_into(painted, parameters)
+        return painted
 
     def _paint_into(self, images: Tensor, parameters: Tensor) -> None:
         """The same in memory that is there, for a smooth edge by squares round the disks where that is less: all else is flat.
@@ -202,9 +202,10 @@ class Disks(Manifold):
         scale = 1 / (self.edge * math.sqrt(2))
         end = 6.1 if parameters.dtype == torch.float64 else 4.1  # erf is 1 from there on, but for rounding
         wanted = 2 * (parameters[:, 2] + end / scale) + 2
-        side = (wanted / STEP).ceil_().mul_(STEP).clamp_(max=self.size).long()
+        side = (wanted / STEP).ceil_().mul_(STEP).clamp_(STEP, self.size).long()
         half, mean = (parameters[:, 3] - parameters[:, 4]) / 2, (parameters[:, 3] + parameters[:, 4]) / 2
-        if float(side.square().sum()) > LESS * len(side) * self.size**2:
+        finite = bool(parameters[:, :3].isfinite().all())
+        if not finite or float(side.square().sum()) > LESS * len(side) * self.size**2:
             x = self._error_function(parameters, out=images[:, 0])
             x.mul_(half[:, None, None]).add_(mean[:, None, None])
             return
@@ -218,16 +219,15 @@ class Disks(Manifold):
         lengths, counts = side[order].unique_consecutive(return_counts=True)  # type: ignore[no-untyped-call]
         flat = images.view(-1)
         work = empty(int((lengths.square() * counts).max()), dtype=parameters.dtype)  # of all groups in turn
-        for length, chosen in zip(lengths.tolist(), order.split(counts.tolist()), strict=True):
+        for length, chosen in zip(lengths.tolist(), torch.split(order, counts.tolist()), strict=True):
             run = torch.arange(length, device="cpu")
             offset = centre.unfold(0, length, 1)[first[chosen]].sub_(place[chosen, :, None]).square_()
             rho = work[: len(chosen) * length**2].view(-1, length, length)
             torch.add(offset[:, 0, :, None], offset[:, 1, None], out=rho).sqrt_()
             x = torch.sub(radius[chosen, None, None], rho, out=rho).erf_()
             x.mul_(half[chosen, None, None]).add_(mean[chosen, None, None])
-            windows = flat.as_strided(
-                (len(flat) - length + 1, length), (1, 1)
-            ).numpy()  # quicker than torch to set rows
+            # what begins at each pixel; NumPy sets rows quicker than torch
+            windows = flat.as_strided((len(flat) - length + 1, length), (1, 1)).numpy()
             windows[(rows[chosen, None] + self.size * run).numpy()] = x.numpy()
 
     def _shape(self, parameters: Tensor) -> Tensor:

@@ -204,3 +204,24 @@ def test_what_is_left_out_of_smooth_disks_does_not_show(size, edge, dtype):
     one_by_one = torch.cat([images.sample(1, seed=3, start=i, dtype=dtype) for i in range(40)])
     assert torch.equal(images.sample(40, seed=3, dtype=dtype), one_by_one)
     assert torch.equal(images.paint(u), one_by_one)
+
+
+def test_smooth_disks_beyond_the_image_and_without_a_place():
+    u = torch.tensor(
+        [
+            [-20.0, 30.0, 10.0, 0.9, 0.1],
+            [90.0, 64.0, 12.0, 0.2, 0.8],
+            [30.0, 30.0, -10.0, 0.9, 0.1],
+            [30.5, 30.5, 5.0, 0.9, 0.1],
+        ]
+    )
+    centre = torch.arange(64) + 0.5
+    rho = ((centre[:, None] - u[:, 0, None, None]) ** 2 + (centre - u[:, 1, None, None]) ** 2).sqrt()
+    a, b = u[:, 3, None, None], u[:, 4, None, None]
+    expected = b + (a - b) * torch.special.ndtr(u[:, 2, None, None] - rho)
+    assert torch.allclose(Disks().paint(u)[:, 0], expected, atol=1e-6)
+    nowhere = u.clone()
+    nowhere[1, 0] = float("nan")
+    x = Disks().paint(nowhere)
+    assert bool(x[1].isnan().all())
+    assert torch.allclose(x[[0, 2, 3], 0], expected[[0, 2, 3]], atol=1e-6)
