@@ -8,6 +8,8 @@ from typing import Any
 from gahb_theory import runs, stored_results
 from gahb_theory.hypotheses.laboratory import Laboratory
 from gahb_theory.hypotheses.paper import (
+    questions_budget,
+    questions_function,
     questions_geometry,
     questions_manifolds,
     questions_optimum,
@@ -52,7 +54,10 @@ def decide(place: Place) -> None:
     keep(place, questions_witness.rows() | questions_plane.rows(place.results.parent))
     for module in (questions_optimum, questions_manifolds, questions_geometry, questions_training):
         decide_all(module.questions(workshop), workshop, place.verdicts)
-    keep(place, questions_samples.rows(laboratory, place.checkpoints))
+    keep(place, questions_budget.rows(workshop))
+    for pairs in (questions_samples, questions_function):
+        with suppress(NotTrained):
+            keep(place, pairs.rows(workshop, place.checkpoints))
     with suppress(NotTrained):
         keep(place, questions_training.rows(workshop))
         picture(place)

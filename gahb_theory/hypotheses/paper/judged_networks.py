@@ -136,4 +136,10 @@ def _order(s: Settings) -> list[tuple[str, str, float | int, list[int]]]:
             )
             for rest in ((1, all_seeds), (2, one), (FEW, many))
         ),
+        ("plain", "c_alpha_1.5", 4, all_seeds),
+        ("plain", "c_alpha_2", 4, list(range(s.seeds, 2 * s.seeds))),
+        *(("plain", name, 0.25, all_seeds) for name in ("disks", "ray", "sine_cone")),
+        *(("plain", name, 0.5, all_seeds) for name in ("ray", "sine_cone")),
+        *(("plain", "disks", budget, all_seeds) for budget in (2, 8)),
+        *(("plain", name, FEW, list(range(3 * MANY_SEEDS))) for name in ("c_alpha_2", "c_alpha_3")),
     ]
