@@ -24,14 +24,21 @@ from torch import Tensor
 from gahb_theory.denoisers import DiskBayes, GaussianDenoiser
 from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
 from gahb_theory.hypotheses.assessment import Assessment
-from gahb_theory.hypotheses.gates import BeatsSimple, Gate
+from gahb_theory.hypotheses.gates import Gate
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis, Plan
 from gahb_theory.hypotheses.nulls import ConstantMean, Identity, Wiener
 from gahb_theory.hypotheses.paper.contour_share import ContourShare
 from gahb_theory.hypotheses.paper.judged_measures import BetweenCount, LargestAngle
 from gahb_theory.hypotheses.paper.judged_networks import Judged
 from gahb_theory.hypotheses.paper.questions_optimum import WINDOW, above
-from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop, doubling
+from gahb_theory.hypotheses.paper.workshop import (
+    TRAIN_IMAGES,
+    TRAIN_SEED,
+    Question,
+    Workshop,
+    beats_simple,
+    doubling,
+)
 from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.images import Disks
 
@@ -68,11 +75,11 @@ def _tangents(X: Any, images: Tensor) -> Tensor:
     return scene.tangent
 
 
-def _beats(name: str) -> Gate:
+def _beats(name: str, X: Any) -> Gate:
     """What networks have to beat: where the optimum does not beat the Wiener filter, identity and mean."""
     if name in LINEAR:
-        return BeatsSimple("beats identity and mean", (Identity(), ConstantMean()))
-    return BeatsSimple()
+        return beats_simple(X, "beats identity and mean", (Identity(), ConstantMean()))
+    return beats_simple(X)
 
 
 def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
@@ -117,7 +124,7 @@ def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any,
         measure,
         criterion,
         nulls=nulls,
-        gates=[_beats(name), w.twice(judged)],
+        gates=[_beats(name, X), w.twice(judged)],
         plan=Plan(images=32 if risks else IMAGES, sigmas=WINDOW if risks else SIGMAS),
         unit=unit,
         source=f"Kadkhodaie et al. (2024), figure {MANIFOLDS[name]}",

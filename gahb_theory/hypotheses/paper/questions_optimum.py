@@ -16,12 +16,19 @@ from torch import Tensor
 
 from gahb_theory.denoisers import GaussianDenoiser
 from gahb_theory.hypotheses.assessment import Assessment
-from gahb_theory.hypotheses.gates import BeatsSimple
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis, Plan
 from gahb_theory.hypotheses.nulls import AnotherSeed, Untrained, Wiener
 from gahb_theory.hypotheses.paper.judged_measures import AboveOptimum, SlopeApart, decibels
 from gahb_theory.hypotheses.paper.judged_networks import ALPHAS, FEW, MANY_SEEDS, Judged
-from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop, doubling, per_network
+from gahb_theory.hypotheses.paper.workshop import (
+    TRAIN_IMAGES,
+    TRAIN_SEED,
+    Question,
+    Workshop,
+    beats_simple,
+    doubling,
+    per_network,
+)
 from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.images import CAlpha, Shuffled
 
@@ -64,7 +71,7 @@ def _make(judged: Judged, alpha: float, what: str, w: Workshop) -> tuple[Hypothe
         above(X) if near else SlopeApart(above(X), WINDOW),
         Criterion(NEAR if near else STEEP, "<"),
         nulls=_nulls(w, judged, alpha),
-        gates=[BeatsSimple(), w.twice(judged)],
+        gates=[beats_simple(X), w.twice(judged)],
         plan=Plan(images=IMAGES, sigmas=WINDOW if near else WINDOW[2:3]),
         unit="of the Bayes risk" if near else "",
         source="Kadkhodaie et al. (2024), figure 4",
@@ -136,7 +143,7 @@ def _shuffled(kind: str, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, 
         above(X) if more else SlopeApart(above(X), WINDOW),
         Criterion(PRICE if more else STEEP, ">"),
         nulls=[AnotherSeed()],
-        gates=[BeatsSimple(), gate],
+        gates=[beats_simple(X), gate],
         plan=Plan(images=IMAGES, sigmas=WINDOW if more else WINDOW[2:3]),
         unit="times the Bayes risk" if more else "",
         source="Kadkhodaie et al. (2024), figure 21",

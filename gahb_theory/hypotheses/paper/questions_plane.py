@@ -105,7 +105,9 @@ def _rows(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             figures="1, 9, 11",
         )
         if n > 1 and not large:
-            memory = {"gap of a Wiener filter of as many images, by theory, dB": round(_memory(n, results["sigmas"]), 3)}
+            memory = {
+                "gap of a Wiener filter of as many images, by theory, dB": round(_memory(n, results["sigmas"]), 3)
+            }
             found[f"gap, N = {n:,}"]["reference"] = memory
     wiener = np.mean(plane[last]["linear"]["psnr_wiener"])
     beyond = {

@@ -17,14 +17,21 @@ import torch
 from torch import Tensor
 
 from gahb_theory.denoisers.base import Denoiser
-from gahb_theory.hypotheses.gates import BeatsSimple
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis, Plan
 from gahb_theory.hypotheses.nulls import Identity, Wiener
 from gahb_theory.hypotheses.paper.judged_measures import AboveOptimum, OwnGeometry, decibels
 from gahb_theory.hypotheses.paper.judged_networks import MANY_SEEDS, Judged
 from gahb_theory.hypotheses.paper.questions_geometry import tests
 from gahb_theory.hypotheses.paper.questions_optimum import IMAGES, WINDOW, above
-from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop, doubling, row_of_values
+from gahb_theory.hypotheses.paper.workshop import (
+    TRAIN_IMAGES,
+    TRAIN_SEED,
+    Question,
+    Workshop,
+    beats_simple,
+    doubling,
+    row_of_values,
+)
 from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.images import CAlpha
 
@@ -95,7 +102,7 @@ def _contours(judged: Judged, w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor
         NearContours(above(X)),
         Criterion(CONCENTRATED, ">"),
         nulls=[Wiener(), Identity(), Given(w.untrained(JUDGED), "untrained network")],
-        gates=[BeatsSimple(), w.twice(judged)],
+        gates=[beats_simple(X), w.twice(judged)],
         plan=Plan(images=IMAGES, sigmas=WINDOW),
     )
     return h, w.given(judged), None, X.sample(IMAGES, seed=0), X.sample(TRAIN_IMAGES, seed=TRAIN_SEED)

@@ -18,9 +18,10 @@ import numpy as np
 from gahb_theory import runs
 from gahb_theory.hypotheses.assessment import Assessment, assess
 from gahb_theory.hypotheses.crossed import two_level
-from gahb_theory.hypotheses.gates import GateResult, Measured, change_inside_interval
+from gahb_theory.hypotheses.gates import BeatsSimple, GateResult, Measured, change_inside_interval
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis
 from gahb_theory.hypotheses.laboratory import Laboratory
+from gahb_theory.hypotheses.nulls import Null
 from gahb_theory.hypotheses.paper.judged_measures import Spectra
 from gahb_theory.hypotheses.paper.judged_networks import Judged, Settings
 from gahb_theory.hypotheses.subjects import Given
@@ -32,6 +33,7 @@ __all__ = [
     "Question",
     "TwiceTrained",
     "Workshop",
+    "beats_simple",
     "decide_all",
     "doubling",
     "per_network",
@@ -44,6 +46,10 @@ BUDGETS = (8, 4, 2)
 """Multiples of the budget that may be judged in its place, the largest first."""
 TRAIN_SEED, TRAIN_IMAGES = 2**42, 4096
 """Of the images behind Wiener filters and other nulls, which no network and no test has seen."""
+
+
+GATE_SEED, GATE_IMAGES = 2**43 + 7, 256
+"""Of the images on which networks have to beat a Wiener filter: at 32, what they gain is not told from 0."""
 
 
 class NotTrained(Exception):
@@ -120,6 +126,11 @@ class Workshop:
             short, long = (self.networks(each, [0])[0] for each in doubling(judged))
             pairs.append((short, long))
         return TwiceTrained(tuple(pairs))
+
+
+def beats_simple(X: Any, name: str = BeatsSimple.name, rivals: tuple[Null, ...] = BeatsSimple.rivals) -> BeatsSimple:
+    """The gate that networks denoise, at many images of a class."""
+    return BeatsSimple(name, rivals, X.sample(GATE_IMAGES, seed=GATE_SEED))
 
 
 def doubling(judged: Judged) -> tuple[Judged, Judged]:
@@ -291,6 +302,7 @@ def with_more_seeds(a: Assessment, criterion: Criterion, values: Mapping[str, np
 def _content(h: Hypothesis, keys: Sequence[str]) -> str:
     """The hash of what a verdict rests on: networks, statement, criterion, plan, null models, and the text of the measure."""
     nulls = [getattr(null, "name", type(null).__name__) for null in h.nulls]
+    nulls += [f"{gate.name}: {len(gate.images)}" for gate in h.gates if getattr(gate, "images", None) is not None]
     text = inspect.getsource(h.measure if inspect.isfunction(h.measure) else type(h.measure))
     return digest([list(keys), h.statement, str(h.criterion), h.plan.images, list(h.plan.sigmas), nulls, text])[:24]
 
