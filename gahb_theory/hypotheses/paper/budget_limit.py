@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 __all__ = ["limit_values", "limits"]
 
-POWERS = np.geomspace(0.25, 2.0, 40)
+POWERS = np.geomspace(0.25, 2.0, 200)
 
 
 def limits(means: Float[np.ndarray, "b s"], budgets: Sequence[float]) -> Float[np.ndarray, " s"]:

@@ -79,12 +79,12 @@ def _limit(w: Workshop, name: str, what: str, groups: dict[int, list[Any]]) -> d
         unit="directions" if extra else "of the Bayes risk",
         about=f"UNet(16, 2) after {', '.join(f'{n:,}' for n in seen)} images, limit of a power beside a constant",
     )
-    return _gated(row, table, seen, criterion) | {
+    return _gated(row, table, seen) | {
         "reference": {"by images seen": {str(n): _mean(t) for n, t in zip(seen, table, strict=True)}}
     }
 
 
-def _gated(row: dict[str, Any], table: np.ndarray, seen: list[int], criterion: Criterion) -> dict[str, Any]:
+def _gated(row: dict[str, Any], table: np.ndarray, seen: list[int]) -> dict[str, Any]:
     """The verdict with its gate: without the largest budget the limit is the same to half its interval."""
     low, high = row["estimate"][1:]
     change = float((limits(table.mean(axis=2), seen) - limits(table[:-1].mean(axis=2), seen[:-1])).mean())

@@ -4,7 +4,7 @@
     excess   risk over that of the exact posterior mean, window [.03, .3]
     extra    eigenvalues in (.2, .8), less the number that the exact posterior mean has
 
-    where    share of the energy of their eigenvectors within two pixels of the own contour, less what other disks let expect
+    where    cosine of the energy of their eigenvectors to the own contour, less what other disks let expect
 
 The optimum itself is a null model of the second and third: it must not be found sub-optimal. For the extra directions the
 Wiener filter and an untrained network are nulls as well, which have them without having learned a manifold; that they follow
@@ -51,7 +51,7 @@ IMAGES, TEST_SEED = 16, 2**43 + 1
 SHOWN = 24
 """Eigenvalues in the figure."""
 CLOSE, APART, EXTRA, ALONG = 20.0, 0.2589, 3.0, 0.1
-"""Degrees; 1 dB; directions; share of the energy: fixed before the numbers."""
+"""Degrees; 1 dB; directions; a cosine: fixed before the numbers."""
 LINEAR = ("ray", "sine_cone")
 """Classes in a linear space, where no denoiser beats the Wiener filter."""
 
@@ -109,8 +109,8 @@ def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any,
             "directions",
         ),
         "where": (
-            f"On the {words}, the directions that networks neither keep nor remove lie at the contour of their own image: .1 "
-            "of their energy more than at those of others.",
+            f"On the {words}, the directions that networks neither keep nor remove follow the contour of their own image: cosine "
+            ".1 above that to others.",
             ContourShare(w.spectra),
             Criterion(ALONG, ">"),
             [Wiener(), untrained],
