@@ -3,7 +3,7 @@
     cos_ij = cosine of  sum of v^2 over the eigenvectors v at image i with eigenvalue in (.2, .8)  and  |grad x_j|, over pixels
 
 and the value of image i is cos_ii less the additive fit a_i + b_j to the pairs that do not belong together: 0 for a denoiser
-with one basis for all images, and about .6 on disks of 16 pixels where v^2 is as large as the gradient. An image without such
+with one basis for all images, and .33 on the test disks where v^2 is the squared gradient itself. An image without such
 eigenvectors has cosine 0 with all.
 """
 

@@ -109,8 +109,8 @@ def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any,
             "directions",
         ),
         "where": (
-            f"On the {words}, the directions that networks neither keep nor remove follow the contour of their own image: cosine "
-            ".1 above that to others.",
+            f"On the {words}, the directions that networks neither keep nor remove follow the contour of their own image: "
+            "cosine .1 above that to others.",
             ContourShare(w.spectra),
             Criterion(ALONG, ">"),
             [Wiener(), untrained],
