@@ -308,8 +308,8 @@ FIGURES = (
     (
         "limits.png",
         draw_limits,
-        "Eigenvalues in (.2, .8) more than the optimum has, and risk above the optimum, after ever longer training; three seeds, "
-        "and the limit of a power of the budget beside a constant.",
+        "Eigenvalues in (.2, .8) more than the optimum has, and risk above the optimum, after ever longer training; three "
+        "seeds, and the limit of a power of the budget beside a constant.",
     ),
     (
         "geometry.png",

@@ -140,6 +140,7 @@ def _order(s: Settings) -> list[tuple[str, str, float | int, list[int]]]:
         ),
         ("conservative", "c_alpha_2", 4, list(range(2 * s.seeds))),
         ("plain", "c_alpha_1.5", 4, all_seeds),
+        ("bfcnn", "c_alpha_2", 4, all_seeds),
         ("plain", "c_alpha_2", 4, list(range(s.seeds, 2 * s.seeds))),
         *(("plain", name, 0.25, all_seeds) for name in ("disks", "ray", "sine_cone")),
         *(("plain", name, 0.5, all_seeds) for name in ("ray", "sine_cone")),
