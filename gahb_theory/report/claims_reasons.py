@@ -11,11 +11,11 @@ __all__ = ["OPEN", "REASONS", "reasons"]
 
 OPEN = ("not converged", "not discriminating", "undecided")
 LINEAR = (
-    "The class lies in a linear space, whose tangent space a Wiener filter has exactly: on it, no angle tells a network from the "
-    "filter. On disks, where the filter fails, the row is decided."
+    "The class lies in a linear space, whose tangent space a Wiener filter has exactly: no angle tells a network from the "
+    "filter there. On disks, where the filter fails, the row is decided."
 )
 SHUFFLED = (
-    "Networks of shuffled images lose to the Wiener filter, which does not see the shuffling. From 32,000 to 128,000 images they "
+    "Networks of shuffled images lose to the Wiener filter, which does not see the shuffling. From 32,000 images on they "
     "gain about 1 dB with each doubling, so that they would need 2,000,000 images or more: 3 networks of an hour of one core."
 )
 UNTRAINED = (
@@ -27,30 +27,30 @@ REASONS = {
     "networks gain beyond it (generalise, N = 10,000).",
     "same function": "Outputs of two Wiener filters are as near to each other. Decided by the row on what networks do beyond a "
     "filter (same function beyond a filter).",
-    "time of memorisation": "The exponent of the time of generalisation is known to .3 from three repetitions, and its interval "
+    "time of memorisation": "The exponent of the time of generalisation is known to .3 from three repetitions; its interval "
     "ends at the threshold. Two more repetitions, 20 networks of 1 to 2 minutes of one core, halve it.",
     "slope, alpha = 2, plain": "A slope does not see the level: hardly trained networks lie 7 to 9 dB above the optimum, with "
     "a slope near its. The rows on decibels above the optimum decide.",
-    "slope, alpha = 3, plain": "A slope does not see the level: hardly trained networks lie 8 to 9 dB above the optimum, with its "
-    "slope. The rows on decibels above the optimum decide.",
+    "slope, alpha = 3, plain": "A slope does not see the level: hardly trained networks lie 8 to 9 dB above the optimum, with "
+    "its slope. The rows on decibels above the optimum decide.",
     "slope, alpha = 1.5, plain": "As for alpha = 2: hardly trained networks may have the slope of the optimum, far above it.",
     "slope, alpha = 2, conservative": "As for plain networks: hardly trained ones may have the slope of the optimum, 6 to 8 dB "
     "above it.",
     "slope, alpha = 2, bfcnn": "As for plain networks: hardly trained ones may have the slope of the optimum, far above it.",
     "visible, alpha = 2, 16 pixels": "At 16 pixels the optimum of alpha = 1 has nearly the slope that alpha = 2 would have on "
     "ever finer images: no slope there tells which alpha it is.",
-    "extra, disks": "A Wiener filter, whose basis is fixed, has even more eigenvalues in between: their number does not say that "
-    "a manifold was learned. Where they lie (where, disks) and whether they last (limit of extra, disks) is asked instead.",
+    "extra, disks": "A Wiener filter, whose basis is fixed, has even more eigenvalues in between: their number does not say "
+    "that a manifold was learned. Where they lie (where, disks) and whether they last (limit of extra, disks) is asked instead.",
     "angle, ray": LINEAR,
     "angle, sine_cone": LINEAR,
     "own, conservative": UNTRAINED,
     "own, bandlets, conservative": UNTRAINED,
     "shuffled, excess": SHUFFLED,
     "shuffled, slope": SHUFFLED,
-    "near, alpha = 3, plain": "The mean lies at the threshold. The excess falls to .8 of itself with each doubling: after 512,000 "
-    "images it would lie below, 3 networks of 8 minutes of one core and one of 4.",
-    "geometry during training": "The mean lies at the threshold: half of the final geometry is there after about 4,000 images. To "
-    "tell on which side takes 400 images, 3 hours of one core.",
+    "near, alpha = 3, plain": "The mean lies at the threshold. The excess falls to .8 of itself with each doubling: after "
+    "512,000 images it would lie below, 3 networks of 8 minutes of one core and one of 4.",
+    "geometry during training": "The mean lies at the threshold: half of the final geometry is there after about 4,000 images. "
+    "To tell on which side takes 400 images, 3 hours of one core.",
     "excess, disks": "The excess falls to .7 of itself with each doubling, through the threshold.",
 }
 
