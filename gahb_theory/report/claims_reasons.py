@@ -38,9 +38,9 @@ REASONS = {
     "above it.",
     "slope, alpha = 2, bfcnn": "As for plain networks: hardly trained ones may have the slope of the optimum, far above it.",
     "visible, alpha = 2, 16 pixels": "At 16 pixels the optimum of alpha = 1 has nearly the slope that alpha = 2 would have on "
-    "ever finer images: no slope there tells which alpha it is.",
+    "ever finer images: no slope tells alpha there.",
     "extra, disks": "A Wiener filter, whose basis is fixed, has even more eigenvalues in between: their number does not say "
-    "that a manifold was learned. Where they lie (where, disks) and whether they last (limit of extra, disks) is asked instead.",
+    "that a manifold was learned. Asked instead: where they lie (where, disks), and whether they last (limit of extra, disks).",
     "angle, ray": LINEAR,
     "angle, sine_cone": LINEAR,
     "own, conservative": UNTRAINED,

@@ -6,6 +6,7 @@ the table of the library or computed here. Excesses are in units of the Bayes ri
 Shuffled networks are judged as y -> P' f(P y), on the same noisy images as the others: the optimum is the same.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -23,6 +24,7 @@ from gahb_theory.hypotheses.paper.judged_networks import ALPHAS, FEW, MANY_SEEDS
 from gahb_theory.hypotheses.paper.workshop import (
     TRAIN_IMAGES,
     TRAIN_SEED,
+    NotTrained,
     Question,
     Workshop,
     beats_simple,
@@ -93,10 +95,9 @@ def _reference(judged: Judged, alpha: float, w: Workshop, a: Assessment) -> dict
     measure, models = above(X), {"Wiener filter": [GaussianDenoiser.fit(X.sample(TRAIN_IMAGES, seed=TRAIN_SEED))]}
     models |= {"untrained": w.untrained(judged), LESS: w.networks(replace(judged, budget=FEW), range(MANY_SEEDS))}
     others = {1, *(each.budget for each in doubling(judged))} - {judged.budget}
-    models |= {
-        f"{each.images_seen(w.settings):,} images, seed 0": w.networks(each, [0])
-        for each in (replace(judged, budget=budget) for budget in sorted(others))
-    }
+    for each in (replace(judged, budget=budget) for budget in sorted(others)):
+        with suppress(NotTrained):
+            models[f"{each.images_seen(w.settings):,} images, seed 0"] = w.networks(each, [0])
     slope = SlopeApart(measure, WINDOW).optimum()
     return {
         "slope_of_optimum": round(float(slope.mean()), 4),

@@ -310,22 +310,30 @@ def _content(h: Hypothesis, keys: Sequence[str]) -> str:
 def decide_all(questions: Sequence[Question], workshop: Workshop, file: Path) -> dict[str, Any]:
     """Decide what is undecided yet, and keep each verdict at once; all verdicts by key."""
     for question in questions:
+        known = runs.read_json(file) if file.exists() else {}
         try:
-            hypothesis, subject, rival, images, train = question.make(workshop)
+            found = _decided(question, workshop, known.get(question.key, {}).get("content"))
         except NotTrained as error:
             print(f"{question.key}: later ({error})", flush=True)
             continue
-        known = runs.read_json(file) if file.exists() else {}
-        content = _content(hypothesis, workshop.keys(question.kinds))
-        if known.get(question.key, {}).get("content") == content:
-            continue
-        found = assess(hypothesis, subject, rival, images=images, train=train)
-        if question.more is not None:
-            found = with_more_seeds(found, hypothesis.criterion, question.more(workshop))
-        print(question.key, found, "", sep="\n", flush=True)
-        known[question.key] = row(found) | {"figures": question.figures, "content": content}
-        if question.reference is not None:
-            known[question.key]["reference"] = question.reference(workshop, found)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        runs.write_json(file, known)
+        if found is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            known = (
+                runs.read_json(file) if file.exists() else {}
+            )  # another process may have decided something meanwhile
+            runs.write_json(file, known | {question.key: found})
     return runs.read_json(file) if file.exists() else {}
+
+
+def _decided(question: Question, workshop: Workshop, known: str | None) -> dict[str, Any] | None:
+    """What is kept of the verdict on a question; None where what it rests on has the hash that is known."""
+    hypothesis, subject, rival, images, train = question.make(workshop)
+    content = _content(hypothesis, workshop.keys(question.kinds))
+    if known == content:
+        return None
+    found = assess(hypothesis, subject, rival, images=images, train=train)
+    if question.more is not None:
+        found = with_more_seeds(found, hypothesis.criterion, question.more(workshop))
+    print(question.key, found, "", sep="\n", flush=True)
+    more = {} if question.reference is None else {"reference": question.reference(workshop, found)}
+    return row(found) | {"figures": question.figures, "content": content} | more
