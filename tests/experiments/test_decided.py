@@ -149,7 +149,7 @@ def test_plan_of_the_networks():
     }  # pairs of networks on disjoint sets, and a gain that three seeds do not tell
     assert {t.recipe.seed for t in judged} == twice
     assert {t.name[:-2] for t in judged if t.recipe.seed >= FIRST_SEED + 3} == {
-        f"{kind}_c_alpha_2_x4" for kind in ("plain", "conservative")
+        f"{kind}_c_alpha_2_x4" for kind in ("plain", "conservative", "bfcnn")
     }
     assert {t.recipe.seed for t in found} == {FIRST_SEED + k for k in range(3 * MANY_SEEDS)}
     assert all(t.network.keywords["seed"] == t.recipe.seed for t in found)

@@ -142,8 +142,6 @@ def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any,
 
 BANDLETS, WAVELETS = Bandlet(), Wavelet("sym4")
 WHAT = ("own", "own, posterior", "own, bandlets", "overlap, bandlets", "overlap, wavelets", "overlap, posterior")
-OF_POSTERIOR = ("own", "own, posterior", "overlap, posterior")
-"""What is asked of BF-CNNs, beside three untrained ones: their Jacobians take long."""
 
 
 def _reference(judged: Judged, w: Workshop, a: Assessment) -> dict[str, Any]:
@@ -220,11 +218,10 @@ def _untrained(judged: Judged, what: str, w: Workshop) -> dict[str, np.ndarray]:
 def questions(w: Workshop) -> list[Question]:
     """The questions, about the networks that were trained longest."""
     found = []
-    for judged in (w.longest(kind, "c_alpha_2") for kind in ("plain", "conservative", "bfcnn")):
-        for what in WHAT if judged.kind != "bfcnn" else OF_POSTERIOR:
+    for judged in (w.longest(kind, "c_alpha_2") for kind in ("plain", "conservative")):
+        for what in WHAT:
             reference = partial(_reference, judged) if what == "own" else None
             kinds, make = (judged, *doubling(judged)), partial(_make, judged, what)
-            more = None if judged.kind == "bfcnn" else partial(_untrained, judged, what)
-            figures = "16" if judged.kind == "bfcnn" else "3, 4, 18"
-            found.append(Question(f"{what}, {judged.kind}", figures, kinds, make, reference, more))
+            more = partial(_untrained, judged, what)
+            found.append(Question(f"{what}, {judged.kind}", "3, 4, 16, 18", kinds, make, reference, more))
     return found
