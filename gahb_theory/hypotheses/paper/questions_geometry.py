@@ -223,5 +223,5 @@ def questions(w: Workshop) -> list[Question]:
             reference = partial(_reference, judged) if what == "own" else None
             kinds, make = (judged, *doubling(judged)), partial(_make, judged, what)
             more = partial(_untrained, judged, what)
-            found.append(Question(f"{what}, {judged.kind}", "3, 4, 16, 18", kinds, make, reference, more))
+            found.append(Question(f"{what}, {judged.kind}", "3, 4, 18", kinds, make, reference, more))
     return found
