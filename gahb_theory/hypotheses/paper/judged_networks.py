@@ -148,5 +148,4 @@ def _order(s: Settings) -> list[tuple[str, str, float | int, list[int]]]:
         *(("plain", name, 0.5, all_seeds) for name in ("ray", "sine_cone")),
         *(("plain", "disks", budget, all_seeds) for budget in (2, 8)),
         *(("plain", name, FEW, list(range(3 * MANY_SEEDS))) for name in ("c_alpha_2", "c_alpha_3")),
-        ("conservative", "c_alpha_2", FEW, list(range(3 * MANY_SEEDS))),
     ]
