@@ -54,7 +54,7 @@ REASONS = {
     "geometry during training": "The mean lies at the threshold: half of the final geometry is there after about 4,000 images. "
     "To tell on which side takes 400 images, 3 hours of one core.",
     "excess, disks": "The excess falls to .7 of itself with each doubling, through the threshold: it is above after 128,000 "
-    "images and would be below after 512,000, 3 networks of 8 minutes of one core and one of 4. Its limit has a row of its own.",
+    "images and would be below after 512,000, 3 networks of 8 minutes of one core and one of 4. Its limit is another row.",
 }
 
 
