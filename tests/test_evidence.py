@@ -152,6 +152,14 @@ def decided():
     assert (symmetric["verdict"], plain["verdict"]) == ("refuted", "supported")
     yield f"are {ends(symmetric, scale=decibels)} dB above the Bayes interval after 128,000 images"
     yield f"plain ones {ends(plain, scale=decibels)} dB"
+    same, samples = rows["same function beyond a filter"], rows["samples, deterministic"]
+    assert (same["verdict"], samples["verdict"]) == ("supported", "not discriminating")
+    others = same["nulls"]["Wiener filters"][1], same["nulls"]["networks, N = 100"][1]
+    yield f"{ends(same)}, where two filters have {others[0]:.2f} and networks that memorise 100 images {others[1]:.2f}"
+    memorised = samples["nulls"]["networks, N = 100"][1]
+    yield f"as samples by {ends(samples)} without noise on the way, but there those of 100 images have {memorised:.2f}"
+    assert rows["bifurcation"]["verdict"] == "refuted"
+    yield f"their cosine is {ends(rows['bifurcation'])}, not above 0.9"
 
 
 def test_what_is_open_has_its_reason():

@@ -29,8 +29,8 @@ Changed after numbers were seen; criteria of new measures were written down befo
   threshold: the excess over the optimum falls as a power of the budget, so that each doubling changes it by the same part of
   itself, and an interval that shrinks with it never holds that. Rows that owe
   their gate to this say "away from the threshold";
-- whether networks beat a Wiener filter is looked at on 256 images, not 32, and conservative networks have six seeds: their gain
-  was not told from 0;
+- whether networks beat a Wiener filter is looked at on 256 images, not 32, and conservative networks and BF-CNNs have six seeds:
+  their gain was not told from 0;
 - networks of the ray and the cone have to beat identity and mean, not the filter, which is as good there as the exact optimum:
   the optimum itself did not pass that gate;
 - samples, and functions, are compared in what a Wiener filter leaves of them, since two filters of disjoint sets agree better
@@ -54,7 +54,7 @@ LIMITS = """## What these verdicts leave open
 - Equations 7 and 10 have no rows: SURE is unbiased for every denoiser, and the identity map and a Wiener filter times 1.275
   satisfy the trace identity, so that neither could fail. Equation 5 for two trained networks, in nats against N, is in
   results/likelihood, with Wiener filters and untrained networks beside them.
-- Seeds differ in weights, images and noise together, and there are three; test images are the same for all networks."""
+- Seeds differ in weights, images and noise together, and there are three, or six; test images are the same for all networks."""
 MISSING = {
     "9": "bedrooms: not at hand; the plane on C^alpha images stands for it",
     "10": "bedrooms: not at hand",
@@ -62,6 +62,7 @@ MISSING = {
     "12": "a BF-CNN on N images: as figure 11",
     "15": "not run: N = 100, 1,000 and 10,000 on two sets at 8, 16 and 32 pixels with 1, 2 and 3 blocks, 54 networks of "
     "128,000 images for each seed; at 3 to 4 minutes of one core each at 16 pixels, about 5 hours a seed",
+    "16": "eigenbases of BF-CNNs: 2,000 Jacobians of 16 pixels, 20 minutes of one core",
     "17": "contours of other roughness than the background: not run; 9 networks of 128,000 images, 3 to 4 minutes of one core "
     "each, and their Bayes intervals, 8 to 15 minutes for each of 5 noise levels and 3 kinds of contours",
     "1": "80 x 80 pixels, N = 1 ... 10^5: `python experiments/gpu_scale.py`, 15 networks in pieces under 9 minutes of one GPU; "
