@@ -29,8 +29,8 @@ Changed after numbers were seen; criteria of new measures were written down befo
   threshold: the excess over the optimum falls as a power of the budget, so that each doubling changes it by the same part of
   itself, and an interval that shrinks with it never holds that. Rows that owe
   their gate to this say "away from the threshold";
-- whether networks beat a Wiener filter is looked at on 256 images, not 32, and conservative networks and BF-CNNs have six seeds:
-  their gain was not told from 0;
+- whether networks beat a Wiener filter is looked at on 256 images, not 32, and conservative networks and BF-CNNs have six
+  seeds: their gain was not told from 0;
 - networks of the ray and the cone have to beat identity and mean, not the filter, which is as good there as the exact optimum:
   the optimum itself did not pass that gate;
 - samples, and functions, are compared in what a Wiener filter leaves of them, since two filters of disjoint sets agree better

@@ -59,7 +59,7 @@ REASONS = {
     "512,000 images it would lie below, 3 networks of 8 minutes of one core and one of 4.",
     "geometry during training": "The mean lies at the threshold: half of the final geometry is there after about 4,000 images. "
     "To tell on which side takes 400 images, 3 hours of one core.",
-    "where, disks": "The mean is above the criterion, and .33 would be the most; three seeds differ too much to tell. Six more, "
+    "where, disks": "The mean is above the criterion, and .33 would be the most; three seeds differ too much. Six more, "
     "3 minutes of one core each, would.",
     "limit of extra, disks": "From four budgets the limit of a power is known to 14 directions: 5 to 9 are left after 128,000 "
     "images, and the last doubling took 3. 512,000 images for three seeds, 8 minutes of one core each, halve the interval.",
