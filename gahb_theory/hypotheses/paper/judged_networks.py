@@ -54,7 +54,12 @@ def conservative(channels: int, blocks: int, seed: int) -> DenoiserModule:
     return Conservative(SmoothUNet(channels, blocks, seed=seed))
 
 
-KINDS: dict[str, Callable[..., DenoiserModule]] = {"plain": UNet, "conservative": conservative, "bfcnn": BFCNN}
+KINDS: dict[str, Callable[..., DenoiserModule]] = {
+    "plain": UNet,
+    "small": UNet,
+    "conservative": conservative,
+    "bfcnn": BFCNN,
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ class Settings:
 
     size: int = 16
     networks: dict[str, tuple[int, int]] = field(
-        default_factory=lambda: {"plain": (16, 2), "conservative": (8, 2), "bfcnn": (16, 8)}
+        default_factory=lambda: {"plain": (16, 2), "small": (8, 2), "conservative": (8, 2), "bfcnn": (16, 8)}
     )
     """Channels, and blocks or layers."""
     seeds: int = 3
@@ -91,7 +96,7 @@ class Judged:
     Parameters
     ----------
     kind
-        "plain" or "conservative".
+        "plain", "small", "conservative" or "bfcnn".
     images
         Name of the image class: "c_alpha_2", "shuffled", "disks", "ray", "sine_cone".
     budget
@@ -153,5 +158,5 @@ def _order(s: Settings) -> list[tuple[str, str, float | int, list[int]]]:
             )
             for rest in ((1, all_seeds), (2, one), (FEW, many))
         ),
-        *(("plain", f"contour_{a:g}", *rest) for a in CONTOURS for rest in ((1, all_seeds), (2, one))),
+        *(("small", f"contour_{a:g}", *rest) for rest in ((1, all_seeds), (2, all_seeds), (4, one)) for a in CONTOURS),
     ]
