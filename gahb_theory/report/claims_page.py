@@ -62,7 +62,7 @@ MISSING = {
     "one core",
     "17": "contours of other roughness than the background: not run; 9 networks of 128,000 images, 3 to 4 minutes of one core "
     "each, and their Bayes intervals, 8 to 15 minutes for each of 5 noise levels and 3 kinds of contours",
-    "1": "80 x 80 pixels, N = 1 ... 10^5: `python experiments/gpu_scale.py`, 15 networks in pieces under 9 minutes of one GPU; "
+    "1": "80 x 80 pixels, N = 1 ... 10^5: `gahb reproduce --scale gpu`, 15 networks in pieces under 9 minutes of one GPU; "
     "a dry run on a CPU goes through all of it, no GPU has run it yet",
     "3": "photographs of faces: not at hand",
 }
