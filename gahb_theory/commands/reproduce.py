@@ -23,7 +23,16 @@ class Reproduce:
     """
 
     name: Positional[
-        Literal["memorisation", "memorisation_plane", "shrinkage", "near_optimal", "manifolds", "shuffling", "report"]
+        Literal[
+            "memorisation",
+            "memorisation_plane",
+            "shrinkage",
+            "near_optimal",
+            "manifolds",
+            "shuffling",
+            "resolution",
+            "report",
+        ]
         | None
     ] = None
     """The experiment; none with --scale gpu."""
