@@ -24,8 +24,8 @@ def resolution(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         Chart(
             "resolution_gaps",
             gaps,
-            "PSNR on training images less that on fresh ones, mean over noise levels, for each resolution and width; bars: twice the "
-            "standard error over images, one network each. Grey: a Wiener filter of the same images.",
+            "PSNR on training images less that on fresh ones, mean over noise levels, for each resolution and width; bars: twice "
+            "the standard error over images, one network each. Grey: a Wiener filter of the same images.",
         )
     ]
     if all(row["network"]["above"] for row in rows):
@@ -36,8 +36,8 @@ def resolution(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
                 with_equal_limits(
                     [_panel([r for r in rows if r["n"] == n], _above, "risk above the optimum (dB)") for n in counts]
                 ),
-                f"Risk on fresh images above the Bayes interval, mean of sigma = {levels}, for each resolution and width. Grey: a "
-                "Wiener filter of the same images.",
+                f"Risk on fresh images above the Bayes interval, mean of sigma = {levels}, for each resolution and width. Grey: "
+                "a Wiener filter of the same images.",
             )
         )
     return found
@@ -65,6 +65,7 @@ def _panel(rows: list[Mapping[str, Any]], value: Any, ylabel: str) -> Panel:
 
 
 def _series(label: str, rows: list[Mapping[str, Any]], name: str, value: Any, colour: str) -> Series:
+    rows = sorted(rows, key=lambda row: row["size"])
     middle, error = (np.array([value(row, name)[k] for row in rows]) for k in (0, 1))
     x = np.array([row["size"] for row in rows], dtype=float)
     bars = (middle - error, middle + error) if error.any() else (None, None)

@@ -182,6 +182,7 @@ def _resolution(results: Results, arrays: Arrays) -> dict[str, str]:
     if all(r["network"]["above"] for r in rows):
         above = [float(np.mean(r["network"]["above"])) for r in (first, last)]
         said["resolution_optimum"] = (
-            f"On fresh images the network is {above[0]:.1f} dB above the optimum at {places[0]}, and {above[1]:.1f} dB at {places[1]}."
+            f"On fresh images the network is {above[0]:.1f} dB above the optimum at {places[0]}, and {above[1]:.1f} dB at "
+            f"{places[1]}."
         )
     return said

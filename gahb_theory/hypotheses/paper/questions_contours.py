@@ -7,8 +7,8 @@ one is compared with image i of another. With N(x) the pixels within two of the 
                  squared error over N(x) and A(x): what roughness adds at contours, beyond what it adds elsewhere
     near         mean over N(x) of (f - E[x|y])^2, over that of (x - E[x|y])^2, whose mean over images is the optimum's error
 
-A Wiener filter of each class knows no contour, and neither does an untrained network. The noise levels are that of the figure, and
-half of it; criteria were written before the numbers.
+A Wiener filter of each class knows no contour, and neither does an untrained network. The noise levels are that of the figure
+and half of it; criteria were written before the numbers.
 """
 
 from collections.abc import Callable, Mapping
@@ -96,8 +96,8 @@ def _near(judged: Judged, alpha: float, w: Workshop) -> tuple[Hypothesis, Any, A
     X, wrong = _class(alpha, w.settings), REGULAR if alpha < REGULAR else ROUGH
     other = w.given(w.longest(KIND, f"contour_{wrong:g}"), f"network trained for contours of regularity {wrong:g}")
     h = Hypothesis(
-        f"Near contours of regularity {alpha:g} on a background of regularity {SMOOTH:g}, small networks are within 1 dB of the "
-        "optimum.",
+        f"Near contours of regularity {alpha:g} on a background of regularity {SMOOTH:g}, small networks are within 1 dB of "
+        "the optimum.",
         ContourExcess(_above(X)),
         Criterion(NEAR, "<"),
         nulls=[Wiener(), Given(w.untrained(judged), "untrained network"), other],
@@ -140,8 +140,8 @@ def rows(w: Workshop) -> dict[str, dict[str, Any]]:
     short, long = ({a: [w.networks(doubling(judged[a])[k], [0])[0]] for a in (ROUGH, REGULAR)} for k in (0, 1))
     change = float(compared(long).mean() - compared(short).mean())
     row = row_of_values(
-        f"Contours of regularity {ROUGH:g} rather than {REGULAR:g}, on the same backgrounds, raise the error of networks within "
-        f"two pixels of them by {ADDED:g} dB more than away from them.",
+        f"Contours of regularity {ROUGH:g} rather than {REGULAR:g}, on the same backgrounds, raise the error of networks "
+        f"within two pixels of them by {ADDED:g} dB more than away from them.",
         values,
         Criterion(ADDED, ">"),
         {"linear Wiener filter": compared(wiener), "untrained network": compared(untrained)},

@@ -1,14 +1,14 @@
 """Capacity and resolution against what a training set gives away (Kadkhodaie et al. 2024, figure 15 and table 1).
 
 The paper asks how many images a network needs before it does as well on images that it has not seen, at four resolutions, with
-networks whose depth grows with the image. Here the images are the same C^alpha scenes at every resolution, so that a training set
-holds the same contours and backgrounds, and every width is trained at every resolution. Of each network
+networks whose depth grows with the image. Here the images are the same C^alpha scenes at every resolution, so that a training
+set holds the same contours and backgrounds, and every width is trained at every resolution. Of each network
 
     gap     PSNR on its training images less that on fresh ones, mean over noise levels, with independent noise
     above   10 log10 of its risk on fresh images over the upper end of the Bayes interval, where the resolution has one
 
-stand beside the same of a Wiener filter of its training images. What remains of `above` without a gap is what the network does not
-learn; what comes with the gap is what it learns of its images alone.
+stand beside the same of a Wiener filter of its training images. What remains of `above` without a gap is what the network does
+not learn; what comes with the gap is what it learns of its images alone.
 """
 
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ SCALES = {
     "smoke": Settings(networks=((8, 4, 1), (16, 4, 1)), recipe=Recipe(images_seen=512), test_images=8, bayes_up_to=4),
     "laptop": Settings(),
     "paper": Settings(
-        networks=((20, 64, 1), (40, 64, 2), (80, 64, 3), (160, 64, 4)),
+        networks=((80, 64, 3), (20, 64, 1), (40, 64, 2), (160, 64, 4)),
         counts=(1, 10, 100, 1000, 10_000, 100_000),
         recipe=PAPER_RECIPE,
         test_images=512,
@@ -72,7 +72,7 @@ def network_name(size: int, channels: int, n: int) -> str:
 
 
 def trainings(s: Settings) -> list[Training]:
-    """One network for each resolution, width and number of images, the smallest first."""
+    """One network for each resolution, width and number of images."""
     found = []
     for n in s.counts:
         for size, channels, blocks in s.networks:
@@ -102,7 +102,9 @@ def measure_network(place: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
         for kind, x in (("seen", seen), ("fresh", fresh)):
             arrays[f"{name}/{kind}"] = psnr_curve(g, x, SIGMAS, seed=NOISE_SEED).psnr_per_image
         gap = arrays[f"{name}/seen"].mean() - arrays[f"{name}/fresh"].mean()
-        spread = sum(a.mean(axis=0).var(ddof=1) / a.shape[1] for a in (arrays[f"{name}/{k}"] for k in ("seen", "fresh")))
+        spread = sum(
+            a.mean(axis=0).var(ddof=1) / a.shape[1] for a in (arrays[f"{name}/{k}"] for k in ("seen", "fresh"))
+        )
         above = _above(g, data.of) if size <= s.bayes_up_to else []
         numbers[name] = {"gap": float(gap), "error": float(spread**0.5), "above": above}
     stored_results.write_arrays(bench.directory / ARRAYS, {k: v.mean(axis=1) for k, v in arrays.items()})
@@ -136,8 +138,8 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
             "At the same number of training images, the gap between seen and unseen images grows with the resolution.",
             _by_size(rows, lambda r: f"{r['network']['gap']:+.2f} +- {2 * r['network']['error']:.2f}"),
             "larger images need more training images, and less so from 80 to 160 pixels than from 40 to 80 (figure 15)",
-            f"After {seen:,} images seen; twice the standard error over images, one network each. Of Wiener filters of the same "
-            "images: " + _by_size(rows, lambda r: f"{r['wiener']['gap']:+.2f}", widths=False),
+            f"After {seen:,} images seen; twice the standard error over images, one network each. Of Wiener filters of the "
+            "same images: " + _by_size(rows, lambda r: f"{r['wiener']['gap']:+.2f}", widths=False),
         )
     ]
     if all(row["network"]["above"] for row in rows):
@@ -157,7 +159,7 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
 def _by_size(rows: list[dict[str, Any]], shown: Any, *, widths: bool = True) -> str:
     """A number for each resolution, N, and width where the number depends on it."""
     parts: dict[str, list[str]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda r: (r["size"], r["n"], r["channels"])):
         place = f"{row['size']} pixels, N = {row['n']:,}"
         if widths:
             parts.setdefault(place, []).append(f"{row['channels']} channels {shown(row)}")
