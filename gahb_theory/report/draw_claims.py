@@ -252,6 +252,33 @@ def _shuffled(rows: Mapping[str, Any], folder: Path) -> Any:
     return figure
 
 
+def _contours(rows: Mapping[str, Any], folder: Path) -> Any:
+    import matplotlib.pyplot as plt
+
+    row = rows.get("roughness of contours")
+    if row is None:
+        return None
+    levels, errors = row["reference"]["levels"], row["reference"]["mean squared error near and away"]
+    styles = {"networks": (PLAIN, "o", ""), "exact optimum": (EXACT, "D", "-"), "Wiener filter": (GREY, "x", "-")}
+    columns = 2 * len(levels)
+    figure, axes = plt.subplots(1, columns, figsize=(2.2 * columns, 3), sharey=True, layout="constrained")
+    for k, ax in enumerate(axes):
+        level, place = divmod(k, 2)
+        for name, by_alpha in errors.items():
+            colour, marker, line = styles[name]
+            alphas = [float(a) for a in by_alpha]
+            values = -10 * np.log10([[one[level][place] for one in found] for found in by_alpha.values()])
+            for seed, own in enumerate(values.T):
+                ax.plot(alphas, own, color=colour, marker=marker, ms=4, ls=line or ":", label=None if seed else name)
+        ax.set(xlabel="regularity of the contour", xscale="log")
+        ax.set_xticks(alphas, [f"{a:g}" for a in alphas])
+        ax.minorticks_off()
+        ax.set_title(f"{('within two pixels', 'elsewhere')[place]}, $\\sigma$ = {levels[level]:g}", fontsize=8)
+    axes[0].set_ylabel("PSNR (dB)")
+    _legend_below(figure, axes)
+    return figure
+
+
 def _eigenvectors(rows: Mapping[str, Any], folder: Path) -> Any:
     import matplotlib.pyplot as plt
 
@@ -313,6 +340,12 @@ FIGURES = (
         "training.png",
         _training,
         "When eigenbases become geometric, and how far the networks are from the optimum, at sigma = 0.1.",
+    ),
+    (
+        "contours.png",
+        _contours,
+        "PSNR within two pixels of contours of three regularities, and elsewhere, on the same backgrounds and with the same noise; "
+        "32 images, a line for each of three networks.",
     ),
     (
         "eigenvectors.png",

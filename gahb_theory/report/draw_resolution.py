@@ -24,8 +24,8 @@ def resolution(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         Chart(
             "resolution_gaps",
             gaps,
-            "PSNR on training images less that on fresh ones, mean over noise levels, for each resolution and width; bars: twice "
-            "the standard error over images, one network each. Grey: a Wiener filter of the same images.",
+            "PSNR on training images less that on fresh ones, mean over noise levels, for each resolution and width; bars: "
+            "twice the standard error over images, one network each. Grey: a Wiener filter of the same images.",
         )
     ]
     if all(row["network"]["above"] for row in rows):
@@ -36,8 +36,8 @@ def resolution(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
                 with_equal_limits(
                     [_panel([r for r in rows if r["n"] == n], _above, "risk above the optimum (dB)") for n in counts]
                 ),
-                f"Risk on fresh images above the Bayes interval, mean of sigma = {levels}, for each resolution and width. Grey: "
-                "a Wiener filter of the same images.",
+                f"Risk on fresh images above the Bayes interval, mean of sigma = {levels}, for each resolution and width. "
+                "Grey: a Wiener filter of the same images.",
             )
         )
     return found

@@ -8,6 +8,7 @@ from typing import Any
 from gahb_theory import runs, stored_results
 from gahb_theory.hypotheses.laboratory import Laboratory
 from gahb_theory.hypotheses.paper import (
+    questions_contours,
     questions_geometry,
     questions_manifolds,
     questions_optimum,
@@ -50,9 +51,17 @@ def decide(place: Place) -> None:
     laboratory = Laboratory(place.runs)
     workshop = Workshop(laboratory)
     keep(place, questions_witness.rows() | questions_plane.rows(place.results.parent))
-    for module in (questions_optimum, questions_manifolds, questions_geometry, questions_training):
+    for module in (
+        questions_optimum,
+        questions_manifolds,
+        questions_geometry,
+        questions_training,
+        questions_contours,
+    ):
         decide_all(module.questions(workshop), workshop, place.verdicts)
     keep(place, questions_samples.rows(laboratory, place.checkpoints))
+    with suppress(NotTrained):
+        keep(place, questions_contours.rows(workshop))
     with suppress(NotTrained):
         keep(place, questions_training.rows(workshop))
         picture(place)
