@@ -344,8 +344,8 @@ FIGURES = (
     (
         "contours.png",
         _contours,
-        "PSNR within two pixels of contours of three regularities, and elsewhere, on the same backgrounds and with the same noise; "
-        "32 images, a line for each of three networks.",
+        "PSNR within two pixels of contours of three regularities, and elsewhere, on the same backgrounds and with the same "
+        "noise; 32 images, a line for each of three networks.",
     ),
     (
         "eigenvectors.png",

@@ -169,7 +169,7 @@ def _plane(results: Results, arrays: Arrays) -> dict[str, str]:
 
 def _resolution(results: Results, arrays: Arrays) -> dict[str, str]:
     rows = results["rows"]
-    ends = [r for r in rows if r["n"] == rows[0]["n"]]
+    ends = sorted((r for r in rows if r["n"] == rows[0]["n"]), key=lambda r: (r["size"], r["channels"]))
     first, last = ends[0], ends[-1]
     gap, linear = ([float(r[name]["gap"]) for r in (first, last)] for name in ("network", "wiener"))
     places = [f"{r['size']} pixels and {r['channels']} channels" for r in (first, last)]
