@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gahb_theory.hypotheses.paper.judged_measures import decibels
+from gahb_theory.report.draw_eigenvectors import atoms_in_rows
 from gahb_theory.stored_results import read_arrays
 
 __all__ = ["draw"]
@@ -228,6 +229,7 @@ def _training(rows: Mapping[str, Any], folder: Path) -> Any:
     first.set(ylabel="energy in the own basis\nless what others' let expect")
     first.set_title("three seeds; Wiener filter in grey", fontsize=8)
     second.set(ylabel="risk above the optimum (dB)")
+    second.set_title("mean of the seeds; optimum in black", fontsize=8)
     return figure
 
 
@@ -277,6 +279,17 @@ def _contours(rows: Mapping[str, Any], folder: Path) -> Any:
     axes[0].set_ylabel("PSNR (dB)")
     _legend_below(figure, axes)
     return figure
+
+
+def _at_contours(rows: Mapping[str, Any], folder: Path) -> Any:
+    arrays = read_arrays(folder / "contours.npz")
+    if not arrays:
+        return None
+    names = {
+        name.removesuffix("/atoms"): f"regularity {name.split('/')[0]}" for name in arrays if name.endswith("/atoms")
+    }
+    found = {label: (arrays[f"{a}/atoms"], arrays[f"{a}/eigenvalues"]) for a, label in names.items()}
+    return atoms_in_rows(found, {label: arrays[f"{a}/clean"] for a, label in names.items()})
 
 
 def _eigenvectors(rows: Mapping[str, Any], folder: Path) -> Any:
@@ -346,6 +359,12 @@ FIGURES = (
         _contours,
         "PSNR within two pixels of contours of three regularities, and elsewhere, on the same backgrounds and with the same "
         "noise; 32 images, a line for each of three networks.",
+    ),
+    (
+        "contour_eigenvectors.png",
+        _at_contours,
+        "Leading eigenvectors of small networks at one noisy image, sigma = 0.2, whose contour has regularity 1.5, 2 or 4 on the same "
+        "background.",
     ),
     (
         "eigenvectors.png",

@@ -168,8 +168,11 @@ def near_optimal(results: Results, arrays: Arrays) -> list[Part]:
                 f"near_optimal_eigenvectors_{name}",
                 atoms_in_rows(
                     {
-                        "network": (arrays[f"{name}/atoms"], None),
-                        "given contour": (arrays[f"{name}/given_contour_atoms"], None),
+                        "network": (arrays[f"{name}/atoms"], arrays[f"{name}/eigenvalues"]),
+                        "given contour": (
+                            arrays[f"{name}/given_contour_atoms"],
+                            arrays[f"{name}/given_contour_eigenvalues"],
+                        ),
                     },
                     arrays[f"{name}/clean"],
                 ),

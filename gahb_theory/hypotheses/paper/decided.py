@@ -62,6 +62,7 @@ def decide(place: Place) -> None:
     keep(place, questions_samples.rows(laboratory, place.checkpoints))
     with suppress(NotTrained):
         keep(place, questions_contours.rows(workshop))
+        write(place, "contours.npz", questions_contours.pictures(workshop))
     with suppress(NotTrained):
         keep(place, questions_training.rows(workshop))
         picture(place)
@@ -85,5 +86,9 @@ def publish_all(place: Place) -> None:
 
 def picture(place: Place) -> None:
     """Keep the eigenvectors of the figure."""
-    arrays = questions_geometry.pictures(Workshop(Laboratory(place.runs)))
-    stored_results.write_arrays(place.results / "eigenvectors.npz", {k: v.astype("float32") for k, v in arrays.items()})
+    write(place, "eigenvectors.npz", questions_geometry.pictures(Workshop(Laboratory(place.runs))))
+
+
+def write(place: Place, name: str, arrays: dict[str, Any]) -> None:
+    """Keep what a figure draws."""
+    stored_results.write_arrays(place.results / name, {k: v.astype("float32") for k, v in arrays.items()})

@@ -158,5 +158,5 @@ def _order(s: Settings) -> list[tuple[str, str, float | int, list[int]]]:
             )
             for rest in ((1, all_seeds), (2, one), (FEW, many))
         ),
-        *(("small", f"contour_{a:g}", *rest) for rest in ((1, all_seeds), (2, all_seeds)) for a in CONTOURS),
+        *(("small", f"contour_{a:g}", *rest) for rest in ((1, all_seeds), (2, one)) for a in CONTOURS),
     ]

@@ -32,8 +32,10 @@ from gahb_theory.hypotheses.paper.questions_training import near_contours
 from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop, doubling, row_of_values
 from gahb_theory.hypotheses.subjects import Given, Setting
 from gahb_theory.images import CAlpha
+from gahb_theory.jacobians import jacobian
+from gahb_theory.randomness import add_noise
 
-__all__ = ["ContourExcess", "contrast", "errors", "questions", "rows"]
+__all__ = ["ContourExcess", "contrast", "errors", "pictures", "questions", "rows"]
 
 KIND, LEVELS, DISTANCE, STEPS = "small", (0.1, 0.2), 2, 800
 ROUGH, REGULAR = CONTOURS[0], CONTOURS[-1]
@@ -162,6 +164,20 @@ def rows(w: Workshop) -> dict[str, dict[str, Any]]:
         },
     }
     return {"roughness of contours": row | {"figures": "17"}}
+
+
+def pictures(w: Workshop, image: int = 0, sigma: float = LEVELS[-1], count: int = 7) -> dict[str, np.ndarray]:
+    """Leading eigenvectors (count, 1, h, w) and eigenvalues at the image of each class with the same background, and that image."""
+    found = {}
+    for alpha in CONTOURS:
+        X = _class(alpha, w.settings)
+        x = X.sample(IMAGES, seed=0)[image : image + 1]
+        f = w.networks(w.longest(KIND, f"contour_{alpha:g}"))[0]
+        E = jacobian(f, add_noise(x, sigma, seed=0, start=image), sigma).eigenbasis(count)
+        found[f"{alpha:g}/clean"] = x[0].numpy()
+        found[f"{alpha:g}/atoms"] = E.atom_images(list(range(count))).numpy()
+        found[f"{alpha:g}/eigenvalues"] = E.eigenvalues[:count].numpy()
+    return found
 
 
 def _settings(networks: list[Any], X: CAlpha) -> tuple[Setting, ...]:
