@@ -167,7 +167,7 @@ def rows(w: Workshop) -> dict[str, dict[str, Any]]:
 
 
 def pictures(w: Workshop, image: int = 0, sigma: float = LEVELS[-1], count: int = 7) -> dict[str, np.ndarray]:
-    """Leading eigenvectors (count, 1, h, w) and eigenvalues at the image of each class with the same background, and that image."""
+    """Leading eigenvectors (count, 1, h, w) and eigenvalues at the image of each class, and that image."""
     found = {}
     for alpha in CONTOURS:
         X = _class(alpha, w.settings)
