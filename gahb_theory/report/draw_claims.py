@@ -363,8 +363,8 @@ FIGURES = (
     (
         "contour_eigenvectors.png",
         _at_contours,
-        "Leading eigenvectors of small networks at one noisy image, sigma = 0.2, whose contour has regularity 1.5, 2 or 4 on the "
-        "same background.",
+        "Leading eigenvectors of small networks at one noisy image, sigma = 0.2, whose contour has regularity 1.5, 2 or 4 on "
+        "the same background.",
     ),
     (
         "eigenvectors.png",

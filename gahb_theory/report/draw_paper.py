@@ -330,7 +330,7 @@ def shuffling(results: Results, arrays: Arrays) -> list[Part]:
 
 def _shuffled(results: Results, arrays: Arrays) -> list[Panel]:
     given = -20 * np.log10(results["sigmas"])
-    colours = {"plain": VERMILION, "shuffled": PURPLE, "linear": BLUE}
+    colours = {"plain": VERMILION, "shuffled": PURPLE, "linear": GREY}
     curves = [Series(name, given, arrays[f"{name}/psnr"], colour=colour) for name, colour in colours.items()]
     spectra = []
     for name in ("plain", "shuffled"):
