@@ -57,11 +57,11 @@ MISSING = {
     "11": "a BF-CNN on N images: 30 networks, 2 hours of one core",
     "12": "a BF-CNN on N images: as figure 11",
     "15": "measured without a verdict, one network each: N = 100 at 8, 16 and 32 pixels with 4, 8 and 16 channels (`gahb "
-    "reproduce resolution`). Three seeds and N = 1,000 and 10,000 take 72 more networks of 32,000 images, 45 minutes of "
-    "one core; the paper's sizes 24 networks of 250 million images, 197e18 operations, 182 hours of one GPU at 300e12 a second",
+    "reproduce resolution`). Three seeds and N = 1,000 and 10,000 take 72 more networks of 32,000 images, 45 minutes of one "
+    "core; the paper's sizes 24 networks of 250 million images, 197e18 operations, 182 hours of a GPU at 300e12 a second",
     "16": "BF-CNN of 16 channels and 8 layers at full resolution: not trained; 4 networks and 9 hardly trained ones, 1 hour of "
     "one core",
-    "17": "80 x 80 pixels: 3 networks of 250 million images, 15e18 operations, 14 hours of one GPU at 300e12 a second; there is "
+    "17": "80 x 80 pixels: 3 networks of 250 million images, 15e18 operations, 14 hours of a GPU at 300e12 a second; there is "
     "no exact optimum at that size",
     "18": "eigenvectors of alpha = 3: those of alpha = 2 are judged; 3 networks are there, and 480 Jacobians of 16 pixels take "
     "10 minutes of one core",
