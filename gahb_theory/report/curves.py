@@ -151,7 +151,8 @@ def panels_figure(panels: Sequence[Panel]) -> "Figure":
     """The figure of panels, each as wide as a column of a paper, at most three in a row, with one legend if it serves all."""
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    one_legend = _serves_all([{m.label for m in (*p.series, *p.marks) if m.label} for p in panels])
+    names = [{s.label for s in p.series if s.label} | {m.label for m in p.marks if m.label} for p in panels]
+    one_legend = _serves_all(names)
     tall = max(2.5, 0.7 + 0.22 * max(len(p.rows) for p in panels)) + (0.35 if one_legend else 0)
     with figures.style():
         figure, axes = figures.panels(3.3 * columns, tall * rows, rows, columns)

@@ -68,5 +68,5 @@ def _series(label: str, rows: list[Mapping[str, Any]], name: str, value: Any, co
     rows = sorted(rows, key=lambda row: row["size"])
     middle, error = (np.array([value(row, name)[k] for row in rows]) for k in (0, 1))
     x = np.array([row["size"] for row in rows], dtype=float)
-    bars = (middle - error, middle + error) if error.any() else (None, None)
-    return Series(label, x, middle, *bars, colour, marker="o", bars=True)
+    low, high = (middle - error, middle + error) if error.any() else (None, None)
+    return Series(label, x, middle, low, high, colour, marker="o", bars=True)

@@ -11,8 +11,10 @@ from gahb_theory.hypotheses.paper import questions_contours as q
 from gahb_theory.hypotheses.paper.judged_measures import AboveOptimum
 from gahb_theory.hypotheses.paper.judged_networks import CONTOURS, SMOOTH, Settings
 from gahb_theory.hypotheses.paper.questions_training import near_contours
+from gahb_theory.images import CAlpha
 from gahb_theory.randomness import add_noise
 from gahb_theory.report import draw_claims
+from gahb_theory.theory.optimum import bayes_risk
 
 COUNT = 4
 
@@ -27,7 +29,7 @@ def measures():
     found = {}
     for alpha in (CONTOURS[0], CONTOURS[-1]):
         X = class_of(alpha)
-        x = X.sample(COUNT, seed=0).double()
+        x = X.sample(COUNT, seed=0, dtype=torch.float64)
         known = {s: SimpleNamespace(noisy=add_noise(x, s, seed=0), centre=x + 0.1) for s in q.LEVELS}
         bayes = {s: SimpleNamespace(_known=lambda k=k: k) for s, k in known.items()}
         found[alpha] = AboveOptimum(X, COUNT, found=bayes)
@@ -44,13 +46,24 @@ def test_classes_differ_in_their_contours_alone():
     assert steps[0] > 2 * steps[-1]
 
 
+def test_masks_are_those_of_the_images_of_a_bayes_interval():
+    """They lie at the jumps of the clean images behind the noisy ones of the table, of which single precision draws others."""
+    X = CAlpha(alpha=2.0, size=16)
+    known = bayes_risk(X, 0.1, 32, seed=0)._known()
+    mask = near_contours(X, 32, 1)[:, :, :-1]
+    jumps = X.sample(32, seed=0, dtype=torch.float64).diff(dim=2).abs()
+    assert float((known.noisy - X.sample(32, seed=0, dtype=torch.float64)).std()) == pytest.approx(0.1, rel=0.03)
+    assert float(jumps[mask].mean()) > 3 * float(jumps[~mask].mean())
+    assert float(mask.double().mean()) < 0.4
+
+
 def test_roughness_counts_what_is_added_at_contours(measures):
     """Twice the error near rough contours is 6.02 dB, twice the error everywhere none; a Wiener-like constant error has 0."""
 
     def model(alpha, near, away):
         X = measures[alpha].X
         mask = near_contours(X, COUNT, q.DISTANCE)
-        clean = X.sample(COUNT, seed=0).double()
+        clean = X.sample(COUNT, seed=0, dtype=torch.float64)
         return lambda y, sigma: clean + torch.where(mask, near, away)
 
     rough, regular = measures

@@ -234,8 +234,9 @@ def do(piece: Piece, s: Scale, keep: Path, out: Path, clock: Clock, *, networks:
 
 def cosine(out: Path, n: int, kind: str) -> float | None:
     """Mean cosine of samples on the two sets, without their means."""
-    pair = [stored_results.read_arrays(out / f"c_alpha_2_{n}_{half}.npz").get(kind) for half in "AB"]
-    if pair[0] is None or pair[1] is None:
+    found = [stored_results.read_arrays(out / f"c_alpha_2_{n}_{half}.npz").get(kind) for half in "AB"]
+    pair = [a for a in found if a is not None]
+    if len(pair) < 2:
         return None
     u, v = (a.astype(float).reshape(len(a), -1) for a in pair)
     u, v = u - u.mean(axis=1, keepdims=True), v - v.mean(axis=1, keepdims=True)
