@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gahb_theory.hypotheses.paper.judged_measures import decibels
+from gahb_theory.report.draw_budget import draw_limits
 from gahb_theory.report.draw_eigenvectors import atoms_in_rows
 from gahb_theory.stored_results import read_arrays
 
@@ -343,6 +344,12 @@ FIGURES = (
         "manifolds.png",
         _manifolds,
         "Eigenvalues on manifolds of dimension 5, 1 and 2; those in the shaded part are neither kept nor removed.",
+    ),
+    (
+        "limits.png",
+        draw_limits,
+        "Eigenvalues in (.2, .8) more than the optimum has, and risk above the optimum, after ever longer training; three "
+        "seeds, and the limit of a power of the budget beside a constant.",
     ),
     (
         "geometry.png",

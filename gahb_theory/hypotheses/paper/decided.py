@@ -8,7 +8,9 @@ from typing import Any
 from gahb_theory import runs, stored_results
 from gahb_theory.hypotheses.laboratory import Laboratory
 from gahb_theory.hypotheses.paper import (
+    questions_budget,
     questions_contours,
+    questions_function,
     questions_geometry,
     questions_manifolds,
     questions_optimum,
@@ -59,7 +61,10 @@ def decide(place: Place) -> None:
         questions_contours,
     ):
         decide_all(module.questions(workshop), workshop, place.verdicts)
-    keep(place, questions_samples.rows(laboratory, place.checkpoints))
+    keep(place, questions_budget.rows(workshop))
+    for pairs in (questions_samples, questions_function):
+        with suppress(NotTrained):
+            keep(place, pairs.rows(workshop, place.checkpoints))
     with suppress(NotTrained):
         keep(place, questions_contours.rows(workshop))
         write(place, "contours.npz", questions_contours.pictures(workshop))

@@ -73,6 +73,10 @@ class Settings:
     """Channels, and blocks or layers."""
     seeds: int = 3
     recipe: Recipe = field(default_factory=lambda: Recipe(images_seen=32_000, sigma_max=3.0))
+    more_seeds: dict[str, int] = field(
+        default_factory=lambda: {"conservative_c_alpha_2_x4": 6, "bfcnn_c_alpha_2_x4": 6}
+    )
+    """Numbers of seeds of networks whose gain over a Wiener filter three seeds do not tell."""
     snapshots: tuple[int, ...] = (1000, 2000, 4000, 8000, 16_000)
     """When a network is looked at during training."""
 
@@ -119,7 +123,7 @@ class Judged:
     def trainings(self, s: Settings, seeds: Sequence[int] | None = None) -> list[Training]:
         """One training for each seed."""
         found = []
-        for k in range(s.seeds) if seeds is None else seeds:
+        for k in range(s.more_seeds.get(self.name, s.seeds)) if seeds is None else seeds:
             recipe = replace(s.recipe, images_seen=self.images_seen(s), seed=FIRST_SEED + k)
             build = partial(KINDS[self.kind], *s.networks[self.kind], seed=recipe.seed)
             shots = tuple(n for n in s.snapshots if n < recipe.images_seen)
@@ -159,4 +163,12 @@ def _order(s: Settings) -> list[tuple[str, str, float | int, list[int]]]:
             for rest in ((1, all_seeds), (2, one), (FEW, many))
         ),
         *(("small", f"contour_{a:g}", *rest) for rest in ((1, all_seeds), (2, one)) for a in CONTOURS),
+        ("conservative", "c_alpha_2", 4, list(range(2 * s.seeds))),
+        ("plain", "c_alpha_1.5", 4, all_seeds),
+        ("bfcnn", "c_alpha_2", 4, list(range(2 * s.seeds))),
+        ("plain", "c_alpha_2", 4, list(range(s.seeds, 2 * s.seeds))),
+        *(("plain", name, 0.25, all_seeds) for name in ("disks", "ray", "sine_cone")),
+        *(("plain", name, 0.5, all_seeds) for name in ("ray", "sine_cone")),
+        *(("plain", "disks", budget, all_seeds) for budget in (2, 8)),
+        *(("plain", name, FEW, list(range(3 * MANY_SEEDS))) for name in ("c_alpha_2", "c_alpha_3")),
     ]
