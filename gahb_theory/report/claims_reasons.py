@@ -27,8 +27,8 @@ UNTRAINED = (
     "The rows beside the exact posterior, which untrained networks fail, decide."
 )
 SAMPLES = (
-    "Wiener filters fail, as they should; but networks of 100 images, which memorise by 3.7 dB, agree in more than half of what "
-    "a filter leaves, too. Three quarters, asked of functions (same function beyond a filter), would tell them apart."
+    "Wiener filters fail, as they should; but networks of 100 images, which memorise by 3.7 dB, agree in more than half of "
+    "what a filter leaves, too. Three quarters, asked of functions (same function beyond a filter), would tell them apart."
 )
 CONTOURS = (
     "The networks were trained on 32,000 images each, and at sigma = .2 one of three does not beat the Wiener filter on smooth "

@@ -114,7 +114,7 @@ def _slopes(rows: Mapping[str, Any], folder: Path) -> Any:
         if alpha not in shown:
             label = None if shown else "exact optimum, 16 pixels"
             ax.errorbar([alpha], [best], [2 * error], color=EXACT, marker="D", ms=5, capsize=3, label=label)
-            for name, marker in (("Wiener filter", "x"), ("untrained", "+")):
+            for name, marker in (("Wiener filter", "x"), ("untrained", "+"), ("network of 2,000 images", "1")):
                 ax.plot(
                     [alpha], [np.mean(slopes[name])], color=GREY, marker=marker, ls="", label=None if shown else name
                 )
@@ -201,7 +201,9 @@ def _geometry(rows: Mapping[str, Any], folder: Path) -> Any:
     )
     bandlets = reference["energy of bandlets of the clean image, by level"]
     ax.plot(sigmas, bandlets, color="C1", marker="v", ms=4, label="bandlets of the clean image")
-    ax.plot(sigmas, reference["energy of untrained networks"], color=GREY, ls=":", label="untrained")
+    for (kind, row), style in zip(found.items(), (":", "--", "-."), strict=False):
+        nothing = row["reference"]["energy of untrained networks"]
+        ax.plot(sigmas, nothing, color=GREY, ls=style, label=f"{STYLES[kind][2]}, untrained")
     ax.axhline(0, color=GREY, label="Wiener filter, one basis for all images")
     ax.set_ylabel("energy in 8 vectors of the own basis,\nless what others' let expect")
     _noise_axis(ax, sigmas)

@@ -60,7 +60,9 @@ def rows(w: Workshop) -> dict[str, dict[str, Any]]:
         about=f"{JUDGED.name}, sigma = {SIGMA:g}",
     )
     row["reference"] = {
-        "own energy by images seen": {str(n): [round(float(v), 4) for v in e.mean(axis=1)] for n, e in energy.items()},
+        "own energy by images seen": {
+            str(n): [round(float(v), 4) for v in e[: w.settings.seeds].mean(axis=1)] for n, e in energy.items()
+        },
         "dB above the optimum by images seen": {str(n): round(decibels(float(v)), 2) for n, v in excess.items()},
     }
     return {"geometry during training": row | {"figures": "3"}}
