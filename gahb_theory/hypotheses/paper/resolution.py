@@ -13,7 +13,7 @@ not learn; what comes with the gap is what it learns of its images alone.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from gahb_theory.hypotheses.paper.claims import NOISE_SEED, PAPER_RECIPE, Claim
 from gahb_theory.hypotheses.training_sets import DisjointPart
 from gahb_theory.images import CAlpha
 from gahb_theory.metrics import psnr_curve
-from gahb_theory.theory.optimum import bayes_risk
+from gahb_theory.theory.optimum import BayesRisk, bayes_risk
 from gahb_theory.training import Recipe
 
 __all__ = ["NAME", "SCALES", "TITLE", "Settings", "claims", "collect", "tasks", "trainings"]
@@ -116,11 +116,17 @@ def _above(f: Any, X: CAlpha) -> list[float]:
     """Decibels above the upper end of the Bayes interval at each level, on its noisy images."""
     found = []
     for sigma in BAYES_SIGMAS:
-        best = bayes_risk(X, sigma, BAYES_IMAGES, seed=0)
+        best = _bayes(X, sigma)
         with torch.no_grad():
             risk = best.score(lambda y, s: f(y.to(next(iter(f.state_dict().values())).device), s).cpu())
         found.append(float(10 * np.log10(float(risk.mean()) / float(best.upper.value))))
     return found
+
+
+@cache
+def _bayes(X: CAlpha, sigma: float) -> BayesRisk:
+    """The Bayes interval, computed once for all networks of a resolution."""
+    return bayes_risk(X, sigma, BAYES_IMAGES, seed=0)
 
 
 def collect(s: Settings, found: Mapping[str, Result]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
