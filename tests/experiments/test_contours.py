@@ -1,7 +1,5 @@
 """Contours of other roughness than the background: images differ in their contours alone, and measures have known values."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
@@ -15,6 +13,7 @@ from gahb_theory.images import CAlpha
 from gahb_theory.randomness import add_noise
 from gahb_theory.report import draw_claims
 from gahb_theory.theory.optimum import bayes_risk
+from gahb_theory.theory.optimum.enclosure import Enclosed, enclosure
 
 COUNT = 4
 
@@ -30,8 +29,11 @@ def measures():
     for alpha in (CONTOURS[0], CONTOURS[-1]):
         X = class_of(alpha)
         x = X.sample(COUNT, seed=0, dtype=torch.float64)
-        known = {s: SimpleNamespace(noisy=add_noise(x, s, seed=0), centre=x + 0.1) for s in q.LEVELS}
-        bayes = {s: SimpleNamespace(_known=lambda k=k: k) for s, k in known.items()}
+        zero = torch.zeros(COUNT, dtype=torch.float64)
+        bayes = {}
+        for sigma in q.LEVELS:
+            known = Enclosed(add_noise(x, sigma, seed=0), x + 0.1, zero, zero + 2.5, zero + 2.6)
+            bayes[sigma] = enclosure(known, sigma, "given", {}, exact=False)
         found[alpha] = AboveOptimum(X, COUNT, found=bayes)
     return found
 
