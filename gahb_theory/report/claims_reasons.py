@@ -63,6 +63,13 @@ REASONS = {
     "512,000 images it would lie below, 3 networks of 8 minutes of one core and one of 4.",
     "geometry during training": "The mean lies at the threshold: half of the final geometry is there after about 4,000 images. "
     "To tell on which side takes 400 images, 3 hours of one core.",
+    "where, disks": "The mean is above the criterion, and .33 would be the most; three seeds differ too much to tell. Six more, 3 "
+    "minutes of one core each, would.",
+    "limit of extra, disks": "From four budgets the limit of a power is known to 14 directions: 5 to 9 are left after 128,000 "
+    "images, and the last doubling took 3. 512,000 images for three seeds, 8 minutes of one core each, halve the interval.",
+    "limit of excess, disks": "The limit lies at the threshold, 1 dB. 512,000 images for three seeds, as for the directions.",
+    "limit of extra, sine_cone": "The number falls faster than any power that is fitted, so that its limit comes out below 0: .03 "
+    "to .7 are left after 128,000 images, which refutes the row of one budget (extra, sine_cone).",
     "near, alpha = 2, bfcnn": "Three more seeds, 3 minutes of one core each, would tell their gain over the filter from 0.",
     "excess, disks": "The excess falls to .7 of itself with each doubling, through the threshold: it is above after 128,000 "
     "images and would be below after 512,000, 3 networks of 8 minutes of one core and one of 4. Its limit is another row.",

@@ -81,12 +81,16 @@ def keep(place: Place, rows: dict[str, Any]) -> None:
 
 
 def publish_all(place: Place) -> None:
-    """Copy the networks that are judged, as they are at the end, to the committed checkpoints."""
+    """Copy the networks that are judged, as they are at the end, to the committed checkpoints, and those of pairs."""
     workshop = Workshop(Laboratory(place.runs))
-    for kind, images in {(j.kind, j.images): None for j in judged(Settings())}:
-        for training in workshop.longest(kind, images).trainings(workshop.settings):
-            with suppress(FileNotFoundError):
-                publish(workshop.laboratory, training, place.checkpoints)
+    kinds = {(j.kind, j.images): None for j in judged(Settings())}
+    trainings = [t for k in kinds for t in workshop.longest(*k).trainings(workshop.settings)]
+    pairs = [seed for pair in questions_samples.PAIRS for seed in pair]
+    for training in {
+        t.key: t for t in [*trainings, *questions_samples.JUDGED.trainings(workshop.settings, pairs)]
+    }.values():
+        with suppress(FileNotFoundError):
+            publish(workshop.laboratory, training, place.checkpoints)
 
 
 def picture(place: Place) -> None:
