@@ -37,7 +37,7 @@ from gahb_theory.training import Recipe
 
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"
 TINY = Settings(
-    networks={"plain": (4, 1), "conservative": (4, 1), "bfcnn": (4, 3)},
+    networks={"plain": (4, 1), "small": (4, 1), "conservative": (4, 1), "bfcnn": (4, 3)},
     recipe=Recipe(images_seen=64, batch_size=16, sigma_max=3.0),
     snapshots=(32,),
 )

@@ -9,6 +9,7 @@ from gahb_theory import runs, stored_results
 from gahb_theory.hypotheses.laboratory import Laboratory
 from gahb_theory.hypotheses.paper import (
     questions_budget,
+    questions_contours,
     questions_function,
     questions_geometry,
     questions_manifolds,
@@ -52,12 +53,21 @@ def decide(place: Place) -> None:
     laboratory = Laboratory(place.runs)
     workshop = Workshop(laboratory)
     keep(place, questions_witness.rows() | questions_plane.rows(place.results.parent))
-    for module in (questions_optimum, questions_manifolds, questions_geometry, questions_training):
+    for module in (
+        questions_optimum,
+        questions_manifolds,
+        questions_geometry,
+        questions_training,
+        questions_contours,
+    ):
         decide_all(module.questions(workshop), workshop, place.verdicts)
     keep(place, questions_budget.rows(workshop))
     for pairs in (questions_samples, questions_function):
         with suppress(NotTrained):
             keep(place, pairs.rows(workshop, place.checkpoints))
+    with suppress(NotTrained):
+        keep(place, questions_contours.rows(workshop))
+        write(place, "contours.npz", questions_contours.pictures(workshop))
     with suppress(NotTrained):
         keep(place, questions_training.rows(workshop))
         picture(place)
@@ -85,5 +95,9 @@ def publish_all(place: Place) -> None:
 
 def picture(place: Place) -> None:
     """Keep the eigenvectors of the figure."""
-    arrays = questions_geometry.pictures(Workshop(Laboratory(place.runs)))
-    stored_results.write_arrays(place.results / "eigenvectors.npz", {k: v.astype("float32") for k, v in arrays.items()})
+    write(place, "eigenvectors.npz", questions_geometry.pictures(Workshop(Laboratory(place.runs))))
+
+
+def write(place: Place, name: str, arrays: dict[str, Any]) -> None:
+    """Keep what a figure draws."""
+    stored_results.write_arrays(place.results / name, {k: v.astype("float32") for k, v in arrays.items()})

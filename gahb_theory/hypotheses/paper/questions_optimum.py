@@ -38,6 +38,8 @@ __all__ = ["WINDOW", "questions"]
 
 WINDOW = (0.03, 0.05, 0.1, 0.2, 0.3)
 IMAGES = 32
+BAYES = Path("runs") / "claims" / "bayes"
+"""Where chains are kept."""
 NEAR, STEEP, PRICE = 0.2589, 0.05, 0.122
 """1 dB above the optimum; a slope this far from its; half a decibel: fixed before the numbers."""
 WRONG = {1.0: 3.0, 1.5: 3.0, 2.0: 1.0, 3.0: 1.0}
@@ -51,7 +53,7 @@ KIND_NAMES = {"plain": "Plain networks", "conservative": "Conservative networks"
 @cache
 def above(X: Any) -> AboveOptimum:
     """The measure, whose Bayes intervals are computed once."""
-    return AboveOptimum(X, IMAGES, Path("runs") / "claims" / "bayes")
+    return AboveOptimum(X, IMAGES, BAYES)
 
 
 def _class(alpha: float) -> str:

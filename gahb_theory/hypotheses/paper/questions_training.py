@@ -70,7 +70,10 @@ def rows(w: Workshop) -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True, eq=False)
 class NearContours:
-    """Share of ||f - E[x|y]||^2 near the contour, less the share of pixels near it, for the images of a Bayes interval."""
+    """Share of ||f - E[x|y]||^2 near the contour, less the share of pixels near it, for the images of a Bayes interval.
+
+    Those are drawn in double precision: in single precision the class draws other ones.
+    """
 
     above: AboveOptimum
     distance: int = 2
@@ -88,8 +91,8 @@ class NearContours:
 
 @cache
 def near_contours(X: CAlpha, count: int, distance: int) -> Tensor:
-    """Pixels within some pixels of a contour, for images 0 .. count - 1 of seed 0."""
-    first = X.scene(count, seed=0).coverage[:, :1].float()
+    """Pixels within some pixels of a contour, for images 0 .. count - 1 of seed 0 in double precision."""
+    first = X.scene(count, seed=0, dtype=torch.float64).coverage[:, :1]
     wide = 2 * distance + 1
     high = torch.nn.functional.max_pool2d(first, wide, 1, distance)
     low = -torch.nn.functional.max_pool2d(-first, wide, 1, distance)
