@@ -133,7 +133,7 @@ def _slopes(rows: Mapping[str, Any], folder: Path) -> Any:
             label=None if known else label,
         )
     ax.set(xlabel="regularity $\\alpha$", ylabel="PSNR slope over $\\sigma$ in [0.03, 0.3]")
-    ax.legend(fontsize=7, frameon=False)
+    _legend_below(figure, [ax])
     return figure
 
 
