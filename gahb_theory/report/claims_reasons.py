@@ -70,7 +70,7 @@ REASONS = {
     "limit of excess, disks": "The limit lies at the threshold, 1 dB. 512,000 images for three seeds, as for the directions.",
     "limit of extra, sine_cone": "The number falls faster than a power does, so that the limit of one comes out below 0: .03 "
     "to .7 are left after 128,000 images, which refutes the row of one budget.",
-    "near, alpha = 2, bfcnn": "The last doubling takes .06 of .38, just more than the interval is wide to one side: two or three "
+    "near, alpha = 2, bfcnn": "The last doubling takes .06 of .38, just more than half of the interval: two or three "
     "more, 6 networks of 15 minutes of one core for 512,000 images, would tell whether the limit is below 1 dB.",
     "excess, disks": "The excess falls to .7 of itself with each doubling, through the threshold: it is above after 128,000 "
     "images and would be below after 512,000, 3 networks of 8 minutes of one core and one of 4. Its limit is another row.",
