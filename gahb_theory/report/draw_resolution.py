@@ -1,6 +1,7 @@
 """Gap between seen and fresh images, and distance from the optimum, by resolution and width."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ def resolution(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
     """A panel of gaps for each number of training images, and one of distances where there are any."""
     rows = results["rows"]
     counts = list(dict.fromkeys(row["n"] for row in rows))
-    gaps = with_equal_limits([_panel([r for r in rows if r["n"] == n], _gap, "gap, seen − fresh (dB)") for n in counts])
+    gaps = _from_zero([_panel([r for r in rows if r["n"] == n], _gap, "gap, seen − fresh (dB)") for n in counts])
     found: list[Part] = [
         Chart(
             "resolution_gaps",
@@ -33,7 +34,7 @@ def resolution(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
         found.append(
             Chart(
                 "resolution_optimum",
-                with_equal_limits(
+                _from_zero(
                     [_panel([r for r in rows if r["n"] == n], _above, "risk above the optimum (dB)") for n in counts]
                 ),
                 f"Risk on fresh images above the Bayes interval, mean of sigma = {levels}, for each resolution and width. "
@@ -41,6 +42,12 @@ def resolution(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> 
             )
         )
     return found
+
+
+def _from_zero(panels: list[Panel]) -> list[Panel]:
+    """Panels of one height that hold 0, which is none or the optimum."""
+    low, high = with_equal_limits(panels)[0].ylim
+    return [replace(panel, ylim=(min(low or 0.0, -0.2), high)) for panel in panels]
 
 
 def _gap(row: Mapping[str, Any], name: str) -> tuple[float, float]:
@@ -61,7 +68,7 @@ def _panel(rows: list[Mapping[str, Any]], value: Any, ylabel: str) -> Panel:
     ]
     series.append(_series("Wiener filter", list({r["size"]: r for r in rows}.values()), "wiener", value, GREY))
     marks = [Mark("y", 0.0)]
-    return Panel(series, PIXELS, ylabel, title=f"N = {rows[0]['n']:,}", xlog=True, marks=marks)
+    return Panel(series, PIXELS, ylabel, title=f"N = {rows[0]['n']:,}", marks=marks)
 
 
 def _series(label: str, rows: list[Mapping[str, Any]], name: str, value: Any, colour: str) -> Series:
