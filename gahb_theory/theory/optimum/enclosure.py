@@ -22,10 +22,10 @@ from gahb_theory import validate
 from gahb_theory.metrics.intervals import Estimate, mean_estimate
 from gahb_theory.stored_results import Result
 
-__all__ = ["BayesRisk", "Enclosed", "enclosure", "unknown"]
+__all__ = ["TOLERANCE", "BayesRisk", "Enclosed", "enclosure", "ordered", "unknown", "width"]
 
 TOLERANCE = 0.15
-"""Width in decibels up to which bounds count as converged."""
+"""Decibels between bounds up to which they count as converged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,11 +141,17 @@ def enclosure(
     if exact:
         same = mean_estimate(images.lower.numpy())
         return BayesRisk(same, same, True, method, 0.0, sigma, work, images)
-    lower, upper = ordered(mean_estimate(images.lower.numpy()), mean_estimate(images.upper.numpy()))
-    d = mean_estimate((images.upper - images.lower).numpy())
-    most = float(d.high - min(d.value, 0.0))
-    width = 10 * math.log10(1 + most / lower.value) if lower.value > 0 else math.inf
-    return BayesRisk(lower, upper, False, method, width, sigma, work, images)
+    numbers = images.lower.numpy(), images.upper.numpy()
+    lower, upper = ordered(mean_estimate(numbers[0]), mean_estimate(numbers[1]))
+    return BayesRisk(lower, upper, False, method, width(*numbers), sigma, work, images)
+
+
+def width(lower: Float[np.ndarray, " n"], upper: Float[np.ndarray, " n"]) -> float:
+    """Decibels between the means of two bounds, with 97.5 % confidence at most, as in `BayesRisk`."""
+    base = min(lower.mean(), (lower + upper).mean() / 2)
+    difference = mean_estimate(upper - lower)
+    most = float(difference.high) - min(float(difference.value), 0.0)
+    return 10 * math.log10(1 + most / base) if base > 0 else math.inf
 
 
 def ordered(lower: Estimate, upper: Estimate) -> tuple[Estimate, Estimate]:
