@@ -10,7 +10,7 @@ from gahb_theory.denoisers.exact.chain_posterior import CAlphaBayes, ManifoldBay
 from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
 from gahb_theory.denoisers.exact.contour_target import ContourTarget
 from gahb_theory.denoisers.exact.disk_posterior import DiskBayes
-from gahb_theory.denoisers.exact.given_regions import Dense, LowRank, Moments
+from gahb_theory.denoisers.exact.given_regions import Dense, LowRank
 from gahb_theory.denoisers.exact.holder_posterior import HolderBallBayes
 from gahb_theory.denoisers.exact.parameter_target import in_convex_order, parameter_target
 from gahb_theory.denoisers.exact.posterior_chain import Kernel, Search, begin, block, search
@@ -133,33 +133,6 @@ def test_the_result_does_not_depend_on_the_size_of_the_steps() -> None:
         difference = (other - means[0]).numpy()
         assert abs(difference.mean()) < 4 * difference.std() / n**0.5
         assert abs(float(other.mean() / means[0].mean()) - 1) < 0.1
-
-
-class TwoEnds:
-    """One number of absolute value 2.5 +- .1, in a rotated basis too: its two signs are far apart and equally likely."""
-
-    dimension = 3
-
-    def surrogate(self, z, index):
-        return -(((z[:, 0].abs() - 2.5) / 0.1) ** 2) / 2
-
-    def exact(self, z, index):
-        return Moments(self.surrogate(z, index), z, torch.zeros(len(z), dtype=z.dtype))
-
-
-def test_chains_cross_from_one_end_of_an_angle_to_the_other() -> None:
-    n, target = 100, TwoEnds()
-    turned = torch.linalg.qr(torch.randn(n, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64))[0]
-    scale = torch.full((n, 3), 0.1, dtype=torch.float64)
-    kernel = Kernel(turned, scale, torch.ones(n, dtype=torch.float64))
-    states = begin(target, torch.tensor([2.5, 0.0, 0.0], dtype=torch.float64).expand(n, 4, 3))
-    generator = torch.Generator().manual_seed(1)
-    for _ in range(8):
-        states, _ = block(target, states, kernel, generator)
-    z = states.z[..., 0]
-    assert abs(float((z > 0).double().mean()) - 0.5) < 0.1
-    # the prior moves the mean by 2.5 * .1^2 / (1 + .1^2)
-    assert float(z.abs().mean()) == pytest.approx(2.5 / 1.01, abs=0.02)
 
 
 def _with(progress, kernel):

@@ -2,9 +2,8 @@
 
 A step proposes  z' = sqrt(1 - b^2) z + b w,  w ~ N(0, Id),  with a size b_i <= 1 of its own in every direction of an
 orthonormal basis, and accepts with min(1, L'(z') / L'(z)): the proposal leaves the prior invariant (Cotter, Roberts, Stuart,
-White 2013; with a basis informed by the likelihood, Cui, Law, Marzouk 2016). One step in ten, drawn at random, proposes
-another sign for one of the numbers instead, which leaves the prior invariant too, and crosses the cut of an angle, whose ends
-are far apart in z. L' is quick and approximate. After a block of steps the whole block is accepted with
+White 2013; with a basis informed by the likelihood, Cui, Law, Marzouk 2016). L' is quick and approximate. After a block of
+steps the whole block is accepted with
 
     min(1, [L(z_B) / L'(z_B)] / [L(z_0) / L'(z_0)]),
 
@@ -30,7 +29,7 @@ __all__ = ["BLOCK", "Kernel", "Search", "States", "Target", "begin", "block", "s
 
 BLOCK = 50
 """Steps between two looks at the exact likelihood."""
-ACCEPTANCE, LOST, REFLECTED = 0.25, 15.0, 0.1
+ACCEPTANCE, LOST = 0.25, 15.0
 SMALLEST_SCALE, SMALLEST_STEP, LARGEST_STEP = 1e-5, 0.01, 30.0
 FIRST_POWER = 0.01
 
@@ -176,26 +175,15 @@ def _steps(
     a = z @ kernel.basis
     accepted, whole = torch.zeros(2, n, dtype=z.dtype)
     for _ in range(steps):
-        if torch.rand((), generator=generator) < REFLECTED:  # at random, so that a block is reversible
-            moved, everywhere = _reflected(a, kernel, generator), torch.zeros(n, chains, dtype=torch.bool)
-        else:
-            size, everywhere = _sizes(kernel, chains, generator)
-            noise = torch.randn(n, chains, d, generator=generator, dtype=z.dtype)
-            moved = (1 - size.square()).sqrt() * a + size * noise
+        size, everywhere = _sizes(kernel, chains, generator)
+        noise = torch.randn(n, chains, d, generator=generator, dtype=z.dtype)
+        moved = (1 - size.square()).sqrt() * a + size * noise
         value = target.surrogate((moved @ kernel.basis.mT).flatten(0, 1), index).reshape(n, chains)
         taken = torch.rand(n, chains, generator=generator, dtype=z.dtype).log() < power * (value - rough)
         a, rough = torch.where(taken[:, :, None], moved, a), torch.where(taken, value, rough)
         accepted += (taken & everywhere).sum(dim=1)
         whole += everywhere.sum(dim=1)
     return a @ kernel.basis.mT, rough, accepted / whole.clamp(min=1)
-
-
-def _reflected(a: Float[Tensor, "n K D"], kernel: Kernel, generator: torch.Generator) -> Float[Tensor, "n K D"]:
-    """The same places but for the sign of one number z_i each; a and the result are along the directions of the kernel."""
-    n, chains, d = a.shape
-    which = torch.randint(d, (n, chains), generator=generator)
-    row = kernel.basis[torch.arange(n)[:, None], which]
-    return a - 2 * (a * row).sum(dim=2, keepdim=True) * row
 
 
 def _sizes(kernel: Kernel, chains: int, generator: torch.Generator) -> tuple[Float[Tensor, "n K D"], Tensor]:
