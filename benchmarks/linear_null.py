@@ -4,8 +4,9 @@
 
 For each number of training images, two Wiener filters A and B are fitted on images of a Gaussian field of 16 pixels, all drawn
 anew each time with seeds that no test and no earlier check has. The means over repetitions, with their 99 % intervals, stand
-beside what theory gives for the true spectrum. The theory neglects fluctuations of the few strong modes of this field: memory
-and distance are a few per cent larger, by the most at the larger noise. Writes linear_null.json beside this file, in two minutes of one core.
+beside what theory gives for the true spectrum. The theory neglects fluctuations of the few strong modes of this field, so that
+memory and distance are a few per cent larger, by the most at the larger noise. Writes linear_null.json beside this file, in two
+minutes of one core.
 """
 
 import json
