@@ -13,7 +13,7 @@ from gahb_theory.denoisers.exact.posterior_chain import Search
 from gahb_theory.images import Ray, SineCone, Texture
 from gahb_theory.theory import gaussian_mse
 from gahb_theory.theory.optimum import BayesRisk
-from gahb_theory.theory.optimum.enclosure import Enclosed, enclosure
+from gahb_theory.theory.optimum.enclosure import Enclosed, enclosure, ordered
 from gahb_theory.theory.optimum.standard_table import stored_table
 from gahb_theory.theory.optimum.suboptimality import log_mean_parts
 
@@ -77,6 +77,16 @@ def test_bounds_that_cross_are_pooled_and_keep_their_outer_ends() -> None:
     assert b.lower.value == b.upper.value == pytest.approx(1.1)
     assert (b.lower.low, b.upper.high) == (gt.metrics.mean_estimate(upper).low, gt.metrics.mean_estimate(lower).high)
     assert b.lower.high == b.upper.high > 1.2 > 1.0 > b.upper.low
+
+
+def test_only_the_levels_that_cross_are_pooled() -> None:
+    def ends(value: list[float]) -> gt.Estimate:
+        v = np.array(value)
+        return gt.Estimate(v, v - 0.1, v + 0.2, np.full(2, 0.1), 0.95, "t")
+
+    lower, upper = ordered(ends([1.0, 3.0]), ends([2.0, 2.0]))
+    np.testing.assert_allclose([lower.value, upper.value], [[1.0, 2.5], [2.0, 2.5]])
+    np.testing.assert_allclose([lower.low, upper.high], [[0.9, 1.9], [2.2, 3.2]])
 
 
 def test_no_width_is_zero_for_bounds_that_noise_made_cross() -> None:
