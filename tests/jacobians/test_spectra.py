@@ -188,7 +188,7 @@ def test_pairs_refuse_a_basis_that_does_not_fit(operator, orthogonal, monkeypatc
     """4 pairs of 324 pixels take a basis of 47 vectors twice, 51 of both rotated, and ten more: 408 kB."""
     J = operator(planted(decaying(), orthogonal(D)))
     monkeypatch.setattr("gahb_theory.memory.machine_memory", lambda: 8 * D * (2 * 47 + 51 + 10) - 1)
-    with pytest.raises(ValueError, match="vectors of the basis need .*take fewer pairs"):
+    with pytest.raises(ValueError, match=r"vectors of the basis need .*take fewer pairs"):
         eigenbasis(J, 4)
     monkeypatch.setattr("gahb_theory.memory.machine_memory", lambda: 8 * D * (2 * 47 + 51 + 10))
     assert eigenbasis(J, 4).eigenvalues.shape == (4,)
