@@ -13,9 +13,9 @@ difference is equation 5 of Kadkhodaie, Guth, Simoncelli and Mallat (ICLR 2024),
 
 with f* the posterior mean of p; both sides are equal if f is a posterior mean.
 
-Intervals for a nominal 95 % hold log p of single images .95 to .98 times on Gaussians and mixtures, and KL of two mixtures .98
-times (`benchmarks/likelihood_coverage.py`). From .01 on they are infinite for `HolderBall` of 256 pixels, whose bounds are not far
-above: the range has to begin lower.
+Intervals for a nominal 95 % hold log p of single images .95 to .98 times on Gaussians and mixtures, .95 times on `HolderBall`
+from sigma = .0001 on, and KL of two mixtures .98 times (`benchmarks/likelihood_coverage.py`). From .01 on they are infinite for
+`HolderBall` of 256 pixels, whose bounds are not far above: the range has to begin lower.
 """
 
 import math
