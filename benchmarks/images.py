@@ -223,7 +223,7 @@ def main() -> None:
     generator = torch.Generator().manual_seed(0)
     for size in (32, 64, 80):
         c_alpha(size, options.repeats, generator)
-    for size in (32, 80):
+    for size in (32, 64, 80):
         disks(size, options.repeats, generator)
 
 

@@ -242,7 +242,8 @@ def test_every_experiment_has_a_command():
     from gahb_theory.hypotheses.paper import running
     from gahb_theory.report.paper_page import PICTURES
 
-    names = set(get_args(get_type_hints(COMMANDS["reproduce"].load())["name"]))
+    literal, _ = get_args(get_type_hints(COMMANDS["reproduce"].load())["name"])
+    names = set(get_args(literal))
     assert names == {*running.EXPERIMENTS, "report"} == {*PICTURES, "report"}
 
 

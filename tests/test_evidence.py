@@ -11,7 +11,9 @@ import pytest
 
 import gahb_theory as gt
 from gahb_theory.hypotheses.benchmark import leaderboard
+from gahb_theory.hypotheses.paper.judged_measures import decibels
 from gahb_theory.hypotheses.paper.plane_summary import student
+from gahb_theory.report import claims_reasons
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "experiments" / "results"
@@ -129,6 +131,47 @@ def symmetric():
     yield f"it costs {-value:.3f} [{-high:.3f}, {-low:.3f}] dB"
 
 
+def ends(row, digits=2, scale=float):
+    value, low, high = (f"{scale(v):.{digits}f}" for v in row["estimate"])
+    return f"{value} [{low}, {high}]"
+
+
+def decided():
+    rows = read("claims/verdicts.json")
+    gap, more = rows["gap, N = 10,000"], rows["generalise, N = 10,000"]
+    assert (gap["verdict"], more["verdict"]) == ("not discriminating", "supported")
+    linear = gap["nulls"]["Wiener filters of as many images, by theory"][1]
+    yield f"it is {gap['estimate'][0]:.3f} dB for networks, and by theory {linear:.3f} dB for a Wiener filter"
+    yield f"networks gain {ends(more)} dB more over that filter"
+    for what in ("extra", "excess"):
+        assert {rows[f"{what}, {name}"]["verdict"] for name in ("ray", "sine_cone")} == {"refuted"}
+    yield f"they have {ends(rows['extra, ray'])} and {ends(rows['extra, sine_cone'])} more eigenvalues in (.2, .8)"
+    above = [decibels(rows[f"excess, {name}"]["estimate"][0]) for name in ("ray", "sine_cone")]
+    yield f"a risk {above[0]:.2f} and {above[1]:.2f} dB above it"
+    symmetric, plain = (rows[f"near, alpha = 2, {kind}"] for kind in ("conservative", "plain"))
+    assert (symmetric["verdict"], plain["verdict"]) == ("refuted", "supported")
+    yield f"are {ends(symmetric, scale=decibels)} dB above the Bayes interval after 128,000 images"
+    yield f"plain ones {ends(plain, scale=decibels)} dB"
+    same, samples = rows["same function beyond a filter"], rows["samples, deterministic"]
+    assert (same["verdict"], samples["verdict"]) == ("supported", "not discriminating")
+    others = same["nulls"]["Wiener filters"][1], same["nulls"]["networks, N = 100"][1]
+    yield f"{ends(same)}, where two filters have {others[0]:.2f} and networks that memorise 100 images {others[1]:.2f}"
+    memorised = samples["nulls"]["networks, N = 100"][1]
+    yield f"as samples by {ends(samples)} without noise on the way, but there those of 100 images have {memorised:.2f}"
+    assert rows["bifurcation"]["verdict"] == "refuted"
+    yield f"their cosine is {ends(rows['bifurcation'])}, not above 0.9"
+
+
+def test_what_is_open_has_its_reason():
+    """Each verdict that decides nothing stands on the page with why, and what it would take."""
+    rows = read("claims/verdicts.json")
+    open_rows = {key for key, row in rows.items() if row["verdict"] in claims_reasons.OPEN}
+    assert open_rows
+    table = claims_reasons.reasons(rows).splitlines()
+    assert len(table) == 2 + len(open_rows)
+    assert all(len(line.split(" | ")[-1]) > 40 for line in table[2:])
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -141,6 +184,7 @@ def symmetric():
         first_of_the_leaderboard,
         near_optimal,
         symmetric,
+        decided,
     ],
     ids=lambda f: f.__name__,
 )

@@ -119,9 +119,16 @@ def _eigen(flat: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _singular(flat: Tensor, mean: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The same from the singular values of the images themselves, for at most as many images as pixels."""
+    """The same from the images themselves, for at most as many images as pixels.
+
+    The centred images X span what all but the last of them span, an orthonormal Q, and X Q = U S W gives X = U S (W Q^T):
+    the singular values of a small matrix, instead of those of X with all of its atoms. With the last image, which adds
+    nothing but rounding, the atoms of no variance would depend on that.
+    """
     n, dimension = flat.shape
-    _, values, rows = torch.linalg.svd(_double(flat) - mean, full_matrices=count > n)
+    centred = _double(flat) - mean
+    q = torch.linalg.qr(centred[:-1].mT, mode="complete" if count >= n else "reduced")[0].mT
+    _, values, rotation = torch.linalg.svd(centred @ q[: n - 1].mT, full_matrices=False)
     variances = torch.zeros(dimension, dtype=torch.float64, device=mean.device)
-    variances[:n] = values.square() / (n - 1)
-    return variances, rows
+    variances[: n - 1] = values.square() / (n - 1)
+    return variances, torch.cat([rotation @ q[: n - 1], q[n - 1 :]])

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gahb_theory.images.batches import admit, block_length, draw_images, draw_scene
+from gahb_theory.images.batches import admit, block_length, draw_images, draw_scene, fill_images
 from gahb_theory.randomness import Component, uniforms
 from gahb_theory.scalars import kind_of
 from gahb_theory.stored_results import Result
@@ -166,10 +166,10 @@ class Manifold:
         n, start = admit(n, start, shape, dtype)
         parameters = self._parameters(n, seed, start, dtype)  # few numbers: those of all images at once
 
-        def draw(count: int, first: int) -> Tensor:
-            return self._paint(parameters[first - start : first - start + count])
+        def fill(out: Tensor, first: int) -> None:
+            self._paint_into(out, parameters[first - start : first - start + len(out)])
 
-        return draw_images(draw, n, start, block_length(self.size**2), shape, dtype)
+        return fill_images(fill, n, start, self._block, shape, dtype)
 
     def scene(self, n: int, *, seed: int = 0, start: int = 0, dtype: torch.dtype = torch.float32) -> ManifoldScene:
         """Images with their parameters and orthonormal tangent spaces."""
@@ -196,12 +196,20 @@ class Manifold:
         """Parameters as a function of independent uniform numbers."""
         raise NotImplementedError
 
+    @property
+    def _block(self) -> int:
+        return block_length(self.size**2)
+
     def _parameters(self, n: int, seed: int, start: int, dtype: torch.dtype) -> Float[Tensor, "n p"]:
         return self.placed(self.numbers(n, seed=seed, start=start, dtype=dtype))
 
     def _paint(self, parameters: Tensor) -> Tensor:
         """Images (n, 1, size, size)."""
         raise NotImplementedError
+
+    def _paint_into(self, images: Tensor, parameters: Tensor) -> None:
+        """Fill `images` (n, 1, size, size)."""
+        images[:] = self._paint(parameters)
 
     def _derivatives(self, parameters: Tensor) -> Tensor:
         """Derivatives of the images by the parameters, (n, k, size, size)."""

@@ -15,7 +15,7 @@ from gahb_theory.memory import check_memory
 from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import LARGEST_INDEX, is_double
 
-__all__ = ["admit", "block_length", "draw_images", "draw_scene", "empty"]
+__all__ = ["admit", "block_length", "draw_images", "draw_scene", "empty", "fill_images"]
 
 BLOCK_PIXELS = 2**18
 
@@ -75,6 +75,17 @@ def draw_images(
         with ThreadPoolExecutor(min(threads, len(firsts))) as pool:
             for _ in _shown(pool.map(fill, firsts), len(firsts)):
                 pass
+    return out
+
+
+def fill_images(
+    fill: Callable[[Tensor, int], None], n: int, start: int, block: int, shape: tuple[int, ...], dtype: torch.dtype
+) -> Tensor:
+    """The same where `fill(out, first)` writes the images from `first` on into its memory: no block is copied."""
+    n, start = admit(n, start, shape, dtype)
+    out = empty(n, *shape, dtype=dtype)
+    for first in _shown(range(0, n, block)):
+        fill(out[first : first + block], start + first)
     return out
 
 

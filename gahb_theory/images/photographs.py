@@ -242,6 +242,7 @@ def reduced(image: np.ndarray, scale: float) -> np.ndarray:
     return np.stack([np.asarray(channel, dtype=np.float32) for channel in channels])
 
 
+@lru_cache(maxsize=2)
 def _embedded(channels: int) -> list[tuple[str, np.ndarray]]:
     import pywt
     from sklearn.datasets import load_sample_images

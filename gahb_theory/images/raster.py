@@ -73,10 +73,10 @@ def area_below(contour: Float[Tensor, "n points"], size: int) -> Float[Tensor, "
         bottom = place + size * size
         flat.scatter_add_(0, torch.minimum(position + offset * size, bottom).view(-1), (upper - lower).view(-1))
         upper = lower
-    # rows wholly above a piece are covered by it: add each piece to all rows before its first
+    # rows wholly above a piece are covered by it: add each piece to all rows before its first, all but those that began
     starts = torch.zeros_like(rows)
     starts.view(-1).scatter_add_(0, position.view(-1), torch.ones_like(low).view(-1))
-    above = rows[:, :size].add_(starts.flip(1).cumsum(1).flip(1)[:, 1:]).div_(per)
+    above = rows[:, :size].add_(starts.cumsum_(1)[:, :size].neg_().add_(per)).div_(per)
     return (1 - above).clamp_(0, 1)
 
 

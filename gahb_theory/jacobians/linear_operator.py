@@ -71,6 +71,7 @@ class LinearOperator:
     """
 
     is_symmetric: ClassVar[bool] = False
+    _asymmetry: float | None = None
 
     def __init__(
         self, products: Products, y: Float[Tensor, "1 c h w"], output_shape: Sequence[int], *, chunk: int
@@ -160,6 +161,7 @@ class LinearOperator:
     def _hold(self, matrix: Float[Tensor, "d_out d_in"]) -> None:
         """Let every product use this matrix, which was computed elsewhere, and let the engine go."""
         self._matrix, self._version, self._products = matrix, matrix._version, None
+        self._asymmetry = None
 
     def sparse_matrix(self) -> Any:
         """J as a `scipy.sparse.csr_array`, with the entries that the receptive field allows; not kept.
@@ -201,9 +203,11 @@ class LinearOperator:
         The Jacobian of a posterior mean is symmetric. That of a trained network is not: 0.4 to 0.6 is common.
         """
         check_operator(self, square="the asymmetry needs")
-        matrix = self.matrix()
-        size = _frobenius(matrix)
-        return _frobenius(matrix - matrix.mT) / size if size > 0 else 0.0
+        matrix = self.matrix()  # which may not change, so that one comparison serves all
+        if self._asymmetry is None:
+            size = _frobenius(matrix)
+            self._asymmetry = _frobenius(matrix - matrix.mT) / size if size > 0 else 0.0
+        return self._asymmetry
 
     def to_scipy(self) -> Any:
         """The same map as a `scipy.sparse.linalg.LinearOperator`, on numpy arrays in single or double precision."""

@@ -151,9 +151,8 @@ def panels_figure(panels: Sequence[Panel]) -> "Figure":
     """The figure of panels, each as wide as a column of a paper, at most three in a row, with one legend if it serves all."""
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
-    names = [[s.label for s in p.series if s.label] for p in panels]
-    longest = names[int(np.argmax([len(n) for n in names]))]
-    one_legend = len(longest) > 2 and all(set(n) <= set(longest) for n in names)
+    names = [{s.label for s in p.series if s.label} | {m.label for m in p.marks if m.label} for p in panels]
+    one_legend = _serves_all(names)
     tall = max(2.5, 0.7 + 0.22 * max(len(p.rows) for p in panels)) + (0.35 if one_legend else 0)
     with figures.style():
         figure, axes = figures.panels(3.3 * columns, tall * rows, rows, columns)
@@ -164,7 +163,17 @@ def panels_figure(panels: Sequence[Panel]) -> "Figure":
             if one_legend and ax.get_legend() is not None:
                 ax.get_legend().remove()
         if one_legend:
-            fullest = list(axes.flat)[int(np.argmax([len(n) for n in names]))]
-            handles, labels = fullest.get_legend_handles_labels()
+            pairs = [pair for ax in axes.flat for pair in zip(*ax.get_legend_handles_labels(), strict=True)]
+            found = {label: handle for handle, label in reversed(pairs)}
+            labels = list(dict.fromkeys(label for _, label in pairs))
+            handles = [found[label] for label in labels]
             figure.legend(handles, labels, loc="outside lower center", ncols=min(2 * columns, len(labels)), fontsize=7)
     return figure
+
+
+def _serves_all(names: Sequence[set[str]]) -> bool:
+    """Whether one legend serves panels with these names: they share names, and no panel lacks many that others have."""
+    together, longest = set().union(*names), max(map(len, names))
+    if len(names) == 1:
+        return longest > 2
+    return longest > 1 and len(together) <= longest + 1 and len(together) < sum(map(len, names))

@@ -143,5 +143,5 @@ def energy_panel(best: Mapping[str, np.ndarray], ordered: np.ndarray, labels: Ma
     )
     floor = max(1e-9, min(float(left[len(left) // 2]) for left in best.values()))
     return Panel(
-        series, "number of terms M", "energy left out, without the mean", xlog=True, ylog=True, ylim=(floor, 1.2)
+        series, "number of terms M", "energy left out", title="mean removed", xlog=True, ylog=True, ylim=(floor, 1.2)
     )

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from gahb_theory.hypotheses.paper.judged_measures import decibels
+from gahb_theory.report.draw_budget import draw_limits
+from gahb_theory.report.draw_eigenvectors import atoms_in_rows
 from gahb_theory.stored_results import read_arrays
 
 __all__ = ["draw"]
@@ -112,7 +114,7 @@ def _slopes(rows: Mapping[str, Any], folder: Path) -> Any:
         if alpha not in shown:
             label = None if shown else "exact optimum, 16 pixels"
             ax.errorbar([alpha], [best], [2 * error], color=EXACT, marker="D", ms=5, capsize=3, label=label)
-            for name, marker in (("Wiener filter", "x"), ("untrained", "+")):
+            for name, marker in (("Wiener filter", "x"), ("untrained", "+"), ("network of 2,000 images", "1")):
                 ax.plot(
                     [alpha], [np.mean(slopes[name])], color=GREY, marker=marker, ls="", label=None if shown else name
                 )
@@ -131,7 +133,7 @@ def _slopes(rows: Mapping[str, Any], folder: Path) -> Any:
             label=None if known else label,
         )
     ax.set(xlabel="regularity $\\alpha$", ylabel="PSNR slope over $\\sigma$ in [0.03, 0.3]")
-    ax.legend(fontsize=7, frameon=False)
+    _legend_below(figure, [ax])
     return figure
 
 
@@ -199,7 +201,9 @@ def _geometry(rows: Mapping[str, Any], folder: Path) -> Any:
     )
     bandlets = reference["energy of bandlets of the clean image, by level"]
     ax.plot(sigmas, bandlets, color="C1", marker="v", ms=4, label="bandlets of the clean image")
-    ax.plot(sigmas, reference["energy of untrained networks"], color=GREY, ls=":", label="untrained")
+    for (kind, row), style in zip(found.items(), (":", "--", "-."), strict=False):
+        nothing = row["reference"]["energy of untrained networks"]
+        ax.plot(sigmas, nothing, color=GREY, ls=style, label=f"{STYLES[kind][2]}, untrained")
     ax.axhline(0, color=GREY, label="Wiener filter, one basis for all images")
     ax.set_ylabel("energy in 8 vectors of the own basis,\nless what others' let expect")
     _noise_axis(ax, sigmas)
@@ -217,7 +221,7 @@ def _training(rows: Mapping[str, Any], folder: Path) -> Any:
     energy = {int(n): v for n, v in row["reference"]["own energy by images seen"].items()}
     risk = {int(n): v for n, v in row["reference"]["dB above the optimum by images seen"].items()}
     seen = sorted(energy)
-    for values in zip(*(energy[n] for n in seen), strict=True):
+    for values in zip(*(energy[n] for n in seen), strict=False):  # before training there may be more seeds
         first.plot([max(n, 500) for n in seen], values, color=PLAIN, marker="o", ms=3)
     second.plot([max(n, 500) for n in seen], [risk[n] for n in seen], color=PLAIN, marker="o", ms=3)
     for ax in (first, second):
@@ -228,6 +232,7 @@ def _training(rows: Mapping[str, Any], folder: Path) -> Any:
     first.set(ylabel="energy in the own basis\nless what others' let expect")
     first.set_title("three seeds; Wiener filter in grey", fontsize=8)
     second.set(ylabel="risk above the optimum (dB)")
+    second.set_title("mean of the seeds; optimum in black", fontsize=8)
     return figure
 
 
@@ -250,6 +255,44 @@ def _shuffled(rows: Mapping[str, Any], folder: Path) -> Any:
     _noise_axis(ax, sigmas)
     _legend_below(figure, [ax])
     return figure
+
+
+def _contours(rows: Mapping[str, Any], folder: Path) -> Any:
+    import matplotlib.pyplot as plt
+
+    row = rows.get("roughness of contours")
+    if row is None:
+        return None
+    levels, errors = row["reference"]["levels"], row["reference"]["mean squared error near and away"]
+    styles = {"networks": (PLAIN, "o", ""), "exact optimum": (EXACT, "D", "-"), "Wiener filter": (GREY, "x", "-")}
+    columns = 2 * len(levels)
+    figure, axes = plt.subplots(1, columns, figsize=(2.2 * columns, 3), sharey=True, layout="constrained")
+    for k, ax in enumerate(axes):
+        level, place = divmod(k, 2)
+        for name, by_alpha in errors.items():
+            colour, marker, line = styles[name]
+            alphas = [float(a) for a in by_alpha]
+            values = -10 * np.log10([[one[level][place] for one in found] for found in by_alpha.values()])
+            for seed, own in enumerate(values.T):
+                ax.plot(alphas, own, color=colour, marker=marker, ms=4, ls=line or ":", label=None if seed else name)
+        ax.set(xlabel="regularity of the contour", xscale="log")
+        ax.set_xticks(alphas, [f"{a:g}" for a in alphas])
+        ax.minorticks_off()
+        ax.set_title(f"{('within two pixels', 'elsewhere')[place]}, $\\sigma$ = {levels[level]:g}", fontsize=8)
+    axes[0].set_ylabel("PSNR (dB)")
+    _legend_below(figure, axes)
+    return figure
+
+
+def _at_contours(rows: Mapping[str, Any], folder: Path) -> Any:
+    arrays = read_arrays(folder / "contours.npz")
+    if not arrays:
+        return None
+    names = {
+        name.removesuffix("/atoms"): f"regularity {name.split('/')[0]}" for name in arrays if name.endswith("/atoms")
+    }
+    found = {label: (arrays[f"{a}/atoms"], arrays[f"{a}/eigenvalues"]) for a, label in names.items()}
+    return atoms_in_rows(found, {label: arrays[f"{a}/clean"] for a, label in names.items()})
 
 
 def _eigenvectors(rows: Mapping[str, Any], folder: Path) -> Any:
@@ -305,6 +348,12 @@ FIGURES = (
         "Eigenvalues on manifolds of dimension 5, 1 and 2; those in the shaded part are neither kept nor removed.",
     ),
     (
+        "limits.png",
+        draw_limits,
+        "Eigenvalues in (.2, .8) more than the optimum has, and risk above the optimum, after ever longer training; three "
+        "seeds, and the limit of a power of the budget beside a constant.",
+    ),
+    (
         "geometry.png",
         _geometry,
         "How much better the basis of the same image is than those of others, at five noise levels, 32 images.",
@@ -313,6 +362,18 @@ FIGURES = (
         "training.png",
         _training,
         "When eigenbases become geometric, and how far the networks are from the optimum, at sigma = 0.1.",
+    ),
+    (
+        "contours.png",
+        _contours,
+        "PSNR within two pixels of contours of three regularities, and elsewhere, on the same backgrounds and with the same "
+        "noise; 32 images, a line for each of three networks.",
+    ),
+    (
+        "contour_eigenvectors.png",
+        _at_contours,
+        "Leading eigenvectors of small networks at one noisy image, sigma = 0.2, whose contour has regularity 1.5, 2 or 4 on "
+        "the same background.",
     ),
     (
         "eigenvectors.png",

@@ -50,11 +50,13 @@ def eigenvector_figure(
 
 
 def atoms_in_rows(
-    rows: Mapping[str, tuple[np.ndarray, np.ndarray | None]], clean: np.ndarray, columns: int = 7
+    rows: Mapping[str, tuple[np.ndarray, np.ndarray | None]],
+    clean: np.ndarray | Mapping[str, np.ndarray],
+    columns: int = 7,
 ) -> "Figure":
     """The figure of a row for each name: the clean image (c, h, w), then its images (k, c, h, w) under their eigenvalues.
 
-    No more than `columns` of them are drawn; None where they have no eigenvalues.
+    No more than `columns` of them are drawn; None where they have no eigenvalues. `clean` may be another image for each name.
     """
     with style():
         figure, axes = panels(0.84 * (columns + 1), 0.98 * len(rows) + 0.35, len(rows), columns + 1)
@@ -62,7 +64,8 @@ def atoms_in_rows(
         for ax in axes.flat:
             ax.set_axis_off()
         for place, (name, (atoms, eigenvalues)) in zip(axes, rows.items(), strict=True):
-            image(clean - min(0.0, float(clean.min())), place[0]).set_title("clean", fontsize=8, pad=2)
+            x = clean[name] if isinstance(clean, Mapping) else clean
+            image(x - min(0.0, float(x.min())), place[0]).set_title("clean", fontsize=8, pad=2)
             place[0].text(
                 -0.1,
                 0.5,

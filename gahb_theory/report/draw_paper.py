@@ -168,8 +168,11 @@ def near_optimal(results: Results, arrays: Arrays) -> list[Part]:
                 f"near_optimal_eigenvectors_{name}",
                 atoms_in_rows(
                     {
-                        "network": (arrays[f"{name}/atoms"], None),
-                        "given contour": (arrays[f"{name}/given_contour_atoms"], None),
+                        "network": (arrays[f"{name}/atoms"], arrays[f"{name}/eigenvalues"]),
+                        "given contour": (
+                            arrays[f"{name}/given_contour_atoms"],
+                            arrays[f"{name}/given_contour_eigenvalues"],
+                        ),
                     },
                     arrays[f"{name}/clean"],
                 ),
@@ -327,7 +330,7 @@ def shuffling(results: Results, arrays: Arrays) -> list[Part]:
 
 def _shuffled(results: Results, arrays: Arrays) -> list[Panel]:
     given = -20 * np.log10(results["sigmas"])
-    colours = {"plain": VERMILION, "shuffled": PURPLE, "linear": BLUE}
+    colours = {"plain": VERMILION, "shuffled": PURPLE, "linear": GREY}
     curves = [Series(name, given, arrays[f"{name}/psnr"], colour=colour) for name, colour in colours.items()]
     spectra = []
     for name in ("plain", "shuffled"):

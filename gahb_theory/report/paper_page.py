@@ -11,7 +11,7 @@ import numpy as np
 
 from gahb_theory.hypotheses.paper.claims import Claim
 from gahb_theory.hypotheses.paper.running import EXPERIMENTS, read_results
-from gahb_theory.report import draw_paper, draw_plane, draw_shrinkage, verdict_page
+from gahb_theory.report import draw_paper, draw_plane, draw_resolution, draw_shrinkage, verdict_page
 from gahb_theory.report.page import Head, KeyFigure, Part, Section, Table, write_page
 from gahb_theory.report.readings_of_paper import readings_of_paper
 from gahb_theory.runs import read_json
@@ -25,6 +25,7 @@ PICTURES: dict[str, Callable[[Any, Any], Sequence[Part]]] = {
     "manifolds": draw_paper.manifolds,
     "shuffling": draw_paper.shuffling,
     "memorisation_plane": draw_plane.memorisation_plane,
+    "resolution": draw_resolution.resolution,
 }
 LEAD = (
     "Verdicts come from hypotheses with null models that must fail, gates on training, and intervals over seeds and images. "

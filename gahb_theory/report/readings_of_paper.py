@@ -22,6 +22,7 @@ def readings_of_paper(experiment: str, results: Results, arrays: Arrays) -> dict
         "manifolds": _manifolds,
         "shuffling": _shuffling,
         "memorisation_plane": _plane,
+        "resolution": _resolution,
     }
     return known[experiment](results, arrays) if experiment in known else {}
 
@@ -162,5 +163,26 @@ def _plane(results: Results, arrays: Arrays) -> dict[str, str]:
         said["plane_cosines"] = (
             f"Samples of networks on disjoint sets have a cosine of {ends[0]:.2f} at N = {first['n']:,} and of {ends[1]:.2f} "
             f"at N = {last['n']:,}; two Wiener filters reach {float(last['linear']['cosine']):.2f}."
+        )
+    return said
+
+
+def _resolution(results: Results, arrays: Arrays) -> dict[str, str]:
+    rows = results["rows"]
+    ends = sorted((r for r in rows if r["n"] == rows[0]["n"]), key=lambda r: (r["size"], r["channels"]))
+    first, last = ends[0], ends[-1]
+    gap, linear = ([float(r[name]["gap"]) for r in (first, last)] for name in ("network", "wiener"))
+    places = [f"{r['size']} pixels and {r['channels']} channels" for r in (first, last)]
+    said = {
+        "resolution_gaps": (
+            f"At N = {first['n']:,} a seen image is {gap[0]:+.1f} dB above a fresh one at {places[0]}, and {gap[1]:+.1f} dB at "
+            f"{places[1]}; for Wiener filters {linear[0]:+.1f} and {linear[1]:+.1f} dB."
+        )
+    }
+    if all(r["network"]["above"] for r in rows):
+        above = [float(np.mean(r["network"]["above"])) for r in (first, last)]
+        said["resolution_optimum"] = (
+            f"On fresh images the network is {above[0]:.1f} dB above the optimum at {places[0]}, and {above[1]:.1f} dB at "
+            f"{places[1]}."
         )
     return said

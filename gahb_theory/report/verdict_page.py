@@ -31,7 +31,7 @@ FIGURES = {
     "12": "as figure 2, BF-CNN",
     "13": "samples of the deterministic ascent",
     "14": "their cosines",
-    "15": "gap against N for four resolutions, capacity scaled",
+    "15": "gap against N for four resolutions, capacity scaled (table 1)",
     "16": "C^alpha, BF-CNN",
     "17": "rough contours on a smooth background",
     "18": "eigenvectors of C^alpha, alpha = 3",

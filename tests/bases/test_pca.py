@@ -131,3 +131,25 @@ def test_inconsistent_parts_are_refused(unchecked: None) -> None:
         PCA(basis.atoms, basis.variances[:2], basis.mean)
     with pytest.raises(ValueError, match="atoms must hold 4 coefficients"):
         PCA(basis.atoms[:, :3], basis.variances, basis.mean)
+
+
+@pytest.mark.parametrize(("n", "components"), [(20, None), (20, 12), (20, 40), (64, None), (64, 64), (2, None)])
+def test_few_images_have_the_components_of_their_singular_value_decomposition(n, components):
+    x = torch.rand(n, 1, 8, 8, generator=torch.Generator().manual_seed(n), dtype=torch.float64)
+    basis = PCA.fit(x, components=components)
+    centred = x.flatten(1) - x.flatten(1).mean(0)
+    _, values, rows = torch.linalg.svd(centred, full_matrices=False)
+    count = 64 if components is None else components
+    span = min(n - 1, count)  # the last singular value of centred images is 0
+    assert basis.atoms.shape == (count, 64)
+    assert torch.allclose(basis.variances[:span], values[:span].square() / (n - 1), rtol=1e-12)
+    assert float(basis.variances[span:].sum()) < 1e-25
+    assert torch.allclose((basis.atoms[:span] * rows[:span]).sum(1).abs(), torch.ones(span, dtype=torch.float64))
+    assert torch.allclose(basis.atoms @ basis.atoms.mT, torch.eye(count, dtype=torch.float64), atol=1e-13)
+
+
+def test_atoms_of_no_variance_do_not_hang_on_rounding():
+    generator = torch.Generator().manual_seed(1)
+    x = torch.rand(20, 1, 8, 8, generator=generator, dtype=torch.float64)
+    moved = x * (1 + 1e-14 * torch.randn(x.shape, generator=generator, dtype=torch.float64))
+    assert torch.allclose(PCA.fit(x).atoms, PCA.fit(moved).atoms, atol=1e-9)

@@ -37,7 +37,7 @@ from gahb_theory.training import Recipe
 
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"
 TINY = Settings(
-    networks={"plain": (4, 1), "conservative": (4, 1), "bfcnn": (4, 3)},
+    networks={"plain": (4, 1), "small": (4, 1), "conservative": (4, 1), "bfcnn": (4, 3)},
     recipe=Recipe(images_seen=64, batch_size=16, sigma_max=3.0),
     snapshots=(32,),
 )
@@ -144,8 +144,14 @@ def test_plan_of_the_networks():
     found = plan(Settings())
     assert len({t.key for t in found}) == len(found) == len({t.name for t in found})
     judged = [t for t in found if t.recipe.images_seen >= Settings().recipe.images_seen]
-    assert {t.recipe.seed for t in judged} == {FIRST_SEED + k for k in range(3)}
-    assert {t.recipe.seed for t in found} == {FIRST_SEED + k for k in range(MANY_SEEDS)}
+    twice = {
+        FIRST_SEED + k for k in range(6)
+    }  # pairs of networks on disjoint sets, and a gain that three seeds do not tell
+    assert {t.recipe.seed for t in judged} == twice
+    assert {t.name[:-2] for t in judged if t.recipe.seed >= FIRST_SEED + 3} == {
+        f"{kind}_c_alpha_2_x4" for kind in ("plain", "conservative", "bfcnn")
+    }
+    assert {t.recipe.seed for t in found} == {FIRST_SEED + k for k in range(3 * MANY_SEEDS)}
     assert all(t.network.keywords["seed"] == t.recipe.seed for t in found)
     assert {t.recipe.sigma_max for t in found} == {3.0}
 

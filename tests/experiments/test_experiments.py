@@ -112,7 +112,7 @@ def test_the_networks_that_come_with_the_source_are_known(name, tmp_path):
     experiment = running.EXPERIMENTS[name]
     lab = Laboratory(tmp_path, (SOURCE / "checkpoints",))
     for training in experiment.trainings(experiment.SCALES["laptop"]):
-        assert lab.find(training).load().channels == 16
+        assert lab.find(training).load().channels == training.build().channels
 
 
 @pytest.mark.data

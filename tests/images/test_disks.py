@@ -187,3 +187,41 @@ def test_the_gradient_of_painting_is_that_of_differences():
     parameters = X.scene(1, seed=3, dtype=torch.float64).parameters.clone().requires_grad_()
     weight = torch.randn(1, 1, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert torch.autograd.gradcheck(lambda p: (X.paint(p) * weight).sum(), (parameters,))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("size", "edge"), [(64, 1.0), (96, 0.5), (32, 2.0), (80, 5.0)])
+def test_what_is_left_out_of_smooth_disks_does_not_show(size, edge, dtype):
+    images, scene = Disks(size=size, edge=edge), Disks(size=size, edge=edge).scene(40, seed=3, dtype=dtype)
+    u = scene.parameters
+    centre = torch.arange(size, dtype=dtype) + 0.5
+    scale = 1 / (edge * 2**0.5)
+    down, right = scale * centre[:, None] - scale * u[:, 0, None, None], scale * centre - scale * u[:, 1, None, None]
+    t = scale * u[:, 2, None, None] - (down.square() + right.square()).sqrt()
+    a, b = u[:, 3, None, None], u[:, 4, None, None]
+    expected = torch.erf(t) * ((a - b) / 2) + (a + b) / 2  # every pixel, by the formula
+    assert float((images.sample(40, seed=3, dtype=dtype)[:, 0] - expected).abs().max()) <= 8 * torch.finfo(dtype).eps
+    one_by_one = torch.cat([images.sample(1, seed=3, start=i, dtype=dtype) for i in range(40)])
+    assert torch.equal(images.sample(40, seed=3, dtype=dtype), one_by_one)
+    assert torch.equal(images.paint(u), one_by_one)
+
+
+def test_smooth_disks_beyond_the_image_and_without_a_place():
+    u = torch.tensor(
+        [
+            [-20.0, 30.0, 10.0, 0.9, 0.1],
+            [90.0, 64.0, 12.0, 0.2, 0.8],
+            [30.0, 30.0, -10.0, 0.9, 0.1],
+            [30.5, 30.5, 5.0, 0.9, 0.1],
+        ]
+    )
+    centre = torch.arange(64) + 0.5
+    rho = ((centre[:, None] - u[:, 0, None, None]) ** 2 + (centre - u[:, 1, None, None]) ** 2).sqrt()
+    a, b = u[:, 3, None, None], u[:, 4, None, None]
+    expected = b + (a - b) * torch.special.ndtr(u[:, 2, None, None] - rho)
+    assert torch.allclose(Disks().paint(u)[:, 0], expected, atol=1e-6)
+    nowhere = u.clone()
+    nowhere[1, 0] = float("nan")
+    x = Disks().paint(nowhere)
+    assert bool(x[1].isnan().all())
+    assert torch.allclose(x[[0, 2, 3], 0], expected[[0, 2, 3]], atol=1e-6)

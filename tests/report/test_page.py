@@ -13,7 +13,7 @@ import pytest
 
 from gahb_theory.report import page as pages
 from gahb_theory.report import svg
-from gahb_theory.report.curves import Mark, Panel, Series
+from gahb_theory.report.curves import Mark, Panel, Series, panels_figure
 from gahb_theory.report.figures import gallery
 
 FOLDER = Path(pages.__file__).parent
@@ -135,6 +135,26 @@ def test_a_unit_has_one_length_on_both_axes_where_they_are_compared():
     panel = Panel([Series("s", np.array([0.0, 10.0]), np.array([0.0, 30.0]))], "x", "y", equal=True)
     (x0, y0), (x1, y1) = re.findall(r'class="pt" cx="([\d.]+)" cy="([\d.]+)"', svg.inline(panel))
     assert (float(y0) - float(y1)) / 30 == pytest.approx((float(x1) - float(x0)) / 10, rel=0.01)
+
+
+def test_one_legend_where_panels_share_their_names():
+    """Below the panels, each name once, those that one panel lacks too; names of a panel alone stay in it."""
+    x = np.array([1.0, 2.0])
+
+    def panel(*names, mark=""):
+        return Panel([Series(name, x, x) for name in names], "x", "y", marks=[Mark("y", 1.0, mark)] if mark else [])
+
+    shared = panels_figure([panel("a", "b", "c"), panel("a", "b", "d")])
+    assert [text.get_text() for text in shared.legends[0].get_texts()] == ["a", "b", "c", "d"]
+    assert all(ax.get_legend() is None for ax in shared.axes)
+    assert len(panels_figure([panel("a", "b"), panel("a", "b")]).legends) == 1
+    for own in (
+        [panel("a", "b"), panel("c", "d")],
+        [panel("a", mark="k = 1"), panel("a", mark="k = 2"), panel("a", mark="k")],
+    ):
+        figure = panels_figure(own)
+        assert not figure.legends
+        assert all(ax.get_legend() is not None for ax in figure.axes if ax.lines)
 
 
 @pytest.mark.parametrize("log", [False, True])

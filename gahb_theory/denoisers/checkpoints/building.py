@@ -15,7 +15,7 @@ from torch import nn
 from gahb_theory import validate
 from gahb_theory.denoisers.base import DenoiserModule, Network
 from gahb_theory.denoisers.checkpoints.tensor_files import Tensors, short
-from gahb_theory.denoisers.networks.initialisation import on_meta
+from gahb_theory.denoisers.networks.initialisation import on_meta, without_draws
 
 __all__ = ["Candidate", "Choices", "denoising", "fill", "sketched", "sketched_filled"]
 
@@ -85,7 +85,9 @@ def fill(network: Callable[..., Network], arguments: Mapping[str, Any], tensors:
     with on_meta():
         sketch = network(**arguments)
     sketched(sketch, tensors, source, f"{getattr(network, '__name__', 'a network')}({_words(arguments)})")
-    return sketched_filled(network(**arguments), tensors)  # type: ignore[return-value]
+    with without_draws():
+        blank = network(**arguments)
+    return sketched_filled(blank, tensors)  # type: ignore[return-value]
 
 
 def sketched_filled(network: nn.Module, tensors: Tensors) -> nn.Module:

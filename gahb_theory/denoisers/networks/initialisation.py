@@ -19,7 +19,7 @@ from gahb_theory import validate
 from gahb_theory.denoisers.base import Network
 from gahb_theory.randomness import Component, step_generator
 
-__all__ = ["MOST_LAYERS", "MOST_PARAMETERS", "bounded", "building", "on_meta"]
+__all__ = ["MOST_LAYERS", "MOST_PARAMETERS", "bounded", "building", "on_meta", "without_draws"]
 
 MOST_PARAMETERS = 2 * 10**9
 MOST_LAYERS = 10_000
@@ -27,8 +27,11 @@ LARGEST_SEED = 2**63 - 1
 SEEDS_OF_TORCH = 2**32  # its generator on the CPU ignores the bits above
 FACTORIES = {torch.empty, torch.zeros, torch.ones, torch.full, torch.eye, torch.randn, torch.rand}
 DRAWS = {"normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_", "randn", "rand"}
+BLANK = DRAWS | {"clamp_"}
+"""What sets values, and leaves zeros where values are still to come: on the meta device it would load a part of torch."""
 
 _device: ContextVar[str] = ContextVar("device", default="cpu")
+_blank: ContextVar[bool] = ContextVar("blank", default=False)
 
 
 class _Private(TorchFunctionMode):
@@ -42,7 +45,13 @@ class _Private(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if func in FACTORIES and kwargs.get("dtype") is None:
             kwargs["dtype"] = torch.float32
-        if getattr(func, "__name__", "") in DRAWS and kwargs.get("generator") is None and _device.get() == "cpu":
+        name = getattr(func, "__name__", "")
+        if name in BLANK and (_blank.get() or _device.get() == "meta"):
+            if not name.endswith("_"):
+                return torch.zeros(*args, **{key: value for key, value in kwargs.items() if key != "generator"})
+            with torch.no_grad():
+                return (kwargs["tensor"] if "tensor" in kwargs else args[0]).zero_()
+        if name in DRAWS and kwargs.get("generator") is None:
             kwargs["generator"] = self.generator
         return func(*args, **kwargs)
 
@@ -75,6 +84,24 @@ def on_meta() -> Iterator[None]:
             yield
     finally:
         _device.reset(before)
+
+
+@contextmanager
+def without_draws() -> Iterator[None]:
+    """Let networks be built with zeros in the place of random weights, which take time: for weights from a file.
+
+    Examples
+    --------
+    >>> from gahb_theory.denoisers.networks.bias_free import BFCNN
+    >>> with without_draws():
+    ...     float(BFCNN(channels=4, depth=3).layers[0].weight.abs().max())
+    0.0
+    """
+    before = _blank.set(True)
+    try:
+        yield
+    finally:
+        _blank.reset(before)
 
 
 def bounded(network: Network, parameters: int, layers: int) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 from gahb_theory import runs, stored_results
 from gahb_theory.hypotheses.laboratory import Laboratory
 from gahb_theory.hypotheses.paper import (
+    questions_budget,
+    questions_contours,
+    questions_function,
     questions_geometry,
     questions_manifolds,
     questions_optimum,
@@ -50,9 +53,21 @@ def decide(place: Place) -> None:
     laboratory = Laboratory(place.runs)
     workshop = Workshop(laboratory)
     keep(place, questions_witness.rows() | questions_plane.rows(place.results.parent))
-    for module in (questions_optimum, questions_manifolds, questions_geometry, questions_training):
+    for module in (
+        questions_optimum,
+        questions_manifolds,
+        questions_geometry,
+        questions_training,
+        questions_contours,
+    ):
         decide_all(module.questions(workshop), workshop, place.verdicts)
-    keep(place, questions_samples.rows(laboratory, place.checkpoints))
+    keep(place, questions_budget.rows(workshop))
+    for pairs in (questions_samples, questions_function):
+        with suppress(NotTrained):
+            keep(place, pairs.rows(workshop, place.checkpoints))
+    with suppress(NotTrained):
+        keep(place, questions_contours.rows(workshop))
+        write(place, "contours.npz", questions_contours.pictures(workshop))
     with suppress(NotTrained):
         keep(place, questions_training.rows(workshop))
         picture(place)
@@ -66,15 +81,23 @@ def keep(place: Place, rows: dict[str, Any]) -> None:
 
 
 def publish_all(place: Place) -> None:
-    """Copy the networks that are judged, as they are at the end, to the committed checkpoints."""
+    """Copy the networks that are judged, as they are at the end, to the committed checkpoints, and those of pairs."""
     workshop = Workshop(Laboratory(place.runs))
-    for kind, images in {(j.kind, j.images): None for j in judged(Settings())}:
-        for training in workshop.longest(kind, images).trainings(workshop.settings):
-            with suppress(FileNotFoundError):
-                publish(workshop.laboratory, training, place.checkpoints)
+    kinds = {(j.kind, j.images): None for j in judged(Settings())}
+    trainings = [t for k in kinds for t in workshop.longest(*k).trainings(workshop.settings)]
+    pairs = [seed for pair in questions_samples.PAIRS for seed in pair]
+    for training in {
+        t.key: t for t in [*trainings, *questions_samples.JUDGED.trainings(workshop.settings, pairs)]
+    }.values():
+        with suppress(FileNotFoundError):
+            publish(workshop.laboratory, training, place.checkpoints)
 
 
 def picture(place: Place) -> None:
     """Keep the eigenvectors of the figure."""
-    arrays = questions_geometry.pictures(Workshop(Laboratory(place.runs)))
-    stored_results.write_arrays(place.results / "eigenvectors.npz", {k: v.astype("float32") for k, v in arrays.items()})
+    write(place, "eigenvectors.npz", questions_geometry.pictures(Workshop(Laboratory(place.runs))))
+
+
+def write(place: Place, name: str, arrays: dict[str, Any]) -> None:
+    """Keep what a figure draws."""
+    stored_results.write_arrays(place.results / name, {k: v.astype("float32") for k, v in arrays.items()})

@@ -70,11 +70,14 @@ class AboveOptimum:
         Number of noisy images.
     folder
         Where the chains of intervals are kept that are in no table of the library; None keeps none.
+    steps
+        Of these chains.
     """
 
     X: Any
     count: int = 32
     folder: Path | None = None
+    steps: int = STEPS
     name: str = "excess over the Bayes risk"
     found: dict[float, BayesRisk] = field(default_factory=dict, repr=False)
 
@@ -86,7 +89,7 @@ class AboveOptimum:
                 self.found[sigma] = bayes_risk(self.X, sigma, self.count, seed=0)
             else:
                 directory = self.folder / digest([identity(self.X), sigma, self.count])[:24]
-                self.found[sigma] = bayes_risk(self.X, sigma, self.count, seed=0, steps=STEPS, directory=directory)
+                self.found[sigma] = bayes_risk(self.X, sigma, self.count, seed=0, steps=self.steps, directory=directory)
         return self.found[sigma]
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:

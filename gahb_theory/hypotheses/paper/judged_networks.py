@@ -22,7 +22,20 @@ from gahb_theory.hypotheses.jobs import Training
 from gahb_theory.images import CAlpha, Disks, Ray, Shuffled, SineCone
 from gahb_theory.training import Recipe
 
-__all__ = ["ALPHAS", "FEW", "FIRST_SEED", "KINDS", "MANY_SEEDS", "Judged", "Settings", "conservative", "judged", "plan"]
+__all__ = [
+    "ALPHAS",
+    "CONTOURS",
+    "FEW",
+    "FIRST_SEED",
+    "KINDS",
+    "MANY_SEEDS",
+    "SMOOTH",
+    "Judged",
+    "Settings",
+    "conservative",
+    "judged",
+    "plan",
+]
 
 ALPHAS = (1.0, 1.5, 2.0, 3.0)
 PLAIN = tuple(("plain", n) for n in ("c_alpha_2", "c_alpha_1", "c_alpha_3", "shuffled", "disks", "ray", "sine_cone"))
@@ -30,6 +43,8 @@ FIRST_SEED = 1001
 """Seeds of training; tests have other ones, and the tables of Bayes intervals seed 0."""
 FEW, MANY_SEEDS = 1 / 16, 9
 """Budget of hardly trained networks, null models, and their number: they differ so much that three cannot be told apart."""
+CONTOURS, SMOOTH = (1.5, 2.0, 4.0), 8.0
+"""Regularity of contours, and of the background behind all of them, as in figure 17."""
 RAY_SEED = 77
 """Of the image on the ray."""
 
@@ -39,7 +54,12 @@ def conservative(channels: int, blocks: int, seed: int) -> DenoiserModule:
     return Conservative(SmoothUNet(channels, blocks, seed=seed))
 
 
-KINDS: dict[str, Callable[..., DenoiserModule]] = {"plain": UNet, "conservative": conservative, "bfcnn": BFCNN}
+KINDS: dict[str, Callable[..., DenoiserModule]] = {
+    "plain": UNet,
+    "small": UNet,
+    "conservative": conservative,
+    "bfcnn": BFCNN,
+}
 
 
 @dataclass(frozen=True)
@@ -48,11 +68,15 @@ class Settings:
 
     size: int = 16
     networks: dict[str, tuple[int, int]] = field(
-        default_factory=lambda: {"plain": (16, 2), "conservative": (8, 2), "bfcnn": (16, 8)}
+        default_factory=lambda: {"plain": (16, 2), "small": (8, 2), "conservative": (8, 2), "bfcnn": (16, 8)}
     )
     """Channels, and blocks or layers."""
     seeds: int = 3
     recipe: Recipe = field(default_factory=lambda: Recipe(images_seen=32_000, sigma_max=3.0))
+    more_seeds: dict[str, int] = field(
+        default_factory=lambda: {"conservative_c_alpha_2_x4": 6, "bfcnn_c_alpha_2_x4": 6}
+    )
+    """Numbers of seeds of networks whose gain over a Wiener filter three seeds do not tell."""
     snapshots: tuple[int, ...] = (1000, 2000, 4000, 8000, 16_000)
     """When a network is looked at during training."""
 
@@ -62,6 +86,8 @@ class Settings:
             return Shuffled(self.images("c_alpha_2"))
         if name.startswith("c_alpha_"):
             return CAlpha(alpha=float(name.rpartition("_")[2]), size=self.size)
+        if name.startswith("contour_"):
+            return CAlpha(alpha=float(name.rpartition("_")[2]), beta=SMOOTH, size=self.size)
         if name == "disks":
             return Disks(self.size)
         return Ray(CAlpha(alpha=2.0, size=self.size).sample(1, seed=RAY_SEED)) if name == "ray" else SineCone(self.size)
@@ -74,7 +100,7 @@ class Judged:
     Parameters
     ----------
     kind
-        "plain" or "conservative".
+        "plain", "small", "conservative" or "bfcnn".
     images
         Name of the image class: "c_alpha_2", "shuffled", "disks", "ray", "sine_cone".
     budget
@@ -97,7 +123,7 @@ class Judged:
     def trainings(self, s: Settings, seeds: Sequence[int] | None = None) -> list[Training]:
         """One training for each seed."""
         found = []
-        for k in range(s.seeds) if seeds is None else seeds:
+        for k in range(s.more_seeds.get(self.name, s.seeds)) if seeds is None else seeds:
             recipe = replace(s.recipe, images_seen=self.images_seen(s), seed=FIRST_SEED + k)
             build = partial(KINDS[self.kind], *s.networks[self.kind], seed=recipe.seed)
             shots = tuple(n for n in s.snapshots if n < recipe.images_seen)
@@ -136,4 +162,13 @@ def _order(s: Settings) -> list[tuple[str, str, float | int, list[int]]]:
             )
             for rest in ((1, all_seeds), (2, one), (FEW, many))
         ),
+        *(("small", f"contour_{a:g}", *rest) for rest in ((1, all_seeds), (2, one)) for a in CONTOURS),
+        ("conservative", "c_alpha_2", 4, list(range(2 * s.seeds))),
+        ("plain", "c_alpha_1.5", 4, all_seeds),
+        ("bfcnn", "c_alpha_2", 4, list(range(2 * s.seeds))),
+        ("plain", "c_alpha_2", 4, list(range(s.seeds, 2 * s.seeds))),
+        *(("plain", name, 0.25, all_seeds) for name in ("disks", "ray", "sine_cone")),
+        *(("plain", name, 0.5, all_seeds) for name in ("ray", "sine_cone")),
+        *(("plain", "disks", budget, all_seeds) for budget in (2, 8)),
+        *(("plain", name, FEW, list(range(3 * MANY_SEEDS))) for name in ("c_alpha_2", "c_alpha_3")),
     ]

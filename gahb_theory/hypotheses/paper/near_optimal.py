@@ -51,6 +51,8 @@ NAME = "near_optimal"
 TITLE = "Near-optimal on geometrically regular images"
 CONVENTIONS: tuple[Literal["holder", "paper"], ...] = ("holder", "paper")
 PAPER_SLOPES = {1.0: 0.46, 2.0: 0.61, 3.0: 0.75, 5.0: 0.83}
+ATOMS = 16
+"""Eigenvectors that are kept."""
 COMPARED_FROM = 0.03
 """The smallest noise level at which the network is compared with the oracles."""
 
@@ -145,11 +147,13 @@ def measure_class(place: Mapping[str, Any], bench: Bench) -> dict[str, Any]:
     E = J.eigenbasis()
     bases: dict[str, Basis] = {"bandlets": bandlet.at(clean, s.sigma), "wavelets": wavelet}
     arrays = {f"psnr.{name}": value.mean(axis=1) for name, value in psnr.items()}
-    arrays |= {"clean": clean[0].numpy(), "atoms": E.atom_images(list(range(16))).cpu().numpy()}
+    arrays |= {"clean": clean[0].numpy(), "atoms": E.atom_images(list(range(ATOMS))).cpu().numpy()}
+    arrays["eigenvalues"] = E.eigenvalues[:ATOMS].cpu().numpy()
     if covariance is not None:
         knowing = GaussianDenoiser(torch.zeros_like(clean), covariance[0].float())
         bases["given contour"] = exact = jacobian(knowing, y, s.sigma).eigenbasis()
-        arrays["given_contour_atoms"] = exact.atom_images(list(range(16))).numpy()
+        arrays["given_contour_atoms"] = exact.atom_images(list(range(ATOMS))).numpy()
+        arrays["given_contour_eigenvalues"] = exact.eigenvalues[:ATOMS].numpy()
     compared = {name: _numbers(compare(E, basis, clean.to(device), s.sigma)) for name, basis in bases.items()}
     stored_results.write_arrays(bench.directory / ARRAYS, arrays)
     return {

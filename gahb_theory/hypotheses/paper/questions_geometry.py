@@ -23,7 +23,6 @@ from torch import Tensor
 from gahb_theory.bases import Bandlet, Basis, Wavelet
 from gahb_theory.denoisers import GaussianDenoiser
 from gahb_theory.hypotheses.assessment import Assessment
-from gahb_theory.hypotheses.gates import BeatsSimple
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis, Plan
 from gahb_theory.hypotheses.jobs import Task
 from gahb_theory.hypotheses.laboratory import Laboratory
@@ -37,6 +36,7 @@ from gahb_theory.hypotheses.paper.workshop import (
     NotTrained,
     Question,
     Workshop,
+    beats_simple,
     doubling,
     per_network,
 )
@@ -133,7 +133,7 @@ def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any,
         measure,
         criterion,
         nulls=[Wiener(), Given(w.untrained(judged), "untrained network")],
-        gates=[BeatsSimple(), w.twice(judged)],
+        gates=[beats_simple(X), w.twice(judged)],
         plan=Plan(images=IMAGES, sigmas=SIGMAS),
         source="Kadkhodaie et al. (2024), figures 3 and 4",
     )
@@ -223,5 +223,5 @@ def questions(w: Workshop) -> list[Question]:
             reference = partial(_reference, judged) if what == "own" else None
             kinds, make = (judged, *doubling(judged)), partial(_make, judged, what)
             more = partial(_untrained, judged, what)
-            found.append(Question(f"{what}, {judged.kind}", "3, 4, 16, 18", kinds, make, reference, more))
+            found.append(Question(f"{what}, {judged.kind}", "3, 4, 18", kinds, make, reference, more))
     return found

@@ -4,8 +4,14 @@
     excess   risk over that of the exact posterior mean, window [.03, .3]
     extra    eigenvalues in (.2, .8), less the number that the exact posterior mean has
 
-The optimum itself is a null model of the last two: it must not be found sub-optimal. For the extra directions the Wiener filter
-and an untrained network are nulls as well, which have them without having learned a manifold.
+    where    cosine of the energy of their eigenvectors to the own contour, less what other disks let expect
+
+The optimum itself is a null model of the second and third: it must not be found sub-optimal. For the extra directions the
+Wiener filter and an untrained network are nulls as well, which have them without having learned a manifold; that they follow
+the own contour, as no fixed basis does, is asked on disks.
+
+The ray and the cone lie in a line and in a plane, where a Wiener filter is as good as the optimum: at no level does the exact
+posterior mean beat it there. Networks of these two classes are therefore gated by identity and mean, and by the doubling.
 """
 
 from collections.abc import Callable
@@ -18,17 +24,25 @@ from torch import Tensor
 from gahb_theory.denoisers import DiskBayes, GaussianDenoiser
 from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
 from gahb_theory.hypotheses.assessment import Assessment
-from gahb_theory.hypotheses.gates import BeatsSimple
+from gahb_theory.hypotheses.gates import Gate
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis, Plan
-from gahb_theory.hypotheses.nulls import Wiener
+from gahb_theory.hypotheses.nulls import ConstantMean, Identity, Wiener
+from gahb_theory.hypotheses.paper.contour_share import ContourShare
 from gahb_theory.hypotheses.paper.judged_measures import BetweenCount, LargestAngle
 from gahb_theory.hypotheses.paper.judged_networks import Judged
 from gahb_theory.hypotheses.paper.questions_optimum import WINDOW, above
-from gahb_theory.hypotheses.paper.workshop import TRAIN_IMAGES, TRAIN_SEED, Question, Workshop, doubling
+from gahb_theory.hypotheses.paper.workshop import (
+    TRAIN_IMAGES,
+    TRAIN_SEED,
+    Question,
+    Workshop,
+    beats_simple,
+    doubling,
+)
 from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.images import Disks
 
-__all__ = ["MANIFOLDS", "optimum", "questions"]
+__all__ = ["MANIFOLDS", "optimum", "questions", "scene_of"]
 
 MANIFOLDS = {"disks": "5", "ray": "19", "sine_cone": "20"}
 SIGMAS = (0.04, 0.08)
@@ -36,8 +50,10 @@ SIGMAS = (0.04, 0.08)
 IMAGES, TEST_SEED = 16, 2**43 + 1
 SHOWN = 24
 """Eigenvalues in the figure."""
-CLOSE, APART, EXTRA = 20.0, 0.2589, 3.0
-"""Degrees; 1 dB; directions: fixed before the numbers."""
+CLOSE, APART, EXTRA, ALONG = 20.0, 0.2589, 3.0, 0.1
+"""Degrees; 1 dB; directions; a cosine: fixed before the numbers."""
+LINEAR = ("ray", "sine_cone")
+"""Classes in a linear space, where no denoiser beats the Wiener filter."""
 
 
 @cache
@@ -47,15 +63,23 @@ def optimum(X: Any) -> Any:
 
 
 @cache
-def _scene(X: Any) -> Any:
+def scene_of(X: Any) -> Any:
+    """The test images with their tangent spaces."""
     return X.scene(IMAGES, seed=TEST_SEED)
 
 
 def _tangents(X: Any, images: Tensor) -> Tensor:
-    scene = _scene(X)
+    scene = scene_of(X)
     if not torch.equal(scene.images, images):
         raise ValueError("tangent spaces are known for the test images of this module alone")
     return scene.tangent
+
+
+def _beats(name: str, X: Any) -> Gate:
+    """What networks have to beat: where the optimum does not beat the Wiener filter, identity and mean."""
+    if name in LINEAR:
+        return beats_simple(X, "beats identity and mean", (Identity(), ConstantMean()))
+    return beats_simple(X)
 
 
 def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
@@ -84,6 +108,14 @@ def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any,
             [best, Wiener(), untrained],
             "directions",
         ),
+        "where": (
+            f"On the {words}, the directions that networks neither keep nor remove follow the contour of their own image: "
+            "cosine .1 above that to others.",
+            ContourShare(w.spectra),
+            Criterion(ALONG, ">"),
+            [Wiener(), untrained],
+            "",
+        ),
     }
     statement, measure, criterion, nulls, unit = kinds[what]
     risks = what == "excess"
@@ -92,18 +124,18 @@ def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any,
         measure,
         criterion,
         nulls=nulls,
-        gates=[BeatsSimple(), w.twice(judged)],
+        gates=[_beats(name, X), w.twice(judged)],
         plan=Plan(images=32 if risks else IMAGES, sigmas=WINDOW if risks else SIGMAS),
         unit=unit,
         source=f"Kadkhodaie et al. (2024), figure {MANIFOLDS[name]}",
     )
-    images = X.sample(32, seed=0) if risks else _scene(X).images
+    images = X.sample(32, seed=0) if risks else scene_of(X).images
     return h, w.given(judged), None, images, X.sample(TRAIN_IMAGES, seed=TRAIN_SEED)
 
 
 def _reference(judged: Judged, what: str, w: Workshop, a: Assessment) -> dict[str, Any]:
     X = w.settings.images(judged.images)
-    f, x = optimum(X), _scene(X).images
+    f, x = optimum(X), scene_of(X).images
     measure = LargestAngle(partial(_tangents, X), w.spectra) if what == "angle" else BetweenCount(w.spectra)
     known = [measure(f, x, sigma, 0) for sigma in SIGMAS]
     models = {
@@ -125,8 +157,8 @@ def questions(w: Workshop) -> list[Question]:
     found = []
     for name, figure in MANIFOLDS.items():
         judged = w.longest("plain", name)
-        for what in ("excess", "angle", "extra"):
-            reference = None if what == "excess" else partial(_reference, judged, what)
+        for what in ("excess", "angle", "extra", *(("where",) if name == "disks" else ())):
+            reference = partial(_reference, judged, what) if what in ("angle", "extra") else None
             kinds, make = (judged, *doubling(judged)), partial(_make, judged, what)
             found.append(Question(f"{what}, {name}", figure, kinds, make, reference))
     return found

@@ -26,6 +26,7 @@ from gahb_theory.hypotheses.paper import (
     memorisation,
     memorisation_plane,
     near_optimal,
+    resolution,
     shuffling,
 )
 from gahb_theory.hypotheses.publishing import publish
@@ -38,7 +39,7 @@ __all__ = ["COMMITTED", "EXPERIMENTS", "Place", "keep", "place", "plan", "read_r
 COMMITTED = "laptop"
 EXPERIMENTS: dict[str, ModuleType] = {
     module.NAME: module
-    for module in (memorisation, adapted_basis, near_optimal, manifolds, shuffling, memorisation_plane)
+    for module in (memorisation, adapted_basis, near_optimal, manifolds, shuffling, memorisation_plane, resolution)
 }
 
 

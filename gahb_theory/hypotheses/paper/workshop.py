@@ -18,9 +18,10 @@ import numpy as np
 from gahb_theory import runs
 from gahb_theory.hypotheses.assessment import Assessment, assess
 from gahb_theory.hypotheses.crossed import two_level
-from gahb_theory.hypotheses.gates import GateResult, Measured, change_inside_interval
+from gahb_theory.hypotheses.gates import BeatsSimple, GateResult, Measured, change_inside_interval
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis
 from gahb_theory.hypotheses.laboratory import Laboratory
+from gahb_theory.hypotheses.nulls import Null
 from gahb_theory.hypotheses.paper.judged_measures import Spectra
 from gahb_theory.hypotheses.paper.judged_networks import Judged, Settings
 from gahb_theory.hypotheses.subjects import Given
@@ -32,6 +33,7 @@ __all__ = [
     "Question",
     "TwiceTrained",
     "Workshop",
+    "beats_simple",
     "decide_all",
     "doubling",
     "per_network",
@@ -40,10 +42,14 @@ __all__ = [
     "row_of_values",
 ]
 
-BUDGETS = (4, 2)
+BUDGETS = (8, 4, 2)
 """Multiples of the budget that may be judged in its place, the largest first."""
 TRAIN_SEED, TRAIN_IMAGES = 2**42, 4096
 """Of the images behind Wiener filters and other nulls, which no network and no test has seen."""
+
+
+GATE_SEED, GATE_IMAGES = 2**43 + 7, 256
+"""Of the images on which networks have to beat a Wiener filter: at 32, what they gain is not told from 0."""
 
 
 class NotTrained(Exception):
@@ -120,6 +126,11 @@ class Workshop:
             short, long = (self.networks(each, [0])[0] for each in doubling(judged))
             pairs.append((short, long))
         return TwiceTrained(tuple(pairs))
+
+
+def beats_simple(X: Any, name: str = BeatsSimple.name, rivals: tuple[Null, ...] = BeatsSimple.rivals) -> BeatsSimple:
+    """The gate that networks denoise, at many images of a class."""
+    return BeatsSimple(name, rivals, X.sample(GATE_IMAGES, seed=GATE_SEED))
 
 
 def doubling(judged: Judged) -> tuple[Judged, Judged]:
@@ -291,6 +302,7 @@ def with_more_seeds(a: Assessment, criterion: Criterion, values: Mapping[str, np
 def _content(h: Hypothesis, keys: Sequence[str]) -> str:
     """The hash of what a verdict rests on: networks, statement, criterion, plan, null models, and the text of the measure."""
     nulls = [getattr(null, "name", type(null).__name__) for null in h.nulls]
+    nulls += [f"{gate.name}: {len(gate.images)}" for gate in h.gates if getattr(gate, "images", None) is not None]
     text = inspect.getsource(h.measure if inspect.isfunction(h.measure) else type(h.measure))
     return digest([list(keys), h.statement, str(h.criterion), h.plan.images, list(h.plan.sigmas), nulls, text])[:24]
 
@@ -298,22 +310,30 @@ def _content(h: Hypothesis, keys: Sequence[str]) -> str:
 def decide_all(questions: Sequence[Question], workshop: Workshop, file: Path) -> dict[str, Any]:
     """Decide what is undecided yet, and keep each verdict at once; all verdicts by key."""
     for question in questions:
+        known = runs.read_json(file) if file.exists() else {}
         try:
-            hypothesis, subject, rival, images, train = question.make(workshop)
+            found = _decided(question, workshop, known.get(question.key, {}).get("content"))
         except NotTrained as error:
             print(f"{question.key}: later ({error})", flush=True)
             continue
-        known = runs.read_json(file) if file.exists() else {}
-        content = _content(hypothesis, workshop.keys(question.kinds))
-        if known.get(question.key, {}).get("content") == content:
-            continue
-        found = assess(hypothesis, subject, rival, images=images, train=train)
-        if question.more is not None:
-            found = with_more_seeds(found, hypothesis.criterion, question.more(workshop))
-        print(question.key, found, "", sep="\n", flush=True)
-        known[question.key] = row(found) | {"figures": question.figures, "content": content}
-        if question.reference is not None:
-            known[question.key]["reference"] = question.reference(workshop, found)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        runs.write_json(file, known)
+        if found is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            known = (
+                runs.read_json(file) if file.exists() else {}
+            )  # another process may have decided something meanwhile
+            runs.write_json(file, known | {question.key: found})
     return runs.read_json(file) if file.exists() else {}
+
+
+def _decided(question: Question, workshop: Workshop, known: str | None) -> dict[str, Any] | None:
+    """What is kept of the verdict on a question; None where what it rests on has the hash that is known."""
+    hypothesis, subject, rival, images, train = question.make(workshop)
+    content = _content(hypothesis, workshop.keys(question.kinds))
+    if known == content:
+        return None
+    found = assess(hypothesis, subject, rival, images=images, train=train)
+    if question.more is not None:
+        found = with_more_seeds(found, hypothesis.criterion, question.more(workshop))
+    print(question.key, found, "", sep="\n", flush=True)
+    more = {} if question.reference is None else {"reference": question.reference(workshop, found)}
+    return row(found) | {"figures": question.figures, "content": content} | more
