@@ -26,8 +26,9 @@ from gahb_theory.randomness import Component, array_generator, normals
 __all__ = ["ends", "integrate", "mean_over_draws_and_images", "open_ends", "range_of", "tails"]
 
 BATCH = 128
-SLOWEST = 0.6
-"""Of one octave to the next: 1 / 2 for an integrand that falls like sigma, 1 / 4 like sigma^2, and something for the fit."""
+SLOWEST, CLEARLY = 0.7, 4.0
+"""An integrand that falls like sigma has the ratio 1 / 2 from one octave to the next; above this one, by so many standard
+errors, it does not fall. Half of a share that is smaller than the standard error of the whole does not matter."""
 Integrand = Callable[[Tensor, Tensor, float], Tensor]
 
 
@@ -105,7 +106,7 @@ def ends(shares: Float[np.ndarray, "draws strata images"], sigmas: tuple[float, 
 def open_ends(shares: Float[np.ndarray, "draws strata images"], sigmas: tuple[float, float]) -> tuple[bool, bool]:
     """Whether the integrand, averaged over images, clearly falls too slowly below and above the range to be closed.
 
-    Clearly is by more than twice the standard error over draws. A range of less than two octaves says nothing.
+    Clearly is by 4 standard errors over draws, where the end matters. A range of less than two octaves says nothing.
     """
     strata = shares.shape[1]
     count = max(1, round(math.log(2) * strata / math.log(sigmas[1] / sigmas[0])))
@@ -116,8 +117,11 @@ def open_ends(shares: Float[np.ndarray, "draws strata images"], sigmas: tuple[fl
     result = []
     for last, before in pairs:
         sign = np.sign(last.sum())
-        excess = sign * last.sum(axis=1) - SLOWEST * np.abs(before.sum(axis=1).mean())
-        result.append(bool(excess.mean() > 2 * excess.std(ddof=1) / len(excess) ** 0.5))
+        size = sign * last.sum(axis=1)
+        excess = size - SLOWEST * np.abs(before.sum(axis=1).mean())
+        root = len(excess) ** 0.5
+        clear = excess.mean() > CLEARLY * excess.std(ddof=1) / root
+        result.append(bool(clear and size.mean() / 2 > each.sum(axis=1).std(ddof=1) / root))
     return result[0], result[1]
 
 

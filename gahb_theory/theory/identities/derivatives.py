@@ -226,15 +226,16 @@ def _curvature_of_noise() -> float:
     return float(slope(lambda y: normal.log_prob(y), Y, order=2) @ WEIGHTS)
 
 
-def _network(bias: bool = False) -> nn.Module:
-    if not bias:
-        net = UNet(4, 1, seed=0).double().eval().requires_grad_(False)
-        for weights in net.parameters():
-            if weights.ndim == 4:
-                weights.mul_(
-                    20
-                )  # with its first weights the network is the identity to 1e-5, symmetric whatever it does
-        return net
+def _bias_free() -> UNet:
+    """With its first weights the network is the identity to 1e-5, symmetric whatever it does; hence the factor."""
+    net = UNet(4, 1, seed=0).double().eval().requires_grad_(False)
+    for weights in net.parameters():
+        if weights.ndim == 4:
+            weights.mul_(20)
+    return net
+
+
+def _with_constants() -> nn.Module:
     with building(seed=0):
         layers = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 1, 3, padding=1))
     return layers.double().eval().requires_grad_(False)
@@ -246,10 +247,10 @@ def _image() -> Tensor:
 
 def _homogeneity(bias: bool) -> float:
     """With J by automatic differentiation: the recorded engine computes J y by the same products as f(y)."""
-    net, y = _network(bias), _image()
+    net, y = _with_constants() if bias else _bias_free(), _image()
 
     def f(image: Tensor) -> Tensor:
-        return net(image) if bias else net(image, SIGMA)  # type: ignore[no-any-return]
+        return net(image) if bias else net(image, SIGMA)
 
     J = torch.autograd.functional.jacobian(f, y).reshape(y.numel(), y.numel())  # type: ignore[no-untyped-call]
     out = f(y).flatten()
@@ -257,7 +258,7 @@ def _homogeneity(bias: bool) -> float:
 
 
 def _spectral_error(conservative: bool) -> float:
-    net = _network()
+    net = _bias_free()
     f = Conservative(net).double().eval().requires_grad_(False) if conservative else net
     y = _image()
     E = jacobian(f, y, SIGMA).eigenbasis()
