@@ -20,7 +20,7 @@ __all__ = ["limit_values", "limits"]
 POWERS = np.geomspace(0.25, 2.0, 200)
 
 
-def limits(means: Float[np.ndarray, "b s"], budgets: Sequence[float]) -> Float[np.ndarray, " s"]:
+def limits(means: Float[np.ndarray, "b s"], budgets: Sequence[float] | np.ndarray) -> Float[np.ndarray, " s"]:
     """The limit of each seed, from the mean at each budget.
 
     Examples
@@ -40,7 +40,7 @@ def limits(means: Float[np.ndarray, "b s"], budgets: Sequence[float]) -> Float[n
     return found
 
 
-def limit_values(table: Float[np.ndarray, "b s n"], budgets: Sequence[float]) -> Float[np.ndarray, "s n"]:
+def limit_values(table: Float[np.ndarray, "b s n"], budgets: Sequence[float] | np.ndarray) -> Float[np.ndarray, "s n"]:
     """Jackknife values over images of the limit of each seed, for `two_level`."""
     n = table.shape[2]
     whole = limits(table.mean(axis=2), budgets)
