@@ -25,7 +25,7 @@ from gahb_theory import validate
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.jacobians.construction import LARGE, jacobian
 from gahb_theory.jacobians.engines.autograd import AutogradProducts, probe_direction
-from gahb_theory.jacobians.lanczos import SHORTEST_LOOK, basis_size
+from gahb_theory.jacobians.lanczos import SHORTEST_LOOK, basis_bytes
 from gahb_theory.jacobians.linear_operator import LinearOperator
 from gahb_theory.memory import check_memory
 from gahb_theory.precision import full_precision, plain_attention
@@ -111,11 +111,8 @@ class JacobianCosts(Result):
         is symmetric.
         """
         k = validate.integer(k, "k", 1, self.dimension)
-        size = basis_size(self.dimension, k, block=1)
-        vectors = 2 * size + max(size, k + size) + 10  # the basis, its images, and both again where they are rotated
-        return self._cost(
-            8 * self.dimension * vectors + self.product, (1 if self.symmetric else 2) * (k + SHORTEST_LOOK)
-        )
+        products = (1 if self.symmetric else 2) * (k + SHORTEST_LOOK)
+        return self._cost(basis_bytes(self.dimension, k) + self.product, products)
 
     def trace(self, probes: int) -> Cost:
         """The trace by random probes, one direction at a time."""

@@ -26,10 +26,11 @@ import torch
 from torch import Tensor
 
 from gahb_theory import stored_results
+from gahb_theory.memory import check_memory
 from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import Component, step_generator
 
-__all__ = ["RitzPairs", "basis_size", "top_eigenpairs"]
+__all__ = ["RitzPairs", "basis_bytes", "top_eigenpairs"]
 
 ALLOWED = 10.0
 """Eigenvalues that differ by less, in units of tol ||S||, count as equal."""
@@ -147,15 +148,26 @@ def top_eigenpairs(
     checkpoint
         A file (.npz) that holds the basis now and then. Where it exists, the iteration goes on from there; it is
         removed when all pairs have been found.
+
+    Raises
+    ------
+    ValueError
+        If the basis does not fit in the memory of the machine.
     """
+    check_memory(basis_bytes(dimension, k, block), "the vectors of the basis", "take fewer pairs, or a smaller image")
     with progress_bar(desc="eigenpairs", unit="product") as bar:
         return _iterate(
             _counted(apply, bar), dimension, k, tol, max_iterations, start, block, checkpoint, _Progress(bar)
         )
 
 
-def basis_size(dimension: int, k: int, block: int) -> int:
-    """Largest number of vectors in the basis for k pairs."""
+def basis_bytes(dimension: int, k: int, block: int = 1) -> int:
+    """Largest number of bytes of the basis, its images, and what both are while they are rotated."""
+    size = _basis_size(dimension, k, block)
+    return 8 * dimension * (2 * size + max(size, k + size) + 10)
+
+
+def _basis_size(dimension: int, k: int, block: int) -> int:
     return min(dimension, 4 * k + 30 + block)
 
 
@@ -195,7 +207,7 @@ def _iterate(
     checkpoint: str | Path | None,
     progress: _Progress,
 ) -> RitzPairs:
-    size = basis_size(dimension, k, block)
+    size = _basis_size(dimension, k, block)
     basis = _begin(apply, dimension, start, block, checkpoint)
     limit, restarts, saved = 10 * dimension if max_iterations is None else max_iterations, 0, time.monotonic()
     while True:

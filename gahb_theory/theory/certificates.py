@@ -14,6 +14,10 @@ networks as well. Here g is a combination of f - rival for each rival denoiser a
 chosen on one half of the images and evaluated on the other, and the other way round. The last expression is a plain mean
 over images, so that its interval is that of a mean, and what g lacks makes the certificate smaller, never wrong.
 Besides, risk(f) less the certificate bounds the Bayes risk from above.
+
+Where f* is known (`benchmarks/certificates.py`; 64 images of 16 pixels) 1,105 of 1,130 certificates were not above the exact
+excess, 775 of 800 with f* as a rival, and 15 of 15 in each of six cases where f is f*. By regressions alone, without a
+rival, the mean certificate is .55 to .98 of the excess on Gaussian fields, mixtures and HolderBall, and .28 to .79 on disks.
 """
 
 from collections.abc import Callable, Sequence

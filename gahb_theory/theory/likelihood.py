@@ -30,7 +30,7 @@ from gahb_theory.metrics.errors import Repeat
 from gahb_theory.metrics.intervals import Estimate, check_confidence
 from gahb_theory.precision import full_precision, takes_arrays, wide
 from gahb_theory.stored_results import Result
-from gahb_theory.theory.noise_integral import integrate, mean_over_draws_and_images, range_of, tails
+from gahb_theory.theory.noise_integral import integrate, mean_over_draws_and_images, open_ends, range_of, tails
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,7 +52,7 @@ class LogLikelihood(Result):
         The mean over images.
     truncation
         Error of each for what is below and above the range of noise levels, shape (2, n): as much was added to `nats`, with
-        its sign.
+        its sign. Infinite, and the interval with it, where the integrand does not fall at that end: widen the range there.
     sigmas
         The range.
     dimension
@@ -95,7 +95,8 @@ class LogDivergence(Result):
     within
         What lies within the range of noise levels.
     truncation
-        Error for what is below and above the range: two numbers; as much is in `nats`.
+        Error for what is below and above the range: two numbers; as much is in `nats`. Infinite where the integrand does not
+        fall at that end; `within` says what is known then.
     sigmas
         Middle of each stratum of noise levels, shape (s,).
     nats_per_octave
@@ -183,13 +184,16 @@ def log_likelihood(
         own.check()
     beyond = tails(shares, sigmas)
     values = base + shares.sum(axis=1) + beyond.sum(axis=0)
-    truncation = np.abs(beyond.mean(axis=1))
+    unknown = np.where(open_ends(shares, sigmas), np.inf, 0.0)[:, None]
+    truncation = np.abs(beyond.mean(axis=1)) + unknown
     middle, error = values.mean(axis=0), values.std(axis=0, ddof=1) / draws**0.5
     half = stdtrit(draws - 1, (1 + confidence) / 2) * error + truncation.sum(axis=0)
     method = f"t of {draws} draws of {strata} noise levels, and truncation"
     return LogLikelihood(
         nats=Estimate(middle, middle - half, middle + half, error, confidence, method),
-        mean=mean_over_draws_and_images(values, float(np.abs(beyond.mean(axis=(1, 2))).sum()), confidence),
+        mean=mean_over_draws_and_images(
+            values, float(np.abs(beyond.mean(axis=(1, 2))).sum() + unknown.sum()), confidence
+        ),
         truncation=truncation,
         sigmas=sigmas,
         dimension=x[0].numel(),
@@ -247,7 +251,8 @@ def kl_divergence(
         for repeat in (one, other):
             repeat.check()
     beyond = tails(shares, sigmas)
-    below, above = (float(end) for end in beyond.mean(axis=(1, 2)))
+    unknown = np.where(open_ends(shares, sigmas), np.inf, 0.0)
+    below, above = (float(end) for end in beyond.mean(axis=(1, 2)) + unknown)
     inside = shares.sum(axis=1)
     width = math.log(sigmas[1] / sigmas[0]) / strata
     return LogDivergence(

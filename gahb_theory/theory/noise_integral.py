@@ -23,9 +23,12 @@ from gahb_theory.metrics.intervals import Estimate, check_confidence
 from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import Component, array_generator, normals
 
-__all__ = ["ends", "integrate", "mean_over_draws_and_images", "range_of", "tails"]
+__all__ = ["ends", "integrate", "mean_over_draws_and_images", "open_ends", "range_of", "tails"]
 
 BATCH = 128
+SLOWEST, CLEARLY = 0.7, 4.0
+"""An integrand that falls like sigma has the ratio 1 / 2 from one octave to the next; above this one, by so many standard
+errors, it does not fall. Half of a share that is smaller than the standard error of the whole does not matter."""
 Integrand = Callable[[Tensor, Tensor, float], Tensor]
 
 
@@ -98,6 +101,28 @@ def ends(shares: Float[np.ndarray, "draws strata images"], sigmas: tuple[float, 
     octave = count * width
     to_end = 2 * octave / math.expm1(2 * octave)  # mean of sigma^2 over the octave, in units of its end
     return np.stack([part.sum(axis=1) / octave * to_end for part in (shares[:, :count], shares[:, -count:])])
+
+
+def open_ends(shares: Float[np.ndarray, "draws strata images"], sigmas: tuple[float, float]) -> tuple[bool, bool]:
+    """Whether the integrand, averaged over images, clearly falls too slowly below and above the range to be closed.
+
+    Clearly is by 4 standard errors over draws, where the end matters. A range of less than two octaves says nothing.
+    """
+    strata = shares.shape[1]
+    count = max(1, round(math.log(2) * strata / math.log(sigmas[1] / sigmas[0])))
+    if 2 * count > strata:
+        return False, False
+    each = shares.mean(axis=2)
+    pairs = ((each[:, :count], each[:, count : 2 * count]), (each[:, -count:], each[:, -2 * count : -count]))
+    result = []
+    for last, before in pairs:
+        sign = np.sign(last.sum())
+        size = sign * last.sum(axis=1)
+        excess = size - SLOWEST * np.abs(before.sum(axis=1).mean())
+        root = len(excess) ** 0.5
+        clear = excess.mean() > CLEARLY * excess.std(ddof=1) / root
+        result.append(bool(clear and size.mean() / 2 > each.sum(axis=1).std(ddof=1) / root))
+    return result[0], result[1]
 
 
 def tails(shares: Float[np.ndarray, "draws strata images"], sigmas: tuple[float, float]) -> np.ndarray:

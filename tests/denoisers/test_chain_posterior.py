@@ -10,7 +10,7 @@ from gahb_theory.denoisers.exact.chain_posterior import CAlphaBayes, ManifoldBay
 from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
 from gahb_theory.denoisers.exact.contour_target import ContourTarget
 from gahb_theory.denoisers.exact.disk_posterior import DiskBayes
-from gahb_theory.denoisers.exact.given_regions import Dense, LowRank
+from gahb_theory.denoisers.exact.given_regions import Dense, LowRank, Moments
 from gahb_theory.denoisers.exact.holder_posterior import HolderBallBayes
 from gahb_theory.denoisers.exact.parameter_target import in_convex_order, parameter_target
 from gahb_theory.denoisers.exact.posterior_chain import Kernel, Search, begin, block, search
@@ -133,6 +133,42 @@ def test_the_result_does_not_depend_on_the_size_of_the_steps() -> None:
         difference = (other - means[0]).numpy()
         assert abs(difference.mean()) < 4 * difference.std() / n**0.5
         assert abs(float(other.mean() / means[0].mean()) - 1) < 0.1
+
+
+class TwoModes:
+    """Two narrow modes of the first of three numbers, at 1 and -.5; (.7 e^-.125) / (.7 e^-.125 + e^-.5) is in the second."""
+
+    dimension = 3
+
+    def scales(self):
+        return torch.full((3,), 0.3, dtype=torch.float64)
+
+    def surrogate(self, z, index):
+        log = [-(((z[:, 0] - at) / 0.05) ** 2) / 2 + shift for at, shift in ((1.0, 0.0), (-0.5, np.log(0.7)))]
+        return torch.stack(log).logsumexp(dim=0)
+
+    def exact(self, z, index):
+        return Moments(self.surrogate(z, index), z, torch.zeros(len(z), dtype=z.dtype))
+
+
+def test_chains_are_in_each_mode_as_often_as_it_deserves() -> None:
+    """All begin in the first, which they would never leave by small steps."""
+    n, target = 64, TwoModes()
+    kernel, _ = search(target, n, Search(chains=4, draws=2, rounds=8, steps=40))
+    assert kernel.places.shape == (n, 16, 3)
+    met = (kernel.places @ kernel.basis.mT)[..., 0] > 0.25
+    both = met.any(dim=1) & ~met.all(dim=1)  # images at which the search has met both
+    assert int(both.sum()) > 32
+    states = begin(target, torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64).expand(n, 4, 3))
+    generator, found = torch.Generator().manual_seed(1), []
+    for _ in range(60):
+        states, _ = block(target, states, kernel, generator)
+        found.append(states.z[both, :, 0])
+    drawn = torch.stack(found[10:])
+    second = float((drawn < 0.25).double().mean())
+    # the density of the prior at the middle of a mode, moved by .05^2
+    assert second == pytest.approx(0.7 * np.exp(-0.125) / (0.7 * np.exp(-0.125) + np.exp(-0.5)), abs=0.04)
+    assert float(drawn[drawn > 0.25].std()) == pytest.approx(0.05, rel=0.1)
 
 
 def _with(progress, kernel):

@@ -184,6 +184,16 @@ def test_refuses_bad_settings(operator, unchecked):
             decompose(J, 2, max_iterations=0)
 
 
+def test_pairs_refuse_a_basis_that_does_not_fit(operator, orthogonal, monkeypatch):
+    """4 pairs of 324 pixels take a basis of 47 vectors twice, 51 of both rotated, and ten more: 408 kB."""
+    J = operator(planted(decaying(), orthogonal(D)))
+    monkeypatch.setattr("gahb_theory.memory.machine_memory", lambda: 8 * D * (2 * 47 + 51 + 10) - 1)
+    with pytest.raises(ValueError, match=r"vectors of the basis need .*take fewer pairs"):
+        eigenbasis(J, 4)
+    monkeypatch.setattr("gahb_theory.memory.machine_memory", lambda: 8 * D * (2 * 47 + 51 + 10))
+    assert eigenbasis(J, 4).eigenvalues.shape == (4,)
+
+
 def test_refuses_a_rectangle(operator):
     J = operator(torch.ones(3, 5, dtype=torch.float64))
     with pytest.raises(ValueError, match=r"an eigenbasis needs a square Jacobian, got shape \(3, 5\); use svd"):

@@ -79,6 +79,10 @@ def test_it_is_the_density_of_a_holder_ball():
     ball = gt.HolderBall(size=16)
     f = HolderBallBayes(ball)
     x = ball.sample(2).double()
+    too_high = log_likelihood(f, x, (0.05, 10.0), strata=16, draws=2)  # the finest coefficients are far below .05
+    assert np.all(np.isinf(too_high.truncation[0]))
+    assert np.all(np.isfinite(too_high.truncation[1]))
+    assert too_high.mean.low == -np.inf
     found = log_likelihood(f, x, (1e-3, 10.0), strata=12, draws=3)
     truth = holder_log_density(f, x)
     assert np.all(np.isfinite(truth))
@@ -96,6 +100,37 @@ def holder_log_density(f, x):
         inside = (c.abs() <= f.bounds * (1 + 1e-5) + 1e-7).flatten(1).all(dim=1).double().mean()
         found.append(float(inside.log() - (2 * f.bounds.double()).log().sum()))
     return np.array(found)
+
+
+def test_the_divergence_of_two_mixtures_and_of_one_from_itself():
+    """Against the mean of exact log densities over the images themselves, which has most of the noise in common."""
+
+    def mixture(weights, means, spreads):
+        m = torch.tensor(means).double()[:, None].expand(2, 4)
+        w, s = torch.tensor(weights).double(), torch.tensor(spreads).double()
+
+        def log_density(x):
+            away = (x.flatten(1)[:, None] - m).square().sum(2)
+            return torch.logsumexp(w.log() - away / (2 * s) - 2 * (2 * math.pi * s).log(), 1)
+
+        covariances = s[:, None, None] * torch.eye(4, dtype=torch.float64)
+        return mixture_of_gaussians(m.reshape(2, 1, 2, 2), covariances, w), log_density, (w, m, s)
+
+    (f, log_p, (w, m, s)), (g, log_q, _) = (
+        mixture([0.3, 0.7], [-0.6, 0.9], [0.05, 0.2]),
+        mixture([0.5, 0.5], [-0.45, 1.05], [0.07, 0.15]),
+    )
+    draw = torch.Generator().manual_seed(4)
+    which = (torch.rand(100_000, generator=draw, dtype=torch.float64) > w[0]).long()
+    x = m[which] + s[which, None].sqrt() * torch.randn(100_000, 4, generator=draw, dtype=torch.float64)
+    x = x.reshape(-1, 1, 2, 2)
+    truth = float((log_p(x) - log_q(x)).mean())
+    found = kl_divergence(f, g, x[:1000], (0.01, 30.0), draws=3)
+    assert found.nats.low <= truth <= found.nats.high
+    assert found.nats.value == pytest.approx(truth, rel=0.12)
+    back = kl_divergence(g, f, x[:1000], (0.01, 30.0), draws=3)  # symmetric in the denoisers: the images decide
+    assert back.nats.value == pytest.approx(found.nats.value, rel=1e-9)
+    assert kl_divergence(f, f, x[:4], (0.1, 3.0), draws=2).nats.value == 0
 
 
 def test_the_divergence_of_two_gaussians():

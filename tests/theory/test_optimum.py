@@ -13,7 +13,7 @@ from gahb_theory.denoisers.exact.posterior_chain import Search
 from gahb_theory.images import Ray, SineCone, Texture
 from gahb_theory.theory import gaussian_mse
 from gahb_theory.theory.optimum import BayesRisk
-from gahb_theory.theory.optimum.enclosure import Enclosed, enclosure
+from gahb_theory.theory.optimum.enclosure import Enclosed, enclosure, ordered
 from gahb_theory.theory.optimum.standard_table import stored_table
 from gahb_theory.theory.optimum.suboptimality import log_mean_parts
 
@@ -65,10 +65,50 @@ def test_upper_is_not_below_lower_on_a_hundred_problems() -> None:
     assert b.lower.value <= b.upper.value
 
 
-def test_bounds_that_cross_are_pooled() -> None:
-    images, numbers = torch.zeros(3, 1, 2, 2), torch.ones(3, dtype=torch.float64)
-    crossed = enclosure(Enclosed(images, images, numbers, 1.2 * numbers, numbers), 0.1, "chains", {}, exact=False)
-    assert crossed.lower.value == crossed.upper.value == pytest.approx(1.1)
+def chains_of(lower: np.ndarray, upper: np.ndarray) -> BayesRisk:
+    images = torch.zeros(len(lower), 1, 2, 2)
+    bounds = torch.from_numpy(lower), torch.from_numpy(upper)
+    return enclosure(Enclosed(images, images, *bounds[:1], *bounds), 0.1, "chains", {}, exact=False)
+
+
+def test_bounds_that_cross_are_pooled_and_keep_their_outer_ends() -> None:
+    lower, upper = np.array([1.1, 1.2, 1.3]), np.array([0.9, 1.0, 1.1])
+    b = chains_of(lower, upper)
+    assert b.lower.value == b.upper.value == pytest.approx(1.1)
+    assert (b.lower.low, b.upper.high) == (gt.metrics.mean_estimate(upper).low, gt.metrics.mean_estimate(lower).high)
+    assert b.lower.high == b.upper.high > 1.2 > 1.0 > b.upper.low
+
+
+def test_only_the_levels_that_cross_are_pooled() -> None:
+    def ends(value: list[float]) -> gt.Estimate:
+        v = np.array(value)
+        return gt.Estimate(v, v - 0.1, v + 0.2, np.full(2, 0.1), 0.95, "t")
+
+    lower, upper = ordered(ends([1.0, 3.0]), ends([2.0, 2.0]))
+    np.testing.assert_allclose([lower.value, upper.value], [[1.0, 2.5], [2.0, 2.5]])
+    np.testing.assert_allclose([lower.low, upper.high], [[0.9, 1.9], [2.2, 3.2]])
+
+
+def test_no_width_is_zero_for_bounds_that_noise_made_cross() -> None:
+    """Differences of mean -1 and standard error 1: as if their mean were 0, and Student's quantile above it."""
+    difference = -1 + 2 * np.array([-1.0, 1.0, -1.0, 1.0]) * math.sqrt(3 / 4)
+    b = chains_of(np.full(4, 100.0), 100 + difference)
+    assert b.width == pytest.approx(10 * math.log10(1 + 3.182 / b.lower.value), rel=1e-3)
+    assert chains_of(np.full(4, 5.0), np.full(4, 5.0)).width == 0
+
+
+def test_the_interval_and_the_width_hold_what_they_say() -> None:
+    """Bounds .02 apart around a risk of 1, of 32 images that differ by .3, and each with noise of its own of .1."""
+    g = np.random.default_rng(0)
+    images = 1 + 0.3 * g.normal(size=(1000, 32))
+    noise = 0.1 * g.normal(size=(2, 1000, 32))
+    found = [chains_of(x + a - 0.01, x + b + 0.01) for x, a, b in zip(images, *noise, strict=True)]
+    assert np.mean([b.lower.value == b.upper.value for b in found]) > 0.1  # they cross now and then
+    for risk in (0.99, 1.0, 1.01):
+        assert np.mean([b.lower.low <= risk <= b.upper.high for b in found]) > 0.95
+    assert np.mean([b.width >= 10 * math.log10(1 + 0.02 / b.lower.value) for b in found]) > 0.96
+    lowered = np.mean(images + noise[0] - 0.01) - np.mean([b.lower.value for b in found])
+    assert 0 < lowered < 0.2 * 0.1 * math.sqrt(2 / 32)  # the bias that `ordered` states
 
 
 @pytest.mark.parametrize("X", [gt.GaussianField(exponent=1.5, size=8), Texture(size=8, frequency=2.0)])

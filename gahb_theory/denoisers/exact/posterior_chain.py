@@ -2,8 +2,10 @@
 
 A step proposes  z' = sqrt(1 - b^2) z + b w,  w ~ N(0, Id),  with a size b_i <= 1 of its own in every direction of an
 orthonormal basis, and accepts with min(1, L'(z') / L'(z)): the proposal leaves the prior invariant (Cotter, Roberts, Stuart,
-White 2013; with a basis informed by the likelihood, Cui, Law, Marzouk 2016). L' is quick and approximate. After a block of
-steps the whole block is accepted with
+White 2013; with a basis informed by the likelihood, Cui, Law, Marzouk 2016). One step in ten, drawn at random, jumps instead:
+z' ~ q, a mixture of normal densities around places that the search has met, and the ratio gains q(z) N(z') / [q(z') N(z)], so
+that chains cross between modes as often as these deserve. L' is quick and approximate. After a block of steps the whole block
+is accepted with
 
     min(1, [L(z_B) / L'(z_B)] / [L(z_0) / L'(z_0)]),
 
@@ -15,7 +17,7 @@ of which those that are lost are started again at the best. In the first half of
 that grows to 1 (annealing), so that chains cross from mode to mode. After the search basis and sizes are fixed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -30,6 +32,8 @@ __all__ = ["BLOCK", "Kernel", "Search", "States", "Target", "begin", "block", "s
 BLOCK = 50
 """Steps between two looks at the exact likelihood."""
 ACCEPTANCE, LOST = 0.25, 15.0
+JUMPS, PLACES = 0.1, 4
+"""Share of the steps that jump, and places of each chain of the search to jump to."""
 SMALLEST_SCALE, SMALLEST_STEP, LARGEST_STEP = 1e-5, 0.01, 30.0
 FIRST_POWER = 0.01
 
@@ -55,11 +59,15 @@ class Target(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Kernel:
-    """Orthonormal directions (n, D, D), in columns, posterior scales along them (n, D), and the size of a step (n,)."""
+    """Orthonormal directions (n, D, D), in columns, posterior scales along them (n, D), and the size of a step (n,).
+
+    `places` (n, M, D) to jump to are along the directions; None for chains that do not jump.
+    """
 
     basis: Tensor
     scale: Tensor
     step: Tensor
+    places: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +142,9 @@ def search(target: Target, n: int, settings: Search, *, seed: int = 0) -> tuple[
         if power == 1 and (number - hot) % 4 == 2 and number < settings.rounds - 1:
             cold = history[10 * hot :]
             kernel = _informed(torch.stack(cold[len(cold) // 3 :]), kernel)
-    return kernel, z
+    late = torch.linspace(3 * len(history) // 4, len(history) - 1, PLACES).long().tolist()
+    places = torch.cat([history[k] for k in late], dim=1) @ kernel.basis
+    return replace(kernel, places=places), z
 
 
 def _best_draws(target: Target, n: int, settings: Search, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -175,15 +185,29 @@ def _steps(
     a = z @ kernel.basis
     accepted, whole = torch.zeros(2, n, dtype=z.dtype)
     for _ in range(steps):
-        size, everywhere = _sizes(kernel, chains, generator)
-        noise = torch.randn(n, chains, d, generator=generator, dtype=z.dtype)
-        moved = (1 - size.square()).sqrt() * a + size * noise
+        noise, gain = torch.randn(n, chains, d, generator=generator, dtype=z.dtype), torch.zeros_like(rough)
+        if (
+            kernel.places is not None and torch.rand((), generator=generator) < JUMPS
+        ):  # at random: a block is reversible
+            which = torch.randint(kernel.places.shape[1], (n, chains), generator=generator)
+            moved = kernel.places[torch.arange(n)[:, None], which] + kernel.scale[:, None] * noise
+            gain, everywhere = _around(a, kernel) - _around(moved, kernel), torch.zeros_like(rough, dtype=torch.bool)
+        else:
+            size, everywhere = _sizes(kernel, chains, generator)
+            moved = (1 - size.square()).sqrt() * a + size * noise
         value = target.surrogate((moved @ kernel.basis.mT).flatten(0, 1), index).reshape(n, chains)
-        taken = torch.rand(n, chains, generator=generator, dtype=z.dtype).log() < power * (value - rough)
+        taken = torch.rand(n, chains, generator=generator, dtype=z.dtype).log() < power * (value - rough) + gain
         a, rough = torch.where(taken[:, :, None], moved, a), torch.where(taken, value, rough)
         accepted += (taken & everywhere).sum(dim=1)
         whole += everywhere.sum(dim=1)
     return a @ kernel.basis.mT, rough, accepted / whole.clamp(min=1)
+
+
+def _around(a: Float[Tensor, "n K D"], kernel: Kernel) -> Float[Tensor, "n K"]:
+    """Log density of the jumps over that of the prior, up to a constant."""
+    assert kernel.places is not None
+    apart = (a[:, :, None] - kernel.places[:, None]) / kernel.scale[:, None, None]
+    return (-apart.square().sum(dim=3) / 2).logsumexp(dim=2) + a.square().sum(dim=2) / 2
 
 
 def _sizes(kernel: Kernel, chains: int, generator: torch.Generator) -> tuple[Float[Tensor, "n K D"], Tensor]:

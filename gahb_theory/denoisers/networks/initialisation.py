@@ -94,7 +94,7 @@ def without_draws() -> Iterator[None]:
     --------
     >>> from gahb_theory.denoisers.networks.bias_free import BFCNN
     >>> with without_draws():
-    ...     float(BFCNN(channels=4, depth=3).layers[0].weight.abs().max())
+    ...     float(BFCNN(channels=4, depth=3).layers[0].weight.detach().abs().max())
     0.0
     """
     before = _blank.set(True)

@@ -4,33 +4,35 @@
 their order.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.denoisers.networks.bias_free import UNet
 from gahb_theory.denoisers.networks.conservative import Conservative
 from gahb_theory.denoisers.networks.initialisation import building
 from gahb_theory.jacobians import jacobian
 from gahb_theory.theory.identities.line import SIGMA, at, first, slope
 from gahb_theory.theory.identities.statements import Identity
+from gahb_theory.theory.identities.two_pixels import BETWEEN, POINTS, Plane, hessian, in_one_number
 from gahb_theory.theory.stein import sure
 
 __all__ = ["identities"]
 
 Y = np.linspace(-1.2, 1.3, 11)
 WEIGHTS = np.linspace(1, 2, len(Y))
-VARIANCES = torch.arange(1, 10, dtype=torch.float64) ** -2.0
+EYE = np.eye(2)
 
 
 def identities() -> list[Identity]:
     """The statements about derivatives of denoisers."""
     p = first()
     f = p.denoiser()
-    gaussian = GaussianDenoiser(torch.zeros(1, 1, 3, 3, dtype=torch.float64), torch.diag(VARIANCES))
+    plane = Plane()
+    h = plane.denoiser()
     spread = p.posterior((p.x - p.posterior(p.x, Y, SIGMA)[:, None]) ** 2, Y, SIGMA)
     curvature = slope(lambda y: f.log_density(y, SIGMA), Y, order=2)
     derivative = np.array([jacobian(f, _pixel(y), SIGMA).trace() for y in Y])
@@ -72,16 +74,19 @@ def identities() -> list[Identity]:
     def gap_of_scaling(factor: float) -> tuple[float, float]:
         return p.joint(lambda x, y: (x - factor * y) ** 2), SIGMA**2 * factor
 
-    def hessian(noisy: Tensor) -> tuple[float, float]:
-        posterior = VARIANCES - VARIANCES**2 / (VARIANCES + SIGMA**2)
-        spectrum = noisy if noisy is not None else posterior
-        return float(-(1 / (VARIANCES + SIGMA**2)).sum()), float((spectrum / SIGMA**4 - 1 / SIGMA**2).sum())
+    covariances = [plane.covariance(y, SIGMA) for y in POINTS]
+    jacobians = [jacobian(h, torch.tensor(y, dtype=torch.float64).reshape(1, 1, 1, 2), SIGMA).matrix() for y in POINTS]
+    closed = h.jacobian_matrix(torch.tensor(BETWEEN, dtype=torch.float64).reshape(1, 1, 1, 2), SIGMA)
+    hessians = [hessian(h, y, SIGMA) for y in POINTS]
 
-    def gaussian_trace(identity: float) -> tuple[float, float]:
-        J = jacobian(gaussian, torch.ones(1, 1, 3, 3, dtype=torch.float64), SIGMA)
-        return J.trace(), 9 * identity - SIGMA**2 * float((1 / (VARIANCES + SIGMA**2)).sum())
+    def entries(matrices: Iterable[np.ndarray | Tensor]) -> float:
+        return in_one_number([np.asarray(matrix) for matrix in matrices])
+
+    def largest(matrix: np.ndarray | Tensor) -> float:
+        return float(np.linalg.eigvalsh(np.asarray(matrix))[-1])
 
     mixture = "a mixture of two Gaussians on a line"
+    correlated = "a mixture of two correlated Gaussians, two pixels, all entries at three points"
     return [
         Identity(
             "6",
@@ -118,6 +123,15 @@ def identities() -> list[Identity]:
             lambda: (total(derivative), total(spread / SIGMA**2)),
             "divided by sigma",
             lambda: (total(derivative), total(spread / SIGMA)),
+        ),
+        Identity(
+            "9",
+            "J(y) = Cov[x | y] / sigma^2: a symmetric matrix, with an eigenvalue above 1 between two modes",
+            "two pixels, between the modes of a mixture, J in closed form",
+            1e-9,
+            lambda: (largest(closed), largest(covariances[0] / SIGMA**2)),
+            "cut off at 1, as the gains of a shrinkage are",
+            lambda: (min(1.0, largest(closed)), largest(covariances[0] / SIGMA**2)),
         ),
         Identity(
             "10",
@@ -157,21 +171,21 @@ def identities() -> list[Identity]:
         ),
         Identity(
             "21",
-            "grad^2 log p_sigma = Cov[x | y] / sigma^4 - Id / sigma^2: traces",
-            "a Gaussian with variances k^-2, 9 pixels",
+            "grad^2 log p_sigma = Cov[x | y] / sigma^4 - Id / sigma^2",
+            correlated,
             1e-9,
-            lambda: hessian(VARIANCES - VARIANCES**2 / (VARIANCES + SIGMA**2)),
-            "the covariance of the prior",
-            lambda: hessian(VARIANCES),
+            lambda: (entries(hessians), entries(c / SIGMA**4 - EYE / SIGMA**2 for c in covariances)),
+            "without the covariances of two pixels",
+            lambda: (entries(hessians), entries(EYE * c / SIGMA**4 - EYE / SIGMA**2 for c in covariances)),
         ),
         Identity(
             "22",
-            "J(y) = Id + sigma^2 grad^2 log p_sigma(y): traces",
-            "a Gaussian with variances k^-2, 9 pixels",
+            "J(y) = Id + sigma^2 grad^2 log p_sigma(y)",
+            correlated,
             1e-9,
-            lambda: gaussian_trace(1.0),
+            lambda: (entries(jacobians), entries(EYE + SIGMA**2 * each for each in hessians)),
             "without Id",
-            lambda: gaussian_trace(0.0),
+            lambda: (entries(jacobians), entries(SIGMA**2 * each for each in hessians)),
         ),
         Identity(
             "25",
@@ -212,9 +226,16 @@ def _curvature_of_noise() -> float:
     return float(slope(lambda y: normal.log_prob(y), Y, order=2) @ WEIGHTS)
 
 
-def _network(bias: bool = False) -> nn.Module:
-    if not bias:
-        return UNet(4, 1, seed=0).double().eval().requires_grad_(False)
+def _bias_free() -> UNet:
+    """With its first weights the network is the identity to 1e-5, symmetric whatever it does; hence the factor."""
+    net = UNet(4, 1, seed=0).double().eval().requires_grad_(False)
+    for weights in net.parameters():
+        if weights.ndim == 4:
+            weights.mul_(20)
+    return net
+
+
+def _with_constants() -> nn.Module:
     with building(seed=0):
         layers = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 1, 3, padding=1))
     return layers.double().eval().requires_grad_(False)
@@ -225,16 +246,21 @@ def _image() -> Tensor:
 
 
 def _homogeneity(bias: bool) -> float:
-    net = _network(bias)
-    f = net if not bias else lambda y, sigma: net(y)
-    return jacobian(f, _image(), SIGMA).homogeneity_error()
+    """With J by automatic differentiation: the recorded engine computes J y by the same products as f(y)."""
+    net, y = _with_constants() if bias else _bias_free(), _image()
+
+    def f(image: Tensor) -> Tensor:
+        return net(image) if bias else net(image, SIGMA)
+
+    J = torch.autograd.functional.jacobian(f, y).reshape(y.numel(), y.numel())  # type: ignore[no-untyped-call]
+    out = f(y).flatten()
+    return float((J @ y.flatten() - out).norm() / out.norm())
 
 
 def _spectral_error(conservative: bool) -> float:
-    net = UNet(4, 1, seed=0).double().eval().requires_grad_(False)
+    net = _bias_free()
     f = Conservative(net).double().eval().requires_grad_(False) if conservative else net
     y = _image()
-    J = jacobian(f, y, SIGMA)
-    E = J.eigenbasis()
-    shrunk = E.synthesis(E.eigenvalues * E.analysis(y))
-    return float((shrunk - J.output).norm() / J.output.norm())
+    E = jacobian(f, y, SIGMA).eigenbasis()
+    shrunk, out = E.synthesis(E.eigenvalues * E.analysis(y)), f(y, SIGMA)
+    return float((shrunk - out).norm() / out.norm())

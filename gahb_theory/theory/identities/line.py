@@ -66,6 +66,13 @@ class Line:
         weights = _normal(y[:, None] - self.x, sigma**2) * self.prior
         return float((weights * values(self.x[None, :], y[:, None])).sum() * (y[1] - y[0]) * self.step)
 
+    def risk(self, f: Function, sigma: float) -> float:
+        """E (x - f(x + sigma z))^2, on a grid of x and z, so that small and large noise levels are as exact as others."""
+        x, z = np.linspace(-2.2, 2.4, 151), np.linspace(-7, 7, 113)
+        prior = sum(w * _normal(x - m, v) for w, m, v in zip(self.weights, self.means, self.variances, strict=True))
+        errors = (x[:, None] - at(f, x[:, None] + sigma * z, sigma)) ** 2
+        return float(prior @ errors @ _normal(z, 1.0) * (x[1] - x[0]) * (z[1] - z[0]))
+
 
 def at(f: Function, y: np.ndarray, sigma: float = SIGMA) -> np.ndarray:
     """A denoiser at numbers."""

@@ -4,6 +4,7 @@ The appendix of the paper derives the numbered equations in steps; 15, 16, 18 an
 equation (8), in their order.
 """
 
+import math
 from functools import cache
 from typing import Any
 
@@ -34,21 +35,36 @@ def identities() -> list[Identity]:
     def total(values: np.ndarray) -> float:
         return float(values @ weights)
 
-    def noisy(wrong: float = 1.0) -> tuple[float, float]:
+    def noisy(variance: float) -> tuple[float, float]:
         x = torch.zeros(4000, 1, 4, 4, dtype=torch.float64)
-        return float(mse(x, add_noise(x, SIGMA)).mean()) / wrong, 16 * SIGMA**2
+        return float((add_noise(x, SIGMA) - x).square().mean()), variance
 
-    sigmas = np.geomspace(2e-3, 300, 120)
+    sigmas = np.geomspace(2e-3, 300, 60)
 
     @cache
-    def excess() -> np.ndarray:
-        return np.array([p.average(lambda y, s=s: (at(f, y, s) - at(g, y, s)) ** 2, s) for s in sigmas.tolist()])
+    def scores_apart() -> np.ndarray:
+        """E (score of p - score of q)^2 at each noise level, from the densities."""
+
+        def at_level(s: float) -> float:
+            def squared(y: np.ndarray) -> np.ndarray:
+                return (slope(lambda z: f.log_density(z, s), y) - slope(lambda z: g.log_density(z, s), y)) ** 2
+
+            return p.average(squared, s)
+
+        return np.array([at_level(s) for s in sigmas.tolist()])
 
     def divergence(power: float) -> tuple[float, float]:
-        return float(np.trapezoid(excess() * sigmas ** (power + 1), np.log(sigmas))), _divergence(p, q)
+        return float(np.trapezoid(scores_apart() * sigmas ** (power + 1), np.log(sigmas))), _divergence(p, q)
 
-    def bound() -> tuple[float, float]:
-        return kl_bound(sigmas, excess(), 0.0), _divergence(p, q)
+    @cache
+    def risks() -> tuple[np.ndarray, np.ndarray]:
+        """MSE of the posterior means of q and of p, on p."""
+        return np.array([p.risk(g, s) for s in sigmas.tolist()]), np.array([p.risk(f, s) for s in sigmas.tolist()])
+
+    def bound(power: float) -> tuple[float, float]:
+        ours, best = risks()
+        other = sigmas ** (power + 3)  # 1 for the power -3 of the equation
+        return kl_bound(sigmas, ours * other, best * other), _divergence(p, q)
 
     def distance(power: float) -> tuple[float, float]:
         def errors(y: np.ndarray) -> np.ndarray:
@@ -80,13 +96,22 @@ def identities() -> list[Identity]:
             lambda: (total(density), total(p.density(Y, SIGMA**0.5))),
         ),
         Identity(
+            "1",
+            "y = x + z, z ~ N(0, sigma^2 Id): the variance of a pixel",
+            "64,000 pixels of noise",
+            0.003,
+            lambda: noisy(SIGMA**2),
+            "noise of variance sigma",
+            lambda: noisy(SIGMA),
+        ),
+        Identity(
             "2",
             "KL(p, p_theta) = int E (score - s_theta)^2 sigma d sigma for the score of a density, a bound for others",
-            "two mixtures on a line",
-            3e-3,
-            lambda: divergence(-3.0),
+            "two mixtures on a line, scores by differentiation",
+            1e-4,
+            lambda: divergence(1.0),
             "without the factor sigma",
-            lambda: divergence(-4.0),
+            lambda: divergence(0.0),
         ),
         Identity(
             "3",
@@ -99,21 +124,30 @@ def identities() -> list[Identity]:
         ),
         Identity(
             "4",
-            "MSE(f) = E ||x - f(y)||^2, summed over pixels: d sigma^2 for the identity",
-            "4000 images of 16 pixels",
-            0.02,
-            noisy,
+            "MSE(f) = E ||x - f(y)||^2, summed over pixels: d variance / 4 + d sigma^2 / 4 for f(y) = y / 2",
+            "images of 2 x 8 pixels, noise of +-sigma",
+            1e-9,
+            lambda: _risk_of_half(1.0),
             "a mean over pixels",
-            lambda: noisy(16.0),
+            lambda: _risk_of_half(16.0),
         ),
         Identity(
             "5",
             "KL(p, p_theta) <= int (MSE(f_theta) - MSE(f*)) sigma^-3 d sigma, equal for two posterior means",
-            "two mixtures on a line",
-            3e-3,
-            bound,
+            "two mixtures on a line, both errors by quadrature",
+            1e-4,
+            lambda: bound(-3.0),
             "sigma^-2 in place of sigma^-3",
-            lambda: divergence(-2.0),
+            lambda: bound(-2.0),
+        ),
+        Identity(
+            "5",
+            "KL(p, p_theta) <= int (MSE(f_theta) - MSE(f*)) sigma^-3 d sigma for no posterior mean: by how much not",
+            "a pixel, gain a + a (1 - a) / 2 in place of a = s / (s + sigma^2)",
+            1e-4,
+            lambda: _above_the_bound(1.0),
+            "half of the bound",
+            lambda: _above_the_bound(0.5),
         ),
         Identity(
             "8",
@@ -179,6 +213,29 @@ def identities() -> list[Identity]:
             lambda: decomposition(0.0),
         ),
     ]
+
+
+def _risk_of_half(wrong: float) -> tuple[float, float]:
+    """Two images of variance 1 / 4 in all pixels, and noise of +-sigma in all: averages of squares are exact."""
+    x = 0.5 + torch.tensor([-0.5, 0.5], dtype=torch.float64).reshape(2, 1, 1, 1).expand(2, 1, 2, 8)
+    kicks = torch.tensor([-SIGMA, SIGMA], dtype=torch.float64)
+    risk = float(torch.stack([mse(x - 0.5, (x - 0.5 + kick) / 2).mean() for kick in kicks]).mean())
+    return risk / wrong, 16 * (0.25 + SIGMA**2) / 4
+
+
+def _above_the_bound(share: float) -> tuple[float, float]:
+    """How far the divergence is above a share of its bound, for a score that belongs to no density p_theta * g_sigma.
+
+    With t = sigma^2 the reverse diffusion of the score (f(y) - y) / t, f(y) = (a + a (1 - a) / 2) y, changes the variance v of
+    Gaussian samples by dv / dt = 2 (1 - f) v / t - 1, and ends at v(0) = s (e - 1).
+    """
+    s, v = 0.7, 0.7 * math.expm1(1)
+    levels = np.geomspace(1e-4, 1e4, 400)
+    a = s / (s + levels**2)
+    gain = a + a * (1 - a) / 2
+    error, best = (1 - gain) ** 2 * s + gain**2 * levels**2, a * levels**2
+    divergence = (s / v - 1 + math.log(v / s)) / 2
+    return max(0.0, divergence - share * kl_bound(levels, error, best)), 0.0
 
 
 def _divergence(p: Line, q: Line) -> float:

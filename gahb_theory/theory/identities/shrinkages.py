@@ -18,7 +18,7 @@ from gahb_theory.theory.rates import fit_slope, optimal_slope
 
 __all__ = ["identities"]
 
-SIGMA, ALPHA = 0.3, 2.0
+SIGMA, ALPHA, SINGLE, WEIERSTRASS = 0.3, 2.0, 0.37, 1.5
 SIGMAS = np.geomspace(3e-5, 3e-3, 9)
 
 
@@ -33,29 +33,25 @@ def identities() -> list[Identity]:
     def decaying(alpha: float) -> Tensor:
         return (powers ** (-(alpha + 1) / 2)).reshape(1, 1, 128, 128)
 
-    def measured() -> float:
-        """E over noise of +-sigma in each coefficient, which is exact for a square."""
-        f = ShrinkageDenoiser(basis, FixedGains(gains))
+    def measured(by: Tensor) -> float:
+        """Error of a denoiser with these gains: E over noise of +-sigma in each coefficient, which is exact for a square."""
+        f = ShrinkageDenoiser(basis, FixedGains(by))
         kick = SIGMA * basis.synthesis(torch.eye(64, dtype=torch.float64), (1, 8, 8))
         middle = f(x, SIGMA)
         along = [(f(x + kick, SIGMA) - middle).square().sum(), (middle - x).square().sum()]
         return float(along[0] + along[1])
 
-    def ratio(low: float) -> tuple[float, float]:
-        result = float(oracle_mse(basis, x, SIGMA) / projection_mse(basis, x, SIGMA))
-        return max(0.0, low - result, result - 1), 0.0
+    def ratios() -> Tensor:
+        """Oracle over projection, for single coefficients from far below the noise level to far above it."""
+        single = (SIGMA * torch.logspace(-4, 4, 1601, dtype=torch.float64)).reshape(-1, 1, 1, 1)
+        return oracle_mse(Pixels(), single, SIGMA) / projection_mse(Pixels(), single, SIGMA)
 
-    def best_gain(power: float) -> tuple[float, float]:
+    def best_gain() -> float:
         tried = torch.linspace(0, 1, 100_001, dtype=torch.float64)
-        coefficient = 0.37
-        risks = (1 - tried) ** 2 * coefficient**2 + tried**2 * SIGMA**2
-        closed = coefficient**power / (coefficient**power + SIGMA**power)
-        return float(tried[risks.argmin()]), closed
+        return float(tried[((1 - tried) ** 2 * SINGLE**2 + tried**2 * SIGMA**2).argmin()])
 
-    def library_gain() -> tuple[float, float]:
-        _, closed = best_gain(2.0)
-        result = float(oracle_gains(torch.tensor([[0.37]], dtype=torch.float64), SIGMA))
-        return abs(best_gain(2.0)[0] - closed) + result, closed
+    def library_gain() -> float:
+        return float(oracle_gains(torch.tensor([[SINGLE]], dtype=torch.float64), SIGMA))
 
     def terms_and_rest(level: float) -> tuple[float, float]:
         count = int(terms_above(basis, x, [level])[0, 0])
@@ -75,33 +71,38 @@ def identities() -> list[Identity]:
         beyond = float(powers[-1]) ** -ALPHA / ALPHA  # of the terms after the last pixel
         return (remainder + beyond) * 400.5**ALPHA, 1 / alpha
 
-    def taylor(degree: int) -> tuple[float, float]:
-        """f(t) = |t|^1.5 sign(t) + t near 0, whose Taylor polynomial of degree 1 is t."""
-        h = np.geomspace(1e-3, 1e-1, 9)
-        error = h**1.5 + (0.0 if degree >= 1 else h)
-        return 2 * fit_slope(h, error).slope, 1.5
-
     cosines = "cosines, 64 pixels"
     decay = "c_k^2 = k^-3, 16384 coefficients"
+    coefficients = "single coefficients, c / sigma from 1e-4 to 1e4"
     exact = float(shrinkage_mse(gains, c, SIGMA))
+    oracle = oracle_gains(c, SIGMA)[0]
     return [
         Identity(
             "11",
             "E ||x - sum_k lambda_k <y, e_k> e_k||^2 = sum_k (1 - lambda_k)^2 <x, e_k>^2 + lambda_k^2 sigma^2",
             cosines,
             1e-9,
-            lambda: (measured(), exact),
+            lambda: (measured(gains), exact),
             "without what is lost of x",
-            lambda: (measured(), float((gains.square() * SIGMA**2).sum())),
+            lambda: (measured(gains), float((gains.square() * SIGMA**2).sum())),
         ),
         Identity(
             "12",
-            "1/2 sum min(c_k^2, sigma^2) <= sum_k c_k^2 sigma^2 / (c_k^2 + sigma^2) <= sum min: by how much not",
-            cosines,
+            "1/2 min(c^2, sigma^2) <= c^2 sigma^2 / (c^2 + sigma^2): the smallest ratio, at c = sigma",
+            coefficients,
             1e-9,
-            lambda: ratio(0.5),
-            "0.99 in place of 1/2",
-            lambda: ratio(0.99),
+            lambda: (float(ratios().min()), 1 / 2),
+            "2/3 in place of 1/2",
+            lambda: (float(ratios().min()), 2 / 3),
+        ),
+        Identity(
+            "12",
+            "c^2 sigma^2 / (c^2 + sigma^2) <= min(c^2, sigma^2): the largest ratio, far from sigma",
+            coefficients,
+            1e-7,
+            lambda: (float(ratios().max()), 1.0),
+            "twice the risk of the oracle",
+            lambda: (float(2 * ratios().max()), 1.0),
         ),
         Identity(
             "13",
@@ -126,18 +127,27 @@ def identities() -> list[Identity]:
             "the best gains are c_k^2 / (c_k^2 + sigma^2)",
             "one coefficient, by search",
             2e-5,
-            library_gain,
+            lambda: (best_gain(), library_gain()),
             "|c_k| / (|c_k| + sigma)",
-            lambda: best_gain(1.0),
+            lambda: (best_gain(), SINGLE / (SINGLE + SIGMA)),
         ),
         Identity(
             "30",
-            "the risk of the oracle is sigma^2 sum_k lambda_k",
+            "the risk of the oracle is sigma^2 sum_k lambda_k: the error of a denoiser with these gains",
             cosines,
             1e-9,
-            lambda: (float(oracle_mse(basis, x, SIGMA)), SIGMA**2 * float(oracle_gains(c, SIGMA).sum())),
+            lambda: (measured(oracle), SIGMA**2 * float(oracle.sum())),
             "the gains squared",
-            lambda: (float(oracle_mse(basis, x, SIGMA)), SIGMA**2 * float(oracle_gains(c, SIGMA).square().sum())),
+            lambda: (measured(oracle), SIGMA**2 * float(oracle.square().sum())),
+        ),
+        Identity(
+            "30",
+            "sigma^2 sum_k lambda_k = sum_k c_k^2 sigma^2 / (c_k^2 + sigma^2)",
+            cosines,
+            1e-9,
+            lambda: (float(oracle_mse(basis, x, SIGMA)), _oracle_risk(c.numpy(), SIGMA)),
+            "sigma in place of sigma^2",
+            lambda: (float(oracle_mse(basis, x, SIGMA)), _oracle_risk(c.numpy(), SIGMA**0.5)),
         ),
         Identity(
             "31",
@@ -161,7 +171,7 @@ def identities() -> list[Identity]:
             "33",
             "||x - x_M||^2 ~ (1 / alpha) M^-alpha for c_k^2 = k^-(alpha + 1): the constant",
             decay,
-            0.01,
+            1e-4,
             lambda: rest_constant(ALPHA),
             "1 / (alpha + 1)",
             lambda: rest_constant(ALPHA + 1),
@@ -169,10 +179,30 @@ def identities() -> list[Identity]:
         Identity(
             "34",
             "|f(y) - q_x(y)| <= C |x - y|^alpha, q_x of degree floor(alpha): the exponent",
-            "t + |t|^1.5 sign t at 0",
-            1e-6,
-            lambda: taylor(1),
+            "sum_n 2^(-1.5 n) cos(2^n t), the worst of 4000 places",
+            0.01,
+            lambda: (_taylor(1), WEIERSTRASS),
             "a constant in place of q_x",
-            lambda: taylor(0),
+            lambda: (_taylor(0), WEIERSTRASS),
         ),
     ]
+
+
+def _oracle_risk(c: np.ndarray, sigma: float) -> float:
+    return float((c**2 * sigma**2 / (c**2 + sigma**2)).sum())
+
+
+def _taylor(degree: int) -> float:
+    """Exponent of the largest error of the Taylor polynomial of Weierstrass' function, over scales 2^-14 to 2^-22.
+
+    The function is differentiable once, and its derivative, of regularity 1/2, nowhere.
+    """
+    n, t = 2.0 ** np.arange(45)[:, None], 2 * np.pi * (np.arange(4000) * 0.6180339887 % 1)
+    scales = 2.0 ** -np.arange(14, 23)
+
+    def f(at: np.ndarray) -> np.ndarray:
+        return np.asarray((n**-WEIERSTRASS * np.cos(n * at)).sum(axis=0))
+
+    slope = -(n ** (1 - WEIERSTRASS) * np.sin(n * t)).sum(axis=0) if degree else np.zeros_like(t)
+    errors = [np.abs(f(t + h) - f(t) - h * slope).max() for h in scales]
+    return 2 * fit_slope(scales, errors).slope

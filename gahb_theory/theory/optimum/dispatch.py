@@ -47,10 +47,10 @@ def bayes_risk(
     """The smallest risk E||f(y) - x||^2 of any denoiser f, exact or between two bounds, summed over pixels.
 
     What is a proof: the expectations of the two bounds enclose the Bayes risk, for any number of steps and however badly the
-    chains mix. What is Monte Carlo: the means over images and states that stand for the expectations; their intervals
-    (bootstrap over images, each with chains of its own) are in `lower` and `upper`. What is an approximation: of the fields of
-    "holder" images modes are replaced by white noise where that changes their distribution, seen through the noise, by at
-    most 1e-5 nats a region; the means of the regions are integrated by 12 by 12 Gauss nodes.
+    chains mix. What is Monte Carlo: the means over images and states that stand for the expectations; their intervals (over
+    images, each with chains of its own) are in `lower` and `upper`, that of the paired difference in `width`. What is an
+    approximation: of the fields of "holder" images modes are replaced by white noise where that changes their distribution,
+    seen through the noise, by at most 1e-5 nats a region; the means of the regions are integrated by 12 by 12 Gauss nodes.
 
     Parameters
     ----------

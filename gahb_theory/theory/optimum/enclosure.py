@@ -22,10 +22,10 @@ from gahb_theory import validate
 from gahb_theory.metrics.intervals import Estimate, mean_estimate
 from gahb_theory.stored_results import Result
 
-__all__ = ["BayesRisk", "Enclosed", "enclosure", "unknown"]
+__all__ = ["TOLERANCE", "BayesRisk", "Enclosed", "enclosure", "ordered", "unknown", "width"]
 
 TOLERANCE = 0.15
-"""Width in decibels up to which an interval counts as converged."""
+"""Decibels between bounds up to which they count as converged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,15 +46,17 @@ class BayesRisk(Result):
     Parameters
     ----------
     lower, upper
-        The bounds with their intervals over images and chains; lower.value <= upper.value. Where the bounds of the sample
-        cross, which only noise can do, both are the mean of the two. The Bayes risk lies in [lower.low, upper.high].
+        The bounds with their intervals over images and chains; lower.value <= upper.value. The Bayes risk lies in
+        [lower.low, upper.high], with 95 % confidence at least. Where the bounds of the sample cross, which only noise can
+        do, both values are the middle of the two, and the ends are the outer ones: see `ordered`.
     exact
         Whether the two are one number: nothing but the draw of the images, if that, is random.
     method
         How it was computed; begins with "unknown" where no lower bound but 0 is known.
-    converged
-        Whether, with 97.5 % confidence, the bounds are within 0.15 dB: the chains have forgotten where they began. If not,
-        more steps narrow the interval, which is valid as it is.
+    width
+        Decibels from the lower bound to the upper one, with 97.5 % confidence at most: 10 log10(1 + d / lower), with d the
+        upper end for the mean of upper - lower, whose value counts as 0 where it is below. It is 0 only if the bounds are
+        one number, and infinite where no lower bound is known.
     sigma
         Noise level.
     work
@@ -72,17 +74,18 @@ class BayesRisk(Result):
     upper: Estimate
     exact: bool
     method: str
-    converged: bool
+    width: float
     sigma: float
     work: dict[str, Any] = field(default_factory=dict)
     images: Enclosed | None = None
 
     @property
-    def width(self) -> float:
-        """10 log10 (upper / lower) in decibels; infinite where no lower bound is known."""
-        if self.lower.value <= 0:
-            return math.inf if self.upper.value > 0 else 0.0
-        return 10 * math.log10(self.upper.value / self.lower.value)
+    def converged(self) -> bool:
+        """Whether the width is at most 0.15 dB: the chains have forgotten where they began.
+
+        If not, more steps narrow the interval, which is valid as it is.
+        """
+        return self.width <= TOLERANCE
 
     def score(self, f: Callable[[Tensor, float], Tensor]) -> Float[Tensor, " n"]:
         """Squared error of a denoiser at each of the images, with the noise of the posterior draw integrated out.
@@ -103,7 +106,7 @@ class BayesRisk(Result):
         """The bounds and how they came about, as numbers, strings and dictionaries, without the images."""
         plain = super().to_dict()
         del plain["images"]
-        return plain
+        return plain | {"converged": self.converged}
 
     def _known(self) -> Enclosed:
         if self.images is None:
@@ -134,21 +137,52 @@ def enclosure(
     """
     if value is not None:
         known = Estimate(value, value, value, 0.0, 0.95, "closed form")
-        return BayesRisk(known, known, True, method, True, sigma, work, images)
-    lower, upper = images.lower.numpy(), images.upper.numpy()
+        return BayesRisk(known, known, True, method, 0.0, sigma, work, images)
     if exact:
-        same = mean_estimate(lower)
-        return BayesRisk(same, same, True, method, True, sigma, work, images)
+        same = mean_estimate(images.lower.numpy())
+        return BayesRisk(same, same, True, method, 0.0, sigma, work, images)
+    numbers = images.lower.numpy(), images.upper.numpy()
+    lower, upper = ordered(mean_estimate(numbers[0]), mean_estimate(numbers[1]))
+    return BayesRisk(lower, upper, False, method, width(*numbers), sigma, work, images)
+
+
+def width(lower: Float[np.ndarray, " n"], upper: Float[np.ndarray, " n"]) -> float:
+    """Decibels between the means of two bounds, with 97.5 % confidence at most, as in `BayesRisk`."""
+    base = min(lower.mean(), (lower + upper).mean() / 2)
     difference = mean_estimate(upper - lower)
-    base = float(lower.mean())
-    converged = base > 0 and 10 * math.log10(max(1.0, 1 + float(difference.high) / base)) <= TOLERANCE
-    if lower.mean() > upper.mean():
-        lower = upper = (lower + upper) / 2
-    return BayesRisk(mean_estimate(lower), mean_estimate(upper), False, method, converged, sigma, work, images)
+    most = float(difference.high) - min(float(difference.value), 0.0)
+    return 10 * math.log10(1 + most / base) if base > 0 else math.inf
+
+
+def ordered(lower: Estimate, upper: Estimate) -> tuple[Estimate, Estimate]:
+    """Estimates of a lower and of an upper bound such that lower <= upper, where noise has let them cross.
+
+    Where they cross, both values are the middle of the two. The lower one has then become smaller and the upper one larger:
+    their expectations still enclose, and the bias is half of E max(0, lower - upper), at most a fifth of the standard error
+    of the difference. The ends are the outer ones, so that [lower.low, upper.high] misses what lies between the true bounds
+    only if one of the two intervals misses at its outer end, each with probability (1 - confidence) / 2.
+    """
+    crossed = np.asarray(lower.value) > np.asarray(upper.value)
+    if not crossed.any():
+        return lower, upper
+
+    def chosen(where_crossed: Any, otherwise: Any) -> Any:
+        return _plain(np.where(crossed, where_crossed, otherwise))
+
+    middle = (np.asarray(lower.value) + np.asarray(upper.value)) / 2
+    low, high = np.minimum(lower.low, upper.low), np.maximum(lower.high, upper.high)
+    return (
+        replace(lower, value=chosen(middle, lower.value), low=chosen(low, lower.low), high=chosen(high, lower.high)),
+        replace(upper, value=chosen(middle, upper.value), low=chosen(low, upper.low), high=chosen(high, upper.high)),
+    )
+
+
+def _plain(values: Any) -> Any:
+    return float(values) if values.ndim == 0 else values
 
 
 def unknown(images: Enclosed, sigma: float, method: str) -> BayesRisk:
     """No lower bound but 0, and the risk of some denoiser as the upper one."""
     zero = Estimate(0.0, 0.0, 0.0, 0.0, 0.95, "nothing known")
     upper = mean_estimate(np.asarray(images.upper))
-    return BayesRisk(zero, upper, False, f"unknown: {method}", False, sigma, {}, images)
+    return BayesRisk(zero, upper, False, f"unknown: {method}", math.inf, sigma, {}, images)

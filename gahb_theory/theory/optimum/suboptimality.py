@@ -28,7 +28,7 @@ from gahb_theory.images import ImageClass
 from gahb_theory.metrics.intervals import Estimate, linear_estimate, mean_estimate
 from gahb_theory.stored_results import Result
 from gahb_theory.theory.optimum.dispatch import Known, bayes_risk
-from gahb_theory.theory.optimum.enclosure import BayesRisk, Enclosed
+from gahb_theory.theory.optimum.enclosure import BayesRisk, ordered
 from gahb_theory.theory.optimum.orientation import oracle_curves
 
 if TYPE_CHECKING:
@@ -170,29 +170,24 @@ def optimality(
     scores = np.stack([b.score(f).numpy() for b in bayes])
     slope = None
     if len(levels) > 1 and all(b.lower.value > 0 for b in bayes):
-        middle = np.stack([(_bound(b, "lower") + _bound(b, "upper")) / 2 for b in bayes])
+        middle = (_bounds(bayes, "lower") + _bounds(bayes, "upper")) / 2
         parts = _slope(levels, log_mean_parts(scores) - log_mean_parts(middle))
         value = _slope(levels, np.log(scores.mean(axis=1)) - np.log(middle.mean(axis=1)))
         slope = linear_estimate(float(value), [parts])
-    gap = Gap(_decibels(bayes, "upper", scores), _decibels(bayes, "lower", scores))
+    gap = Gap(*ordered(*(_decibels(_bounds(bayes, which), scores) for which in ("upper", "lower"))))
     return Optimality(np.array(levels), mean_estimate(scores), bayes, gap, slope, scores, X, seed)
 
 
-def _decibels(bayes: tuple[BayesRisk, ...], which: str, scores: np.ndarray) -> Estimate:
+def _decibels(bounds: Float[np.ndarray, "s n"], scores: Float[np.ndarray, "s n"]) -> Estimate:
     """10 log10 (risk / bound) at each level, infinite where the bound is 0."""
-    bounds = np.stack([_bound(b, which) for b in bayes])
     with np.errstate(divide="ignore"):
         values = 10 * np.log10(scores.mean(axis=1)) - 10 * np.log10(bounds.mean(axis=1))
     return linear_estimate(values, [10 / np.log(10) * (log_mean_parts(scores) - log_mean_parts(bounds))])
 
 
-def _bound(b: BayesRisk, which: str) -> np.ndarray:
+def _bounds(bayes: tuple[BayesRisk, ...], which: str) -> Float[np.ndarray, "s n"]:
     """The numbers at each image of which a bound is the mean; those of a closed form are all alike."""
-    images: Enclosed = b.images  # type: ignore[assignment]
-    lower, upper = images.lower.numpy(), images.upper.numpy()
-    if b.lower.value == b.upper.value:  # crossed, or exact
-        return (lower + upper) / 2
-    return lower if which == "lower" else upper
+    return np.stack([getattr(b.images, which).numpy() for b in bayes])
 
 
 def log_mean_parts(values: Float[np.ndarray, "s n"]) -> Float[np.ndarray, "s n"]:
