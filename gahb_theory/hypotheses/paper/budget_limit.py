@@ -19,7 +19,7 @@ __all__ = ["limit_values", "limits"]
 POWERS = np.geomspace(0.25, 2.0, 200)
 
 
-def limits(means: np.ndarray, budgets: Sequence[float] | np.ndarray) -> np.ndarray:
+def limits(means: np.ndarray, budgets: Sequence[int | float] | np.ndarray) -> np.ndarray:
     """The limit of each seed, from the means (budgets, seeds).
 
     Examples
@@ -39,7 +39,7 @@ def limits(means: np.ndarray, budgets: Sequence[float] | np.ndarray) -> np.ndarr
     return found
 
 
-def limit_values(table: np.ndarray, budgets: Sequence[float] | np.ndarray) -> np.ndarray:
+def limit_values(table: np.ndarray, budgets: Sequence[int | float] | np.ndarray) -> np.ndarray:
     """Jackknife values over images of the limit of each seed, for `two_level`."""
     n = table.shape[2]
     whole = limits(table.mean(axis=2), budgets)
