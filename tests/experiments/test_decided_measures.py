@@ -48,7 +48,7 @@ def test_limit_waits_for_the_largest_budget():
     moved[-1] -= 4
     for table, verdict in ((steady, "supported"), (moved, "not converged")):
         row = {"estimate": [5.0, 4.5, 5.5], "verdict": "supported", "reason": ""}
-        assert questions_budget._gated(row, table, list(BUDGETS))["verdict"] == verdict
+        assert questions_budget._gated(row, table, [int(b) for b in BUDGETS])["verdict"] == verdict
 
 
 def test_intermediate_directions_at_the_own_contour():

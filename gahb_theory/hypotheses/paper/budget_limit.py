@@ -13,15 +13,14 @@ not in it at all.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
 
 __all__ = ["limit_values", "limits"]
 
 POWERS = np.geomspace(0.25, 2.0, 200)
 
 
-def limits(means: Float[np.ndarray, "b s"], budgets: Sequence[float]) -> Float[np.ndarray, " s"]:
-    """The limit of each seed, from the mean at each budget.
+def limits(means: np.ndarray, budgets: Sequence[int | float] | np.ndarray) -> np.ndarray:
+    """The limit of each seed, from the means (budgets, seeds).
 
     Examples
     --------
@@ -40,7 +39,7 @@ def limits(means: Float[np.ndarray, "b s"], budgets: Sequence[float]) -> Float[n
     return found
 
 
-def limit_values(table: Float[np.ndarray, "b s n"], budgets: Sequence[float]) -> Float[np.ndarray, "s n"]:
+def limit_values(table: np.ndarray, budgets: Sequence[int | float] | np.ndarray) -> np.ndarray:
     """Jackknife values over images of the limit of each seed, for `two_level`."""
     n = table.shape[2]
     whole = limits(table.mean(axis=2), budgets)

@@ -91,7 +91,7 @@ def beyond_filter(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) ->
 
     Examples
     --------
-    >>> a, c = np.array([[[1.0, 1.0, -2.0]]]), np.array([[[1.0, -1.0, 0.0]]])
+    >>> a, c = np.array([[[[1.0, 1.0, -2.0]]]]), np.array([[[[1.0, -1.0, 0.0]]]])
     >>> beyond_filter(a, a, c, c).round(6).tolist()
     [1.0]
     """
