@@ -7,7 +7,7 @@
 The network is a DRUNet of 32.6 million parameters with random weights, the image a colour image with noise of level 50 / 255.
 The tasks are the receptive field of one pixel, the trace with its standard error, the top 20 eigenpairs, the posterior
 components, and the rows of a window. What has been computed lies in runs/large_SIZE_CHANNELS_BLOCKS and is not computed again:
-the eigenpairs, the trace and the rows go on where they were interrupted.
+the eigenpairs, the trace and the rows go on where they were interrupted. The results go to large.json beside this file.
 
 Further settings: k=20 pairs, tol=0.001 their accuracy, probes=16 of the trace, side=4 of the window of rows, rate=190e9
 operations a second for the floor (two cores in single precision; measured by a matrix product if 0), limit=16e9 bytes,
@@ -34,7 +34,7 @@ from gahb_theory.jacobians import (
     window_pieces,
     window_rows,
 )
-from gahb_theory.runs import read_json, write_json
+from gahb_theory.runs import read_json, versions, write_json
 from gahb_theory.stored_results import read_arrays, write_arrays
 
 SIGMA = 50 / 255
@@ -180,10 +180,15 @@ def measure(
         print(f"{name}: {wall:.2f} s, {work:.2f} s of the processor, {costs.operations / work / 1e9:.0f} GFLOP/s of it")
     if everything:
         middle = window(size, 1)
-        timed("receptive field", folder, lambda: {"window": receptive_window(J, middle)})
-        timed("trace", folder, lambda: trace(J, int(s["probes"]), folder))
-        timed("rows", folder, lambda: rows(J, size, int(s["side"]), s["limit"] / 4, folder))
-        timed("pairs", folder, lambda: pairs(J, int(s["k"]), s["tol"], folder))
+        tasks: dict[str, Callable[[], dict[str, object]]] = {
+            "receptive field": lambda: {"window": receptive_window(J, middle)},
+            "trace": lambda: trace(J, int(s["probes"]), folder),
+            "rows": lambda: rows(J, size, int(s["side"]), s["limit"] / 4, folder),
+            "pairs": lambda: pairs(J, int(s["k"]), s["tol"], folder),
+        }
+        results = {name: timed(name, folder, task) for name, task in tasks.items()}
+        about = {"settings": s, "foreseen": {"held": costs.held, "pairs": costs.eigenpairs(int(s["k"])).bytes}}
+        write_json(Path(__file__).with_suffix(".json"), about | results | {"versions": versions()})
     print(f"peak memory of the process {peak() / 2**30:.2f} GiB, {before / 2**30:.2f} GiB of it before the Jacobian")
 
 
