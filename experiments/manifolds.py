@@ -1,6 +1,6 @@
 """Figures 5, 19 and 20: on manifolds a network keeps more directions than it should.
 
-    python experiments/manifolds.py [--scale smoke|laptop|paper] [--photographs FOLDER] [--workers N] [--dry-run]
+    python experiments/manifolds.py [--scale smoke|laptop|paper] [--workers N] [--dry-run]
 
 Settings, measures and claims stand in gahb_theory/hypotheses/paper/manifolds.py; `gahb reproduce manifolds` is the same.
 """

@@ -1,6 +1,6 @@
 """Figure 3: a denoiser is a shrinkage in a basis adapted to the image.
 
-    python experiments/shrinkage.py [--scale smoke|laptop|paper] [--photographs FOLDER] [--workers N] [--dry-run]
+    python experiments/shrinkage.py [--scale smoke|laptop|paper] [--workers N] [--dry-run]
 
 Settings, measures and claims stand in gahb_theory/hypotheses/paper/adapted_basis.py; `gahb reproduce shrinkage` is the same.
 """

@@ -1,6 +1,6 @@
 """Figure 21: shuffling the pixels destroys the bias and nothing else.
 
-    python experiments/shuffling.py [--scale smoke|laptop|paper] [--photographs FOLDER] [--workers N] [--dry-run]
+    python experiments/shuffling.py [--scale smoke|laptop|paper] [--workers N] [--dry-run]
 
 Settings, measures and claims stand in gahb_theory/hypotheses/paper/shuffling.py; `gahb reproduce shuffling` is the same.
 """

@@ -37,10 +37,10 @@ class Reproduce:
     ] = None
     """The experiment; none with --scale gpu."""
     scale: Literal["smoke", "laptop", "paper", "gpu"] = "laptop"
-    """smoke: a minute, to see that it runs; laptop: two cores, hours; paper: the published sizes, on GPUs, days; gpu: as
-    much of them as half an hour of one GPU allows."""
+    """smoke: a minute, to see that it runs; laptop: two cores, hours; paper: the published sizes, on GPUs, days; gpu: 15
+    networks of them, counted as half an hour of one GPU."""
     photographs: Annotated[Path | None, arg(metavar="PATH")] = None
-    """A folder of images in place of the embedded photographs."""
+    """For memorisation: a folder of images in place of the embedded photographs."""
     workers: Annotated[int | None, arg(metavar="INT")] = None
     """Processes; by default one for each core, or one for a GPU."""
     dry_run: bool = False
@@ -61,11 +61,17 @@ class Reproduce:
         if self.workers is not None:
             validate.integer(self.workers, "workers", 1, MOST_WORKERS)
         if self.scale == "gpu":
+            if self.photographs is not None or self.workers is not None:
+                raise ValueError("--scale gpu takes neither --photographs nor --workers; leave them away")
             return self._on_one_gpu()
+        if self.networks or self.minutes != Reproduce.minutes:
+            raise ValueError(f"--minutes and --networks belong to --scale gpu, got --scale {self.scale}")
         if self.name is None:
             raise ValueError(f"name an experiment ({', '.join(running.EXPERIMENTS)}), or give --scale gpu")
         where = running.place(self.scale)
         if self.name == "report":
+            if self.photographs is not None or self.workers is not None or self.dry_run:
+                raise ValueError("report draws what is kept; leave --photographs, --workers and --dry-run away")
             return paper_report(where.results)
         experiment = running.EXPERIMENTS[self.name]
         s = running.settings(experiment, self.scale, self.photographs)

@@ -93,6 +93,11 @@ def test_a_call_that_leaves_pieces_says_so(tmp_path, monkeypatch, capsys):
         (["manifolds", "--scale", "gpu"], "takes no experiment"),
         (["--scale", "gpu", "--minutes", "0"], "minutes must be"),
         (["--scale", "paper"], "name an experiment"),
+        (["--scale", "gpu", "--workers", "2"], "takes neither"),
+        (["manifolds", "--networks"], "belong to --scale gpu"),
+        (["manifolds", "--minutes", "3"], "belong to --scale gpu"),
+        (["manifolds", "--photographs", "nowhere"], "has no photographs"),
+        (["report", "--dry-run"], "draws what is kept"),
     ],
 )
 def test_what_the_command_refuses(words, message, capsys):

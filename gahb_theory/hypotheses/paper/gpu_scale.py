@@ -38,14 +38,12 @@ from gahb_theory.sampling import generate
 from gahb_theory.training import Recipe, train
 from gahb_theory.workers import pool
 
-__all__ = ["DRY", "MINUTES", "PIECES", "PUBLISHED", "UNFINISHED", "Clock", "Piece", "Scale", "do_all", "table"]
+__all__ = ["DRY", "PIECES", "PUBLISHED", "UNFINISHED", "Clock", "Piece", "Scale", "do_all", "table"]
 
 SIGMAS = (0.03, 0.05, 0.1, 0.2, 0.3)
 IMAGE_SEED, NOISE_SEED, TEST_PART, PART = 80, 78, 2, 10**7
 UNFINISHED = 75
 """Exit status while pieces are left."""
-MINUTES = 8.5
-"""Of one call."""
 AFTER_TRAINING = 90.0
 """Seconds kept for measuring a network at the end of a call."""
 

@@ -65,13 +65,20 @@ def place(scale: str) -> Place:
 
 
 def settings(experiment: ModuleType, scale: str, photographs: Path | None = None) -> Any:
-    """The settings of an experiment, with patches of the given photographs where it is about photographs."""
+    """The settings of an experiment, with patches of the given photographs.
+
+    Raises
+    ------
+    ValueError
+        If photographs are given to an experiment that is not about photographs.
+    """
     s = experiment.SCALES[scale]
-    for field in fields(s):
-        value = getattr(s, field.name)
-        if photographs is not None and isinstance(value, Photographs):
-            s = replace(s, **{field.name: replace(value, folder=photographs)})
-    return s
+    if photographs is None:
+        return s
+    found = {f.name: getattr(s, f.name) for f in fields(s) if isinstance(getattr(s, f.name), Photographs)}
+    if not found:
+        raise ValueError(f"{experiment.NAME} has no photographs, got {photographs}; leave --photographs away")
+    return replace(s, **{name: replace(value, folder=photographs) for name, value in found.items()})
 
 
 @contextmanager
