@@ -42,13 +42,13 @@ def test_interval_of_a_limit_holds_it():
 
 
 def test_limit_waits_for_the_largest_budget():
-    """Where the largest budget moves the limit by more than its interval, the verdict is not converged."""
+    """Where the largest budget moves the limit by more than its interval, the gate is not passed."""
     steady = 5 + np.linspace(0, 0.1, 48).reshape(1, 3, 16) + np.zeros((5, 1, 1))
     moved = steady.copy()
     moved[-1] -= 4
-    for table, verdict in ((steady, "supported"), (moved, "not converged")):
-        row = {"estimate": [5.0, 4.5, 5.5], "verdict": "supported", "reason": ""}
-        assert questions_budget._gated(row, table, [int(b) for b in BUDGETS])["verdict"] == verdict
+    e = Estimate(5.0, 4.5, 5.5, 0.25, 0.95, "given")
+    for table, passed in ((steady, True), (moved, False)):
+        assert questions_budget._gate(table, [int(b) for b in BUDGETS], e).passed is passed
 
 
 def test_intermediate_directions_at_the_own_contour():

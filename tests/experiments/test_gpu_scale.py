@@ -1,5 +1,7 @@
 """The program for one GPU: each line of it runs on a CPU, what was begun goes on, and its Wiener filter is the exact one."""
 
+import os
+import signal
 from dataclasses import replace
 from threading import Timer
 
@@ -38,13 +40,16 @@ def test_smaller_sets_are_the_first_of_larger_ones(tmp_path):
 
 
 def test_a_piece_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
-    """A call without time leaves the training for the next, and the network is the same as without the stop."""
+    """What a call without time leaves goes on at the next, and is the same in the end; who interrupts by hand is heard."""
     piece, x = gpu_scale.PIECES[0], gt.Disks(size=16).sample(20)
     long = replace(SMALL, images_seen=1000)
     monkeypatch.setattr(gpu_scale, "AFTER_TRAINING", 0.0)
     monkeypatch.setattr(gpu_scale, "Timer", lambda seconds, ring, arguments: Timer(0.15, ring, arguments))
     assert gpu_scale.trained(piece, x, long, tmp_path / "a", "cpu", gpu_scale.Clock(1.0)) is None
     monkeypatch.undo()
+    Timer(0.15, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        gpu_scale.trained(piece, x, long, tmp_path / "a", "cpu", gpu_scale.Clock(60.0))
     f, rate = gpu_scale.trained(piece, x, long, tmp_path / "a", "cpu", gpu_scale.Clock(60.0))
     g, _ = gpu_scale.trained(piece, x, long, tmp_path / "b", "cpu", gpu_scale.Clock(60.0))
     assert rate > 0

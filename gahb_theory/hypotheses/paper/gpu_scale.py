@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 from typing import Any
 
 import numpy as np
@@ -140,16 +140,24 @@ def training_set(piece: Piece, s: Scale, folder: Path, workers: int) -> Tensor:
 
 
 def trained(piece: Piece, x: Tensor, s: Scale, folder: Path, device: str, clock: Clock) -> tuple[Any, float] | None:
-    """The network and its images per second; None where the time was over, and the same call goes on."""
+    """The network and its images per second; None where the time was over, and the next call goes on."""
     seed = 1 + PIECES.index(piece)
     recipe = Recipe(images_seen=s.images_seen, batch_size=s.batch_size, sigma_max=3.0, seed=seed)
     network = UNet(s.channels, s.blocks, seed=seed).to(device)
-    alarm = Timer(max(1.0, clock.left - AFTER_TRAINING), os.kill, (os.getpid(), signal.SIGINT))
+    over = Event()
+
+    def ring() -> None:
+        over.set()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    alarm = Timer(max(1.0, clock.left - AFTER_TRAINING), ring, ())
     alarm.daemon = True
     alarm.start()
     try:
         f = train(network, x, recipe=recipe, run=folder).eval()
     except KeyboardInterrupt:  # train has saved its state
+        if not over.is_set():  # who interrupts by hand wants no further call
+            raise
         return None
     finally:
         alarm.cancel()

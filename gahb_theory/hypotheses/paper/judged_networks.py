@@ -1,6 +1,7 @@
 """The networks of 16 pixels on which the paper's claims are decided: which there are, and how each is trained.
 
     plain         `UNet(16, 2)`
+    small         `UNet(8, 2)`, on C^alpha images whose contour has another regularity than the background
     conservative  `Conservative(SmoothUNet(8, 2))`, whose Jacobian is symmetric
     bfcnn         `BFCNN(16, 8)`, layers at full resolution, on one class
 
@@ -102,7 +103,7 @@ class Judged:
     kind
         "plain", "small", "conservative" or "bfcnn".
     images
-        Name of the image class: "c_alpha_2", "shuffled", "disks", "ray", "sine_cone".
+        Name of the image class: "c_alpha_2", "contour_1.5", "shuffled", "disks", "ray", "sine_cone".
     budget
         Multiple of the budget.
     """

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gahb_theory.denoisers import GaussianDenoiser
+from gahb_theory.hypotheses.crossed import two_level
 from gahb_theory.hypotheses.gates import GateResult
 from gahb_theory.hypotheses.hypothesis import Criterion
 from gahb_theory.hypotheses.paper.budget_limit import limit_values, limits
@@ -19,6 +20,7 @@ from gahb_theory.hypotheses.paper.judged_networks import Judged
 from gahb_theory.hypotheses.paper.questions_manifolds import APART, EXTRA, MANIFOLDS, SIGMAS, optimum, scene_of
 from gahb_theory.hypotheses.paper.questions_optimum import WINDOW, above
 from gahb_theory.hypotheses.paper.workshop import NotTrained, Workshop, row_of_values
+from gahb_theory.metrics.intervals import Estimate
 
 __all__ = ["rows"]
 
@@ -76,27 +78,19 @@ def _limit(w: Workshop, name: str, what: str, groups: dict[int, list[Any]]) -> d
         own,
         criterion,
         nulls,
+        [_gate(table, seen, two_level(own)[0])],
         unit="directions" if extra else "of the Bayes risk",
         about=f"UNet(16, 2) after {', '.join(f'{n:,}' for n in seen)} images, limit of a power beside a constant",
     )
-    return _gated(row, table, seen) | {
-        "reference": {"by images seen": {str(n): _mean(t) for n, t in zip(seen, table, strict=True)}}
-    }
+    return row | {"reference": {"by images seen": {str(n): _mean(t) for n, t in zip(seen, table, strict=True)}}}
 
 
-def _gated(row: dict[str, Any], table: np.ndarray, seen: list[int]) -> dict[str, Any]:
-    """The verdict with its gate: without the largest budget the limit is the same to half its interval."""
-    low, high = row["estimate"][1:]
+def _gate(table: np.ndarray, seen: list[int], e: Estimate) -> GateResult:
+    """Whether the limit is the same to half its interval without the largest budget."""
     change = float((limits(table.mean(axis=2), seen) - limits(table[:-1].mean(axis=2), seen[:-1])).mean())
-    gate = GateResult(
-        "the largest budget changes nothing",
-        abs(change) < (high - low) / 2,
-        f"changes the limit by {change:+.3g}, the interval is +-{(high - low) / 2:.3g}",
-    )
-    found = {**row, "gates": {gate.name: [gate.passed, gate.detail]}}
-    if not gate.passed and row["verdict"] != "not discriminating":
-        found |= {"verdict": "not converged", "reason": f"{gate.name}: {gate.detail}"}
-    return found
+    half = float(e.high - e.low) / 2
+    detail = f"changes the limit by {change:+.3g}, the interval is +-{half:.3g}"
+    return GateResult("the largest budget changes nothing", abs(change) < half, detail)
 
 
 def _filters(X: Any, values: Any, seeds: int) -> np.ndarray:
