@@ -12,17 +12,17 @@ LEAD = """`python experiments/claims.py`. Small networks on images of 16 pixels,
 their own; a verdict needs null models that fail, networks that beat identity, mean and Wiener filter at every judged noise
 level, and a measure that the last doubling of the budget does not change, or leads away from the threshold. Intervals are
 95 %, over seeds and images together. Plain networks are `UNet(16, 2)`, conservative ones `Conservative(SmoothUNet(8, 2))`,
-BF-CNNs `BFCNN(16, 8)`; every image of their training is new. Each class is judged at the largest budget that all its seeds
-have been trained for: 128,000 images, but for shuffled ones (32,000) and for disks where there are more. Networks of the
-memorisation plane are `UNet(8, 2)` after 128,000 images seen. Excesses over the Bayes risk are shown in decibels, and lie
-above the upper end of the Bayes interval. The window is sigma in [.03, .3] for all classes.
+BF-CNNs `BFCNN(16, 8)`, small ones `UNet(8, 2)`; every image of their training is new. Each class is judged at the largest
+budget that all its seeds have been trained for: 128,000 images, but 32,000 for shuffled ones, for contours of other regularity
+than the background, and for geometry during training. Networks of the memorisation plane are `UNet(8, 2)` after 128,000 images
+seen. Excesses over the Bayes risk are shown in decibels, and lie above the upper end of the Bayes interval. Their window, and
+that of slopes, is sigma in [.03, .3] for all classes; contours of other regularity are judged at .1 and .2.
 
 Changed after numbers were seen; criteria of new measures were written down before them:
 
 - the slope is judged on both sides, since an untrained network passed the one-sided criterion;
 - near-copies are counted, since a mean hid them;
-- all networks but those of shuffled images are judged after 128,000 images, not 32,000, at which most rows did not pass their
-  gates;
+- the networks that are judged after 128,000 images were judged after 32,000, at which most rows did not pass their gates;
 - null models that were hardly trained are nine networks of 2,000 images, for slopes of alpha = 2 and 3 27, not three looked at
   after 2,000 of 32,000, and untrained ones are nine: fewer differed so much that they could not be told apart;
 - the gate on training is passed, too, where the criterion is clearly met or missed and the last doubling leads away from the
@@ -36,7 +36,7 @@ Changed after numbers were seen; criteria of new measures were written down befo
 - samples, and functions, are compared in what a Wiener filter leaves of them, since two filters of disjoint sets agree better
   than networks do, and the networks are those of 128,000 images, since those of the plane did not pass their gate;
 - generalisation is what networks gain over a Wiener filter beyond what they lose from seen to unseen images, since the gap of
-  a filter is small as well;
+  a filter is small as well; both numbers were known when this row was added;
 - the pixels near contours were those of other images, since a class draws other images in double precision, in which its Bayes
   intervals are made: the row on the excess at contours was refuted by that mistake;
 - where the extra directions of disks lie is measured by a cosine: a share of the energy near the contour, .03, had been looked
@@ -49,13 +49,22 @@ LIMITS = """## What these verdicts leave open
 - On shuffled images the criterion is 0.122 of the Bayes risk. That is .5 dB at the optimum itself, and less where the network
   of the images before shuffling is above it: .4 dB where that is 1 dB above.
 - Null models of samples that memorise are `UNet(8, 2)`, the subject `UNet(16, 2)`.
-- A limit over budgets holds for one power beside a constant: networks that learn something only after 256,000 images are not
-  foreseen by it.
+- A limit over budgets holds for one power beside a constant: networks that learn something only after 128,000 images are not
+  foreseen by it. Its interval misses the truth on either side in up to 13 % of simulated cases, not in 2.5 %, and that of the
+  excess on the ray ends .0001 of the Bayes risk below the threshold: it is refuted by no margin.
 - The optimum at 32 and 64 pixels is in the tables of the library for part of the window: 5 noise levels for each alpha take 10
   minutes to 1 hour of one core each.
 - Equations 7 and 10 have no rows: SURE is unbiased for every denoiser, and the identity map and a Wiener filter times 1.275
   satisfy the trace identity, so that neither could fail. Equation 5 for two trained networks, in nats against N, is in
   results/likelihood, with Wiener filters and untrained networks beside them.
+- Some null models are 0 by construction, and could not pass: denoisers with one basis for all images where bases are compared
+  between images, untrained ones among eigenvalues in (.2, .8), the exact optimum in its own excess and extra directions,
+  another seed of the same data, filters by theory in what a filter leaves. They test the program, not the claim. Untrained
+  `UNet` and `BFCNN` are the identity to 1e-5, so that their errors say no more than those of the identity.
+- Rows whose statement names the budget (gap, N = 1 to 1,000; geometry during training), and time of memorisation, have no gate.
+  Those on samples and functions, and same function, are gated by the Wiener filter alone, not by a doubling.
+- Intervals of the memorisation plane are Student's over three repetitions, with the test images fixed. That of pairs that end
+  apart is over the pairs of three repetitions together, as if they were independent.
 - Seeds differ in weights, images and noise together, and there are three, or six; test images are the same for all networks."""
 MISSING = {
     "9": "bedrooms: not at hand; the plane on C^alpha images stands for it",

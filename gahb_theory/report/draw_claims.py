@@ -221,7 +221,7 @@ def _training(rows: Mapping[str, Any], folder: Path) -> Any:
     energy = {int(n): v for n, v in row["reference"]["own energy by images seen"].items()}
     risk = {int(n): v for n, v in row["reference"]["dB above the optimum by images seen"].items()}
     seen = sorted(energy)
-    for values in zip(*(energy[n] for n in seen), strict=False):  # before training there may be more seeds
+    for values in zip(*(energy[n] for n in seen), strict=True):
         first.plot([max(n, 500) for n in seen], values, color=PLAIN, marker="o", ms=3)
     second.plot([max(n, 500) for n in seen], [risk[n] for n in seen], color=PLAIN, marker="o", ms=3)
     for ax in (first, second):
@@ -351,7 +351,7 @@ FIGURES = (
         "limits.png",
         draw_limits,
         "Eigenvalues in (.2, .8) more than the optimum has, and risk above the optimum, after ever longer training; three "
-        "seeds, and the limit of a power of the budget beside a constant.",
+        "seeds, and the limit of a power of the budget beside a constant, whose interval is nominal.",
     ),
     (
         "geometry.png",

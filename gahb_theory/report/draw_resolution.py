@@ -59,7 +59,7 @@ def _above(row: Mapping[str, Any], name: str) -> tuple[float, float]:
 
 
 def _panel(rows: list[Mapping[str, Any]], value: Any, ylabel: str) -> Panel:
-    """A line for each width where every resolution has the same widths, else one through all networks."""
+    """A line through the resolutions for each width, and one for the Wiener filter."""
     widths = sorted({row["channels"] for row in rows})
     lines = {f"{c} channels": [row for row in rows if row["channels"] == c] for c in widths}
     series = [

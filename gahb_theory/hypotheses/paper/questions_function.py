@@ -4,8 +4,8 @@
 
 A, B the disjoint sets of `questions_samples`, W_C and W_D Wiener filters of two more. Two Wiener filters of disjoint sets are
 as near to each other as networks are, so that the distance of two outputs says nothing; what they do beyond two others is
-errors of estimation alone, and its cosine is known (`hypotheses.linear_null`): the theoretical null of the row. Networks that
-memorise share less.
+errors of estimation alone, and its cosine is known (`hypotheses.linear_null`): 0 where all four have as many images, as here.
+Networks that memorise share less.
 """
 
 from pathlib import Path

@@ -174,12 +174,17 @@ def rows(w: Workshop, checkpoints: Path) -> dict[str, dict[str, Any]]:
         found[f"samples, {kind}"] = row | {"figures": "2, 7, 10, 12" if kind == "stochastic" else "13, 14"}
         if kind == "stochastic":
             together = {None: pairs(None)} | {n: pairs(n) for n in MEMORISED}
-            found["bifurcation"] = _bifurcation(together, about, gate) | {"figures": "8"}
+            found |= _bifurcation(together, about, gate)
     return found
 
 
-def _bifurcation(pairs: Mapping[int | None, list[tuple[Any, Any]]], about: str, gate: GateResult) -> dict[str, Any]:
-    """Pairs that end apart: do they agree at first? One value for each pair that ends apart, all repetitions together."""
+def _bifurcation(
+    pairs: Mapping[int | None, list[tuple[Any, Any]]], about: str, gate: GateResult
+) -> dict[str, dict[str, Any]]:
+    """Pairs that end apart: do they agree at first? One value for each pair that ends apart, all repetitions together.
+
+    There is no row where fewer pairs end apart than say anything.
+    """
     early = {}
     for n, found in pairs.items():
         both = [parting(a, b) for a, b in found]
@@ -197,7 +202,8 @@ def _bifurcation(pairs: Mapping[int | None, list[tuple[Any, Any]]], about: str, 
         [gate],
         about=f"{about}; {len(apart)} of {len(apart) + len(together)} pairs end apart",
     )
-    return row | {"reference": {"early cosine of pairs that end together": round(float(together.mean()), 3)}}
+    reference = {"early cosine of pairs that end together": round(float(together.mean()), 3)}
+    return {"bifurcation": row | {"figures": "8", "reference": reference}}
 
 
 def _closest_pairs(sets: Sequence[Tensor]) -> dict[str, Any]:
