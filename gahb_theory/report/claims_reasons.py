@@ -73,7 +73,8 @@ REASONS = {
     "near, alpha = 2, bfcnn": "The last doubling takes .06 of .38, just more than half of the interval: two or three "
     "more, 6 networks of 15 minutes of one core for 512,000 images, would tell whether the limit is below 1 dB.",
     "excess, disks": "The excess falls to .6 to .7 of itself with each doubling, through the threshold: it is above after "
-    "128,000 images and would be below after 512,000, 3 networks of 8 minutes of one core and one of 4. Its limit is another row.",
+    "128,000 images and would be below after 512,000, 3 networks of 8 minutes of one core and one of 4. Its limit is another "
+    "row.",
     "excess at contours": "What a Wiener filter loses it loses at contours, too, as it blurs them: a share of .25 cannot be "
     "told from the threshold of .2. Another comparison of regularities (roughness of contours) asks what no filter has.",
     "roughness of contours": CONTOURS,

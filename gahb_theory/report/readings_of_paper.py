@@ -169,20 +169,15 @@ def _plane(results: Results, arrays: Arrays) -> dict[str, str]:
 
 def _resolution(results: Results, arrays: Arrays) -> dict[str, str]:
     rows = results["rows"]
-    ends = sorted((r for r in rows if r["n"] == rows[0]["n"]), key=lambda r: (r["size"], r["channels"]))
-    first, last = ends[0], ends[-1]
-    gap, linear = ([float(r[name]["gap"]) for r in (first, last)] for name in ("network", "wiener"))
-    places = [f"{r['size']} pixels and {r['channels']} channels" for r in (first, last)]
+    n, widest = rows[0]["n"], max(r["channels"] for r in rows)
+    line = sorted((r for r in rows if (r["n"], r["channels"]) == (n, widest)), key=lambda r: r["size"])
+    gaps = ", ".join(f"{r['network']['gap']:+.1f} dB at {r['size']} pixels" for r in line)
+    linear = ", ".join(f"{r['wiener']['gap']:+.1f}" for r in line)
+    place = f"At N = {n:,}, networks of {widest} channels"
     said = {
-        "resolution_gaps": (
-            f"At N = {first['n']:,} a seen image is {gap[0]:+.1f} dB above a fresh one at {places[0]}, and {gap[1]:+.1f} dB at "
-            f"{places[1]}; for Wiener filters {linear[0]:+.1f} and {linear[1]:+.1f} dB."
-        )
+        "resolution_gaps": f"{place} have a seen image above a fresh one by {gaps}; Wiener filters by {linear} dB.",
     }
     if all(r["network"]["above"] for r in rows):
-        above = [float(np.mean(r["network"]["above"])) for r in (first, last)]
-        said["resolution_optimum"] = (
-            f"On fresh images the network is {above[0]:.1f} dB above the optimum at {places[0]}, and {above[1]:.1f} dB at "
-            f"{places[1]}."
-        )
+        above = ", ".join(f"{float(np.mean(r['network']['above'])):.1f} dB at {r['size']} pixels" for r in line)
+        said["resolution_optimum"] = f"{place} are above the optimum on fresh images by {above}."
     return said

@@ -144,8 +144,9 @@ def claims(results: Mapping[str, Any]) -> list[Claim]:
             "At the same number of training images, the gap between seen and unseen images grows with the resolution.",
             _by_size(rows, lambda r: f"{r['network']['gap']:+.2f} +- {2 * r['network']['error']:.2f}"),
             "larger images need more training images, and less so from 80 to 160 pixels than from 40 to 80 (figure 15)",
-            f"After {seen:,} images seen; twice the standard error over images, one network each. Of Wiener filters of the "
-            "same images: " + _by_size(rows, lambda r: f"{r['wiener']['gap']:+.2f}", widths=False),
+            f"After {seen:,} images seen at every resolution, on which the gap depends; twice the standard error over images, "
+            "one network each. Of Wiener filters of the same images: "
+            + _by_size(rows, lambda r: f"{r['wiener']['gap']:+.2f}", widths=False),
         )
     ]
     if all(row["network"]["above"] for row in rows):
