@@ -218,7 +218,7 @@ def _work(f: Callable[[Tensor, float | Tensor], Tensor], corners: list[Tensor], 
         for start, end in itertools.pairwise(corners):
             where = torch.as_tensor((nodes + 1) / 2).to(start)[:, None, None, None]
             points = start + where * (end - start)
-            residuals = [validate.denoised(f, part, sigma) - part for part in points.split(STEPS)]
+            residuals = [validate.denoised(f, part, sigma) - part for part in torch.split(points, STEPS)]
             along = (torch.cat(residuals) * (end - start)).flatten(1).sum(dim=1)
             each = along.double().cpu().numpy() * weights / 2
             work, size = work + each.sum(), size + np.abs(each).sum()
