@@ -183,7 +183,8 @@ class Disks(Manifold):
             return torch.from_numpy(images)[:, None]
         if isinstance(self.edge, str):
             return self._shape(parameters).mul_(a - b).add_(b)[:, None]
-        if parameters.requires_grad:  # which memory that is used again does not allow
+        # gradients do not allow memory that is used again, and NumPy has not every precision
+        if parameters.requires_grad or parameters.dtype not in (torch.float32, torch.float64) or not len(parameters):
             # x = (a + b) / 2 + (2 m - 1) (a - b) / 2
             return (self._error_function(parameters) * ((a - b) / 2) + (a + b) / 2)[:, None]
         painted = empty(len(parameters), 1, self.size, self.size, dtype=parameters.dtype)

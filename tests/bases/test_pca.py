@@ -148,7 +148,7 @@ def test_few_images_have_the_components_of_their_singular_value_decomposition(n,
     assert torch.allclose(basis.atoms @ basis.atoms.mT, torch.eye(count, dtype=torch.float64), atol=1e-13)
 
 
-def test_atoms_of_no_variance_do_not_hang_on_rounding():
+def test_atoms_of_no_variance_do_not_depend_on_rounding():
     generator = torch.Generator().manual_seed(1)
     x = torch.rand(20, 1, 8, 8, generator=generator, dtype=torch.float64)
     moved = x * (1 + 1e-14 * torch.randn(x.shape, generator=generator, dtype=torch.float64))

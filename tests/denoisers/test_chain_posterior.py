@@ -135,6 +135,21 @@ def test_the_result_does_not_depend_on_the_size_of_the_steps() -> None:
         assert abs(float(other.mean() / means[0].mean()) - 1) < 0.1
 
 
+def test_chains_that_do_not_jump_are_stored_and_go_on() -> None:
+    """As those are that were stored before chains did."""
+    from dataclasses import replace
+
+    from gahb_theory.theory.optimum.chain_enclosure import advance, bounds, from_stored, start, to_stored
+
+    _, _, target, z = problem(gt.CAlpha(alpha=2.0, size=8), 0.4, 2)
+    jumping = start(target, z, Search(chains=2, draws=4, rounds=4, steps=10), seed=0)
+    for first in (jumping, _with(jumping, replace(jumping.kernel, places=None))):
+        again = from_stored(to_stored(first))
+        assert (again.kernel.places is None) == (first.kernel.places is None)
+        ends = [bounds(advance(target, progress, 100, seed=1)) for progress in (first, again)]
+        assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
+
+
 class TwoModes:
     """Two narrow modes of the first of three numbers, at 1 and -.5; (.7 e^-.125) / (.7 e^-.125 + e^-.5) is in the second."""
 

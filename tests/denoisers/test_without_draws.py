@@ -9,7 +9,7 @@ import torch
 import gahb_theory as gt
 from gahb_theory.denoisers import SmoothUNet
 from gahb_theory.denoisers.networks.controls import LocallyConnected
-from gahb_theory.denoisers.networks.initialisation import without_draws
+from gahb_theory.denoisers.networks.initialisation import building, without_draws
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,14 @@ def test_nothing_is_drawn_and_the_next_network_is_the_usual_one(make):
     assert all(bool((p == 0).all()) for p in blank.parameters() if p.ndim > 1)
     after = make(3).state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_values_that_are_not_drawn_are_as_ever():
+    """A buffer that is no part of a file would keep what it is given here."""
+    with without_draws(), building() as generator:
+        limited = torch.arange(4.0).clamp_(1, 2)
+        assert float(torch.ones(3).normal_(generator=generator).abs().sum()) == 0
+    assert limited.tolist() == [1, 1, 2, 2]
 
 
 def test_a_loaded_network_has_the_weights_of_the_file(tmp_path):

@@ -225,3 +225,11 @@ def test_smooth_disks_beyond_the_image_and_without_a_place():
     x = Disks().paint(nowhere)
     assert bool(x[1].isnan().all())
     assert torch.allclose(x[[0, 2, 3], 0], expected[[0, 2, 3]], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_no_disks_and_those_of_any_precision_are_painted(dtype):
+    u = Disks().scene(2, seed=3).parameters.to(dtype)
+    x = Disks().paint(u)
+    assert (x.dtype, x.shape, Disks().paint(u[:0]).shape) == (dtype, (2, 1, 64, 64), (0, 1, 64, 64))
+    assert float((x - Disks().paint(u.double())).abs().max()) < 64 * torch.finfo(dtype).eps  # of coordinates up to 64

@@ -160,6 +160,20 @@ def test_the_posterior_mean_of_a_mixture_fails_by_its_homogeneity_alone() -> Non
     assert failed(gt.verify(gt.EmpiricalBayes(points), points.repeat(20, 1, 1, 1), 0.3)) == {"homogeneity error"}
 
 
+def test_the_loop_takes_few_images_at_a_time() -> None:
+    """Kinks make it take the most points, all of which would need the memory of large images at once."""
+    batches = []
+
+    def kinked(y, sigma):
+        batches.append(len(y))
+        return (y.abs() > 0.3).to(y) * y
+
+    x = torch.rand(4, 1, 2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    gt.verify(kinked, x, 0.4)
+    assert sum(batches) > 4 * 256
+    assert max(batches) <= 16
+
+
 def test_a_multiple_of_a_wiener_filter_that_satisfies_the_trace_identity_is_found_out() -> None:
     """c G has MSE = sigma^2 tr J for two c: for 1, and for tr G / sum over k of (s_k + sigma^2) G_k^2 / sigma^2."""
     f, x = gaussian(2000, seed=3)

@@ -186,9 +186,8 @@ def _steps(
     accepted, whole = torch.zeros(2, n, dtype=z.dtype)
     for _ in range(steps):
         noise, gain = torch.randn(n, chains, d, generator=generator, dtype=z.dtype), torch.zeros_like(rough)
-        if (
-            kernel.places is not None and torch.rand((), generator=generator) < JUMPS
-        ):  # at random: a block is reversible
+        # at random, not every tenth: a block has to be reversible
+        if kernel.places is not None and torch.rand((), generator=generator) < JUMPS:
             which = torch.randint(kernel.places.shape[1], (n, chains), generator=generator)
             moved = kernel.places[torch.arange(n)[:, None], which] + kernel.scale[:, None] * noise
             gain, everywhere = _around(a, kernel) - _around(moved, kernel), torch.zeros_like(rough, dtype=torch.bool)

@@ -27,8 +27,8 @@ LARGEST_SEED = 2**63 - 1
 SEEDS_OF_TORCH = 2**32  # its generator on the CPU ignores the bits above
 FACTORIES = {torch.empty, torch.zeros, torch.ones, torch.full, torch.eye, torch.randn, torch.rand}
 DRAWS = {"normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_", "randn", "rand"}
-BLANK = DRAWS | {"clamp_"}
-"""What sets values, and leaves zeros where values are still to come: on the meta device it would load a part of torch."""
+UNSEEN = DRAWS | {"clamp_"}
+"""What sets values, and would load a part of torch on the meta device, which has none."""
 
 _device: ContextVar[str] = ContextVar("device", default="cpu")
 _blank: ContextVar[bool] = ContextVar("blank", default=False)
@@ -46,7 +46,7 @@ class _Private(TorchFunctionMode):
         if func in FACTORIES and kwargs.get("dtype") is None:
             kwargs["dtype"] = torch.float32
         name = getattr(func, "__name__", "")
-        if name in BLANK and (_blank.get() or _device.get() == "meta"):
+        if name in (UNSEEN if _device.get() == "meta" else DRAWS if _blank.get() else ()):
             if not name.endswith("_"):
                 return torch.zeros(*args, **{key: value for key, value in kwargs.items() if key != "generator"})
             with torch.no_grad():

@@ -157,7 +157,8 @@ def _added(progress: Progress, states: States, share: Tensor, seconds: float) ->
 def to_stored(progress: Progress) -> dict[str, np.ndarray]:
     """Named arrays that `from_stored` turns back."""
     kernel, states = vars(progress.kernel), vars(progress.states)
-    tensors = {f"kernel/{k}": v for k, v in kernel.items()} | {f"states/{k}": v for k, v in states.items()}
+    tensors = {f"kernel/{k}": v for k, v in kernel.items() if v is not None}  # chains that do not jump have no places
+    tensors |= {f"states/{k}": v for k, v in states.items()}
     tensors |= {name: getattr(progress, name) for name in ("means", "squares", "traces", "accepted")}
     numbers = {name: np.asarray(getattr(progress, name)) for name in ("length", "blocks", "seconds")}
     return {name: np.ascontiguousarray(value.numpy()) for name, value in tensors.items()} | numbers
