@@ -1,16 +1,18 @@
 """The tour: from image classes to a report, on what comes with the library.
 
-Images are drawn and denoised by a small network; the network's Jacobian is taken at one of them; its eigenbasis is
-compared with wavelets, cosines and principal components; the PSNR is set beside the oracles and the slope of the
-theory. Everything goes to a run directory, and the report is drawn from that directory alone.
+Images are drawn and denoised by a small network; the network's Jacobian is taken in the middle of one of them; its
+eigenbasis is compared with wavelets, cosines and principal components; the PSNR is set beside the oracles and the slope of
+the theory. Everything goes to a run directory, and the report is drawn from that directory alone.
 """
 
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from gahb_theory import runs, stored_results, validate
+from gahb_theory.bases.base import Basis
 from gahb_theory.commands.naming import command_line
 from gahb_theory.commands.settings_of_tour import Tour
 from gahb_theory.comparison import (
@@ -21,6 +23,7 @@ from gahb_theory.comparison import (
     reference_bases,
 )
 from gahb_theory.images import CAlpha, Disks, ImageClass, Photographs, Shuffled
+from gahb_theory.images.photographs import centre_crop
 from gahb_theory.pretrained import shipped_class, shipped_denoiser, train_shipped
 from gahb_theory.progress import progress_bar
 from gahb_theory.report.tour_page import FORMAT, tour_report
@@ -38,6 +41,7 @@ def run_tour(tour: Tour) -> Path:
     """Compute what is missing in the run directory, draw the report and return its path."""
     names: tuple[Literal["c_alpha", "photographs"], ...] = ("c_alpha", "photographs")
     validate.sigma_level(tour.sigma)
+    validate.integer(tour.side, "side", 8)
     validate.integer(tour.test_images, "test_images", 2)
     validate.seed(tour.seed)
     validate.integer(tour.retrain_images, "retrain_images", 1)
@@ -57,27 +61,37 @@ def run_tour(tour: Tour) -> Path:
     run = runs.open_run(tour.run or _default_directory(settings), config)
     arrays = stored_results.read_arrays(run / "arrays.npz")
 
+    @cache
+    def bases(name: Literal["c_alpha", "photographs"], side: int) -> dict[str, Basis]:
+        return reference_bases(centre_crop(shipped_class(name).sample(PCA_SAMPLES, seed=PCA_SEED), (side, side)))
+
     def keep(new: dict[str, np.ndarray]) -> None:
         arrays.update(new)
         stored_results.write_arrays(run / "arrays.npz", arrays)
 
     with progress_bar(total=3 * len(names), desc="tour", unit=" parts", leave=True) as bar:
         for name in names:
-            x, f, bases = tests[name], shipped[name], None
+            x, f = tests[name], shipped[name]
+            side = min(tour.side, x.shape[-1])
             for part in ("analysis", "performance", "retrained"):
                 bar.set_postfix_str(f"{name}, {part}")
                 if not any(key.startswith(f"{name}/{part}/") for key in arrays):
-                    bases = bases or reference_bases(shipped_class(name).sample(PCA_SAMPLES, seed=PCA_SEED))
                     if part == "analysis":
                         shown = SHOWN[name] % tour.test_images
-                        analysis = analyse_image(f, x[shown : shown + 1], tour.sigma, bases, seed=tour.seed)
-                        keep(stored_results.to_arrays(analysis, f"{name}/analysis") | _contour(name, shown, tour.seed))
+                        square = centre_crop(x[shown : shown + 1], (side, side))
+                        analysis = analyse_image(f, square, tour.sigma, bases(name, side), seed=tour.seed)
+                        contour = _contour(name, shown, tour.seed, side)
+                        keep(stored_results.to_arrays(analysis, f"{name}/analysis") | contour)
                     elif part == "performance":
-                        measured = compare_performance(f, x, SIGMAS, bases, window=WINDOW, seed=tour.seed)
+                        measured = compare_performance(
+                            f, x, SIGMAS, bases(name, x.shape[-1]), window=WINDOW, seed=tour.seed
+                        )
                         keep(stored_results.to_arrays(measured, f"{name}/performance"))
                     elif tour.retrain:
                         anew = train_shipped(name, run / "retrained" / name, tour.retrain_images)
-                        measured = compare_performance(anew, x, SIGMAS, bases, window=WINDOW, seed=tour.seed)
+                        measured = compare_performance(
+                            anew, x, SIGMAS, bases(name, x.shape[-1]), window=WINDOW, seed=tour.seed
+                        )
                         keep(stored_results.to_arrays(measured, f"{name}/retrained"))
                 bar.update()
     if not any(key.startswith("classes/") for key in arrays):
@@ -87,11 +101,11 @@ def run_tour(tour: Tour) -> Path:
     return tour_report(run)
 
 
-def _contour(name: Literal["c_alpha", "photographs"], shown: int, seed: int) -> dict[str, np.ndarray]:
+def _contour(name: Literal["c_alpha", "photographs"], shown: int, seed: int, side: int) -> dict[str, np.ndarray]:
     """Where the analysed image is inside its contour, as an array; nothing where it is not known."""
     scene = shipped_class(name, split="test").scene(1, seed=seed, start=shown)
     coverage = getattr(scene, "coverage", None)
-    return {} if coverage is None else {f"{name}/coverage": coverage[0, 0].numpy()}
+    return {} if coverage is None else {f"{name}/coverage": centre_crop(coverage, (side, side))[0, 0].numpy()}
 
 
 def _default_directory(settings: dict[str, Any]) -> Path:

@@ -45,6 +45,9 @@ def test_the_tour_writes_a_run_and_a_report(small_tour):
     arrays = stored_results.read_arrays(run / "arrays.npz")
     analysis = stored_results.from_arrays(ImageAnalysis, arrays, "c_alpha/analysis")
     assert analysis.eigenvalues.shape == (256,)
+    np.testing.assert_allclose(
+        analysis.error_over_variance, 256 * 10 ** (-analysis.psnr_denoised / 10) / 0.15**2, rtol=1e-4
+    )
     assert (np.diff(analysis.eigenvalues) <= 0).all()
     # the coefficients are those of the clean image in an orthonormal basis: Parseval
     np.testing.assert_allclose((analysis.coefficients**2).sum(), (analysis.clean**2).sum(), rtol=1e-4)
@@ -67,6 +70,7 @@ def test_the_tour_writes_a_run_and_a_report(small_tour):
     assert "http" not in html, "the page asks for nothing from outside"
     assert "Trained anew" in html
     assert f"tr J = {analysis.effective_dimension:.0f}" in html
+    assert f"the squared error is {analysis.error_over_variance:.0f} sigma^2" in html
     r = analysis.reproduction
     said = escape(str(r)).replace("&#x27;", "&#39;")
     assert len(re.findall(f"<(?:p|figcaption)>[^<]*{re.escape(said)}", html)) == 3, "beside numbers and both pictures"
@@ -127,3 +131,13 @@ def test_a_run_in_an_older_format_is_refused(tmp_path):
     stored_results.write_arrays(tmp_path / "arrays.npz", {"c_alpha/reading/clean": np.zeros((1, 4, 4))})
     with pytest.raises(ValueError, match=r"in format 1, and this one draws format 3; run gahb tour again in another"):
         tour_report(tmp_path)
+
+
+def test_the_tour_analyses_the_middle_of_an_image(small_tour):
+    tour.run_tour(replace(small_tour, side=8, retrain=False))
+    arrays = stored_results.read_arrays(small_tour.run / "arrays.npz")
+    analysis = stored_results.from_arrays(ImageAnalysis, arrays, "c_alpha/analysis")
+    shown = tour.SHOWN["c_alpha"] % small_tour.test_images
+    x = gt.CAlpha(size=16).sample(1, seed=small_tour.seed, start=shown)
+    np.testing.assert_array_equal(analysis.clean, x[0, :, 4:12, 4:12].numpy())
+    assert arrays["c_alpha/coverage"].shape == (8, 8)

@@ -16,8 +16,8 @@ def found_at_image(a: ImageAnalysis) -> str:
     verdict = f"{abs(gap):.1f} dB {'above' if gap >= 0 else 'below'} the oracle in the {basis_label(best)}"
     return (
         f"PSNR {a.psnr_noisy:.2f} -> {a.psnr_denoised:.2f} dB at sigma {a.sigma:g}, {verdict}, the best of the fixed bases\n"
-        f"effective dimension {a.effective_dimension:.0f} of {a.clean.size}, {a.eigenvalues_above_half} eigenvalues above "
-        f"1/2, from {a.smallest_eigenvalue:.2f} to {a.largest_eigenvalue:.2f}\n"
+        f"{_trace(a)}; {a.eigenvalues_above_half} eigenvalues above 1/2, from {a.smallest_eigenvalue:.2f} to "
+        f"{a.largest_eigenvalue:.2f}\n"
         f"{a.reproduction}"
     )
 
@@ -30,5 +30,10 @@ def found_by_tour(run: Path) -> list[str]:
     for case in cases:
         a = stored_results.from_arrays(ImageAnalysis, arrays, f"{case}/analysis")
         first = found_at_image(a).splitlines()[0]
-        lines.append(f"{case}: {first}; effective dimension {a.effective_dimension:.0f} of {a.clean.size}")
+        lines.append(f"{case}: {first}; {_trace(a)}")
     return lines
+
+
+def _trace(a: ImageAnalysis) -> str:
+    """Both sides of equation (10) at one image."""
+    return f"tr J {a.effective_dimension:.0f} of {a.clean.size}, squared error {a.error_over_variance:.0f} sigma^2"

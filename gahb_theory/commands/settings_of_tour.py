@@ -21,6 +21,8 @@ class Tour:
     """Run directory; by default runs/tour, with a suffix where the settings below are not the default ones."""
     sigma: float = 0.15
     """Noise level at which the Jacobian is taken, for intensities in [0, 1]."""
+    side: int = 48
+    """Side of the square in the middle of a test image whose Jacobian is taken; 64 is all of it, and twice the time."""
     test_images: int = 64
     """Number of test images behind the PSNR curves."""
     seed: int = 1

@@ -89,6 +89,11 @@ class ImageAnalysis(Result):
         return result
 
     @property
+    def error_over_variance(self) -> float:
+        """||x - f(y)||^2 / sigma^2, which tr J equals on average over images for the posterior mean, equation (10)."""
+        return float(np.square(self.clean - self.denoised).sum()) / self.sigma**2
+
+    @property
     def oracle_psnr(self) -> dict[str, float]:
         """PSNR of the oracle attenuation in each basis, in decibels."""
         d = self.clean.size

@@ -115,7 +115,11 @@ def _head(analyses: Mapping[str, ImageAnalysis]) -> Head:
     figures = [
         KeyFigure(f"{first.psnr_denoised - first.psnr_noisy:+.1f}", "dB", f"gain over the noisy image{of}"),
         KeyFigure(f"{gap:+.1f}", "dB", f"against the oracle in the {basis}{of}"),
-        KeyFigure(f"{first.effective_dimension:.0f}", f"of {first.clean.size}", f"effective dimension, tr J{of}"),
+        KeyFigure(
+            f"{first.effective_dimension:.0f}",
+            f"of {first.clean.size}",
+            f"tr J; squared error over sigma^2 {first.error_over_variance:.0f}{of}",
+        ),
         KeyFigure(f"{readings.sparsest(first)[2]:.2%}", "", f"energy that {readings.TERMS} terms leave out{of}"),
     ]
     title = f"A denoiser at {', '.join(analyses)}"
@@ -162,7 +166,8 @@ def _case(case: str, title: str, arrays: Arrays) -> list[Section]:
     ranking = ", ".join(f"{value:.2%} in the {basis_label(name)}" for value, name in hundred)
     words = (
         f"At sigma = {a.sigma:g} the denoiser lifts the PSNR from {a.psnr_noisy:.2f} to {a.psnr_denoised:.2f} dB. Its "
-        f"Jacobian J has an effective dimension tr J = {a.effective_dimension:.0f} out of {d} pixels.",
+        f"Jacobian J has tr J = {a.effective_dimension:.0f} in {d} pixels; the squared error is {a.error_over_variance:.0f} "
+        "sigma^2, which an optimal denoiser's tr J equals on average (equation 10).",
         f"{a.reproduction} {a.eigenvalues_above_half} eigenvalues are above 1/2, and they run from "
         f"{a.smallest_eigenvalue:.2f} to {a.largest_eigenvalue:.2f}. That J y = f(y) holds to {a.homogeneity_error:.1e}"
         f"{_remainder(a.reproduction)}.",
