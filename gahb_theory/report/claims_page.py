@@ -59,7 +59,7 @@ LIMITS = """## What these verdicts leave open
   results/likelihood, with Wiener filters and untrained networks beside them.
 - Some null models are 0 by construction, and could not pass: denoisers with one basis for all images where bases are compared
   between images, untrained ones among eigenvalues in (.2, .8), the exact optimum in its own excess and extra directions,
-  another seed of the same data, filters by theory in what a filter leaves. They test the program, not the claim. Untrained
+  another seed of the same data. They test the program, not the claim. Untrained
   `UNet` and `BFCNN` are the identity to 1e-5, so that their errors say no more than those of the identity.
 - Rows whose statement names the budget (gap, N = 1 to 1,000; geometry during training), and time of memorisation, have no gate.
   Those on samples and functions, and same function, are gated by the Wiener filter alone, not by a doubling.

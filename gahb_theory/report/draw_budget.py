@@ -7,19 +7,18 @@ from typing import Any
 import numpy as np
 
 from gahb_theory.hypotheses.paper.judged_measures import decibels
+from gahb_theory.hypotheses.paper.questions_manifolds import MANIFOLDS
 
 __all__ = ["draw_limits"]
 
-NAMES = ("disks", "ray", "sine_cone")
 QUANTITIES = {"extra": "directions that the\noptimum removes", "excess": "risk above the\noptimum (dB)"}
-THRESHOLDS = {"extra": 3.0, "excess": 1.0}
 
 
 def draw_limits(rows: Mapping[str, Any], folder: Path) -> Any:
     """The figure, one column for each manifold; None where no limit has been estimated."""
     import matplotlib.pyplot as plt
 
-    names = [name for name in NAMES if f"limit of extra, {name}" in rows]
+    names = [name for name in MANIFOLDS if f"limit of extra, {name}" in rows]
     if not names:
         return None
     figure, axes = plt.subplots(
@@ -49,7 +48,7 @@ def _panel(ax: Any, row: Mapping[str, Any], what: str) -> None:
     limit = "limit of a power, 95 %"
     ax.errorbar([end], [value], [[value - low], [high - value]], color="C3", marker="s", ms=4, capsize=3, label=limit)
     ax.axhline(0, color="black", lw=1, label="exact optimum")
-    ax.axhline(THRESHOLDS[what], color="0.6", ls=":", label="criterion")
+    ax.axhline(scale(float(row["criterion"].split()[1])), color="0.6", ls=":", label="criterion")
     ax.set_xscale("log")
     ticks = [n for n in (8000, 32_000, 128_000) if n in seen]
     ax.set_xticks([*ticks, end], [*(f"{n:,}" for n in ticks), "limit"], fontsize=7)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from gahb_theory.denoisers.base import Denoiser
 from gahb_theory.hypotheses.paper.judged_measures import BETWEEN, Spectra, own_less_expected
@@ -50,8 +51,4 @@ class ContourShare:
         values, vectors = self.spectra.at(f, images, sigma)
         between = ((values > BETWEEN[0]) & (values < BETWEEN[1])).double()
         energy = (vectors.double().square() * between[:, :, None]).sum(dim=1)
-        return own_less_expected(_unit(energy) @ _unit(gradients(images)).mT)
-
-
-def _unit(rows: Tensor) -> Tensor:
-    return rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        return own_less_expected(normalize(energy) @ normalize(gradients(images)).mT)
