@@ -50,7 +50,7 @@ LIMITS = """## What these verdicts leave open
   of the images before shuffling is above it: .4 dB where that is 1 dB above.
 - Null models of samples that memorise are `UNet(8, 2)`, the subject `UNet(16, 2)`.
 - A limit over budgets holds for one power beside a constant: networks that learn something only after 128,000 images are not
-  foreseen by it. Its interval misses the truth on either side in up to 13 % of simulated cases, not in 2.5 %, and that of the
+  foreseen by it. Its interval misses the truth on either side in up to 9.5 % of simulated cases, not in 2.5 %, and that of the
   excess on the ray ends .0001 of the Bayes risk below the threshold: it is refuted by no margin.
 - The optimum at 32 and 64 pixels is in the tables of the library for part of the window: 5 noise levels for each alpha take 10
   minutes to 1 hour of one core each.
