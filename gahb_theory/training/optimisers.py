@@ -40,18 +40,31 @@ def orthogonalise(matrix: Float[Tensor, "m n"], steps: int = 5) -> Float[Tensor,
     >>> bool(((orthogonalise(matrix).diagonal() - 1).abs() < 0.35).all())
     True
     """
+    return _turned(_inverse_root(_gram(matrix)[None], steps)[0], matrix)
+
+
+def _gram(matrix: Tensor) -> Tensor:
+    """The products of the rows, or of the columns where there are fewer."""
+    return matrix.mT @ matrix if matrix.shape[0] > matrix.shape[1] else matrix @ matrix.mT
+
+
+def _turned(root: Tensor, matrix: Tensor) -> Tensor:
+    return matrix @ root if matrix.shape[0] > matrix.shape[1] else root @ matrix
+
+
+def _inverse_root(gram: Float[Tensor, "k m m"], steps: int = 5) -> Float[Tensor, "k m m"]:
+    """The product of all P over the Frobenius norm of X, from A = X X^T: roughly A^(-1/2)."""
     a, b, c = COEFFICIENTS
-    x = matrix / (matrix.norm() + 1e-12)
-    tall = x.shape[0] > x.shape[1]
-    x = x.mT if tall else x
-    gram = x @ x.mT
-    total = identity = torch.eye(len(gram), dtype=x.dtype, device=x.device)
+    trace = gram.diagonal(dim1=1, dim2=2).sum(1)  # the norm squared
+    scale = (1 / (trace.sqrt() + 1e-12))[:, None, None]
+    gram = gram * scale.square()
+    total = None
     for step in range(steps):
-        factor = torch.addmm(a * identity + b * gram, gram, gram, alpha=c)
-        total = factor @ total if step else factor
-        gram = factor @ gram @ factor if step + 1 < steps else gram
-    x = total @ x
-    return x.mT if tall else x
+        factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        factor.diagonal(dim1=1, dim2=2).add_(a)
+        total = factor if total is None else torch.bmm(factor, total)
+        gram = torch.bmm(torch.bmm(factor, gram), factor) if step + 1 < steps else gram
+    return scale * (torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device) if total is None else total)
 
 
 def is_kernel(parameter: Tensor) -> bool:
@@ -94,14 +107,30 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Move every kernel that has a gradient."""
         for group in self.param_groups:
-            for kernel in group["params"]:
-                if kernel.grad is None:
-                    continue
-                mean = self.state[kernel]["momentum"]
-                mean.mul_(group["momentum"]).add_(kernel.grad)
-                ahead = kernel.grad.add(mean, alpha=group["momentum"]).flatten(1)
-                size = max(1.0, ahead.shape[0] / ahead.shape[1]) ** 0.5
-                kernel.sub_(orthogonalise(ahead).reshape(kernel.shape), alpha=group["lr"] * size)
+            kernels = [kernel for kernel in group["params"] if kernel.grad is not None]
+            if not kernels:
+                continue
+            gradients, means = [k.grad for k in kernels], [self.state[k]["momentum"] for k in kernels]
+            torch._foreach_mul_(means, group["momentum"])
+            torch._foreach_add_(means, gradients)
+            ahead = torch._foreach_add(gradients, means, alpha=group["momentum"])
+            # columns in the order of memory of kernels in channels-last format, so that nothing is copied
+            matrices = [direction.movedim(1, -1).flatten(1) for direction in ahead]
+            for kernel, matrix, root in zip(kernels, matrices, _inverse_roots(matrices), strict=True):
+                factor = max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
+                direction = _turned(root, matrix).unflatten(1, (*kernel.shape[2:], kernel.shape[1])).movedim(-1, 1)
+                kernel.sub_(direction, alpha=group["lr"] * factor)
+
+
+def _inverse_roots(matrices: list[Tensor]) -> list[Tensor]:
+    """One for each matrix; those of one size are taken together, since small products cost what a call costs."""
+    grams = [_gram(matrix) for matrix in matrices]
+    roots = grams.copy()
+    for side in {len(gram) for gram in grams}:
+        alike = [i for i, gram in enumerate(grams) if len(gram) == side]
+        for i, root in zip(alike, _inverse_root(torch.stack([grams[i] for i in alike])), strict=True):
+            roots[i] = root
+    return roots
 
 
 def adam(parameters: Iterable[Tensor], lr: float) -> torch.optim.Optimizer:
