@@ -18,7 +18,7 @@ f(y) itself would depend on how loud the other images of the batch are; on y / s
 import copy
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
@@ -36,10 +36,11 @@ from gahb_theory.denoisers.networks.conservative import Conservative
 from gahb_theory.identity import content as identity
 from gahb_theory.images.base import ImageClass
 from gahb_theory.images.intake import check_range
-from gahb_theory.images.stream import Data, image_stream
+from gahb_theory.images.stream import Data, batches, image_stream, steps_together
 from gahb_theory.precision import takes_arrays
 from gahb_theory.processes import interrupts_deferred, processes
 from gahb_theory.randomness import Component, step_generator
+from gahb_theory.training.averages import RunningAverage, tensors
 from gahb_theory.training.log import VALIDATION_SEED, TrainingLog
 from gahb_theory.training.optimisers import Muon, adam, is_kernel
 from gahb_theory.training.recipes import Recipe
@@ -130,7 +131,8 @@ def train(
         interrupt = stack.enter_context(interrupts_deferred())
         if recipe.batch_size % world:
             raise ValueError(f"batch_size must be a multiple of the {world} processes, got {recipe.batch_size}")
-        mine = slice(rank * recipe.batch_size // world, (rank + 1) * recipe.batch_size // world)
+        count = recipe.batch_size // world
+        part = slice(rank * count, (rank + 1) * count)
         draw, held_out = image_stream(data, seed=recipe.seed), _validation(data, validation).to(dtype)
 
         model = copy.deepcopy(f).train().requires_grad_(True)
@@ -141,7 +143,7 @@ def train(
         check_range(draw(0, 64), strict=False, sigma_max=recipe.sigma_max)
         if validation is not None:
             check_range(held_out, "validation images", strict=False, sigma_max=recipe.sigma_max)
-        _try(model, average, draw(mine.start, mine.stop - mine.start), held_out, recipe)
+        _try(model, average, draw(part.start, count), held_out, recipe)
         optimisers = _optimisers(model, recipe)
         typical = torch.zeros((), device=device, dtype=dtype)
         state = _named_state(model, average, optimisers) | {"gradient_norm": typical}
@@ -157,15 +159,17 @@ def train(
         if folder is not None and first and not has_weights(folder / "denoiser", average):
             _save_denoiser(average, folder, _card(f, data, recipe, log))
 
-        for step in range(first, recipe.steps):
-            if step >= (1 - recipe.frozen_part) * recipe.steps:
+        averaged, frozen = RunningAverage(average, model), False
+        steps = range(first, recipe.steps)
+        for step, x in zip(steps, _batches(data, draw, steps, part, recipe), strict=True):
+            if not frozen and step >= (1 - recipe.frozen_part) * recipe.steps:
                 _freeze_normalisation(model)
-            x = draw(step * recipe.batch_size + mine.start, mine.stop - mine.start)
+                frozen = True
             x = x.to(device, dtype, memory_format=torch.channels_last)
             generator = step_generator(device, Component.TRAINING, recipe.seed, step)
-            u = torch.rand(recipe.batch_size, generator=generator, device=device, dtype=dtype)[mine]
+            u = torch.rand(recipe.batch_size, generator=generator, device=device, dtype=dtype)[part]
             shape = (recipe.batch_size, *x.shape[1:])
-            z = torch.randn(shape, generator=generator, device=device, dtype=dtype)[mine]
+            z = torch.randn(shape, generator=generator, device=device, dtype=dtype)[part]
             sigma = recipe.draw_sigma(u)
             y = x + sigma[:, None, None, None] * z
             scale = _input_scale(f, y, recipe)
@@ -179,7 +183,7 @@ def train(
                 for group in optimiser.param_groups:
                     group["lr"] = recipe.rate(step, highest)
                 optimiser.step()
-            _update_average(average, model, recipe, step)
+            _update_average(averaged, recipe, step)
 
             if folder is not None and step + 1 in due_snapshots:  # before the state, which must not be ahead of it
                 _save_denoiser(average, folder, _card(f, data, recipe, log), snapshot_name(due_snapshots[step + 1]))
@@ -249,6 +253,16 @@ def _neutral(device: torch.device) -> Iterator[None]:
         yield
 
 
+def _batches(
+    data: Data, draw: Callable[[int, int], Tensor], steps: range, part: slice, recipe: Recipe
+) -> Iterator[Tensor]:
+    """The images of each step, of which this process takes a part."""
+    count = part.stop - part.start
+    if isinstance(data, ImageClass) and count == recipe.batch_size:
+        return batches(draw, steps, count, together=steps_together(draw(0, count)))
+    return (draw(step * recipe.batch_size + part.start, count) for step in steps)
+
+
 def _try(model: DenoiserModule, average: DenoiserModule, x: Tensor, held_out: Tensor, recipe: Recipe) -> None:
     """One forward pass, in use and in training, so that what does not fit is refused before anything is written."""
     parameter = next(model.parameters())
@@ -299,42 +313,28 @@ def _freeze_normalisation(model: torch.nn.Module) -> None:
 def _limit_gradient(model: torch.nn.Module, typical: Tensor, recipe: Recipe) -> Tensor:
     """Shorten a gradient that is far longer than its running mean `typical`, which is updated; return its length."""
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    norm = torch.stack([g.norm() for g in gradients]).norm()
+    norm = torch.stack(torch._foreach_norm(gradients)).norm()
     if recipe.gradient_limit is not None:
         longest = torch.where(typical > 0, recipe.gradient_limit * typical, norm)
         clipped = torch.minimum(norm, longest)
         typical.copy_(torch.where(typical > 0, torch.lerp(typical, clipped, 0.02), norm))
         factor = torch.where(norm > longest, longest / norm, torch.ones_like(norm))
-        for g in gradients:
-            g.mul_(factor)
+        torch._foreach_mul_(gradients, factor)
     return norm
 
 
-def _update_average(average: torch.nn.Module, model: torch.nn.Module, recipe: Recipe, step: int) -> None:
-    """Exponential running average, with a half-life that grows from 5% of the images seen up to that of the recipe."""
+def _update_average(averaged: RunningAverage, recipe: Recipe, step: int) -> None:
+    """With a half-life that grows from 5% of the images seen up to that of the recipe."""
     half_life = min(recipe.ema_half_life, 0.05 * (step + 1) * recipe.batch_size)
-    weight = 1 - 0.5 ** (recipe.batch_size / half_life)
-    means, values = _tensors(average), _tensors(model)
-    once = {mean.data_ptr(): name for name, mean in means.items()}  # tied parameters have several names
-    pairs = [(means[name], values[name]) for name in once.values()]
-    with torch.no_grad():
-        real = [pair for pair in pairs if pair[0].is_floating_point()]
-        torch._foreach_lerp_([mean for mean, _ in real], [value for _, value in real], weight)
-        for mean, value in pairs:
-            if not mean.is_floating_point():  # the number of batches that a batch norm has seen
-                mean.copy_(value)
-
-
-def _tensors(f: torch.nn.Module) -> dict[str, Tensor]:
-    return {name: value for name, value in f.state_dict().items() if isinstance(value, Tensor)}
+    averaged.update(1 - 0.5 ** (recipe.batch_size / half_life))
 
 
 def _named_state(
     model: torch.nn.Module, average: torch.nn.Module, optimisers: list[tuple[torch.optim.Optimizer, float]]
 ) -> dict[str, Tensor]:
     """Every tensor that the next step depends on."""
-    state = {f"model.{name}": tensor for name, tensor in _tensors(model).items()}
-    state |= {f"average.{name}": tensor for name, tensor in _tensors(average).items()}
+    state = {f"model.{name}": tensor for name, tensor in tensors(model).items()}
+    state |= {f"average.{name}": tensor for name, tensor in tensors(average).items()}
     for optimiser, _ in optimisers:
         for name, parameter in model.named_parameters():
             clipped = optimiser.state.get(parameter, {})
@@ -361,12 +361,10 @@ def _save_denoiser(average: DenoiserModule, run: Path, card: dict[str, Any], nam
     except TypeError as error:
         from safetensors.torch import save
 
-        tensors = {
-            name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in _tensors(average).items()
-        }
+        saved = {name: t.detach().clone(memory_format=torch.contiguous_format) for name, t in tensors(average).items()}
         file = run / name / "weights.safetensors" if name != "denoiser" else run / "weights.safetensors"
         file.parent.mkdir(parents=True, exist_ok=True)
-        runs.write_bytes(file, save(tensors))
+        runs.write_bytes(file, save(saved))
         warnings.warn(
             f"load_denoiser cannot make a {type(average).__name__} again ({error}); its tensors are in "
             f"{file}, for load_state_dict",

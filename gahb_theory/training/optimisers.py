@@ -135,7 +135,7 @@ def _inverse_roots(matrices: list[Tensor]) -> list[Tensor]:
 
 def adam(parameters: Iterable[Tensor], lr: float) -> torch.optim.Optimizer:
     """Adam with its state in place from the start, so that it is saved and loaded as plain tensors."""
-    optimiser = torch.optim.Adam(list(parameters), lr=lr)
+    optimiser = torch.optim.Adam(list(parameters), lr=lr, foreach=True)
     for group in optimiser.param_groups:
         for parameter in group["params"]:
             optimiser.state[parameter] = {

@@ -399,10 +399,10 @@ def test_training_goes_on_after_an_interruption_with_the_same_bits(tmp_path, mon
     whole, update = run("whole"), training._update_average
     monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
 
-    def broken(average, model, recipe, step):
+    def broken(averaged, recipe, step):
         if step == 6:
             raise OSError("the power failed")
-        update(average, model, recipe, step)
+        update(averaged, recipe, step)
 
     monkeypatch.setattr(training, "_update_average", broken)
     with pytest.raises(OSError, match="power"):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.utils.data import Dataset, TensorDataset
 
 from gahb_theory.images import Disks, distinct, near_duplicates, split
-from gahb_theory.images.stream import as_images, image_stream
+from gahb_theory.images.stream import as_images, batches, image_stream, steps_together
 
 
 def numbered(n):
@@ -162,3 +162,26 @@ def test_a_class_that_breaks_its_promise_is_seen_in_training():
 
     with pytest.raises(ValueError, match=r"Fewer.sample\(3\) must return 3 images, got 2"):
         image_stream(Fewer(), seed=0)(0, 3)
+
+
+@pytest.mark.parametrize("together", [1, 2, 3, 8])
+@pytest.mark.parametrize("steps", [range(5), range(3, 7), range(4, 4)])
+def test_batches_are_those_of_single_steps_wherever_one_begins(together, steps):
+    """And the draws begin at multiples, so that a run that goes on draws the blocks that it would have drawn."""
+    stream, starts = image_stream(numbered(11), seed=1), []
+
+    def draw(start, count):
+        starts.append(start)
+        return stream(start, count)
+
+    drawn = list(batches(draw, steps, 4, together=together))
+    assert len(drawn) == len(steps)
+    assert all(torch.equal(x, stream(4 * step, 4)) for step, x in zip(steps, drawn, strict=True))
+    assert all(start % (4 * together) == 0 for start in starts)
+
+
+def test_small_batches_are_drawn_together():
+    assert steps_together(torch.zeros(32, 1, 16, 16)) == 8
+    assert steps_together(torch.zeros(32, 1, 32, 32)) == 2
+    assert steps_together(torch.zeros(32, 3, 64, 64)) == 1
+    assert steps_together(torch.zeros(1, 1, 4, 4)) == 256

@@ -26,6 +26,7 @@ __all__ = ["BFCNN", "BiasFreeNorm", "UNet", "initialise"]
 
 EPSILON = 1e-5
 
+
 class BiasFreeNorm(nn.Module):
     """Batch normalisation without additive terms: x gamma / sd, one sd and one gamma per channel.
 
