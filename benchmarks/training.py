@@ -7,9 +7,9 @@ One thread, processor time; medians of interleaved runs, with their ranges for t
 the multiplications of a forward pass (forward, gradient of the input, gradient of the weights) at the rate of a large matrix
 product measured in the same run. The bare loop does the same steps without fresh images, averaging of weights and logging.
 
-The second table says what a step costs in units of its own convolutions, forwards and backwards, as the profiler sees them:
-the difference of two runs of different length, so that what is done once does not count, and without the profiler, so that
-what that takes does not count either. Beside it the floors of what else the recipe asks for, each counted or measured alone:
+The ratio says what a step costs in units of its own convolutions, forwards and backwards, run alone on the same arrays. A step is
+the difference of two trainings of different length, so that what is done once does not count. Below it stand the floors of
+what else the recipe asks for, each counted or measured alone:
 
     kernels     multiplications of the orthogonalised momentum (X X^T, 17 products of squares, and the product with X, for
                 each kernel) at the rate of the large product; they do not depend on the number of pixels or images
@@ -26,16 +26,15 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch.profiler import profile
 from torch.utils.flop_counter import FlopCounterMode
 
 import gahb_theory as gt
 from gahb_theory.images.stream import steps_together
 from gahb_theory.training import Muon, is_kernel
 
-CASES = ((16, 3, 16, 96), (16, 3, 32, 32), (16, 3, 64, 8), (32, 3, 32, 12))
+CASES = ((16, 3, 16, 48), (16, 3, 32, 16), (16, 3, 64, 4), (32, 3, 32, 6))
 """Channels, blocks, size, steps."""
-BATCH, REPEATS = 32, 5
+BATCH, REPEATS = 32, 3
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -56,11 +55,29 @@ def train(f: gt.UNet, X: gt.CAlpha, steps: int, optimiser: str) -> None:
     gt.train(f, X, images_seen=BATCH * steps, batch_size=BATCH, optimiser=optimiser)
 
 
-def convolutions(f: gt.UNet, X: gt.CAlpha, steps: int) -> float:
-    """Seconds that the convolutions of a training take."""
-    with profile() as found:
-        train(f, X, steps, "muon")
-    return 1e-6 * sum(event.self_cpu_time_total for event in found.key_averages() if "convolution" in event.key)
+def convolutions(f: gt.UNet, x: torch.Tensor) -> Callable[[], None]:
+    """A function that runs the convolutions of a step, one after the other, forwards and backwards, and nothing else."""
+    calls: list[tuple[torch.Tensor, ...]] = []
+
+    def note(m: torch.nn.Conv2d, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        last = torch.channels_last
+        x, w, g = (t.detach().clone(memory_format=last) for t in (inputs[0], m.weight, output))
+        transposed = isinstance(m, torch.nn.ConvTranspose2d)
+        calls.append((x, w, g, (m.stride, m.padding, m.dilation, transposed, m.output_padding, m.groups)))
+
+    layers = [m for m in f.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.ConvTranspose2d)]
+    hooks = [m.register_forward_hook(note) for m in layers]
+    f(x, 0.1)
+    for hook in hooks:
+        hook.remove()
+
+    def run() -> None:
+        for x, w, _, how in calls:
+            torch.ops.aten.convolution(x, w, None, *how)
+        for i, (x, w, g, how) in reversed(list(enumerate(calls))):
+            torch.ops.aten.convolution_backward(g, x, w, None, *how, [i > 0, True, False])
+
+    return run
 
 
 def bare(f: gt.UNet, x: torch.Tensor, steps: int) -> None:
@@ -115,15 +132,16 @@ def main() -> None:
         with FlopCounterMode(display=False) as counter:
             f.eval()(x[:1], 0.1)
         limit = peak / (3 * counter.get_total_flops())
-        few, f = max(2, steps // 8), f.train()
+        few, f = 2, f.train()
         train(f, X, few, "muon")
+        alone = convolutions(f, x)
         found: dict[str, list[float]] = {"muon": [], "adam": [], "bare": [], "convolutions": []}
         for _ in range(REPEATS):
             for optimiser in ("muon", "adam"):
                 times = [seconds(lambda n=n, o=optimiser: train(f, X, n, o)) for n in (few, few + steps)]
                 found[optimiser].append((times[1] - times[0]) / steps)
             found["bare"].append(seconds(lambda: bare(f, x, steps)) / steps)
-            found["convolutions"].append((convolutions(f, X, few + steps) - convolutions(f, X, few)) / steps)
+            found["convolutions"].append(seconds(lambda: [alone() for _ in range(steps)]) / steps)
         middle = {name: statistics.median(times) for name, times in found.items()}
         ratios = sorted(a / b for a, b in zip(found["muon"], found["convolutions"], strict=True))
         conv = middle["convolutions"]

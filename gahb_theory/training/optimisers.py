@@ -135,7 +135,9 @@ def _inverse_roots(matrices: list[Tensor]) -> list[Tensor]:
 
 def adam(parameters: Iterable[Tensor], lr: float) -> torch.optim.Optimizer:
     """Adam with its state in place from the start, so that it is saved and loaded as plain tensors."""
-    optimiser = torch.optim.Adam(list(parameters), lr=lr, foreach=True)
+    parameters = list(parameters)
+    fused = all(p.device.type == "cpu" for p in parameters)  # one call; elsewhere it wants its state on the device
+    optimiser = torch.optim.Adam(parameters, lr=lr, fused=fused or None)
     for group in optimiser.param_groups:
         for parameter in group["params"]:
             optimiser.state[parameter] = {

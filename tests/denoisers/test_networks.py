@@ -208,6 +208,37 @@ def test_normalisation_in_training():
     assert float(layer(x).detach().mean()) > 3  # an image of mean 3 over its spread keeps it
 
 
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
+def test_gradient_of_the_normalisation_in_training(form):
+    """That of x gamma / sd written out, and zero where the image is a multiple of what it was: sd grows alike."""
+    layer = BiasFreeNorm(3).double()
+    layer.gamma.data = torch.tensor([1.0, -2.0, 0.5], dtype=DOUBLE)
+    x = (images(4, 3, 5, 6, dtype=DOUBLE) + 2).contiguous(memory_format=form).requires_grad_()
+    weight, size = images(4, 3, 5, 6, seed=1, dtype=DOUBLE), 120
+    (weight * layer(x).tanh()).sum().backward()
+    y = x.detach().clone().requires_grad_()
+    gamma = layer.gamma.detach().clone().requires_grad_()
+    centred = y - y.sum((0, 2, 3), keepdim=True) / size
+    sd = (centred.square().sum((0, 2, 3)) / size + 1e-5).sqrt()
+    (weight * norm(y, sd, gamma).tanh()).sum().backward()
+    torch.testing.assert_close(x.grad, y.grad, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(layer.gamma.grad, gamma.grad, rtol=1e-10, atol=1e-12)
+    z = (1000 * x.detach()).requires_grad_()
+    (weight * layer(z)).sum().backward()
+    along = z.grad * z.detach()
+    assert bool((along.sum((0, 2, 3)).abs() < 1e-9 * along.abs().sum((0, 2, 3))).all())
+
+
+def test_normalisation_in_training_under_autocast_and_without_values():
+    layer, x = BiasFreeNorm(2), images(3, 2) + 1
+    whole = layer(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = layer(x.bfloat16().requires_grad_())
+        half.sum().backward()
+    torch.testing.assert_close(half.float(), whole, rtol=0.05, atol=0.05)
+    assert layer.to("meta")(x.to("meta")).shape == x.shape
+
+
 def test_normalisation_in_use():
     """The running mean, which makes the layer linear; nothing is updated, and images do not mix."""
     layer = BiasFreeNorm(2).double()

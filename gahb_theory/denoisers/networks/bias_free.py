@@ -86,20 +86,21 @@ class _Scaled(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
         mean, variance = torch.batch_norm_update_stats(x, None, None, 0.0)
-        sd = (variance + EPSILON).sqrt()
-        scale = gamma / sd
-        ctx.save_for_backward(x, gamma, scale, sd.reciprocal(), mean / sd)
+        sd = variance.add_(EPSILON).sqrt_()
+        inverse = sd.reciprocal()
+        scale = gamma * inverse
+        ctx.save_for_backward(x, gamma, mean, inverse, scale)
         ctx.mark_non_differentiable(sd)
         return x * scale[:, None, None], sd
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor, _: Tensor) -> tuple[Tensor, Tensor]:
-        x, gamma, scale, inverse, shift = ctx.saved_tensors
-        dx, dgamma, total = torch.ops.aten.native_batch_norm_backward(
-            g, x, gamma, None, None, torch.zeros_like(shift), inverse, True, EPSILON, [True, True, True]
+        x, gamma, mean, inverse, scale = ctx.saved_tensors
+        dx, dgamma, total = torch.ops.aten.native_batch_norm_backward.default(
+            g, x, gamma, None, None, torch.zeros_like(mean), inverse, True, EPSILON, [True, True, True]
         )
-        constant = torch.addcmul(total, shift, dgamma).mul_(scale).div_(x.numel() / len(gamma))
+        constant = total.addcmul_(mean * inverse, dgamma).mul_(scale).div_(x.numel() / len(gamma))
         return dx.add_(constant[:, None, None]), dgamma
 
 
