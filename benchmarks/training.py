@@ -7,9 +7,9 @@ One thread, processor time; medians of interleaved runs, with their ranges for t
 the multiplications of a forward pass (forward, gradient of the input, gradient of the weights) at the rate of a large matrix
 product measured in the same run. The bare loop does the same steps without fresh images, averaging of weights and logging.
 
-The ratio says what a step costs in units of its own convolutions, forwards and backwards, run alone on the same arrays. A step is
-the difference of two trainings of different length, so that what is done once does not count. Below it stand the floors of
-what else the recipe asks for, each counted or measured alone:
+The ratio says what a step costs in units of its own convolutions, forwards and backwards, run alone on the same arrays. A
+step is the difference of two trainings of different length, so that what is done once does not count. Below it stand the
+floors of what else the recipe asks for, each counted or measured alone:
 
     kernels     multiplications of the orthogonalised momentum (X X^T, 17 products of squares, and the product with X, for
                 each kernel) at the rate of the large product; they do not depend on the number of pixels or images
@@ -20,10 +20,13 @@ what else the recipe asks for, each counted or measured alone:
 What is left is calls: some 700 operations, each of which costs some microseconds whatever its size.
 """
 
+import json
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -35,6 +38,7 @@ from gahb_theory.training import Muon, is_kernel
 CASES = ((16, 3, 16, 48), (16, 3, 32, 16), (16, 3, 64, 4), (32, 3, 32, 6))
 """Channels, blocks, size, steps."""
 BATCH, REPEATS = 32, 3
+FIGURES = Path(__file__).with_suffix(".json")
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -117,51 +121,62 @@ def passes(f: gt.UNet, x: torch.Tensor) -> float:
     return sum(8 / 2 * median(lambda v=v, o=o: o.copy_(v)) for v, o in zip(values, others, strict=True))
 
 
+def measure(channels: int, blocks: int, size: int, steps: int, peak: float) -> dict[str, float | list[float]]:
+    """Figures of one network and size; times are seconds of a step, floors in units of its convolutions."""
+    f, X = gt.UNet(channels, blocks), gt.CAlpha(size=size)
+    x = X.sample(BATCH)
+    with FlopCounterMode(display=False) as counter:
+        f.eval()(x[:1], 0.1)
+    limit = 3 * counter.get_total_flops() * BATCH / peak
+    few, f = 2, f.train()
+    train(f, X, few, "muon")
+    alone = convolutions(f, x)
+    found: dict[str, list[float]] = {"muon": [], "adam": [], "bare": [], "convolutions": []}
+    for _ in range(REPEATS):
+        for optimiser in ("muon", "adam"):
+            first, whole = (seconds(partial(train, f, X, n, optimiser)) for n in (few, few + steps))
+            found[optimiser].append((whole - first) / steps)
+        found["bare"].append(seconds(partial(bare, f, x, steps)) / steps)
+        found["convolutions"].append(statistics.mean(seconds(alone) for _ in range(steps)))
+    middle = {name: statistics.median(times) for name, times in found.items()}
+    ratios = sorted(a / b for a, b in zip(found["muon"], found["convolutions"], strict=True))
+    together = steps_together(x)
+    return {
+        **middle,
+        "limit": limit,
+        "ratio": statistics.median(ratios),
+        "range": [ratios[0], ratios[-1]],
+        "kernels": kernel_products(f) / peak / middle["convolutions"],
+        "passes": passes(f, x) / middle["convolutions"],
+        "images": median(partial(X.sample, together * BATCH)) / together / middle["convolutions"],
+    }
+
+
 def main() -> None:
-    """Print two lines for each network and size."""
+    """Print a few lines for each network and size, and store the figures."""
     torch.set_num_threads(1)
     a = torch.rand(2048, 2048)
     peak = 2 * 2048**3 / min(seconds(lambda: a @ a) for _ in range(5))
     print(f"matrix product: {peak / 1e9:.0f} GFLOP/s on one thread\n")
     sizes = [int(argument) for argument in sys.argv[1:]]
+    stored = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
     for channels, blocks, size, steps in CASES:
         if sizes and size not in sizes:
             continue
-        f, X = gt.UNet(channels, blocks), gt.CAlpha(size=size)
-        x = X.sample(BATCH)
-        with FlopCounterMode(display=False) as counter:
-            f.eval()(x[:1], 0.1)
-        limit = peak / (3 * counter.get_total_flops())
-        few, f = 2, f.train()
-        train(f, X, few, "muon")
-        alone = convolutions(f, x)
-        found: dict[str, list[float]] = {"muon": [], "adam": [], "bare": [], "convolutions": []}
-        for _ in range(REPEATS):
-            for optimiser in ("muon", "adam"):
-                times = [seconds(lambda n=n, o=optimiser: train(f, X, n, o)) for n in (few, few + steps)]
-                found[optimiser].append((times[1] - times[0]) / steps)
-            found["bare"].append(seconds(lambda: bare(f, x, steps)) / steps)
-            found["convolutions"].append(seconds(lambda: [alone() for _ in range(steps)]) / steps)
-        middle = {name: statistics.median(times) for name, times in found.items()}
-        ratios = sorted(a / b for a, b in zip(found["muon"], found["convolutions"], strict=True))
-        conv = middle["convolutions"]
-        ahead = steps_together(x)
-        floors = {
-            "kernels": kernel_products(f) / peak / conv,
-            "passes": passes(f, x) / conv,
-            "images": median(lambda n=ahead, X=X: X.sample(n * BATCH)) / ahead / conv,
-        }
-        rate = {name: BATCH / seconds_of_a_step for name, seconds_of_a_step in middle.items()}
+        name = f"UNet {channels}x{blocks}, {size} pixels"
+        m = measure(channels, blocks, size, steps, peak)
+        stored[name] = {key: [round(x, 5) for x in v] if isinstance(v, list) else round(v, 5) for key, v in m.items()}
+        floor = 1 + m["kernels"] + m["passes"] + m["images"]
         print(
-            f"UNet {channels}x{blocks}, {size} pixels: train {rate['muon']:.0f} images/s, bare loop {rate['bare']:.0f}, limit "
-            f"{limit:.0f}; train / limit {rate['muon'] / limit:.0%}\n"
-            f"  step {1e3 * middle['muon']:.1f} ms, its convolutions {1e3 * conv:.1f} ms: ratio "
-            f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}); with Adam alone "
-            f"{middle['adam'] / conv:.2f}; bare loop {middle['bare'] / conv:.2f}\n"
-            f"  floor {1 + sum(floors.values()):.2f} = 1"
-            + "".join(f" + {value:.2f} {name}" for name, value in floors.items()),
+            f"{name}: train {BATCH / m['muon']:.0f} images/s, bare loop {BATCH / m['bare']:.0f}, limit "
+            f"{BATCH / m['limit']:.0f}; train / limit {m['limit'] / m['muon']:.0%}\n"
+            f"  step {1e3 * m['muon']:.1f} ms, its convolutions {1e3 * m['convolutions']:.1f} ms: ratio {m['ratio']:.2f} "
+            f"({m['range'][0]:.2f} to {m['range'][1]:.2f}); with Adam alone {m['adam'] / m['convolutions']:.2f}; bare loop "
+            f"{m['bare'] / m['convolutions']:.2f}\n"
+            f"  floor {floor:.2f} = 1 + {m['kernels']:.2f} kernels + {m['passes']:.2f} passes + {m['images']:.2f} images",
             flush=True,
         )
+    FIGURES.write_text(json.dumps(stored, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -166,7 +166,7 @@ def test_a_long_gradient_is_shortened_and_a_usual_one_left():
 
     def limited(length):
         model.weight.grad = torch.full((1, 1, 1, 1), length)
-        assert float(training._limit_gradient(model, typical, recipe)) == pytest.approx(length, rel=1e-6)
+        assert float(training._limit_gradient([model.weight], typical, recipe)) == pytest.approx(length, rel=1e-6)
         return float(model.weight.grad.norm())
 
     assert limited(2.0) == pytest.approx(2.0) == float(typical), "the first gradient is the usual one"
@@ -176,7 +176,7 @@ def test_a_long_gradient_is_shortened_and_a_usual_one_left():
     assert limited(1000.0) == pytest.approx(10 * usual, rel=1e-5)
     assert float(typical) == pytest.approx(usual * (1 + 0.02 * 9)), "an outlier moves the mean by its shortened length"
     model.weight.grad = torch.full((1, 1, 1, 1), 1e6)
-    training._limit_gradient(model, typical, Recipe(gradient_limit=None))
+    training._limit_gradient([model.weight], typical, Recipe(gradient_limit=None))
     assert float(model.weight.grad) == 1e6
 
 

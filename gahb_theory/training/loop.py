@@ -159,7 +159,7 @@ def train(
         if folder is not None and first and not has_weights(folder / "denoiser", average):
             _save_denoiser(average, folder, _card(f, data, recipe, log))
 
-        averaged, frozen = RunningAverage(average, model), False
+        averaged, parameters, frozen = RunningAverage(average, model), list(model.parameters()), False
         steps = range(first, recipe.steps)
         for step, x in zip(steps, _batches(data, draw, steps, part, recipe), strict=True):
             if not frozen and step >= (1 - recipe.frozen_part) * recipe.steps:
@@ -176,9 +176,10 @@ def train(
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
                 x_hat = scale * wrapped(y / scale, sigma / scale.flatten()).to(dtype)
             loss = (recipe.weight(sigma) * (x_hat - x).square().sum((1, 2, 3))).mean()
-            model.zero_grad(set_to_none=True)
+            for parameter in parameters:
+                parameter.grad = None
             loss.backward()
-            norm = _limit_gradient(model, typical, recipe)
+            norm = _limit_gradient(parameters, typical, recipe)
             for optimiser, highest in optimisers:
                 for group in optimiser.param_groups:
                     group["lr"] = recipe.rate(step, highest)
@@ -310,9 +311,9 @@ def _freeze_normalisation(model: torch.nn.Module) -> None:
             module.eval()
 
 
-def _limit_gradient(model: torch.nn.Module, typical: Tensor, recipe: Recipe) -> Tensor:
+def _limit_gradient(parameters: Sequence[Tensor], typical: Tensor, recipe: Recipe) -> Tensor:
     """Shorten a gradient that is far longer than its running mean `typical`, which is updated; return its length."""
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    gradients = [p.grad for p in parameters if p.grad is not None]
     norm = torch.stack(torch._foreach_norm(gradients)).norm()
     if recipe.gradient_limit is not None:
         longest = torch.where(typical > 0, recipe.gradient_limit * typical, norm)

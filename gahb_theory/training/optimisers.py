@@ -126,8 +126,9 @@ def _inverse_roots(matrices: list[Tensor]) -> list[Tensor]:
     """One for each matrix; those of one size are taken together, since small products cost what a call costs."""
     grams = [_gram(matrix) for matrix in matrices]
     roots = grams.copy()
-    for side in {len(gram) for gram in grams}:
-        alike = [i for i, gram in enumerate(grams) if len(gram) == side]
+    sides = [gram.shape[0] for gram in grams]
+    for side in set(sides):
+        alike = [i for i, other in enumerate(sides) if other == side]
         for i, root in zip(alike, _inverse_root(torch.stack([grams[i] for i in alike])), strict=True):
             roots[i] = root
     return roots
