@@ -20,7 +20,7 @@ import torch
 import gahb_theory as gt
 from gahb_theory.denoisers import SmoothUNet
 
-BATCH, STEPS, REPEATS = 32, 8, 3
+BATCH, STEPS, REPEATS, PRODUCTS = 32, 8, 5, 40
 CASES: tuple[tuple[str, gt.Network, int], ...] = (
     ("UNet(8, 2)", gt.UNet(8, 2), 16),
     ("UNet(16, 3)", gt.UNet(16, 3), 32),
@@ -52,7 +52,7 @@ def ratios(network: gt.Network, size: int, *, train: bool) -> list[float]:
         (lambda f: gt.train(f, x, images_seen=len(x), batch_size=BATCH, validation=x[:1])) if train else None,
         lambda f: f(y, 0.1),
         lambda f: J[f].matvec(v),
-        lambda f: [J[f].matvec(v[:, 0]) for _ in range(8)],
+        lambda f: [J[f].matvec(v[:, 0]) for _ in range(PRODUCTS)],
         lambda f: J[f].rows(range(10)),
         (lambda f: gt.jacobian(f, y[:1], 0.1).matrix()) if size <= LARGE else None,
         lambda f: gt.jacobian(f, y[:1], 0.1).eigenbasis(10),

@@ -16,6 +16,7 @@ returns them on the window that `reach` gives.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -100,20 +101,15 @@ class Convolution(_OneInput):
         return functional.conv2d(x[0], self.weight, None, self.stride, self.padding, self.dilation, self.groups)
 
     def pull(self, g: Tensor, window: Window) -> list[Tensor]:
+        if self.flipped is not None:
+            padding, start, target = _places(self.weight.shape[2:], self.size, self.padding, self.dilation, window)
+            return [_between(functional.conv2d(g, self.flipped, None, 1, padding, self.dilation), start, target)]
         (target,) = self.reach(window)
-        extent = [self.dilation[i] * (self.weight.shape[2 + i] - 1) for i in (0, 1)]
-        start = [self.stride[i] * window[i][0] - self.padding[i] for i in (0, 1)]
-        if self.flipped is None:
-            full = functional.conv_transpose2d(
-                g, self.weight, None, self.stride, 0, 0, groups=self.groups, dilation=self.dilation
-            )
-            return [_between(full, [target[i][0] - start[i] for i in (0, 1)], target)]
-        stop = [start[i] + window[i][1] - window[i][0] + extent[i] for i in (0, 1)]
-        before = [target[i][0] - start[i] for i in (0, 1)]
-        trim = [min(before[i], stop[i] - target[i][1], extent[i]) for i in (0, 1)]  # what less padding saves
-        padding = [extent[i] - trim[i] for i in (0, 1)]
-        part = functional.conv2d(g, self.flipped, None, 1, padding, self.dilation)
-        return [_between(part, [before[i] - trim[i] for i in (0, 1)], target)]
+        first = [self.stride[i] * window[i][0] - self.padding[i] for i in (0, 1)]
+        full = functional.conv_transpose2d(
+            g, self.weight, None, self.stride, 0, 0, groups=self.groups, dilation=self.dilation
+        )
+        return [_between(full, (target[0][0] - first[0], target[1][0] - first[1]), target)]
 
     def reach(self, window: Window) -> list[Window]:
         return [_both(self._reach(i, window[i]) for i in (0, 1))]
@@ -146,24 +142,14 @@ class Transposed(_OneInput):
         )
 
     def pull(self, g: Tensor, window: Window) -> list[Tensor]:
-        (target,) = self.reach(window)
-        pads = []
-        for i in (1, 0):  # functional.pad starts with the last axis
-            start = self.stride[i] * target[i][0] - self.padding[i]
-            stop = self.stride[i] * (target[i][1] - 1) - self.padding[i] + self._extent(i) + 1
-            pads += [window[i][0] - start, stop - window[i][1]]
+        geometry = self.weight.shape[2:], self.size, self.stride, self.padding, self.dilation
+        pads = _pads(*geometry, window)
         g = functional.pad(g, pads) if any(pads) else g
         return [functional.conv2d(g, self.weight, None, self.stride, 0, self.dilation, self.groups)]
 
     def reach(self, window: Window) -> list[Window]:
-        return [_both(self._reach(i, window[i]) for i in (0, 1))]
-
-    def _extent(self, i: int) -> int:
-        return self.dilation[i] * (self.weight.shape[2 + i] - 1)
-
-    def _reach(self, i: int, span: Span) -> Span:
-        first = -((self._extent(i) - span[0] - self.padding[i]) // self.stride[i])
-        return _clamp(first, (span[1] - 1 + self.padding[i]) // self.stride[i] + 1, self.size[i])
+        geometry = zip(self.weight.shape[2:], self.size, self.stride, self.padding, self.dilation, strict=True)
+        return [_both(_spread(*axis, span) for axis, span in zip(geometry, window, strict=True))]
 
     def work(self, window: Window) -> int:
         return 2 * self.weight.numel() * _area(self.reach(window)[0])
@@ -185,7 +171,7 @@ class Scale(_OneInput):
         """The factor on a window."""
         factor = self.factor
         for axis, span in zip((2, 3), window, strict=True):
-            if factor.shape[axis] > 1:
+            if factor.shape[axis] not in (1, span[1] - span[0]):
                 factor = factor.narrow(axis, span[0], span[1] - span[0])
         return factor
 
@@ -306,7 +292,43 @@ class Upsampling(_OneInput):
         return [_both((a // f, -(-b // f)) for (a, b), f in zip(window, self.factor, strict=True))]
 
 
-def _between(x: Tensor, start: list[int], target: Window) -> Tensor:
+def _spread(kernel: int, size: int, stride: int, padding: int, dilation: int, span: Span) -> Span:
+    """The inputs of a transposed convolution that reach a span."""
+    first = -((dilation * (kernel - 1) - span[0] - padding) // stride)
+    return _clamp(first, (span[1] - 1 + padding) // stride + 1, size)
+
+
+@lru_cache(maxsize=4096)
+def _pads(kernel: Pair, size: Pair, stride: Pair, padding: Pair, dilation: Pair, window: Window) -> tuple[int, ...]:
+    """By how much cotangents of a transposed convolution are padded; remembered as `_places` is."""
+    pads: list[int] = []
+    for k, n, step, p, d, (a, b) in zip(kernel, size, stride, padding, dilation, window, strict=True):
+        first, last = _spread(k, n, step, p, d, (a, b))
+        start, stop = step * first - p, step * (last - 1) - p + d * (k - 1) + 1
+        pads = [a - start, stop - b, *pads]  # functional.pad starts with the last axis
+    return tuple(pads)
+
+
+@lru_cache(maxsize=4096)
+def _places(kernel: Pair, size: Pair, padding: Pair, dilation: Pair, window: Window) -> tuple[Pair, Pair, Window]:
+    """The padding of the transpose of a convolution of stride 1, where in its result the target starts, and that window.
+
+    Remembered, since a product of a small network takes no longer than finding them.
+    """
+    spans, pads, starts = [], [], []
+    for (a, b), k, n, p, d in zip(window, kernel, size, padding, dilation, strict=True):
+        extent, first = d * (k - 1), a - p
+        last = b - p + extent
+        target = _clamp(first, last, n)
+        before = target[0] - first
+        trim = min(before, last - target[1], extent)  # what less padding saves
+        spans.append(target)
+        pads.append(extent - trim)
+        starts.append(before - trim)
+    return (pads[0], pads[1]), (starts[0], starts[1]), (spans[0], spans[1])
+
+
+def _between(x: Tensor, start: Pair, target: Window) -> Tensor:
     """The part of `x` of the size of `target` that starts at `start`."""
     for axis in (0, 1):
         length = max(0, target[axis][1] - target[axis][0])

@@ -196,6 +196,10 @@ class FrozenProducts:
                 memory_format=torch.channels_last
             )
             owned.add(i)
+        elif i not in owned and fresh and reached == whole:
+            gradients[i] = part.add_(gradients[i])
+            owned.add(i)
+            return
         elif i not in owned:
             gradients[i] = gradients[i].clone()
             owned.add(i)
