@@ -144,6 +144,7 @@ def dense(f: torch.nn.Module, y: torch.Tensor, size: int, *, full: bool) -> None
     J = jacobian(f, y, SIGMA)
     loop = loop_row(f, y)
     image = (1, size, size)
+    least = None
     if full or best_cut(J._products, image, image, 4) is not None:
         count, how = size**2, "in full, as a sparse matrix"
         ours = seconds(lambda: J.sparse_matrix()) / count
@@ -151,6 +152,8 @@ def dense(f: torch.nn.Module, y: torch.Tensor, size: int, *, full: bool) -> None
         rows, side = sample(J, size)
         J.rows(rows[:64])
         count, how = len(rows), f"in blocks of side {side}"
+        corners = [(a, min(size, a + side)) for a in range(0, size, side)]
+        least = sum(J._products.work((a, b)) for a in corners for b in corners) / len(corners) ** 2
         ours = seconds(lambda: J.rows(rows)) / count
     loop = min(loop, loop_row(f, y))
     a = torch.rand(2048, 2048)
@@ -161,6 +164,8 @@ def dense(f: torch.nn.Module, y: torch.Tensor, size: int, *, full: bool) -> None
     print(
         f"  loop / ours {loop / ours:.2f}; loop / limit of {size**2} whole passes {loop / limit:.2f} ({peak / 1e9:.0f} GF/s)"
     )
+    if least is not None:
+        print(f"  loop / convolutions of these windows at that rate {loop * peak / least:.2f}: no ratio can be larger")
 
 
 def pairs(f: torch.nn.Module, y: torch.Tensor, size: int, k: int) -> None:
