@@ -66,7 +66,7 @@ def batches(
     """
     for first in range(steps.start - steps.start % together, steps.stop, together):
         block = draw(first * count, (min(first + together, steps.stop) - first) * count)
-        yield from block.split(count)[max(0, steps.start - first) :]
+        yield from torch.split(block, count)[max(0, steps.start - first) :]
 
 
 def steps_together(batch: Float[Tensor, "n c h w"]) -> int:

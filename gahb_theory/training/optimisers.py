@@ -118,7 +118,9 @@ class Muon(torch.optim.Optimizer):
             matrices = [direction.movedim(1, -1).flatten(1) for direction in ahead]
             for kernel, matrix, root in zip(kernels, matrices, _inverse_roots(matrices), strict=True):
                 factor = max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
-                direction = _turned(root, matrix).unflatten(1, (*kernel.shape[2:], kernel.shape[1])).movedim(-1, 1)
+                direction = (
+                    _turned(root, matrix).reshape(len(matrix), *kernel.shape[2:], kernel.shape[1]).movedim(-1, 1)
+                )
                 kernel.sub_(direction, alpha=group["lr"] * factor)
 
 

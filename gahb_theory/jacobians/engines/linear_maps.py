@@ -249,7 +249,8 @@ class Placement(_OneInput):
 
     def pull(self, g: Tensor, window: Window) -> list[Tensor]:
         (target,) = self.reach(window)
-        return [_between(g, [target[i][0] + self.before[i] - window[i][0] for i in (0, 1)], target)]
+        top, left = (target[i][0] + self.before[i] - window[i][0] for i in (0, 1))
+        return [_between(g, (top, left), target)]
 
     def reach(self, window: Window) -> list[Window]:
         return [
