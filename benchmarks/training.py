@@ -166,6 +166,7 @@ def main() -> None:
         name = f"UNet {channels}x{blocks}, {size} pixels"
         m = measure(channels, blocks, size, steps, peak)
         stored[name] = {key: [round(x, 5) for x in v] if isinstance(v, list) else round(v, 5) for key, v in m.items()}
+        FIGURES.write_text(json.dumps(stored, indent=1) + "\n")
         floor = 1 + m["kernels"] + m["passes"] + m["images"]
         print(
             f"{name}: train {BATCH / m['muon']:.0f} images/s, bare loop {BATCH / m['bare']:.0f}, limit "
@@ -176,7 +177,6 @@ def main() -> None:
             f"  floor {floor:.2f} = 1 + {m['kernels']:.2f} kernels + {m['passes']:.2f} passes + {m['images']:.2f} images",
             flush=True,
         )
-    FIGURES.write_text(json.dumps(stored, indent=1) + "\n")
 
 
 if __name__ == "__main__":
