@@ -17,6 +17,8 @@ training on two cores, where the loop takes 6400. `top50-trained64-80` trains th
 `weights=FOLDER` takes published networks from a folder: the one of receptive field 43 for `bfcnn`, and a small UNet for
 `top50-published-80`.
 
+`jacobians.txt` holds what it printed on one thread of a busy machine.
+
 Operations of a row of the network of receptive field 43 in convolutions, inside a large image: 9.0 GFLOP at 80 x 80 pixels for
 a whole pass, 1.12 by windows that grow from one end from blocks of 4 x 4 pixels, and 0.43 + 0.06 from both ends, where the
 second number is the product of the two halves.
