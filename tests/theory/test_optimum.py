@@ -30,7 +30,7 @@ def brute_force(target: ContourTarget, n: int, draws: int) -> torch.Tensor:
         w = torch.softmax(found.log_evidence, dim=0)
         assert 1 / w.square().sum() > 50
         mean = w @ found.mean
-        risks.append(w @ (found.trace + (found.mean - mean).square().sum(dim=1)))
+        risks.append(w @ (target.trace(z, torch.full((draws,), i)) + (found.mean - mean).square().sum(dim=1)))
     return torch.stack(risks)
 
 

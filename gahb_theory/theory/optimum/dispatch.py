@@ -143,6 +143,8 @@ def _by_chains(
         file = runs.open_run(directory, config) / "chains.npz"
         arrays = read_arrays(file)
         progress = from_stored(arrays) if arrays else None
+        if progress is not None and progress.states.z.shape[2] != target.dimension:
+            progress = None  # of a former version, with other numbers behind an image
     if progress is None:
         progress = start(target, target.truth(n, seed), settings, seed=seed)
 
