@@ -18,7 +18,7 @@ from gahb_theory.denoisers.networks.initialisation import building
 from gahb_theory.jacobians import jacobian
 from gahb_theory.jacobians.traces import Hutchinson, exact_trace
 from gahb_theory.metrics.errors import mse
-from gahb_theory.theory.identities.line import SIGMA, at, first, slope
+from gahb_theory.theory.identities.line import SIGMA, first, slope
 from gahb_theory.theory.identities.statements import Identity
 from gahb_theory.theory.identities.two_pixels import (
     BETWEEN,
@@ -91,7 +91,7 @@ def identities() -> list[Identity]:
         def traced(at: np.ndarray) -> np.ndarray:
             return np.asarray(exact_trace(f, torch.from_numpy(at).reshape(-1, 1, 1, 1), SIGMA).numpy() ** power)
 
-        return p.joint(lambda x, y: (x - at(f, y)) ** 2), SIGMA**2 * p.average(traced)
+        return p.risk(f, SIGMA), SIGMA**2 * p.average(traced)
 
     def trace_of_scaling(factor: float) -> tuple[float, float]:
         def g(y: Tensor, sigma: float | Tensor) -> Tensor:
