@@ -114,7 +114,12 @@ FAULTS = {
     "eigenvalues": (Eigenbasis, "synthesis", larger, {"6"}),
     "conservative network": (derivatives, "Conservative", plain, {"6"}),
     "posterior mean": (GaussianMixture, "estimate", larger, {"8", "9", "10", "20", "22", "23", "24"}),
-    "posterior mean of one of two pixels": (GaussianMixture, "estimate", uneven, {"8", "9", "10", "20", "22", "23", "24"}),
+    "posterior mean of one of two pixels": (
+        GaussianMixture,
+        "estimate",
+        uneven,
+        {"8", "9", "10", "20", "22", "23", "24"},
+    ),
     "density": (
         *(GaussianMixture, "log_density", larger),
         {"1", "2", "3", "8", "15", "16", "17", "21", "22", "23"},
