@@ -224,7 +224,7 @@ def test_a_wrong_denoiser_is_refused_before_chains_run(monkeypatch, unchecked) -
         gt.optimality(lambda y, s: y[..., 1:], X, 0.1)
     with pytest.raises(RuntimeError, match="train mode"):
         gt.optimality(gt.UNet(2, 1).train(), X, 0.1)
-    with pytest.raises(TypeError, match=r"or f with \.to\(torch\.float32\)"):
+    with pytest.raises(TypeError, match=r"or the network with \.to\(torch\.float32\)"):
         gt.optimality(gt.UNet(2, 1).double().eval(), X, 0.1)
     with pytest.raises(TypeError, match=r"must be made first, as in Disks\(size=16\)"):
         gt.optimality(lambda y, s: y, gt.Disks, 0.1)

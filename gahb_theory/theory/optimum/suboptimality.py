@@ -182,7 +182,7 @@ def optimality(
             one = validate.sampled(X, 1, seed=seed).float()
             validate.warn_of_units(max(levels), one)
             own(one, levels[0])
-        if isinstance(X, EXACT | Shuffled) or chained(X):
+        if isinstance(X, (*EXACT, Shuffled)) or chained(X):
             bayes = tuple(bayes_risk(X, s, images, seed=seed, steps=steps, minutes=minutes) for s in levels)
         else:
             bayes = unknown_risks(X, levels, validate.integer(images, "images", 2, MOST_IMAGES), seed)
