@@ -1,4 +1,4 @@
-"""Is attention less geometry-adaptive than convolution at equal size?
+"""Whether attention is less geometry-adaptive than convolution at equal size.
 
     gahb test experiments/attention.py -o experiments/results/attention/verdict.json
 
