@@ -102,8 +102,10 @@ def images(x: Tensor, name: str = "images", least: int = 1) -> Tensor:
 def _dense(x: Tensor, name: str, shape: str) -> None:
     """Refuse what is no tensor with values in memory."""
     if not isinstance(x, Tensor):
-        hint = "draw images with .sample(n)" if hasattr(x, "sample") else "convert it with torch.as_tensor"
-        raise TypeError(f"{name} must be a torch tensor of shape {shape}, got {kind_of(x)}; {hint}")
+        raise TypeError(
+            f"{name} must be a torch tensor of shape {shape}, got {kind_of(x)}; "
+            f"{'draw images with .sample(n)' if hasattr(x, 'sample') else 'convert it with torch.as_tensor'}"
+        )
     if x.is_nested or x.layout != torch.strided:
         raise TypeError(f"{name} must be a dense tensor, got the layout {x.layout}; convert it with {name}.to_dense()")
     if x.is_meta:

@@ -6,7 +6,7 @@ is the expectation to rounding, for functions as smooth as those that are tried.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -37,7 +37,9 @@ POINTS = (BETWEEN, (-0.6, 0.5), (1.0, 0.3))
 class Density(Protocol):
     """A denoiser of the library that knows log p_sigma."""
 
-    log_density: Any
+    def log_density(self, y: Tensor, sigma: float | Tensor) -> Tensor:
+        """Log p_sigma at each image."""
+        ...
 
 
 class Plane:
