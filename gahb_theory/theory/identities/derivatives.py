@@ -102,8 +102,10 @@ def identities() -> list[Identity]:
     covariances = [plane.covariance(y, SIGMA) for y in POINTS]
     jacobians = [jacobian(h, torch.tensor(y, dtype=torch.float64).reshape(1, 1, 1, 2), SIGMA).matrix() for y in POINTS]
     closed = h.jacobian_matrix(torch.tensor(BETWEEN, dtype=torch.float64).reshape(1, 1, 1, 2), SIGMA)
-    hessians = [hessian(h, y, SIGMA) for y in POINTS]
-    noise = [hessian(EmpiricalBayes(CLEAN), y, SIGMA) for y in POINTS]  # the density of one image is p(y | x)
+    hessians = [hessian(h.log_density, y, SIGMA) for y in POINTS]
+    noise = [
+        hessian(EmpiricalBayes(CLEAN).log_density, y, SIGMA) for y in POINTS
+    ]  # the density of one image is p(y | x)
 
     def entries(matrices: Iterable[np.ndarray | Tensor]) -> float:
         return in_one_number([np.asarray(matrix) for matrix in matrices])

@@ -265,7 +265,7 @@ def _slopes_of_noise(sign: float) -> tuple[float, float]:
     x = np.array([0.2, -0.3])
     f = EmpiricalBayes(torch.from_numpy(x).reshape(1, 1, 1, 2))
     slopes, expected = (
-        [gradient(f, y, SIGMA) for y in POINTS],
+        [gradient(f.log_density, y, SIGMA) for y in POINTS],
         [sign * (x - np.array(y)) / SIGMA**2 for y in POINTS],
     )
     return in_one_number(slopes), in_one_number(expected)

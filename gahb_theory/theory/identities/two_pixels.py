@@ -6,7 +6,7 @@ is the expectation to rounding, for functions as smooth as those that are tried.
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from gahb_theory.denoisers.exact.mixtures import GaussianMixture, mixture_of_gau
 __all__ = [
     "BETWEEN",
     "POINTS",
-    "Density",
     "Pairs",
     "Plane",
     "gradient",
@@ -31,15 +30,8 @@ WEIGHTS, MEANS = (0.4, 0.6), ((-0.5, 0.2), (0.6, -0.1))
 COVARIANCES = (((0.06, 0.03), (0.03, 0.05)), ((0.08, -0.02), (-0.02, 0.04)))
 BETWEEN = (0.05, 0.05)
 """Between the modes, where J has an eigenvalue above 1."""
+LogDensity: TypeAlias = Callable[[Tensor, float], Tensor]
 POINTS = (BETWEEN, (-0.6, 0.5), (1.0, 0.3))
-
-
-class Density(Protocol):
-    """A denoiser of the library that knows log p_sigma."""
-
-    def log_density(self, y: Tensor, sigma: float | Tensor) -> Tensor:
-        """Log p_sigma at each image."""
-        ...
 
 
 class Plane:
@@ -104,22 +96,21 @@ def trace_of_smooth(y: Tensor) -> np.ndarray:
     return np.asarray(1 + np.cos(2 * np.asarray(y))).reshape(len(y), -1).sum(axis=1) / 2
 
 
-def gradient(f: Density, y: tuple[float, float], sigma: float) -> np.ndarray:
+def gradient(log_density: LogDensity, y: tuple[float, float], sigma: float) -> np.ndarray:
     """The derivatives of log p_sigma at y by automatic differentiation, shape (2,)."""
-    return _derivative(torch.autograd.functional.jacobian, f, y, sigma)
+    return _derivative(torch.autograd.functional.jacobian, log_density, y, sigma)
 
 
-def hessian(f: Density, y: tuple[float, float], sigma: float) -> np.ndarray:
+def hessian(log_density: LogDensity, y: tuple[float, float], sigma: float) -> np.ndarray:
     """The second derivatives of log p_sigma at y by automatic differentiation, shape (2, 2)."""
-    return _derivative(torch.autograd.functional.hessian, f, y, sigma)
+    return _derivative(torch.autograd.functional.hessian, log_density, y, sigma)
 
 
-def _derivative(by: Callable[..., Tensor], f: Density, y: tuple[float, float], sigma: float) -> np.ndarray:
-    def log_density(z: Tensor) -> Tensor:
-        total: Tensor = f.log_density(z.reshape(1, 1, 1, 2), sigma).sum()
-        return total
+def _derivative(by: Callable[..., Tensor], log_density: LogDensity, y: tuple[float, float], sigma: float) -> np.ndarray:
+    def of_pixels(z: Tensor) -> Tensor:
+        return log_density(z.reshape(1, 1, 1, 2), sigma).sum()
 
-    found: np.ndarray = by(log_density, torch.tensor(y, dtype=torch.float64)).numpy()
+    found: np.ndarray = by(of_pixels, torch.tensor(y, dtype=torch.float64)).numpy()
     return found
 
 
