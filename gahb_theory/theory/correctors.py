@@ -92,7 +92,7 @@ class LinearCorrector:
 
 @dataclass(frozen=True)
 class NetworkCorrector:
-    """A network of three convolutions on (y, f(y)) in single precision, trained by Adam on squared errors.
+    """A network of three convolutions on (y, f(y)), trained by Adam on squared errors.
 
     Parameters
     ----------
@@ -111,12 +111,12 @@ class NetworkCorrector:
 
     def __call__(self, fit: Pairs, choose: Pairs, *, seed: int) -> Correction:
         """The correction fitted on `fit`, after the number of steps that certifies most on `choose`."""
-        y, k = fit.noisy.float(), fit.noisy.shape[1]
+        y, k = fit.noisy, fit.noisy.shape[1]
         centre, spread = float(y.mean()), float(y.std().clamp(min=1e-12))
         size = float(fit.residual.square().mean().sqrt().clamp(min=1e-12))
 
         def inputs(noisy: Tensor, denoised: Tensor) -> Tensor:
-            return torch.cat([(noisy - centre) / spread, (noisy - denoised) / size], dim=1).float()
+            return torch.cat([(noisy - centre) / spread, (noisy - denoised) / size], dim=1)
 
         with building(seed=seed):
             net = nn.Sequential(
@@ -127,7 +127,7 @@ class NetworkCorrector:
                 nn.Conv2d(self.channels, k, 3, padding=1),
             ).to(y)
         optimiser = torch.optim.Adam(net.parameters(), lr=self.rate)
-        features, target = inputs(fit.noisy, fit.denoised), (fit.residual / size).float()
+        features, target = inputs(fit.noisy, fit.denoised), fit.residual / size
         tried = inputs(choose.noisy, choose.denoised)
         best, retained = -1.0, {name: value.clone() for name, value in net.state_dict().items()}
         starts = list(range(0, max(1, len(y) - self.batch_size + 1), self.batch_size))
@@ -148,7 +148,7 @@ class NetworkCorrector:
                         best, retained = score, {name: value.clone() for name, value in net.state_dict().items()}
         net.load_state_dict(retained)
         net.eval().requires_grad_(False)
-        return lambda noisy, denoised: (size * net(inputs(noisy, denoised))).to(noisy.dtype)
+        return lambda noisy, denoised: size * net(inputs(noisy, denoised))
 
 
 def _features(noisy: Tensor, denoised: Tensor) -> Tensor:

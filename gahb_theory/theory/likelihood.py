@@ -193,7 +193,7 @@ def log_likelihood(
     truncation = np.abs(beyond.mean(axis=1)) + unknown
     middle, error = values.mean(axis=0), values.std(axis=0, ddof=1) / draws**0.5
     half = stdtrit(draws - 1, (1 + confidence) / 2) * error + truncation.sum(axis=0)
-    method = f"t of {draws} draws of {strata} noise levels, and truncation; infinite where sigmas has to be wider"
+    method = f"t of {draws} draws of {strata} noise levels, and truncation"
     return LogLikelihood(
         nats=Estimate(middle, middle - half, middle + half, error, confidence, method),
         mean=mean_over_draws_and_images(

@@ -161,5 +161,5 @@ def mean_over_draws_and_images(
 def _named(truncation: float) -> str:
     """The truncation error in words."""
     if math.isinf(truncation):
-        return "an unknown truncation: the integrand does not fall at an end of the range, widen it there"
+        return "an unknown truncation, widen the range"
     return f"truncation {truncation:.2g}"

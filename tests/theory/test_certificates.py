@@ -114,18 +114,11 @@ def test_a_published_network_is_certified(optional_data) -> None:
     assert worse.low > found.value
 
 
-def test_arrays_in_double_precision_on_small_colour_images() -> None:
-    """The network is in single precision: what it learns from pairs in double precision is what it learns from them rounded."""
+def test_arrays_of_small_colour_images() -> None:
     x = torch.rand(24, 3, 5, 7, generator=torch.Generator().manual_seed(0))
-    corrector = NetworkCorrector(channels=2, steps=20)
-    assert excess_risk(lambda y, s: 0.9 * y, x.double().numpy(), 0.3, draws=1, correctors=(corrector,)).value > 0
-    y = gt.add_noise(x, 0.3)
-    single, double = (
-        Pairs(*(t.to(dtype) for t in (y, 0.9 * y, 0.9 * y - x))) for dtype in (torch.float32, torch.float64)
-    )
-    rounded, found = (corrector(pairs, pairs, seed=0)(pairs.noisy, pairs.denoised) for pairs in (single, double))
-    assert found.dtype == torch.float64
-    torch.testing.assert_close(found.float(), rounded, rtol=1e-3, atol=1e-4)
+    arguments = {"draws": 1, "correctors": (NetworkCorrector(channels=2, steps=20),)}
+    found = excess_risk(lambda y, s: 0.9 * y, x.numpy(), 0.3, **arguments)
+    assert found.value == excess_risk(lambda y, s: 0.9 * y, x, 0.3, **arguments).value > 0
 
 
 def test_refusals(unchecked: None) -> None:
