@@ -1,4 +1,6 @@
-"""Is attention less geometry-adaptive than convolution at equal size? `gahb test experiments/attention.py` decides.
+"""Whether attention is less geometry-adaptive than convolution at equal size.
+
+    gahb test experiments/attention.py -o experiments/results/attention/verdict.json
 
 Two kinds of networks of about 28,000 parameters are trained on images of C^2 contours, three seeds each. The measure is how
 much more of an image its eigenbasis holds than the eigenbases of other images do. The nulls are convolutions, which cannot

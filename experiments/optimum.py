@@ -54,7 +54,8 @@ def standard_set() -> Iterator[tuple[Any, float, int]]:
     yield from ((X, sigma, 0) for X in small for sigma in SIGMAS)
     for levels in (SIGMAS[:1], SIGMAS[1:3]):
         yield from ((X, sigma, 0) for X in (*large, *middle) for sigma in levels)
-    yield from ((X, sigma, 0) for X in large for sigma in SIGMAS[3:])
+    yield from ((X, sigma, 0) for X in (*middle, *large) for sigma in SIGMAS[3:])
+    yield from ((CAlpha(alpha=a, size=64), sigma, 0) for a in (2.0, 3.0) for sigma in (0.3, 1.0))
 
 
 def benchmark_set() -> Iterator[tuple[Any, float, int]]:

@@ -223,10 +223,17 @@ def function(value: Any, name: str, example: str) -> Any:
 
 
 def explain_call(f: Any, y: Tensor, sigma: Any, name: str, error: Exception) -> None:
-    """Say what is wrong where f(y, sigma) raised `error`: no place for sigma, or weights of another type than the images.
+    """Say what is wrong where f(y, sigma) raised `error`: no place for sigma, sigma as a tensor, or weights of another type.
 
     Torch speaks of arguments and of Float and Double; what is neither is the user's own, and is left as it is.
     """
+    if isinstance(error, TypeError | AttributeError) and isinstance(sigma, float) and "'float' object" in str(error):
+        raise TypeError(
+            f"{name} may want sigma as a tensor, and is called with a number ({error}); begin it with "
+            "sigma = torch.as_tensor(sigma).expand(len(y)), which takes both"
+        ) from error
+    if isinstance(error, AttributeError):
+        return
     if isinstance(error, TypeError):
         try:
             call = inspect.signature(f.forward if isinstance(f, torch.nn.Module) else f)
@@ -244,7 +251,8 @@ def explain_call(f: Any, y: Tensor, sigma: Any, name: str, error: Exception) -> 
     if weights and y.dtype not in weights:
         given = " and ".join(sorted(map(str, weights)))
         raise TypeError(
-            f"{name} holds {given}, but the images are {y.dtype}; convert them with .to({given.split()[0]})"
+            f"{name} holds {given}, but the images are {y.dtype}; convert them with .to({given.split()[0]}), or {name} with "
+            f".to({y.dtype})"
         ) from error
 
 

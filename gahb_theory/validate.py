@@ -103,7 +103,8 @@ def _dense(x: Tensor, name: str, shape: str) -> None:
     """Refuse what is no tensor with values in memory."""
     if not isinstance(x, Tensor):
         raise TypeError(
-            f"{name} must be a torch tensor of shape {shape}, got {kind_of(x)}; convert it with torch.as_tensor"
+            f"{name} must be a torch tensor of shape {shape}, got {kind_of(x)}; "
+            f"{'draw images with .sample(n)' if hasattr(x, 'sample') else 'convert it with torch.as_tensor'}"
         )
     if x.is_nested or x.layout != torch.strided:
         raise TypeError(f"{name} must be a dense tensor, got the layout {x.layout}; convert it with {name}.to_dense()")
@@ -357,7 +358,7 @@ def returned(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> 
     evaluation_mode(f, name)
     try:
         out = f(y, sigma)
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, AttributeError, RuntimeError) as error:
         explain_call(f, y, sigma, name, error)
         raise
     if not isinstance(out, Tensor):
@@ -384,6 +385,8 @@ def returned(f: Function, y: Tensor, sigma: float | Tensor, name: str = "f") -> 
 def sampled(image_class: Any, n: int, *, seed: int = 0, start: int = 0, name: str = "the image class") -> Tensor:
     """Return `image_class.sample(n, seed=seed, start=start)` if it is what an image class returns: n finite images."""
     sample = getattr(image_class, "sample", None)
+    if isinstance(image_class, type) and sample is not None:
+        raise TypeError(f"{name} must be made first, as in {image_class.__name__}(size=16), got the class itself")
     if not callable(sample):
         raise TypeError(f"{name} must have a method sample(n, seed=0, start=0), got {kind_of(image_class)}")
     label = f"{type(image_class).__name__}.sample({n})"

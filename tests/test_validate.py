@@ -503,6 +503,18 @@ def test_the_errors_of_a_denoiser_pass_through():
         validate.denoised(lambda y, sigma: y + torch.ones(3), X, 0.5)
 
 
+@pytest.mark.parametrize("f", [lambda y, s: y / (1 + s.reshape(-1, 1, 1, 1)), lambda y, s: y * sum(s)])
+def test_a_denoiser_that_wants_a_tensor_of_levels_is_told_how_to_take_both(f):
+    with refuses(TypeError, "f may want sigma as a tensor, and is called with a number ('float' object"):
+        validate.denoised(f, X, 0.5)
+    validate.denoised(lambda y, s: f(y, torch.as_tensor(s).expand(len(y))), X[:1], 0.5)
+
+
+def test_an_attribute_that_is_missing_elsewhere_is_left_as_it_is():
+    with refuses(AttributeError, "no attribute 'nothing'"):
+        validate.denoised(lambda y, s: y.nothing, X, 0.5)
+
+
 def test_a_network_of_another_type_than_the_images():
     class Filter(torch.nn.Module):
         def __init__(self):

@@ -30,7 +30,7 @@ from torch import Tensor
 from gahb_theory import validate
 from gahb_theory.metrics.errors import Repeat
 from gahb_theory.metrics.intervals import Estimate, check_confidence, mean_estimate
-from gahb_theory.precision import full_precision, wide
+from gahb_theory.precision import full_precision, takes_arrays, wide
 from gahb_theory.randomness import add_noise
 from gahb_theory.theory.correctors import Corrector, LinearCorrector, NetworkCorrector, Pairs
 
@@ -41,6 +41,7 @@ Function = Callable[[Tensor, float], Tensor]
 
 
 @full_precision
+@takes_arrays
 def excess_risk(
     f: Function,
     images: Float[Tensor, "n c h w"],
@@ -101,6 +102,7 @@ def excess_risk(
         raise ValueError(
             f"images must hold at least {FEWEST} images, half to choose g and half to evaluate it, got {len(x)}"
         )
+    validate.warn_of_units(level, x)
     draws, seed = validate.integer(draws, "draws", 1, 10**6), validate.seed(seed)
     confidence = check_confidence(confidence)
     if not isinstance(rivals, Sequence):

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gahb_theory.denoisers.networks.initialisation import building
+from gahb_theory.progress import progress_bar
 
 __all__ = ["Corrector", "LinearCorrector", "NetworkCorrector", "Pairs"]
 
@@ -131,7 +132,7 @@ class NetworkCorrector:
         best, retained = -1.0, {name: value.clone() for name, value in net.state_dict().items()}
         starts = list(range(0, max(1, len(y) - self.batch_size + 1), self.batch_size))
         with torch.enable_grad():
-            for step in range(1, self.steps + 1):
+            for step in progress_bar(range(1, self.steps + 1), desc="regression", unit="step"):
                 for group in optimiser.param_groups:
                     group["lr"] = self.rate * (1 - step / (self.steps + 1))
                 start = starts[step % len(starts)]

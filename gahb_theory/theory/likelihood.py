@@ -19,7 +19,7 @@ from sigma = .0001 on, and KL of two mixtures .98 times (`benchmarks/likelihood_
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,7 +95,8 @@ class LogDivergence(Result):
     Parameters
     ----------
     nats
-        The whole, with the ends closed; the interval is over images and draws and holds the truncation error.
+        The whole, with the ends closed; the interval is over images and draws, begins at 0 at least, and holds the truncation
+        error.
     within
         What lies within the range of noise levels.
     truncation
@@ -260,12 +261,17 @@ def kl_divergence(
     inside = shares.sum(axis=1)
     width = math.log(sigmas[1] / sigmas[0]) / strata
     return LogDivergence(
-        nats=mean_over_draws_and_images(inside + beyond.sum(axis=0), below + above, confidence),
-        within=mean_over_draws_and_images(inside, 0.0, confidence),
+        nats=_not_negative(mean_over_draws_and_images(inside + beyond.sum(axis=0), below + above, confidence)),
+        within=_not_negative(mean_over_draws_and_images(inside, 0.0, confidence)),
         truncation=(below, above),
         sigmas=sigmas[0] * np.exp(width * (np.arange(strata) + 0.5)),
         nats_per_octave=shares.mean(axis=(0, 2)) * math.log(2) / width,
     )
+
+
+def _not_negative(e: Estimate) -> Estimate:
+    """An estimate of a mean of squares, whose interval begins at 0 at least."""
+    return replace(e, low=max(0.0, float(e.low)))
 
 
 def _checked(

@@ -154,5 +154,12 @@ def mean_over_draws_and_images(
         middle + half,
         error,
         confidence,
-        f"t of {draws} draws and {n} images, and truncation {truncation:.2g}",
+        f"t of {draws} draws and {n} images, and {_named(truncation)}",
     )
+
+
+def _named(truncation: float) -> str:
+    """The truncation error in words."""
+    if math.isinf(truncation):
+        return "an unknown truncation, widen the range"
+    return f"truncation {truncation:.2g}"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from gahb_theory.denoisers.exact import gaussian_denoiser
 from gahb_theory.denoisers.exact.gaussian_denoiser import GaussianDenoiser
 from gahb_theory.jacobians import jacobian
 
@@ -41,6 +42,25 @@ def test_attributes():
     assert f.gains(torch.tensor([0.5, 0.1, 0.2], dtype=torch.float64)).shape == (3, 12)
     assert not f.training
     assert set(f.state_dict()) == {"mean", "variances", "atoms"}
+
+
+@pytest.mark.parametrize("rows", [1, 7, 400])
+def test_fit_block_by_block(rows, monkeypatch):
+    """The mean and the covariance with n - 1 of numpy, whatever the blocks; only blocks are in double precision."""
+    x = torch.rand(30, 2, 3, 4, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr(gaussian_denoiser, "BLOCK", rows * 8 * 24)
+    sizes, double = [], torch.Tensor.double
+    monkeypatch.setattr(torch.Tensor, "double", lambda t: sizes.append(t.shape) or double(t))
+    f = GaussianDenoiser.fit(x)
+    assert max(shape[0] for shape in sizes if len(shape) == 4) == min(rows, 30)
+    expected = np.cov(x.flatten(1).numpy().astype(float).T)
+    np.testing.assert_allclose((f.atoms.mT * f.variances) @ f.atoms, expected, atol=1e-14)
+    np.testing.assert_allclose(f.mean[0], x.numpy().astype(float).mean(axis=0), atol=1e-15)
+
+
+def test_fit_of_one_image_is_that_image():
+    x = torch.rand(1, 1, 3, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(GaussianDenoiser.fit(x)(torch.zeros_like(x), 0.2), x)
 
 
 def test_each_image_has_its_own_sigma():

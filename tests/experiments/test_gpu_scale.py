@@ -16,15 +16,19 @@ from gahb_theory.hypotheses.paper import gpu_scale
 SMALL = replace(gpu_scale.DRY, size=16, channels=4, blocks=1, images_seen=64)
 
 
-@pytest.mark.parametrize("n", [5, 400])
-def test_filter_is_that_of_the_covariance(n):
-    """Fewer images than pixels, and more: as the library's filter of the same mean and covariance."""
-    x = gt.Disks(size=16).sample(n)
-    y = gt.add_noise(gt.Disks(size=16).sample(3, seed=9), 0.2, seed=1)
-    covariance = torch.cov(x.flatten(1).double().mT, correction=0)
-    exact = gt.GaussianDenoiser(x.double().mean(dim=0, keepdim=True), covariance)
-    found = gpu_scale.wiener(x, "cpu")(y, torch.tensor([0.2, 0.2, 0.2]))
-    assert float((found - exact(y.double(), 0.2)).abs().max()) < 1e-4
+def test_the_filter_is_that_of_the_set(monkeypatch):
+    """Of the images of the set, not of the fresh ones; in single precision as the samples are."""
+    x, seen = gt.Disks(size=16).sample(20), []
+    monkeypatch.setattr(
+        gpu_scale, "generate", lambda g, shape, **_: seen.append(g) or gt.generate(g, shape, max_steps=1)
+    )
+    f = gt.UNet(4, 1).eval()
+    found, _ = gpu_scale.measured(gpu_scale.Piece("disks", 20), f, x, replace(SMALL, test_images=20), "cpu")
+    fitted = gt.GaussianDenoiser.fit(x)
+    assert seen[1].atoms.dtype == torch.float32
+    torch.testing.assert_close(seen[1].variances.double(), fitted.variances, atol=1e-6, rtol=0)
+    expected = gt.psnr_curve(fitted, x, gpu_scale.SIGMAS, seed=gpu_scale.NOISE_SEED).psnr
+    assert found["psnr_seen_wiener"] == pytest.approx(expected, abs=1e-3)
 
 
 def test_smaller_sets_are_the_first_of_larger_ones(tmp_path):

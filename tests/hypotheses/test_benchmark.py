@@ -175,3 +175,6 @@ def test_refusals():
         gt.benchmark(gt.UNet(2, 1).train())
     with pytest.raises(TypeError, match="must be a denoiser"):
         gt.benchmark({"disks": 3}, seed=1)
+    draws = torch.Generator().manual_seed(0)
+    with pytest.raises(RuntimeError, match="draws at random"):
+        gt.benchmark({"disks": lambda y, s: y + 0.01 * torch.randn(y.shape, generator=draws)})

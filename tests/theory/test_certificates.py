@@ -114,8 +114,19 @@ def test_a_published_network_is_certified(optional_data) -> None:
     assert worse.low > found.value
 
 
+def test_arrays_of_small_colour_images() -> None:
+    x = torch.rand(24, 3, 5, 7, generator=torch.Generator().manual_seed(0))
+    arguments = {"draws": 1, "correctors": (NetworkCorrector(channels=2, steps=20),)}
+    found = excess_risk(lambda y, s: 0.9 * y, x.numpy(), 0.3, **arguments)
+    assert found.value == excess_risk(lambda y, s: 0.9 * y, x, 0.3, **arguments).value > 0
+
+
 def test_refusals(unchecked: None) -> None:
     x = field(64, 0)
+    with pytest.raises(TypeError, match=r"got Disks; draw images with \.sample\(n\)"):
+        excess_risk(half, gt.Disks(size=16), 0.2)
+    with pytest.warns(UserWarning, match="divide it by 255"):
+        excess_risk(half, x, 25.0, [lambda y, s: y], correctors=(), draws=1)
     with pytest.raises(ValueError, match="images must hold at least 16 images"):
         excess_risk(half, x[:15], 0.2)
     with pytest.raises(

@@ -133,6 +133,16 @@ def test_the_divergence_of_two_mixtures_and_of_one_from_itself():
     assert kl_divergence(f, f, x[:4], (0.1, 3.0), draws=2).nats.value == 0
 
 
+def test_a_divergence_is_never_below_0_and_an_open_range_is_said():
+    """Two images and two draws, whose interval by t would begin far below 0; a multiple of y keeps noise at every level."""
+    x = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    found = kl_divergence(lambda y, s: 0.9 * y, lambda y, s: 0 * y, x, (0.1, 1.0), strata=4, draws=2)
+    assert found.nats.low == found.within.low == 0 < found.within.value < found.within.high
+    open_range = log_likelihood(lambda y, s: 0.9 * y, x, strata=16).mean
+    assert math.isinf(open_range.high)
+    assert "and an unknown truncation, widen the range" in open_range.method
+
+
 def test_the_divergence_of_two_gaussians():
     used = 0.7 * VARIANCES**1.2
     truth = float((VARIANCES / used - 1 - (VARIANCES / used).log()).sum()) / 2

@@ -12,7 +12,7 @@ from gahb_theory.denoisers.exact.contour_target import ContourTarget
 from gahb_theory.denoisers.exact.posterior_chain import Search
 from gahb_theory.images import Ray, SineCone, Texture
 from gahb_theory.theory import gaussian_mse
-from gahb_theory.theory.optimum import BayesRisk
+from gahb_theory.theory.optimum import BayesRisk, dispatch, suboptimality
 from gahb_theory.theory.optimum.enclosure import Enclosed, enclosure, ordered
 from gahb_theory.theory.optimum.standard_table import stored_table
 from gahb_theory.theory.optimum.suboptimality import log_mean_parts
@@ -30,7 +30,7 @@ def brute_force(target: ContourTarget, n: int, draws: int) -> torch.Tensor:
         w = torch.softmax(found.log_evidence, dim=0)
         assert 1 / w.square().sum() > 50
         mean = w @ found.mean
-        risks.append(w @ (found.trace + (found.mean - mean).square().sum(dim=1)))
+        risks.append(w @ (target.trace(z, torch.full((draws,), i)) + (found.mean - mean).square().sum(dim=1)))
     return torch.stack(risks)
 
 
@@ -215,6 +215,53 @@ def test_the_optimum_has_no_gap_and_the_identity_a_known_one() -> None:
     assert identity.to_dict()["gap"]["lower"]["value"] == identity.gap.lower.value.tolist()
     assert len(identity.table()) == 3
     assert "dB above the optimum" in repr(identity)
+
+
+def test_a_wrong_denoiser_is_refused_before_chains_run(monkeypatch, unchecked) -> None:
+    monkeypatch.setattr(suboptimality, "bayes_risk", lambda *_, **__: pytest.fail("chains would run"))
+    X = gt.Disks(size=16)
+    with pytest.raises(ValueError, match=r"shape of its input, \(1, 1, 16, 16\), got \(1, 1, 16, 15\)"):
+        gt.optimality(lambda y, s: y[..., 1:], X, 0.1)
+    with pytest.raises(RuntimeError, match="train mode"):
+        gt.optimality(gt.UNet(2, 1).train(), X, 0.1)
+    with pytest.raises(TypeError, match=r"or the network with \.to\(torch\.float32\)"):
+        gt.optimality(gt.UNet(2, 1).double().eval(), X, 0.1)
+    with pytest.raises(TypeError, match=r"must be made first, as in Disks\(size=16\)"):
+        gt.optimality(lambda y, s: y, gt.Disks, 0.1)
+
+
+def test_a_denoiser_that_draws_at_random_has_no_gap() -> None:
+    draws = torch.Generator().manual_seed(0)
+    with pytest.raises(RuntimeError, match="draws at random"):
+        gt.optimality(
+            lambda y, s: y + 0.01 * torch.randn(y.shape, generator=draws), gt.GaussianField(size=8), 0.1, images=4
+        )
+
+
+def test_one_level_twice_has_no_slope() -> None:
+    o = gt.optimality(lambda y, s: y, gt.GaussianField(size=8), [0.1, 0.1], images=4)
+    assert o.slope_gap is None
+    assert o.gap.lower.value[0] == o.gap.lower.value[1]
+
+
+def test_levels_in_units_of_255_are_warned_of() -> None:
+    with pytest.warns(UserWarning, match="divide it by 255"):
+        gt.optimality(lambda y, s: y, gt.GaussianField(size=8), 25.0, images=4)
+
+
+def test_images_of_an_unknown_optimum_are_drawn_once() -> None:
+    """Colour, an odd size, and a class that has nothing but `sample`; the same numbers as one level after the other."""
+    drawn = []
+
+    class Mine:
+        def sample(self, n, *, seed=0, start=0):
+            drawn.append(n)
+            return torch.rand(n, 3, 7, 5, generator=torch.Generator().manual_seed(seed))
+
+    both = gt.optimality(lambda y, s: 0.9 * y, Mine(), [0.1, 0.3], images=4)
+    assert drawn == [1, 4 + dispatch.FITTED]
+    for k, sigma in enumerate((0.1, 0.3)):
+        assert both.bayes[k].upper.value == gt.bayes_risk(Mine(), sigma, 4).upper.value
 
 
 def test_the_interval_of_the_gap_holds_it() -> None:

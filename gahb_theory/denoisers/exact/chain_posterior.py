@@ -17,7 +17,7 @@ from gahb_theory import validate
 from gahb_theory.denoisers.exact.contour_target import ContourTarget
 from gahb_theory.denoisers.exact.own_jacobian import OwnJacobian
 from gahb_theory.denoisers.exact.parameter_target import ParameterTarget, parameter_target
-from gahb_theory.denoisers.exact.posterior_chain import BLOCK, Search, begin, block, search
+from gahb_theory.denoisers.exact.posterior_chain import BLOCK, Search, begin, block, search, traces
 from gahb_theory.denoisers.shapes import fitting
 from gahb_theory.images.c_alpha import CAlpha
 from gahb_theory.images.disks import Disks
@@ -53,6 +53,14 @@ class ChainPosterior(NamedTuple):
         return self.traces.mean() + (self.means - self.mean).square().sum(dim=1).mean()
 
 
+class _Run(NamedTuple):
+    """What the chains met at one noisy image, and of what."""
+
+    numbers: Tensor
+    means: Tensor
+    target: ContourTarget | ParameterTarget
+
+
 class _ChainBayes(OwnJacobian):
     """What both denoisers have in common."""
 
@@ -69,23 +77,30 @@ class _ChainBayes(OwnJacobian):
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """E[x | y] for each image, each with chains of its own."""
         levels = sigma.flatten().expand(len(y)).tolist()
-        means = [self._run(row[None], s)[0].mean for row, s in zip(y, levels, strict=True)]
+        means = [self._run(row[None], s).means.mean(dim=0) for row, s in zip(y, levels, strict=True)]
         return torch.stack(means).reshape(y.shape).to(y.dtype)
 
     def posterior(self, y: Float[Tensor, "1 1 h w"], sigma: float) -> ChainPosterior:
         """The states of the chains at one noisy image."""
-        return self._run(validate.one_image(y, "y"), validate.sigma_level(sigma))[0]
+        run = self._run(validate.one_image(y, "y"), validate.sigma_level(sigma))
+        with torch.no_grad():
+            trace = traces(run.target, run.numbers[None])[0]
+        spread = (run.means - run.means.mean(dim=0)).square().sum(dim=1).mean()
+        between = run.means.unflatten(0, (-1, self.chains)).mean(dim=0).var(dim=0).sum()
+        return ChainPosterior(run.numbers, run.means, trace, between / spread.clamp(min=torch.finfo(spread.dtype).tiny))
 
     def samples(self, y: Float[Tensor, "1 1 h w"], sigma: float, count: int = 8) -> Float[Tensor, "k 1 h w"]:
         """Draws of p(x | y): a state of the chains, then the Gaussian given it (the means of the regions by their moments)."""
         count = validate.integer(count, "count", 1, 10**5)
-        result, target = self._run(validate.one_image(y, "y"), validate.sigma_level(sigma))
+        result = self._run(validate.one_image(y, "y"), validate.sigma_level(sigma))
         generator = step_generator("cpu", Component.POSTERIOR, self.seed, -1)
         chosen = torch.randint(len(result.numbers), (count,), generator=generator)
         z = torch.randn(count, result.means.shape[1], generator=generator, dtype=torch.float64)
         rows = []
         for state, noise in zip(chosen.tolist(), z, strict=True):
-            covariance = target.covariance(result.numbers[state : state + 1], torch.zeros(1, dtype=torch.long))[0]
+            covariance = result.target.covariance(result.numbers[state : state + 1], torch.zeros(1, dtype=torch.long))[
+                0
+            ]
             values, vectors = torch.linalg.eigh(covariance)
             rows.append(result.means[state] + vectors @ (values.clamp(min=0).sqrt() * noise))
         return torch.stack(rows).reshape(count, *y.shape[1:]).to(y.dtype)
@@ -93,14 +108,14 @@ class _ChainBayes(OwnJacobian):
     def jacobian_matrix(self, y: Float[Tensor, "1 1 h w"], sigma: float) -> Float[Tensor, "d d"]:
         """J = Cov[x | y] / sigma^2 at one noisy image, from the states of the chains."""
         level = validate.sigma_level(sigma)
-        result, target = self._run(validate.one_image(y, "y"), level)
-        centred = result.means - result.mean
+        result = self._run(validate.one_image(y, "y"), level)
+        centred = result.means - result.means.mean(dim=0)
         total = centred.mT @ centred / len(centred)
         for z in torch.split(result.numbers, 16):
-            total += target.covariance(z, torch.zeros(len(z), dtype=torch.long)).sum(dim=0) / len(centred)
+            total += result.target.covariance(z, torch.zeros(len(z), dtype=torch.long)).sum(dim=0) / len(centred)
         return (total / level**2).to(y.dtype)
 
-    def _run(self, y: Tensor, level: float) -> tuple[ChainPosterior, ContourTarget | ParameterTarget]:
+    def _run(self, y: Tensor, level: float) -> _Run:
         fitting(y, (1, self.images.size, self.images.size))
         with torch.no_grad():
             target = self._target(y.detach().double().cpu().flatten(1), level)
@@ -111,11 +126,8 @@ class _ChainBayes(OwnJacobian):
                 generator = step_generator("cpu", Component.POSTERIOR, self.seed, number)
                 states, _ = block(target, states, kernel, generator)
                 if 2 * (number + 1) > blocks:
-                    retained.append((states.z[0], states.mean[0], states.trace[0]))
-            z, means, traces = (torch.stack(column) for column in zip(*retained, strict=True))
-        spread = (means - means.mean(dim=(0, 1))).square().sum(dim=2).mean()
-        between = means.mean(dim=0).var(dim=0).sum() / spread.clamp(min=torch.finfo(spread.dtype).tiny)
-        return ChainPosterior(z.flatten(0, 1), means.flatten(0, 1), traces.flatten(), between), target
+                    retained.append((states.z[0], states.mean[0]))
+        return _Run(*(torch.cat(column) for column in zip(*retained, strict=True)), target)
 
     def _target(self, y: Tensor, level: float) -> ContourTarget | ParameterTarget:
         raise NotImplementedError

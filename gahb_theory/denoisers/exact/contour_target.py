@@ -68,9 +68,13 @@ class ContourTarget:
         return self.coarse.log_evidence(self.weights(single), self.nodes(single), self.y_single[index]).double()
 
     def exact(self, z: Float[Tensor, "m D"], index: Tensor) -> Moments:
-        """Log evidence, posterior mean and trace of the posterior covariance given the contours."""
+        """Log evidence and posterior mean given the contours."""
         result = self.fine.moments(self.weights(z), self.nodes(z), self.y[index])
-        return Moments(result.log_evidence, result.mean + CENTRE, result.trace)
+        return Moments(result.log_evidence, result.mean + CENTRE)
+
+    def trace(self, z: Float[Tensor, "m D"], index: Tensor) -> Float[Tensor, " m"]:
+        """The trace of the posterior covariance given the contours."""
+        return self.fine.trace(self.weights(z), self.nodes(z), self.y[index])
 
     def covariance(self, z: Float[Tensor, "m D"], index: Tensor) -> Float[Tensor, "m d d"]:
         """Posterior covariance given the contours, nothing left out."""

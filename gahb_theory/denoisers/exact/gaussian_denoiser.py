@@ -24,6 +24,9 @@ from gahb_theory.precision import takes_arrays
 
 __all__ = ["GaussianDenoiser"]
 
+BLOCK = 2**28
+"""Bytes of images that `GaussianDenoiser.fit` takes in double precision at a time."""
+
 
 class GaussianDenoiser(DenoiserModule):
     """The posterior mean of a Gaussian distribution: its best denoiser, and the best linear one of any distribution.
@@ -97,16 +100,22 @@ class GaussianDenoiser(DenoiserModule):
     def fit(cls, images: Float[Tensor, "N c h w"]) -> "GaussianDenoiser":
         """The denoiser of the distribution with the mean and the covariance of a set of images: their Wiener filter.
 
+        It is computed on the device of the images, which are taken in double precision block by block: beside them it needs
+        about 8 matrices of d^2 numbers, 0.3 GB each for images of 80 x 80 pixels, however many images there are.
+
         Examples
         --------
         >>> from gahb_theory.images.disks import Disks
         >>> GaussianDenoiser.fit(Disks(size=16).sample(100)).variances.shape
         torch.Size([256])
         """
-        x = validate.images(images).detach().flatten(1).double()
-        centred = x - x.mean(dim=0)
-        covariance = centred.mT @ centred / max(1, len(x) - 1)
-        return cls(x.mean(dim=0).reshape(1, *images.shape[1:]), covariance)
+        blocks = torch.split(validate.images(images).detach(), max(1, BLOCK // (8 * images[0].numel())))
+        mean = torch.stack([part.double().flatten(1).sum(dim=0) for part in blocks]).sum(dim=0) / len(images)
+        covariance = torch.zeros(len(mean), len(mean), dtype=mean.dtype, device=mean.device)
+        for part in blocks:
+            centred = part.double().flatten(1) - mean
+            covariance.addmm_(centred.mT, centred)
+        return cls(mean.reshape(1, *images.shape[1:]), covariance.div_(max(1, len(images) - 1)))
 
     def estimate(self, y: Float[Tensor, "n c h w"], sigma: Float[Tensor, "#n 1 1 1"]) -> Float[Tensor, "n c h w"]:
         """E[x | y] for each image; `sigma` may differ from one to the next."""

@@ -4,6 +4,9 @@ The images are x(u), u independent uniform numbers, u = Phi(z), so that with a p
 
     p(z | y)  ~  exp( -||z||^2 / 2 - ||y - x(Phi(z))||^2 / (2 sigma^2) ) .
 
+The angle of an ellipse is that of two normal numbers, halved: nothing separates an angle just above 0 from one just below pi,
+which is the same ellipse.
+
 Polygons are drawn through sorting and permutations (Valtr 1995), in which a small change of the polygon may be a large one
 of the numbers. Their corners are uniform among all that are in convex position, scaled to their bounding box: here z are the
 corners q = Phi(z) in the unit square themselves, with likelihood 0 where they are not convex or not in their order. The
@@ -21,9 +24,11 @@ from gahb_theory.images.ellipses import Ellipses
 from gahb_theory.images.polygons import Polygons
 from gahb_theory.randomness import Component, uniforms
 
-__all__ = ["ParameterTarget", "PolygonTarget", "parameter_target"]
+__all__ = ["EllipseTarget", "ParameterTarget", "PolygonTarget", "parameter_target"]
 
 SMALLEST = 2.0**-53
+ANGLE = 2
+"""Place of the number that is the angle of an ellipse."""
 
 
 class ParameterTarget:
@@ -53,9 +58,12 @@ class ParameterTarget:
         return self._compared(z, index)[0]
 
     def exact(self, z: Float[Tensor, "m D"], index: Tensor) -> Moments:
-        """Log likelihood; the image given the parameters, without any variance."""
-        value, x = self._compared(z, index)
-        return Moments(value, x, torch.zeros_like(value))
+        """Log likelihood; the image given the parameters."""
+        return Moments(*self._compared(z, index))
+
+    def trace(self, z: Float[Tensor, "m D"], index: Tensor) -> Float[Tensor, " m"]:
+        """0: no variance is left given the parameters."""
+        return torch.zeros(len(z), dtype=z.dtype)
 
     def covariance(self, z: Float[Tensor, "m D"], index: Tensor) -> Float[Tensor, "m d d"]:
         """No variance is left given the parameters."""
@@ -77,6 +85,30 @@ class ParameterTarget:
     def _images(self, z: Tensor) -> Tensor:
         u = torch.special.ndtr(z).clamp(0, 1 - SMALLEST)
         return self.images.paint(self.images.placed(u))
+
+
+class EllipseTarget(ParameterTarget):
+    """The posterior over the uniform numbers behind ellipses, the angle as the direction of two normal numbers."""
+
+    images: Ellipses
+
+    def truth(self, n: int, seed: int, start: int = 0) -> Float[Tensor, "n D"]:
+        """The numbers behind images start .. start + n - 1 of the class: one exact draw of the posterior of each."""
+        turn = 2 * torch.pi * self.images.numbers(n, seed=seed, start=start, dtype=torch.float64)[:, ANGLE]
+        # the length of the two normal numbers is not seen in the image
+        v = uniforms(n, 1, seed=seed, start=start, component=Component.POSTERIOR, part=2, dtype=torch.float64)[:, 0]
+        length = (-2 * v.clamp(min=SMALLEST).log()).sqrt()
+        z = torch.cat([super().truth(n, seed, start), (length * turn.sin())[:, None]], dim=1)
+        z[:, ANGLE] = length * turn.cos()
+        return z
+
+    def _dimension(self) -> int:
+        return self.images.uniform_count + 1
+
+    def _images(self, z: Tensor) -> Tensor:
+        u = torch.special.ndtr(z[:, :-1])
+        u[:, ANGLE] = torch.atan2(z[:, -1], z[:, ANGLE]) / (2 * torch.pi) % 1
+        return self.images.paint(self.images.placed(u.clamp(0, 1 - SMALLEST)))
 
 
 class PolygonTarget(ParameterTarget):
@@ -133,4 +165,6 @@ def in_convex_order(corners: Float[Tensor, "n k 2"]) -> Tensor:
 
 def parameter_target(images: Disks | Ellipses | Polygons, y: Float[Tensor, "n d"], sigma: float) -> ParameterTarget:
     """The posterior of the class."""
-    return (PolygonTarget if isinstance(images, Polygons) else ParameterTarget)(images, y, sigma)
+    if isinstance(images, Polygons):
+        return PolygonTarget(images, y, sigma)
+    return EllipseTarget(images, y, sigma) if isinstance(images, Ellipses) else ParameterTarget(images, y, sigma)

@@ -27,7 +27,7 @@ from torch import Tensor
 from gahb_theory.denoisers.exact.given_regions import Moments
 from gahb_theory.randomness import Component, step_generator
 
-__all__ = ["BLOCK", "Kernel", "Search", "States", "Target", "begin", "block", "search"]
+__all__ = ["BLOCK", "Kernel", "Search", "States", "Target", "begin", "block", "search", "traces"]
 
 BLOCK = 50
 """Steps between two looks at the exact likelihood."""
@@ -53,7 +53,11 @@ class Target(Protocol):
         ...
 
     def exact(self, z: Tensor, index: Tensor) -> Moments:
-        """The log likelihood, and what it says of the image given z."""
+        """The log likelihood, and the mean of the image given z."""
+        ...
+
+    def trace(self, z: Tensor, index: Tensor) -> Tensor:
+        """The trace of the covariance of the image given z, (m,)."""
         ...
 
 
@@ -72,13 +76,12 @@ class Kernel:
 
 @dataclass(frozen=True, eq=False)
 class States:
-    """K chains at each of n images: places (n, K, D), both log likelihoods (n, K), and the moments given the place."""
+    """K chains at each of n images: places (n, K, D), both log likelihoods (n, K), and the means given the place."""
 
     z: Tensor
     surrogate: Tensor
     exact: Tensor
     mean: Tensor
-    trace: Tensor
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def block(
     result = Moments(*(a.reshape(n, chains, *a.shape[1:]) for a in target.exact(z.flatten(0, 1), _index(n, chains))))
     gain = (result.log_evidence - rough) - (states.exact - states.surrogate)
     taken = torch.rand(n, chains, generator=generator, dtype=z.dtype).log() < gain
-    new = States(z, rough, result.log_evidence, result.mean, result.trace)
+    new = States(z, rough, result.log_evidence, result.mean)
     return _chosen(taken, new, states), taken.to(z.dtype).mean(dim=1)
 
 
@@ -236,8 +239,13 @@ def _chosen(taken: Tensor, new: States, old: States) -> States:
         torch.where(taken, new.surrogate, old.surrogate),
         torch.where(taken, new.exact, old.exact),
         torch.where(mask, new.mean, old.mean),
-        torch.where(taken, new.trace, old.trace),
     )
+
+
+def traces(target: Target, z: Float[Tensor, "n K D"]) -> Float[Tensor, "n K"]:
+    """The traces of the covariance given each place."""
+    n, chains, _ = z.shape
+    return target.trace(z.flatten(0, 1), _index(n, chains)).reshape(n, chains)
 
 
 def _index(n: int, chains: int) -> Tensor:

@@ -1,7 +1,7 @@
 """The published sizes on one GPU: 80 x 80 pixels, UNet(64, 3), N = 1 ... 10^5, alpha = 1, 2, 3, disks (figures 1, 2, 4, 5).
 
     gahb reproduce --scale gpu               pieces until 8.5 minutes are over; status 75 while some are left
-    gahb reproduce --scale gpu --dry-run     every line of it on a CPU, at 1/1000 of the images, with 8 channels
+    gahb reproduce --scale gpu --dry-run     every line of it on a CPU, at 1/1000 of the images, 32 x 32 pixels, 8 channels
     gahb reproduce report --scale gpu        the table of what has been measured
 
 A piece is one network. What was begun goes on at the next call, in the middle of a training too: training sets and trainings
@@ -17,7 +17,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from gahb_theory import runs, stored_results
-from gahb_theory.denoisers import UNet
+from gahb_theory.denoisers import GaussianDenoiser, UNet
 from gahb_theory.denoisers.checkpoints.files import save_denoiser
 from gahb_theory.generalization import copies
 from gahb_theory.images import CAlpha, Disks
@@ -67,7 +67,16 @@ class Scale:
 
 
 PUBLISHED = Scale()
-DRY = Scale(channels=8, images_seen=400, batch_size=16, per_image=1000, block=50, test_images=4, samples=2, step=0.5)
+DRY = Scale(
+    *(32, 8),
+    images_seen=400,
+    batch_size=16,
+    per_image=1000,
+    block=50,
+    test_images=4,
+    samples=2,
+    step=0.5,
+)
 
 
 @dataclass(frozen=True)
@@ -165,26 +174,6 @@ def trained(piece: Piece, x: Tensor, s: Scale, folder: Path, device: str, clock:
     return f.requires_grad_(False), s.images_seen / max(json.loads(last)["seconds"], 1e-9)
 
 
-def wiener(x: Tensor, device: str) -> Callable[[Tensor, Any], Tensor]:
-    """The best linear denoiser of a training set, from the eigenvectors of the smaller of its two Gram matrices."""
-    flat = x.flatten(1).to(device)
-    mean = flat.mean(dim=0)
-    rows = ((flat - mean) / len(flat) ** 0.5).double()
-    fewer = len(rows) < rows.shape[1]
-    values, vectors = torch.linalg.eigh(rows @ rows.mT if fewer else rows.mT @ rows)
-    used = values > 1e-9 * values[-1].clamp(min=1e-9)
-    values, vectors = values[used], vectors[:, used]
-    if fewer:
-        vectors = rows.mT @ vectors / values.sqrt()
-
-    def f(y: Tensor, sigma: Any) -> Tensor:
-        s = torch.as_tensor(sigma, dtype=torch.float64, device=device).reshape(-1, 1)
-        kept = ((y.flatten(1).to(device) - mean).double() @ vectors) * (values / (values + s**2))
-        return (kept @ vectors.mT + mean).to(y).reshape(y.shape)
-
-    return f
-
-
 def slope(psnr: Any) -> float:
     """Slope of the PSNR against -20 log10 sigma."""
     return float(np.polyfit(-20 * np.log10(SIGMAS), np.asarray(psnr, dtype=float), 1)[0])
@@ -193,7 +182,7 @@ def slope(psnr: Any) -> float:
 def measured(piece: Piece, f: Any, x: Tensor, s: Scale, device: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Numbers, and samples of the network and of the Wiener filter."""
     test = images(piece.images, s).sample(s.test_images, seed=IMAGE_SEED, start=TEST_PART * PART).to(device)
-    own, linear = x[: s.test_images].to(device), wiener(x, device)
+    own, linear = x[: s.test_images].to(device), GaussianDenoiser.fit(x.to(device)).float()
     found: dict[str, Any] = {}
     for name, g in (("network", f), ("wiener", linear)):
         for kind, z in (("seen", own), ("fresh", test)):

@@ -29,7 +29,7 @@ from gahb_theory.jacobians import jacobian
 from gahb_theory.jacobians.traces import Trace, exact_trace
 from gahb_theory.metrics.errors import mse
 from gahb_theory.metrics.intervals import Estimate, check_confidence, linear_estimate, mean_estimate
-from gahb_theory.precision import full_precision, wide
+from gahb_theory.precision import full_precision, takes_arrays, wide
 from gahb_theory.randomness import add_noise
 from gahb_theory.stored_results import Result
 
@@ -107,6 +107,7 @@ class Card(Result):
 
 
 @full_precision
+@takes_arrays
 def verify(
     f: Callable[[Tensor, float | Tensor], Tensor],
     images: Float[Tensor, "n c h w"],

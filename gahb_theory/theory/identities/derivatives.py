@@ -4,20 +4,32 @@
 their order.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gahb_theory.denoisers.exact.empirical import EmpiricalBayes
 from gahb_theory.denoisers.networks.bias_free import UNet
 from gahb_theory.denoisers.networks.conservative import Conservative
 from gahb_theory.denoisers.networks.initialisation import building
 from gahb_theory.jacobians import jacobian
-from gahb_theory.theory.identities.line import SIGMA, at, first, slope
+from gahb_theory.jacobians.traces import Hutchinson, exact_trace
+from gahb_theory.metrics.errors import mse
+from gahb_theory.theory.identities.line import SIGMA, first, slope
 from gahb_theory.theory.identities.statements import Identity
-from gahb_theory.theory.identities.two_pixels import BETWEEN, POINTS, Plane, hessian, in_one_number
+from gahb_theory.theory.identities.two_pixels import (
+    BETWEEN,
+    POINTS,
+    Pairs,
+    Plane,
+    hessian,
+    in_one_number,
+    smooth,
+    trace_of_smooth,
+)
 from gahb_theory.theory.stein import sure
 
 __all__ = ["identities"]
@@ -25,6 +37,8 @@ __all__ = ["identities"]
 Y = np.linspace(-1.2, 1.3, 11)
 WEIGHTS = np.linspace(1, 2, len(Y))
 EYE = np.eye(2)
+CLEAN = torch.tensor([0.2, -0.3], dtype=torch.float64).reshape(1, 1, 1, 2)
+Function: TypeAlias = Callable[[Tensor, float | Tensor], Tensor]
 
 
 def identities() -> list[Identity]:
@@ -35,49 +49,63 @@ def identities() -> list[Identity]:
     h = plane.denoiser()
     spread = p.posterior((p.x - p.posterior(p.x, Y, SIGMA)[:, None]) ** 2, Y, SIGMA)
     curvature = slope(lambda y: f.log_density(y, SIGMA), Y, order=2)
-    derivative = np.array([jacobian(f, _pixel(y), SIGMA).trace() for y in Y])
+    pairs = Pairs(SIGMA)
+    x, y = pairs.x, pairs.y
 
     def total(values: np.ndarray) -> float:
         return float(values @ WEIGHTS)
 
-    def smooth(y: Tensor, sigma: float | Tensor) -> Tensor:
-        return torch.tanh(2 * y) / 2
-
     def hard(y: Tensor, sigma: float | Tensor) -> Tensor:
         return torch.where(y.abs() > 0.5, y, 0.0 * y)
 
-    def risk(g: object) -> float:
-        return p.joint(lambda x, y: (x - at(g, y)) ** 2)  # type: ignore[arg-type]
+    def risk(g: Function) -> float:
+        """MSE(g), not by the library."""
+        return pairs.average((x - g(y, SIGMA)).square())
 
-    def stein(y: np.ndarray) -> np.ndarray:
-        return np.asarray(sure(smooth, torch.from_numpy(y).reshape(-1, 1, 1, 1), SIGMA).numpy())
-
-    def once(y: np.ndarray) -> np.ndarray:
-        return stein(y) - SIGMA**2 * slope(lambda z: smooth(z, SIGMA).flatten(), y)
-
-    def by_parts(g: object, sign: float = 1.0) -> tuple[float, float]:
-        traced = p.average(lambda y: slope(lambda z: g(z, SIGMA).flatten(), y))  # type: ignore[operator]
-        return p.joint(lambda x, y: (y - x) * at(g, y)), sign * SIGMA**2 * traced  # type: ignore[arg-type]
+    def stein(share: float) -> tuple[float, float]:
+        """SURE, and with a share of its trace."""
+        missing = 2 * SIGMA**2 * (1 - share) * pairs.average(trace_of_smooth(y))
+        return risk(smooth), pairs.average(sure(smooth, y, SIGMA)) - missing
 
     def split(cross: float) -> tuple[float, float]:
-        parts = p.joint(lambda x, y: (y - at(smooth, y)) ** 2 + 2 * cross * (x - y) * (y - at(smooth, y)))
-        return risk(smooth), parts + SIGMA**2
+        """SURE with what its trace stands for, <y - x, f(y)> / sigma^2."""
+
+        def product(g: Function, y: Tensor, sigma: float | Tensor) -> Tensor:
+            return cross * ((y - x) * g(y, sigma)).flatten(1).sum(1) / SIGMA**2
+
+        return risk(smooth), pairs.average(sure(smooth, y, SIGMA, trace=product))
+
+    def by_parts(g: Function) -> tuple[float, float]:
+        return pairs.average((y - x) * g(y, SIGMA)), SIGMA**2 * pairs.average(exact_trace(g, y, SIGMA))
 
     def residual(sign: float) -> tuple[float, float]:
-        left = p.joint(lambda x, y: (y - x) * (y - at(smooth, y)))
-        traced = p.average(lambda y: slope(lambda z: smooth(z, SIGMA).flatten(), y))
-        return left, SIGMA**2 * (1 - sign * traced)
+        """With the trace of y - f(y), or of y + f(y)."""
+
+        def rest(y: Tensor, sigma: float | Tensor) -> Tensor:
+            return y - sign * smooth(y, sigma)
+
+        traced = pairs.average(Hutchinson(probes=2)(rest, y, SIGMA))
+        return pairs.average((y - x) * (y - smooth(y, SIGMA))), SIGMA**2 * traced
 
     def trace(power: int) -> tuple[float, float]:
-        return risk(f), SIGMA**2 * p.average(lambda y: slope(lambda z: f(z, SIGMA).flatten(), y) ** power)
+        def traced(at: np.ndarray) -> np.ndarray:
+            return np.asarray(exact_trace(f, torch.from_numpy(at).reshape(-1, 1, 1, 1), SIGMA).numpy() ** power)
 
-    def gap_of_scaling(factor: float) -> tuple[float, float]:
-        return p.joint(lambda x, y: (x - factor * y) ** 2), SIGMA**2 * factor
+        return p.risk(f, SIGMA), SIGMA**2 * p.average(traced)
+
+    def trace_of_scaling(factor: float) -> tuple[float, float]:
+        def g(y: Tensor, sigma: float | Tensor) -> Tensor:
+            return factor * y
+
+        return pairs.average(mse(x, g(y, SIGMA))), SIGMA**2 * pairs.average(exact_trace(g, y, SIGMA))
 
     covariances = [plane.covariance(y, SIGMA) for y in POINTS]
     jacobians = [jacobian(h, torch.tensor(y, dtype=torch.float64).reshape(1, 1, 1, 2), SIGMA).matrix() for y in POINTS]
     closed = h.jacobian_matrix(torch.tensor(BETWEEN, dtype=torch.float64).reshape(1, 1, 1, 2), SIGMA)
-    hessians = [hessian(h, y, SIGMA) for y in POINTS]
+    hessians = [hessian(h.log_density, y, SIGMA) for y in POINTS]
+    noise = [
+        hessian(EmpiricalBayes(CLEAN).log_density, y, SIGMA) for y in POINTS
+    ]  # the density of one image is p(y | x)
 
     def entries(matrices: Iterable[np.ndarray | Tensor]) -> float:
         return in_one_number([np.asarray(matrix) for matrix in matrices])
@@ -86,6 +114,7 @@ def identities() -> list[Identity]:
         return float(np.linalg.eigvalsh(np.asarray(matrix))[-1])
 
     mixture = "a mixture of two Gaussians on a line"
+    turning = "y / 2 + sin(2 y) / 4 and a turn, three images of two pixels"
     correlated = "a mixture of two correlated Gaussians, two pixels, all entries at three points"
     return [
         Identity(
@@ -109,20 +138,20 @@ def identities() -> list[Identity]:
         Identity(
             "7",
             "MSE(f) = E [2 sigma^2 tr J + ||y - f||^2 - sigma^2 d]",
-            "tanh(2 y) / 2, a mixture on a line",
-            1e-7,
-            lambda: (risk(smooth), p.average(stein)),
+            turning,
+            1e-9,
+            lambda: stein(1.0),
             "sigma^2 tr J once",
-            lambda: (risk(smooth), p.average(once)),
+            lambda: stein(0.5),
         ),
         Identity(
             "9",
             "J(y) = Cov[x | y] / sigma^2",
-            mixture,
+            correlated,
             1e-9,
-            lambda: (total(derivative), total(spread / SIGMA**2)),
+            lambda: (entries(jacobians), entries(c / SIGMA**2 for c in covariances)),
             "divided by sigma",
-            lambda: (total(derivative), total(spread / SIGMA)),
+            lambda: (entries(jacobians), entries(c / SIGMA for c in covariances)),
         ),
         Identity(
             "9",
@@ -145,11 +174,11 @@ def identities() -> list[Identity]:
         Identity(
             "10",
             "MSE(f) = sigma^2 E tr J also for the identity map, which is not optimal",
-            mixture,
-            1e-7,
-            lambda: gap_of_scaling(1.0),
+            "three images of two pixels",
+            1e-9,
+            lambda: trace_of_scaling(1.0),
             "for every multiple of y",
-            lambda: gap_of_scaling(0.9),
+            lambda: trace_of_scaling(0.9),
         ),
         Identity(
             "17",
@@ -163,11 +192,11 @@ def identities() -> list[Identity]:
         Identity(
             "19",
             "grad_y^2 log p(y | x) = -Id / sigma^2",
-            "one pixel, x = 0.2",
+            "one image of two pixels as a finite set, all entries at three points",
             1e-9,
-            lambda: (_curvature_of_noise(), -float(WEIGHTS.sum()) / SIGMA**2),
+            lambda: (entries(noise), entries(-EYE / SIGMA**2 for _ in POINTS)),
             "-Id / sigma",
-            lambda: (_curvature_of_noise(), -float(WEIGHTS.sum()) / SIGMA),
+            lambda: (entries(noise), entries(-EYE / SIGMA for _ in POINTS)),
         ),
         Identity(
             "21",
@@ -189,9 +218,9 @@ def identities() -> list[Identity]:
         ),
         Identity(
             "25",
-            "MSE(f) = E [||y - f||^2 + 2 <x - y, y - f>] + sigma^2 d",
-            "tanh(2 y) / 2, a mixture on a line",
-            1e-7,
+            "MSE(f) = E [||y - f||^2 + 2 <x - y, y - f>] + sigma^2 d: SURE with <y - x, f> / sigma^2 for tr J",
+            turning,
+            1e-9,
             lambda: split(1.0),
             "without the product",
             lambda: split(0.0),
@@ -199,31 +228,22 @@ def identities() -> list[Identity]:
         Identity(
             "26",
             "E <y - x, f(y)> = sigma^2 E tr J for f with a weak derivative",
-            "tanh(2 y) / 2, a mixture on a line",
-            1e-7,
+            turning,
+            1e-9,
             lambda: by_parts(smooth),
             "a hard threshold, whose jumps autograd does not see",
             lambda: by_parts(hard),
         ),
         Identity(
             "27",
-            "E <y - x, y - f(y)> = sigma^2 E [d - tr J]",
-            "tanh(2 y) / 2, a mixture on a line",
-            1e-7,
+            "E <y - x, y - f(y)> = sigma^2 E [d - tr J], with random probes",
+            turning,
+            1e-9,
             lambda: residual(1.0),
             "the other sign of the trace",
             lambda: residual(-1.0),
         ),
     ]
-
-
-def _pixel(y: float) -> Tensor:
-    return torch.full((1, 1, 1, 1), float(y), dtype=torch.float64)
-
-
-def _curvature_of_noise() -> float:
-    normal: Any = torch.distributions.Normal(torch.tensor(0.2, dtype=torch.float64), SIGMA)
-    return float(slope(lambda y: normal.log_prob(y), Y, order=2) @ WEIGHTS)
 
 
 def _bias_free() -> UNet:

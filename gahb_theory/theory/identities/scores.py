@@ -6,16 +6,17 @@ equation (8), in their order.
 
 import math
 from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
 
+from gahb_theory.denoisers.exact.empirical import EmpiricalBayes
 from gahb_theory.metrics.errors import mse
 from gahb_theory.randomness import add_noise
 from gahb_theory.theory.divergence import kl_bound
 from gahb_theory.theory.identities.line import SIGMA, Line, at, first, second, slope
 from gahb_theory.theory.identities.statements import Identity
+from gahb_theory.theory.identities.two_pixels import POINTS, Plane, gradient, in_one_number
 
 __all__ = ["identities"]
 
@@ -35,9 +36,19 @@ def identities() -> list[Identity]:
     def total(values: np.ndarray) -> float:
         return float(values @ weights)
 
+    plane = Plane()
+    h = plane.denoiser()
+
+    def densities(sigma: float) -> tuple[float, float]:
+        places = torch.tensor(POINTS, dtype=torch.float64).reshape(-1, 1, 1, 2)
+        return entries(h.log_density(places, SIGMA).exp()), entries(np.array([plane.density(y, sigma) for y in POINTS]))
+
     def noisy(variance: float) -> tuple[float, float]:
-        x = torch.zeros(4000, 1, 4, 4, dtype=torch.float64)
-        return float((add_noise(x, SIGMA) - x).square().mean()), variance
+        z = add_noise(torch.zeros(128_000, 1, 1, 2, dtype=torch.float64), SIGMA).flatten(1)
+        return entries(z.mT @ z / len(z)), entries(variance * np.eye(2))
+
+    def entries(values: np.ndarray | torch.Tensor) -> float:
+        return in_one_number([np.asarray(values)])
 
     sigmas = np.geomspace(2e-3, 300, 60)
 
@@ -89,17 +100,17 @@ def identities() -> list[Identity]:
         Identity(
             "1",
             "p_sigma = p * g_sigma",
-            mixture,
+            "a mixture of two correlated Gaussians, two pixels, three points",
             1e-9,
-            lambda: (total(density), total(p.density(Y, SIGMA))),
+            lambda: densities(SIGMA),
             "noise of variance sigma",
-            lambda: (total(density), total(p.density(Y, SIGMA**0.5))),
+            lambda: densities(SIGMA**0.5),
         ),
         Identity(
             "1",
-            "y = x + z, z ~ N(0, sigma^2 Id): the variance of a pixel",
-            "64,000 pixels of noise",
-            0.003,
+            "y = x + z, z ~ N(0, sigma^2 Id): the covariance of two pixels",
+            "128,000 images of noise",
+            0.008,
             lambda: noisy(SIGMA**2),
             "noise of variance sigma",
             lambda: noisy(SIGMA),
@@ -142,12 +153,12 @@ def identities() -> list[Identity]:
         ),
         Identity(
             "5",
-            "KL(p, p_theta) <= int (MSE(f_theta) - MSE(f*)) sigma^-3 d sigma for no posterior mean: by how much not",
-            "a pixel, gain a + a (1 - a) / 2 in place of a = s / (s + sigma^2)",
+            "KL(p, p_theta) <= int (MSE(f_theta) - MSE(f*)) sigma^-3 d sigma for no posterior mean: how far below the bound",
+            "a pixel, gain a + a (1 - a) / 2 in place of a = s / (s + sigma^2), the sampler by quadrature",
             1e-4,
-            lambda: _above_the_bound(1.0),
+            lambda: _below_the_bound(1.0),
             "half of the bound",
-            lambda: _above_the_bound(0.5),
+            lambda: _below_the_bound(0.5),
         ),
         Identity(
             "8",
@@ -179,11 +190,11 @@ def identities() -> list[Identity]:
         Identity(
             "18",
             "grad_y log p(y | x) = (x - y) / sigma^2",
-            "one pixel, x = 0.2",
+            "one image of two pixels as a finite set, three points",
             1e-9,
-            lambda: (_slope_of_noise(0.2), total((0.2 - Y) / SIGMA**2)),
+            lambda: _slopes_of_noise(1.0),
             "the other sign",
-            lambda: (_slope_of_noise(0.2), total((Y - 0.2) / SIGMA**2)),
+            lambda: _slopes_of_noise(-1.0),
         ),
         Identity(
             "20",
@@ -223,28 +234,41 @@ def _risk_of_half(wrong: float) -> tuple[float, float]:
     return risk / wrong, 16 * (0.25 + SIGMA**2) / 4
 
 
-def _above_the_bound(share: float) -> tuple[float, float]:
-    """How far the divergence is above a share of its bound, for a score that belongs to no density p_theta * g_sigma.
+def _below_the_bound(share: float) -> tuple[float, float]:
+    """How far the divergence is below a share of its bound, for a score that belongs to no density p_theta * g_sigma.
 
     With t = sigma^2 the reverse diffusion of the score (f(y) - y) / t, f(y) = (a + a (1 - a) / 2) y, changes the variance v of
-    Gaussian samples by dv / dt = 2 (1 - f) v / t - 1, and ends at v(0) = s (e - 1).
+    Gaussian samples by dv / dt = 2 (1 - f) v / t - 1, and ends at v(0) = s (e - 1), which is computed here as the integral that
+    solves the equation. The bound is 1 / 16 in closed form.
     """
-    s, v = 0.7, 0.7 * math.expm1(1)
+    s = 0.7
     levels = np.geomspace(1e-4, 1e4, 400)
     a = s / (s + levels**2)
     gain = a + a * (1 - a) / 2
     error, best = (1 - gain) ** 2 * s + gain**2 * levels**2, a * levels**2
+    t = np.geomspace(1e-8, 1e8, 4000)
+    rates = 2 * (1 - s / (s + t) - s * t / (2 * (s + t) ** 2))  # 2 (1 - f)
+    steps = np.diff(np.log(t))
+    shrunk = np.exp(-np.append(0, np.cumsum((rates[1:] + rates[:-1]) / 2 * steps)))
+    v = float(np.trapezoid(shrunk * t, np.log(t)))
     divergence = (s / v - 1 + math.log(v / s)) / 2
-    return max(0.0, divergence - share * kl_bound(levels, error, best)), 0.0
+    exact = (1 / math.expm1(1) - 1 + math.log(math.expm1(1))) / 2
+    return share * kl_bound(levels, error, best) - divergence, 1 / 16 - exact
 
 
 def _divergence(p: Line, q: Line) -> float:
     return float((p.prior * np.log(np.maximum(p.prior, 1e-300) / np.maximum(q.prior, 1e-300))).sum() * p.step)
 
 
-def _slope_of_noise(x: float) -> float:
-    normal: Any = torch.distributions.Normal(torch.tensor(x, dtype=torch.float64), SIGMA)
-    return float(slope(lambda y: normal.log_prob(y), Y) @ np.linspace(1, 2, len(Y)))
+def _slopes_of_noise(sign: float) -> tuple[float, float]:
+    """The density of a finite set of one image x is p(y | x)."""
+    x = np.array([0.2, -0.3])
+    f = EmpiricalBayes(torch.from_numpy(x).reshape(1, 1, 1, 2))
+    slopes, expected = (
+        [gradient(f.log_density, y, SIGMA) for y in POINTS],
+        [sign * (x - np.array(y)) / SIGMA**2 for y in POINTS],
+    )
+    return in_one_number(slopes), in_one_number(expected)
 
 
 def _mode(p: Line) -> np.ndarray:

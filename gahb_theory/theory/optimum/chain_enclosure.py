@@ -20,13 +20,23 @@ half the mean squared distance of two states: it is never below 0, and the norm 
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gahb_theory.denoisers.exact.posterior_chain import BLOCK, Kernel, Search, States, Target, begin, block, search
+from gahb_theory.denoisers.exact.posterior_chain import (
+    BLOCK,
+    Kernel,
+    Search,
+    States,
+    Target,
+    begin,
+    block,
+    search,
+    traces,
+)
 from gahb_theory.progress import progress_bar
 from gahb_theory.randomness import Component, step_generator
 
@@ -46,7 +56,7 @@ class Progress:
     squares: Tensor
     """Sums of ||m||^2, (16, n, K)."""
     traces: Tensor
-    """Sums of t, (16, n, K)."""
+    """Sums of t, (16, n, 2): at the chains from the truth, as no bound needs it elsewhere."""
     length: int
     """Blocks in a segment."""
     blocks: int
@@ -68,9 +78,10 @@ def start(target: Target, truth: Tensor, settings: Search, *, seed: int) -> Prog
     states = begin(target, torch.cat([truth[:, None].expand(-1, TRUE_CHAINS, -1), blind], dim=1))
     chains, d = states.mean.shape[1:]
     means = torch.zeros(SEGMENTS, n, chains, d, dtype=torch.float64)
-    sums = torch.zeros(SEGMENTS, n, chains, dtype=torch.float64)
+    squares = torch.zeros(SEGMENTS, n, chains, dtype=torch.float64)
+    sums = torch.zeros(SEGMENTS, n, TRUE_CHAINS, dtype=torch.float64)
     accepted = torch.zeros(n, dtype=torch.float64)
-    return Progress(kernel, states, means, sums, sums.clone(), 1, 0, accepted, time.monotonic() - before)
+    return Progress(kernel, states, means, squares, sums, 1, 0, accepted, time.monotonic() - before)
 
 
 def advance(
@@ -95,7 +106,8 @@ def advance(
             before = time.monotonic()
             generator = step_generator("cpu", Component.POSTERIOR, seed, progress.blocks)
             states, share = block(target, progress.states, progress.kernel, generator)
-            progress = _added(progress, states, share, time.monotonic() - before)
+            trace = traces(target, states.z[:, :TRUE_CHAINS])
+            progress = _added(progress, states, trace, share, time.monotonic() - before)
             bar.update()
             if save is not None and time.monotonic() - saved > 60:
                 save(progress)
@@ -113,8 +125,7 @@ def bounds(progress: Progress) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     means = progress.means[late].sum(dim=0) / count
     a, u = means[:, :TRUE_CHAINS], means[:, TRUE_CHAINS:]
     centre = a.mean(dim=1)
-    sums = (progress.traces + progress.squares)[late].sum(dim=0)
-    energy = sums[:, :TRUE_CHAINS].mean(dim=1) / count
+    energy = (progress.traces + progress.squares[:, :, :TRUE_CHAINS])[late].sum(dim=0).mean(dim=1) / count
     lower = energy - _crossed(a)
     upper = energy - 2 * (centre * u.mean(dim=1)).sum(dim=1) + _crossed(u)
     return lower, upper, centre, energy - centre.square().sum(dim=1)
@@ -126,27 +137,27 @@ def _crossed(means: Tensor) -> Tensor:
     return (means.sum(dim=1).square().sum(dim=1) - means.square().sum(dim=(1, 2))) / (k * (k - 1))
 
 
-def _added(progress: Progress, states: States, share: Tensor, seconds: float) -> Progress:
-    means, squares, traces, length = progress.means, progress.squares, progress.traces, progress.length
+def _added(progress: Progress, states: States, trace: Tensor, share: Tensor, seconds: float) -> Progress:
+    means, squares, sums, length = progress.means, progress.squares, progress.traces, progress.length
     if progress.blocks == SEGMENTS * length:
         merged = []
-        for sums in (means, squares, traces):
-            new = torch.zeros_like(sums)
-            new[: SEGMENTS // 2] = sums[::2] + sums[1::2]
+        for old in (means, squares, sums):
+            new = torch.zeros_like(old)
+            new[: SEGMENTS // 2] = old[::2] + old[1::2]
             merged.append(new)
-        (means, squares, traces), length = merged, 2 * length
+        (means, squares, sums), length = merged, 2 * length
     else:
-        means, squares, traces = means.clone(), squares.clone(), traces.clone()
+        means, squares, sums = means.clone(), squares.clone(), sums.clone()
     place = progress.blocks // length
     means[place] += states.mean
     squares[place] += states.mean.square().sum(dim=2)
-    traces[place] += states.trace
+    sums[place] += trace
     return replace(
         progress,
         states=states,
         means=means,
         squares=squares,
-        traces=traces,
+        traces=sums,
         length=length,
         blocks=progress.blocks + 1,
         accepted=progress.accepted + share,
@@ -171,9 +182,11 @@ def from_stored(arrays: Mapping[str, np.ndarray]) -> Progress:
         return {k.removeprefix(prefix): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(prefix)}
 
     tensors = {name: torch.from_numpy(arrays[name]) for name in ("means", "squares", "traces", "accepted")}
+    tensors["traces"] = tensors["traces"][:, :, :TRUE_CHAINS]  # files of former versions have those of all chains
+    states = part("states/")
     return Progress(
         Kernel(**part("kernel/")),
-        States(**part("states/")),
+        States(*(states[field.name] for field in fields(States))),
         length=int(arrays["length"]),
         blocks=int(arrays["blocks"]),
         seconds=float(arrays["seconds"]),

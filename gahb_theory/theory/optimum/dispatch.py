@@ -6,6 +6,7 @@ CAlpha("holder"), Disks with smooth or area edges, Ellipses, Polygons           
 anything else                                                                      unknown: 0, and the Wiener filter
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,7 +27,7 @@ from gahb_theory.theory.optimum.enclosure import BayesRisk, Enclosed, enclosure,
 from gahb_theory.theory.optimum.exact_classes import EXACT, Exact, exact_risk
 from gahb_theory.theory.optimum.standard_table import stored_risk
 
-__all__ = ["bayes_risk", "posterior_target"]
+__all__ = ["bayes_risk", "chained", "posterior_target", "unknown_risks"]
 
 Known: TypeAlias = ImageClass | Exact
 STEPS, FITTED = 2000, 1024
@@ -105,7 +106,7 @@ def bayes_risk(
         )
         return inner.rearranged(X.shuffle, inner.method)
     if not chained(X):
-        return _unknown(X, sigma, n, seed)
+        return unknown_risks(X, (sigma,), n, seed)[0]
     if steps is None and minutes is None and directory is None:
         stored = stored_risk(X, sigma, n, seed)
         if stored is not None:
@@ -143,6 +144,8 @@ def _by_chains(
         file = runs.open_run(directory, config) / "chains.npz"
         arrays = read_arrays(file)
         progress = from_stored(arrays) if arrays else None
+        if progress is not None and progress.states.z.shape[2] != target.dimension:
+            progress = None  # of a former version, with other numbers behind an image
     if progress is None:
         progress = start(target, target.truth(n, seed), settings, seed=seed)
 
@@ -169,10 +172,13 @@ def _double(X: Any, n: int, seed: int) -> Tensor:
     return X.sample(n, seed=seed, dtype=torch.float64)
 
 
-def _unknown(X: Any, sigma: float, n: int, seed: int) -> BayesRisk:
+def unknown_risks(X: Any, sigmas: Sequence[float], n: int, seed: int) -> tuple[BayesRisk, ...]:
+    """Nothing but the risk of a Wiener filter, fitted once, at each noise level."""
     x = validate.sampled(X, n + FITTED, seed=seed).double()
     f = StationaryGaussianDenoiser.fit(x[n:])
-    y = add_noise(x[:n], sigma, seed=seed)
-    error = mse(x[:n], f(y, sigma))
-    nothing = torch.zeros(n, dtype=torch.float64)
-    return unknown(Enclosed(y, x[:n], nothing, nothing, error), sigma, "0 and the risk of a Wiener filter")
+    nothing, risks = torch.zeros(n, dtype=torch.float64), []
+    for sigma in sigmas:
+        y = add_noise(x[:n], sigma, seed=seed)
+        known = Enclosed(y, x[:n], nothing, nothing, mse(x[:n], f(y, sigma)))
+        risks.append(unknown(known, sigma, "0 and the risk of a Wiener filter"))
+    return tuple(risks)

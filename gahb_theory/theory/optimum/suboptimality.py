@@ -20,15 +20,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import runs, validate
-from gahb_theory.images import ImageClass
+from gahb_theory.images import ImageClass, Shuffled
+from gahb_theory.metrics.errors import Repeat
 from gahb_theory.metrics.intervals import Estimate, linear_estimate, mean_estimate
 from gahb_theory.stored_results import Result
-from gahb_theory.theory.optimum.dispatch import Known, bayes_risk
+from gahb_theory.theory.optimum.dispatch import MOST_IMAGES, Known, bayes_risk, chained, unknown_risks
 from gahb_theory.theory.optimum.enclosure import BayesRisk, ordered
+from gahb_theory.theory.optimum.exact_classes import EXACT
 from gahb_theory.theory.optimum.orientation import oracle_curves
 
 if TYPE_CHECKING:
@@ -60,7 +63,7 @@ class Optimality(Result):
     gap
         Decibels between them.
     slope_gap
-        Slope of f minus slope of the optimum; None for fewer than two levels, or where the optimum is unknown.
+        Slope of f minus slope of the optimum; None for fewer than two different levels, or where the optimum is unknown.
     scores
         Risk at each image, shape (s, n).
     images, seed
@@ -151,6 +154,14 @@ def optimality(
     sigmas
         Noise levels; a number is one level.
 
+    Raises
+    ------
+    RuntimeError
+        If `f` is a network in train mode, or gives another result at the end than at its first call, as one that draws at
+        random does.
+    ValueError, TypeError
+        If `f` does not return finite images of the shape and type that it was given: found out before chains run.
+
     See Also
     --------
     gahb_theory.bayes_risk, gahb_theory.benchmark, gahb_theory.excess_risk
@@ -165,11 +176,20 @@ def optimality(
     [13.6, 15.3]
     """
     validate.denoiser(f)
-    levels, seed = validate.levels(sigmas), validate.seed(seed)
-    bayes = tuple(bayes_risk(X, s, images, seed=seed, steps=steps, minutes=minutes) for s in levels)
-    scores = np.stack([b.score(f).numpy() for b in bayes])
+    levels, seed, own = validate.levels(sigmas), validate.seed(seed), Repeat(f)
+    with torch.no_grad():
+        if hasattr(X, "sample"):
+            one = validate.sampled(X, 1, seed=seed).float()
+            validate.warn_of_units(max(levels), one)
+            own(one, levels[0])
+        if isinstance(X, (*EXACT, Shuffled)) or chained(X):
+            bayes = tuple(bayes_risk(X, s, images, seed=seed, steps=steps, minutes=minutes) for s in levels)
+        else:
+            bayes = unknown_risks(X, levels, validate.integer(images, "images", 2, MOST_IMAGES), seed)
+        scores = np.stack([b.score(own).numpy() for b in bayes])
+        own.check()
     slope = None
-    if len(levels) > 1 and all(b.lower.value > 0 for b in bayes):
+    if len(set(levels)) > 1 and all(b.lower.value > 0 for b in bayes):
         middle = (_bounds(bayes, "lower") + _bounds(bayes, "upper")) / 2
         parts = _slope(levels, log_mean_parts(scores) - log_mean_parts(middle))
         value = _slope(levels, np.log(scores.mean(axis=1)) - np.log(middle.mean(axis=1)))
