@@ -24,7 +24,7 @@ PICTURES: dict[str, Callable[[Any, Any], Sequence[Part]]] = {
     "near_optimal": draw_paper.near_optimal,
     "manifolds": draw_paper.manifolds,
     "shuffling": draw_paper.shuffling,
-    "memorisation_plane": draw_plane.memorisation_plane,
+    **dict.fromkeys(("memorisation_plane", "plane_of_disks", "plane_of_photographs"), draw_plane.memorisation_plane),
     "resolution": draw_resolution.resolution,
 }
 LEAD = (

@@ -21,7 +21,7 @@ def readings_of_paper(experiment: str, results: Results, arrays: Arrays) -> dict
         "near_optimal": _near_optimal,
         "manifolds": _manifolds,
         "shuffling": _shuffling,
-        "memorisation_plane": _plane,
+        **dict.fromkeys(("memorisation_plane", "plane_of_disks", "plane_of_photographs"), _plane),
         "resolution": _resolution,
     }
     return known[experiment](results, arrays) if experiment in known else {}
