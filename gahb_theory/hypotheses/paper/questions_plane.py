@@ -119,7 +119,9 @@ def _rows(results: Mapping[str, Any], eigenvalues: Tensor, images: str) -> dict[
         )
         if n > 1 and not large:
             memory = {
-                "gap of a Wiener filter of as many images, by theory, dB": round(_memory(eigenvalues, n, results["sigmas"]), 3)
+                "gap of a Wiener filter of as many images, by theory, dB": round(
+                    _memory(eigenvalues, n, results["sigmas"]), 3
+                )
             }
             found[f"gap, N = {n:,}"]["reference"] = memory
     wiener = np.mean(plane[last]["linear"]["psnr_wiener"])
