@@ -77,24 +77,24 @@ LINEAR = (
     "filter there. On disks, where the filter fails, the row is decided."
 )
 SHUFFLED = (
-    "Networks of shuffled images lose to the Wiener filter, which does not see the shuffling. From 32,000 to 64,000 images they "
-    "gain {doubling}: they would have to be trained on many times more."
+    "Networks of shuffled images lose to the Wiener filter, which does not see the shuffling. From 32,000 to 64,000 images "
+    "they gain {doubling}: they would have to be trained on many times more."
 )
 WRONG = (
-    "The null model, a network trained for alpha = 3, is itself {wrong} above the optimum of alpha = 1.5: the classes are so near "
-    "that the row does not tell alpha. More images with their Bayes intervals would."
+    "The null model, a network trained for alpha = 3, is itself {wrong} above the optimum of alpha = 1.5: the classes are so "
+    "near that the row does not tell alpha. More images with their Bayes intervals would."
 )
 UNTRAINED = (
     "An untrained conservative network is itself a little adapted, by about the criterion, as its units close along contours. "
     "The rows beside the exact posterior, which untrained networks fail, decide."
 )
 SAMPLES = (
-    "Wiener filters fail, as they should; but networks of 100 images, which memorise by {memorised}, agree in more than half of "
-    "what a filter leaves, too. Three quarters, asked of functions (same function beyond a filter), would tell them apart."
+    "Wiener filters fail, as they should; but networks of 100 images, which memorise by {memorised}, agree in more than half "
+    "of what a filter leaves, too. Three quarters, asked of functions (same function beyond a filter), would tell them apart."
 )
 CONTOURS = (
-    "The gates are passed, and the mean does not meet the criterion; images differ so much in what is lost at their contour that "
-    "three seeds do not tell."
+    "The gates are passed, and the mean does not meet the criterion; images differ so much in what is lost at their contour "
+    "that three seeds do not tell."
 )
 REASONS = {
     "samples, stochastic": SAMPLES,
@@ -103,18 +103,20 @@ REASONS = {
     "networks gain beyond it (generalise, N = 10,000).",
     "same function": "Outputs of two Wiener filters are as near to each other. Decided by the row on what networks do beyond a "
     "filter (same function beyond a filter).",
-    "time of memorisation": "The exponent of the time of generalisation is known to {generalised} from three repetitions, and its "
-    "interval holds the threshold. More repetitions would tell.",
+    "time of memorisation": "The exponent of the time of generalisation is known to {generalised} from three repetitions, "
+    "and its interval holds the threshold. More repetitions would tell.",
     "slope, alpha = 2, plain": "A slope does not see the level: networks of 2,000 images lie {few, 2} above the optimum with a "
     "slope near its, and 27 of them tell no more than 9. The row on decibels above the optimum (near) decides.",
     "slope, alpha = 3, plain": "As for alpha = 2: networks of 2,000 images have the slope, {few, 3} above the optimum.",
-    "slope, alpha = 2, conservative": "As for plain networks: those of 2,000 images may have the slope, {few, conservative} above.",
+    "slope, alpha = 2, conservative": "As for plain networks: those of 2,000 images may have the slope, {few, conservative} "
+    "above.",
     "near, alpha = 1.5, plain": WRONG,
     "slope, alpha = 1.5, plain": WRONG,
     "visible, alpha = 2, 16 pixels": "At 16 pixels the optimum of alpha = 1 has nearly the slope that alpha = 2 would have on "
     "ever finer images: no slope tells alpha there.",
-    "extra, disks": "A Wiener filter, whose basis is fixed, has {extra, filter} eigenvalues in between: their number does not say "
-    "that a manifold was learned. Asked instead: where they lie (where, disks), and whether they last (limit of extra, disks).",
+    "extra, disks": "A Wiener filter, whose basis is fixed, has {extra, filter} eigenvalues in between: their number does "
+    "not say that a manifold was learned. Asked instead: where they lie (where, disks), and whether they last (limit of "
+    "extra, disks).",
     "angle, ray": LINEAR,
     "angle, sine_cone": LINEAR,
     "own, conservative": UNTRAINED,
@@ -123,20 +125,21 @@ REASONS = {
     "shuffled, slope": SHUFFLED,
     "near, alpha = 3, plain": "The mean lies near the threshold, and falls with each doubling of the budget: networks trained "
     "longer would lie below.",
-    "geometry during training": "The mean lies at the threshold: half of the final geometry is there after about {halfway} images. More "
-    "images of the test would tell on which side.",
+    "geometry during training": "The mean lies at the threshold: half of the final geometry is there after about {halfway} "
+    "images. More images of the test would tell on which side.",
     "where, disks": "The mean is above the criterion; three seeds differ too much. More seeds would tell.",
     "limit of extra, disks": "The limit of a power is known to {extra, disks, half}: {extra, disks}. Longer training, or more "
     "seeds, narrow it.",
     "limit of excess, disks": "The limit lies at the threshold, 1 dB. Longer training, or more seeds, narrow it.",
     "limit of extra, sine_cone": "The number falls faster than a power does, so that the limit of one comes out below 0: "
     "{extra, sine_cone}, which refutes the row of one budget.",
-    "near, alpha = 2, bfcnn": "The last doubling takes just more than half of the interval. Two or three more, 512,000 images for "
-    "each of six seeds, would tell whether the limit is below 1 dB.",
-    "excess, disks": "The excess falls with each doubling, through the threshold: it is another one at every budget. Its limit is "
-    "another row.",
-    "excess at contours": "What a Wiener filter loses it loses at contours, too, as it blurs them: a share of {at contours} cannot "
-    "be told from the threshold of .2. Another comparison of regularities (roughness of contours) asks what no filter has.",
+    "near, alpha = 2, bfcnn": "The last doubling takes just more than half of the interval. Two or three more, 512,000 "
+    "images for each of six seeds, would tell whether the limit is below 1 dB.",
+    "excess, disks": "The excess falls with each doubling, through the threshold: it is another one at every budget. Its "
+    "limit is another row.",
+    "excess at contours": "What a Wiener filter loses it loses at contours, too, as it blurs them: a share of {at contours} "
+    "cannot be told from the threshold of .2. Another comparison of regularities (roughness of contours) asks what no filter "
+    "has.",
     "roughness of contours": CONTOURS,
     "near contours of regularity 1.5": CONTOURS,
     "near contours of regularity 2": CONTOURS,

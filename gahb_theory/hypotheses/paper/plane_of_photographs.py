@@ -1,8 +1,8 @@
 """Memorisation in the plane of training images N and images seen, on patches of photographs.
 
 The same networks, budget and measures as on C^alpha images (`memorisation_plane`), on patches of the photographs of a folder;
-both sets and the test images come from different photographs. As on disks, the laptop scale has fewer samples. Networks that memorise hold photographs, and so do their
-samples: numbers alone are kept, and no network is published.
+both sets and the test images come from different photographs. As on disks, the laptop scale has fewer samples. Networks that
+memorise hold photographs, and so do their samples: numbers alone are kept, and no network is published.
 """
 
 from collections.abc import Mapping

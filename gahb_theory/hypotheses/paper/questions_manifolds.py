@@ -7,10 +7,10 @@
     where    cosine of the energy of their eigenvectors to the own contour, less what other disks let expect
 
 Null models of the second are not optimal, but nearly: the optimum for noise that is a fifth stronger, and on the ray and the
-cone the Wiener filter and the memoriser of many images, which know no manifold. Hardly trained networks are more than 1 dB above
-the optimum, too, so that one budget says nothing of a bias: `questions_budget` asks what stays. For the extra directions the
-Wiener filter and an untrained network are nulls, which have them without having learned a manifold; that they follow the own
-contour, as no fixed basis does, is asked on disks.
+cone the Wiener filter and the memoriser of many images, which know no manifold. Hardly trained networks are more than 1 dB
+above the optimum, too, so that one budget says nothing of a bias: `questions_budget` asks what stays. For the extra directions
+the Wiener filter and an untrained network are nulls, which have them without having learned a manifold; that they follow the
+own contour, as no fixed basis does, is asked on disks.
 
 The ray and the cone lie in a line and in a plane, where a Wiener filter is as good as the optimum: at no level does the exact
 posterior mean beat it there. Networks of these two classes are therefore gated by identity and mean, and by the doubling.

@@ -1,7 +1,8 @@
 """What the plane of training images N and images seen says (figures 1, 2, 9, 11), in the five verdicts.
 
 The values of each network stand in results/memorisation_plane, for disks in results/plane_of_disks, for photographs in
-results/plane_of_photographs: see the experiments of these names, which train and measure them. The three repetitions are the seeds; intervals are Student's over them, and the test images and both sets are fixed.
+results/plane_of_photographs: see the experiments of these names, which train and measure them. The three repetitions are the
+seeds; intervals are Student's over them, and the test images and both sets are fixed.
 
 What a Wiener filter of as many images would have is known from theory (`hypotheses.linear_null`). Rows on memorisation show it
 beside; for those on generalisation it is a null model. Its spectrum is that of many images of the class, for photographs that
