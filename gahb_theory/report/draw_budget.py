@@ -50,6 +50,6 @@ def _panel(ax: Any, row: Mapping[str, Any], what: str) -> None:
     ax.axhline(0, color="black", lw=1, label="exact optimum")
     ax.axhline(scale(float(row["criterion"].split()[1])), color="0.6", ls=":", label="criterion")
     ax.set_xscale("log")
-    ticks = [n for n in (8000, 32_000, 128_000) if n in seen]
+    ticks = [n for n in (8000, 32_000, 128_000, 512_000) if n in seen]
     ax.set_xticks([*ticks, end], [*(f"{n:,}" for n in ticks), "limit"], fontsize=7)
     ax.minorticks_off()
