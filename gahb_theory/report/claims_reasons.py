@@ -61,6 +61,7 @@ FACTS: dict[str, Callable[[Rows], str]] = {
     "doubling": _by_doubling,
     "wrong": lambda rows: f"{decibels(_null(rows['near, alpha = 1.5, plain'], 'plain network trained')[0]):.1f} dB",
     "generalised": lambda rows: f"{_half(_null(rows['time of memorisation'], 'time at which')):.1f}",
+    "generalised, disks": lambda rows: f"{_half(_null(rows['time of memorisation, disks'], 'time at which')):.1f}",
     "few, 2": lambda rows: _few(rows, "near, alpha = 2, plain"),
     "few, 3": lambda rows: _few(rows, "near, alpha = 3, plain"),
     "few, conservative": lambda rows: _few(rows, "near, alpha = 2, conservative"),
@@ -105,6 +106,12 @@ REASONS = {
     "filter (same function beyond a filter).",
     "time of memorisation": "The exponent of the time of generalisation is known to {generalised} from three repetitions, "
     "and its interval holds the threshold. More repetitions would tell.",
+    "gap, N = 10,000, disks": "As on C^alpha images: the gap of a Wiener filter is small as well. Asked instead: generalise.",
+    "generalise, N = 10,000, disks": "The mean is above 0, but three repetitions do not tell. Three more would, 6 networks.",
+    "same function, disks": "Outputs of two Wiener filters are as near to each other. What networks do beyond a filter is "
+    "compared on C^alpha images alone (same function beyond a filter).",
+    "time of memorisation, disks": "As on C^alpha images: the exponent of the time of generalisation is known to "
+    "{generalised, disks} alone.",
     "slope, alpha = 2, plain": "A slope does not see the level: networks of 2,000 images lie {few, 2} above the optimum with a "
     "slope near its, and 27 of them tell no more than 9. The row on decibels above the optimum (near) decides.",
     "slope, alpha = 3, plain": "As for alpha = 2: networks of 2,000 images have the slope, {few, 3} above the optimum.",
