@@ -56,10 +56,17 @@ def _halfway(rows: Rows) -> str:
     return f"{int(next(n for n in seen if np.mean(table[n]) > final / 2)):,}"
 
 
+def _images_for(row: Mapping[str, Any], name: str) -> str:
+    """How many images would tell a null model from the threshold if its interval shrank as their square root does."""
+    e, threshold = _null(row, name), float(row["criterion"].split()[1])
+    return f"{10 * round(row['images'] * (_half(e) / (e[0] - threshold)) ** 2 / 10)}"
+
+
 FACTS: dict[str, Callable[[Rows], str]] = {
     "memorised": lambda rows: f"{rows['gap, N = 100']['estimate'][0]:.1f} dB",
     "doubling": _by_doubling,
     "wrong": lambda rows: f"{decibels(_null(rows['near, alpha = 1.5, plain'], 'plain network trained')[0]):.1f} dB",
+    "wrong, images": lambda rows: _images_for(rows["near, alpha = 1.5, plain"], "plain network trained"),
     "generalised": lambda rows: f"{_half(_null(rows['time of memorisation'], 'time at which')):.1f}",
     "generalised, disks": lambda rows: f"{_half(_null(rows['time of memorisation, disks'], 'time at which')):.1f}",
     "few, 2": lambda rows: _few(rows, "near, alpha = 2, plain"),
@@ -83,7 +90,7 @@ SHUFFLED = (
 )
 WRONG = (
     "The null model, a network trained for alpha = 3, is itself {wrong} above the optimum of alpha = 1.5: the classes are so "
-    "near that the row does not tell alpha. More images with their Bayes intervals would."
+    "near that 32 images do not tell alpha."
 )
 UNTRAINED = (
     "An untrained conservative network is itself a little adapted, by about the criterion, as its units close along contours. "
@@ -117,7 +124,7 @@ REASONS = {
     "slope, alpha = 3, plain": "As for alpha = 2: networks of 2,000 images have the slope, {few, 3} above the optimum.",
     "slope, alpha = 2, conservative": "As for plain networks: those of 2,000 images may have the slope, {few, conservative} "
     "above.",
-    "near, alpha = 1.5, plain": WRONG,
+    "near, alpha = 1.5, plain": WRONG + " About {wrong, images} images with their Bayes intervals would.",
     "slope, alpha = 1.5, plain": WRONG,
     "visible, alpha = 2, 16 pixels": "At 16 pixels the optimum of alpha = 1 has nearly the slope that alpha = 2 would have on "
     "ever finer images: no slope tells alpha there.",
