@@ -94,4 +94,5 @@ def _cosines(results: Mapping[str, Any]) -> Panel:
     copies = np.array([np.mean([v[-1] for v in row["copies"]]) for row in rows], dtype=float)
     series.append(Series("two Wiener filters", counts, filters, colour=GREY, line="--"))
     series.append(Series("share of copies", counts, copies, colour=ORANGE, line=":"))
-    return Panel(series, "training images N", "cosine of paired samples", xlog=True, ylim=(-0.1, 1.05))
+    lowest = min(-0.1, *(float(np.min(s.y if s.low is None else s.low)) - 0.05 for s in series))
+    return Panel(series, "training images N", "cosine of paired samples", xlog=True, ylim=(lowest, 1.05))
