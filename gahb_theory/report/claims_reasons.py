@@ -114,6 +114,10 @@ REASONS = {
     "time of memorisation": "The exponent of the time of generalisation is known to {generalised} from three repetitions, "
     "and its interval holds the threshold. More repetitions would tell.",
     "gap, N = 10,000, disks": "As on C^alpha images: the gap of a Wiener filter is small as well. Asked instead: generalise.",
+    "gap, N = 10,000, photographs": "As on C^alpha images. Decided by the row on what networks gain beyond a "
+    "filter (generalise).",
+    "same function, photographs": "Outputs of two Wiener filters are as near to each other, and so are those of networks "
+    "that memorise 100 images: on photographs the distance says less still.",
     "generalise, N = 10,000, disks": "The mean is above 0, but three repetitions do not tell. Three more would, 6 networks.",
     "same function, disks": "Outputs of two Wiener filters are as near to each other. What networks do beyond a filter is "
     "compared on C^alpha images alone (same function beyond a filter).",
