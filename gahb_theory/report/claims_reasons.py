@@ -145,7 +145,7 @@ REASONS = {
     "longer would lie below.",
     "geometry during training": "The mean lies at the threshold: half of the final geometry is there after about {halfway} "
     "images. More images of the test would tell on which side.",
-    "where, disks": "The mean is above the criterion; three seeds differ too much. More seeds would tell.",
+    "where, disks": "The mean lies at the criterion; three seeds and 16 images do not tell on which side.",
     "limit of extra, disks": "The limit of a power is known to {extra, disks, half}: {extra, disks}. Longer training, or more "
     "seeds, narrow it.",
     "limit of excess, disks": "The limit lies at the threshold, 1 dB. Longer training, or more seeds, narrow it.",
@@ -153,7 +153,7 @@ REASONS = {
     "{extra, sine_cone}, which refutes the row of one budget.",
     "near, alpha = 2, bfcnn": "The last doubling takes just more than half of the interval. Two or three more, 512,000 "
     "images for each of six seeds, would tell whether the limit is below 1 dB.",
-    "excess, disks": "The excess falls with each doubling, through the threshold: it is another one at every budget. Its "
+    "excess, disks": "The excess falls with each doubling of the budget, through the threshold, at which it now lies. Its "
     "limit is another row.",
     "excess at contours": "What a Wiener filter loses it loses at contours, too, as it blurs them: a share of {at contours} "
     "cannot be told from the threshold of .2. Another comparison of regularities (roughness of contours) asks what no filter "
