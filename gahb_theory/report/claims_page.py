@@ -103,15 +103,15 @@ def untrained(place: Place) -> str:
 
 def few_images(rows: Mapping[str, Any]) -> str:
     """How far networks of few images are above the optimum of each manifold."""
-    found = []
+    found: dict[str, list[str]] = {}
     for key, row in rows.items():
         for label, value in (row.get("reference") or {}).items() if key.startswith("excess, ") else ():
-            found.append(
-                f"{label.removeprefix('dB ')} {value:.1f} dB ({key.removeprefix('excess, ').replace('_', ' ')})"
-            )
+            name = key.removeprefix("excess, ").replace("_", " ")
+            found.setdefault(label.removeprefix("dB "), []).append(f"{value:.1f} dB ({name})")
+    shown = "; ".join(f"{when} {', '.join(values)}" for when, values in found.items())
     return (
-        f"- Networks that are hardly trained are above the optimum of manifolds, too: {', '.join(found)}. An excess at one budget "
-        "is no bias; what stays is asked of the limit over budgets."
+        f"- Hardly trained networks are above the optimum of manifolds, too: {shown}. An excess at one budget is no bias; what "
+        "stays is asked of the limit over budgets."
         if found
         else ""
     )
