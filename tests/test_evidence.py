@@ -45,6 +45,14 @@ def plane():
     yield f"samples of cosine {cosine:.3f}, two Wiener filters fitted on the same sets of {last['linear']['cosine']:.3f}"
     gap = np.mean(rows[100]["gap"], axis=(0, 2))
     yield f"is {gap[seen.index(20_000)]:.2f} dB after 20,000 images seen and {gap[seen.index(128_000)]:.2f} dB after 128,000"
+    both = []
+    for name in ("disks", "photographs"):
+        other = read(f"plane_of_{name}/results.json")
+        gap = np.mean(next(row["gap"] for row in other["rows"] if row["n"] == 100), axis=(0, 2))
+        both.append((gap[other["snapshots"].index(20_000)], gap[-1]))
+    yield "on disks it is {:.2f} and {:.2f} dB, on patches of photographs {:.2f} and {:.2f} dB".format(
+        *both[0], *both[1]
+    )
     better = np.array(last["linear"]["psnr_wiener"]) - np.mean(last["psnr_test"], axis=0)[-1]
     assert results["sigmas"][0] == 0.05
     assert results["sigmas"][-1] == 0.5
@@ -143,6 +151,9 @@ def decided():
     linear = gap["nulls"]["Wiener filters of as many images, by theory"][1]
     yield f"it is {gap['estimate'][0]:.3f} dB for networks, and by theory {linear:.3f} dB for a Wiener filter"
     yield f"networks gain {ends(more)} dB more over that filter"
+    disks, photographs = (rows[f"generalise, N = 10,000, {name}"] for name in ("disks", "photographs"))
+    assert (disks["verdict"], photographs["verdict"]) == ("undecided", "supported")
+    yield f"On patches of photographs that is {ends(photographs)} dB; on disks it is undecided, {ends(disks)} dB"
     for what in ("extra", "excess"):
         assert {rows[f"{what}, {name}"]["verdict"] for name in ("ray", "sine_cone")} == {"refuted"}
     yield f"they have {ends(rows['extra, ray'])} and {ends(rows['extra, sine_cone'])} more eigenvalues in (.2, .8)"

@@ -26,6 +26,8 @@ class Reproduce:
         Literal[
             "memorisation",
             "memorisation_plane",
+            "plane_of_disks",
+            "plane_of_photographs",
             "shrinkage",
             "near_optimal",
             "manifolds",
@@ -40,7 +42,7 @@ class Reproduce:
     """smoke: a minute, to see that it runs; laptop: two cores, hours; paper: the published sizes, on GPUs, days; gpu: 15
     networks of them, counted as half an hour of one GPU."""
     photographs: Annotated[Path | None, arg(metavar="PATH")] = None
-    """For memorisation: a folder of images in place of the embedded photographs."""
+    """For memorisation and plane_of_photographs: a folder of images in place of the embedded photographs."""
     workers: Annotated[int | None, arg(metavar="INT")] = None
     """Processes; by default one for each core, or one for a GPU."""
     dry_run: bool = False

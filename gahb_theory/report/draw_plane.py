@@ -14,18 +14,20 @@ from gahb_theory.report.page import Chart, Grids, Part
 __all__ = ["memorisation_plane"]
 
 
-def memorisation_plane(results: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> list[Part]:
-    """Phase pictures, PSNR against images seen, cosines of samples."""
+def memorisation_plane(
+    results: Mapping[str, Any], arrays: Mapping[str, np.ndarray], prefix: str = "plane"
+) -> list[Part]:
+    """Phase pictures, PSNR against images seen, cosines of samples; what the names of the figures begin with."""
     found: list[Part] = [
         Grids(
-            "plane_phases",
+            f"{prefix}_phases",
             _phases(results),
             "Mean over repetitions and noise levels. Left: what having seen an image adds to its PSNR, with the edge at "
             f"{GAP:g} dB. Middle: share of samples that are copies of a training image, less that of fresh images. Right: "
             "distance of two networks on disjoint sets less that of two on the same set, relative to the risk.",
         ),
         Chart(
-            "plane_curves",
+            f"{prefix}_curves",
             _curves(results),
             "PSNR on images that were trained on and on fresh ones, mean over the noise levels, for each N; bands: all "
             "repetitions. The Wiener filter is that of the largest N.",
@@ -34,7 +36,7 @@ def memorisation_plane(results: Mapping[str, Any], arrays: Mapping[str, np.ndarr
     if "cosine_same" in results["rows"][0]:
         found.append(
             Chart(
-                "plane_cosines",
+                f"{prefix}_cosines",
                 [_cosines(results)],
                 "Cosine of samples from the same noise, means removed, at the end of training. Grey: two Wiener filters "
                 "fitted on the two sets.",
@@ -92,4 +94,5 @@ def _cosines(results: Mapping[str, Any]) -> Panel:
     copies = np.array([np.mean([v[-1] for v in row["copies"]]) for row in rows], dtype=float)
     series.append(Series("two Wiener filters", counts, filters, colour=GREY, line="--"))
     series.append(Series("share of copies", counts, copies, colour=ORANGE, line=":"))
-    return Panel(series, "training images N", "cosine of paired samples", xlog=True, ylim=(-0.1, 1.05))
+    lowest = min(-0.1, *(float(np.min(s.y if s.low is None else s.low)) - 0.05 for s in series))
+    return Panel(series, "training images N", "cosine of paired samples", xlog=True, ylim=(lowest, 1.05))

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +26,9 @@ PICTURES: dict[str, Callable[[Any, Any], Sequence[Part]]] = {
     "manifolds": draw_paper.manifolds,
     "shuffling": draw_paper.shuffling,
     "memorisation_plane": draw_plane.memorisation_plane,
+    **{
+        name: partial(draw_plane.memorisation_plane, prefix=name) for name in ("plane_of_disks", "plane_of_photographs")
+    },
     "resolution": draw_resolution.resolution,
 }
 LEAD = (

@@ -1,6 +1,7 @@
 """What is to be read off the figures of the experiments on the paper, in one sentence each, computed from their results."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,13 @@ Arrays = Mapping[str, np.ndarray]
 
 def readings_of_paper(experiment: str, results: Results, arrays: Arrays) -> dict[str, str]:
     """A sentence for each figure of an experiment, by the name of the figure."""
-    known = {
+    known: dict[str, Callable[[Results, Arrays], dict[str, str]]] = {
         "memorisation": _memorisation,
         "near_optimal": _near_optimal,
         "manifolds": _manifolds,
         "shuffling": _shuffling,
         "memorisation_plane": _plane,
+        **{name: partial(_plane, prefix=name) for name in ("plane_of_disks", "plane_of_photographs")},
         "resolution": _resolution,
     }
     return known[experiment](results, arrays) if experiment in known else {}
@@ -139,7 +141,7 @@ def _shuffling(results: Results, arrays: Arrays) -> dict[str, str]:
     }
 
 
-def _plane(results: Results, arrays: Arrays) -> dict[str, str]:
+def _plane(results: Results, arrays: Arrays, prefix: str = "plane") -> dict[str, str]:
     rows = results["rows"]
     first, last = rows[0], rows[-1]
     gap = [
@@ -149,18 +151,18 @@ def _plane(results: Results, arrays: Arrays) -> dict[str, str]:
     grown = [float(mean_over_sigmas(row, "gap").mean(axis=0).max()) for row in rows]
     held = [row["n"] for row, most in zip(rows, grown, strict=True) if most > GAP]
     said = {
-        "plane_phases": (
+        f"{prefix}_phases": (
             f"The gap rises above {GAP:g} dB within {results['snapshots'][-1]:,} images seen for {len(held)} of {len(rows)} "
             f"sizes of the training set{f', the largest N = {max(held):,}' if held else ''}."
         ),
-        "plane_curves": (
+        f"{prefix}_curves": (
             f"At the end of training a seen image is {gap[0]:.1f} dB above a fresh one for N = {first['n']:,}, and "
             f"{gap[1]:.1f} dB for N = {last['n']:,}."
         ),
     }
     if "cosine_disjoint" in first:
         ends = [float(np.mean([v[-1] for v in row["cosine_disjoint"]])) for row in (first, last)]
-        said["plane_cosines"] = (
+        said[f"{prefix}_cosines"] = (
             f"Samples of networks on disjoint sets have a cosine of {ends[0]:.2f} at N = {first['n']:,} and of {ends[1]:.2f} "
             f"at N = {last['n']:,}; two Wiener filters reach {float(last['linear']['cosine']):.2f}."
         )

@@ -170,6 +170,8 @@ def _order(s: Settings) -> list[tuple[str, str, float | int, list[int]]]:
         ("plain", "c_alpha_2", 4, list(range(s.seeds, 2 * s.seeds))),
         *(("plain", name, 0.25, all_seeds) for name in ("disks", "ray", "sine_cone")),
         *(("plain", name, 0.5, all_seeds) for name in ("ray", "sine_cone")),
-        *(("plain", "disks", budget, all_seeds) for budget in (2, 8)),
+        ("plain", "disks", 2, all_seeds),
         *(("plain", name, FEW, list(range(3 * MANY_SEEDS))) for name in ("c_alpha_2", "c_alpha_3")),
+        *(("small", f"contour_{a:g}", 4, all_seeds) for a in CONTOURS),
+        *(("plain", name, *rest) for name in ("disks", "c_alpha_3") for rest in ((8, one), (16, all_seeds))),
     ]

@@ -32,7 +32,7 @@ from gahb_theory.hypotheses.laboratory import ARRAYS, Result
 from gahb_theory.hypotheses.paper.claims import Claim, interval
 from gahb_theory.hypotheses.paper.plane_summary import exponent, mean_over_sigmas, student, times
 from gahb_theory.hypotheses.training_sets import DisjointPart
-from gahb_theory.images import CAlpha, Disks
+from gahb_theory.images import CAlpha
 from gahb_theory.images.stream import image_stream
 from gahb_theory.metrics import psnr_curve
 from gahb_theory.randomness import add_noise
@@ -107,8 +107,6 @@ SCALES = {
         step=0.01,
     ),
 }
-DISKS = Settings(of=Disks(size=16))
-"""The same on disks."""
 
 
 def network_name(n: int, half: str, repetition: int) -> str:

@@ -12,11 +12,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-__all__ = ["GAP", "NEAR", "crossing", "exponent", "mean_over_sigmas", "student", "times"]
+__all__ = ["GAP", "NEAR", "crossing", "exponent", "mean_over_sigmas", "spectrum", "student", "times"]
 
 GAP, NEAR = 1.0, 1.0
 """Decibels above which a gap is memorisation; decibels from the best test PSNR within which a network generalises."""
+SPECTRUM_IMAGES, SPECTRUM_SEED = 16_384, 2**42 + 7
+
+
+def spectrum(X: Any) -> Tensor:
+    """Eigenvalues of the covariance of many images of a class, drawn with a seed that nobody trains with."""
+    x = X.sample(SPECTRUM_IMAGES, seed=SPECTRUM_SEED).flatten(1).double()
+    return torch.linalg.eigvalsh(torch.cov(x.T)).clamp(min=0)
 
 
 def student(values: Any, confidence: float = 0.95) -> dict[str, float]:

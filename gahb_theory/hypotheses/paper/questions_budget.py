@@ -2,15 +2,15 @@
 
 `questions_manifolds` measures networks of one budget; here those of all budgets that every seed has been trained for, from
 8,000 images on, are set beside each other, and the limit is that of `budget_limit`. The two criteria are those of one budget.
-Null models have a limit of 0 that is known: the exact optimum, and for directions Wiener filters of ever more images, less
-that of 65,536. They show that the fit makes no limit out of nothing; a network without the property is not among them.
+Null models are learned from ever more images, too, and tend to the optimum, or to what they are compared with: for the excess
+memorisers, which are far above the optimum where images are few; for directions Wiener filters, less that of 65,536 images.
 """
 
 from typing import Any
 
 import numpy as np
 
-from gahb_theory.denoisers import GaussianDenoiser
+from gahb_theory.denoisers import EmpiricalBayes, GaussianDenoiser
 from gahb_theory.hypotheses.crossed import two_level
 from gahb_theory.hypotheses.gates import GateResult
 from gahb_theory.hypotheses.hypothesis import Criterion
@@ -24,12 +24,13 @@ from gahb_theory.metrics.intervals import Estimate
 
 __all__ = ["rows"]
 
-BUDGETS = (0.25, 0.5, 1, 2, 4, 8)
+BUDGETS = (0.25, 0.5, 1, 2, 4, 8, 16)
 """Multiples of 32,000 images."""
 LEAST = 4
 """Budgets behind a limit: three parameters, and one to spare."""
 SHARES = (256, 1024, 4096, 16_384)
 LARGE, FILTER_SEED = 65_536, 2**42 + 1
+REMEMBERED = (1024, 4096, 16_384, 65_536)
 
 
 def rows(w: Workshop) -> dict[str, dict[str, Any]]:
@@ -67,9 +68,11 @@ def _limit(w: Workshop, name: str, what: str, groups: dict[int, list[Any]]) -> d
 
     seen = list(groups)
     table = np.stack([values(fs) for fs in groups.values()])
-    nulls = {"the exact optimum": np.repeat(values([optimum(X)]), table.shape[1], axis=0)}
-    if extra:
-        nulls["Wiener filters, less that of 65,536 images"] = _filters(X, values, table.shape[1])
+    nulls = (
+        {"Wiener filters, less that of 65,536 images": _filters(X, values, table.shape[1])}
+        if extra
+        else {"memorisers of 1,024 to 65,536 images": _memorisers(X, values, table.shape[1])}
+    )
     own, criterion = limit_values(table, seen), Criterion(EXTRA if extra else APART, ">")
     row = row_of_values(
         f"Trained ever longer, networks keep more than 3 directions that the optimum removes, on the {words}."
@@ -101,6 +104,15 @@ def _filters(X: Any, values: Any, seeds: int) -> np.ndarray:
         many = values([GaussianDenoiser.fit(x)])
         tables.append(np.stack([values([GaussianDenoiser.fit(x[:n])]) - many for n in SHARES])[:, 0])
     return limit_values(np.stack(tables, axis=1), SHARES)
+
+
+def _memorisers(X: Any, values: Any, seeds: int) -> np.ndarray:
+    """The limit of the posterior means of ever more training images, each of which is of the finite set alone."""
+    tables = []
+    for seed in range(seeds):
+        x = X.sample(REMEMBERED[-1], seed=FILTER_SEED + seed)
+        tables.append(np.stack([values([EmpiricalBayes(x[:n])]) for n in REMEMBERED])[:, 0])
+    return limit_values(np.stack(tables, axis=1), REMEMBERED)
 
 
 def _mean(values: np.ndarray) -> list[float]:

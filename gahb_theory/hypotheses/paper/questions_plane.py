@@ -1,15 +1,16 @@
 """What the plane of training images N and images seen says (figures 1, 2, 9, 11), in the five verdicts.
 
-The values of each network stand in results/memorisation_plane: see `memorisation_plane`, which trains and measures them. The
-three repetitions are the seeds; intervals are Student's over them, and the test images and both sets are fixed.
+The values of each network stand in results/memorisation_plane, for disks in results/plane_of_disks, for photographs in
+results/plane_of_photographs: see the experiments of these names, which train and measure them. The three repetitions are the
+seeds; intervals are Student's over them, and the test images and both sets are fixed.
 
 What a Wiener filter of as many images would have is known from theory (`hypotheses.linear_null`). Rows on memorisation show it
-beside; for those on generalisation it is a null model. A small gap alone does not tell networks from it, so that they must
+beside; for those on generalisation it is a null model. Its spectrum is that of many images of the class, for photographs that
+of patches of the same photographs. A small gap alone does not tell networks from it, so that they must
 gain more over the filter, on images not seen, than they lose from seen to unseen ones.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from gahb_theory import runs
 from gahb_theory.hypotheses.gates import GateResult
 from gahb_theory.hypotheses.hypothesis import Criterion
 from gahb_theory.hypotheses.linear_null import filter_memory
-from gahb_theory.hypotheses.paper.memorisation_plane import SCALES
-from gahb_theory.hypotheses.paper.plane_summary import exponent, mean_over_sigmas, student, times
+from gahb_theory.hypotheses.paper import memorisation_plane, plane_of_disks, plane_of_photographs
+from gahb_theory.hypotheses.paper.plane_summary import exponent, mean_over_sigmas, spectrum, student, times
 from gahb_theory.hypotheses.paper.workshop import row_of_estimate
 from gahb_theory.metrics.intervals import Estimate
 
@@ -30,7 +31,12 @@ __all__ = ["rows"]
 
 LATER, SAME = 0.25, 0.1
 """Exponent of the time at which memorisation begins; distance as a part of the risk: fixed before the verdicts."""
-SPECTRUM_IMAGES, SPECTRUM_SEED = 16_384, 2**42 + 7
+PLANES = {
+    memorisation_plane.NAME: ("", "", "C^alpha images (alpha = 2, 16 pixels)"),
+    plane_of_disks.NAME: (", disks", "On disks: ", "disks (16 pixels)"),
+    plane_of_photographs.NAME: (", photographs", "On photographs: ", "patches of photographs (16 pixels)"),
+}
+"""What ends the keys of a plane, what its statements begin with, and its images."""
 
 
 def _estimate(found: Mapping[str, float]) -> Estimate:
@@ -58,25 +64,33 @@ def _fixed(value: float) -> dict[str, float]:
     return {"value": value, "low": value, "high": value}
 
 
-@cache
-def _spectrum() -> Tensor:
-    """Eigenvalues of the covariance of the images of the plane, from many that nobody trains on."""
-    x = SCALES["laptop"].of.sample(SPECTRUM_IMAGES, seed=SPECTRUM_SEED).flatten(1).double()
-    return torch.linalg.eigvalsh(torch.cov(x.T)).clamp(min=0)
+def _spectrum(name: str, results: Mapping[str, Any]) -> Tensor:
+    """Eigenvalues of the covariance of the images of a plane: those that were kept, or of many images of the class."""
+    if "spectrum" in results:
+        return torch.tensor(results["spectrum"], dtype=torch.float64)
+    plane = memorisation_plane if name == memorisation_plane.NAME else plane_of_disks
+    return spectrum(plane.SCALES["laptop"].of)
 
 
-def _memory(n: int, sigmas: Sequence[float]) -> float:
+def _memory(eigenvalues: Tensor, n: int, sigmas: Sequence[float]) -> float:
     """What a Wiener filter of so many images loses from seen to unseen images, by theory, mean over noise levels, in dB."""
-    return float(np.mean([filter_memory(_spectrum(), n, sigma) for sigma in sigmas]))
+    return float(np.mean([filter_memory(eigenvalues, n, sigma) for sigma in sigmas]))
 
 
 def rows(results: Path) -> dict[str, dict[str, Any]]:
     """The verdicts by key."""
-    file = results / "memorisation_plane" / "results.json"
-    return _rows(runs.from_json(runs.read_json(file))) if file.exists() else {}
+    found = {}
+    for name, (end, where, images) in PLANES.items():
+        file = results / name / "results.json"
+        if file.exists():
+            numbers = runs.from_json(runs.read_json(file))
+            of_class = _rows(numbers, _spectrum(name, numbers), images)
+            for key, row in of_class.items():
+                found[key + end] = row | {"statement": f"{where}{row['statement']}"}
+    return found
 
 
-def _rows(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _rows(results: Mapping[str, Any], eigenvalues: Tensor, images: str) -> dict[str, dict[str, Any]]:
     plane, seen = {row["n"]: row for row in results["rows"]}, results["snapshots"][-1]
     first, last = min(plane), max(plane)
     gaps = {n: student(mean_over_sigmas(row, "gap")[:, -1]) for n, row in plane.items()}
@@ -86,13 +100,13 @@ def _rows(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         over["low"] > 0,
         f"by {over['value']:+.2f} dB [{over['low']:.2f}, {over['high']:.2f}], mean over noise levels",
     )
-    about = f"UNet(8, 2), C^alpha images (alpha = 2, 16 pixels), {seen:,} images seen"
+    about = f"UNet(8, 2), {images}, {seen:,} images seen"
     found = {}
     for n, gap in gaps.items():
         large = n == last
         nulls = {f"networks, N = {first if large else last:,}": gaps[first if large else last]}
         if large:
-            nulls["Wiener filters of as many images, by theory"] = _fixed(_memory(n, results["sigmas"]))
+            nulls["Wiener filters of as many images, by theory"] = _fixed(_memory(eigenvalues, n, results["sigmas"]))
         found[f"gap, N = {n:,}"] = _row(
             f"With N = {n:,} training images and {seen:,} images seen, networks "
             f"{'do not memorise: the gap is below' if large else 'memorise: the gap is above'} 1 dB.",
@@ -106,7 +120,9 @@ def _rows(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         )
         if n > 1 and not large:
             memory = {
-                "gap of a Wiener filter of as many images, by theory, dB": round(_memory(n, results["sigmas"]), 3)
+                "gap of a Wiener filter of as many images, by theory, dB": round(
+                    _memory(eigenvalues, n, results["sigmas"]), 3
+                )
             }
             found[f"gap, N = {n:,}"]["reference"] = memory
     wiener = np.mean(plane[last]["linear"]["psnr_wiener"])
@@ -120,7 +136,7 @@ def _rows(results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         beyond[last],
         Criterion(0.0, ">"),
         {f"networks, N = {n:,}": beyond[n] for n in (first, 100) if n in beyond}
-        | {"Wiener filters of as many images, by theory": _fixed(-_memory(last, results["sigmas"]))},
+        | {"Wiener filters of as many images, by theory": _fixed(-_memory(eigenvalues, last, results["sigmas"]))},
         [gate, _doubled(results, plane[last], beyond[last])],
         unit="dB",
         about=about,

@@ -26,6 +26,8 @@ from gahb_theory.hypotheses.paper import (
     memorisation,
     memorisation_plane,
     near_optimal,
+    plane_of_disks,
+    plane_of_photographs,
     resolution,
     shuffling,
 )
@@ -39,7 +41,17 @@ __all__ = ["COMMITTED", "EXPERIMENTS", "Place", "keep", "place", "plan", "read_r
 COMMITTED = "laptop"
 EXPERIMENTS: dict[str, ModuleType] = {
     module.NAME: module
-    for module in (memorisation, adapted_basis, near_optimal, manifolds, shuffling, memorisation_plane, resolution)
+    for module in (
+        memorisation,
+        adapted_basis,
+        near_optimal,
+        manifolds,
+        shuffling,
+        memorisation_plane,
+        plane_of_disks,
+        plane_of_photographs,
+        resolution,
+    )
 }
 
 
@@ -108,7 +120,7 @@ def run(experiment: ModuleType, s: Any, scale: str, where: Place, lab: Laborator
     """Train, measure, keep the results and publish the networks; the numbers."""
     trainings: list[Training] = experiment.trainings(s)
     found = lab.run(trainings, experiment.tasks(s))
-    if where.checkpoints is not None:
+    if where.checkpoints is not None and getattr(experiment, "PUBLISHED", True):
         for training in trainings:
             publish(lab, training, where.checkpoints)
     results, arrays = experiment.collect(s, found)

@@ -42,7 +42,7 @@ __all__ = [
     "row_of_values",
 ]
 
-BUDGETS = (8, 4, 2)
+BUDGETS = (16, 8, 4, 2)
 """Multiples of the budget that may be judged in its place, the largest first."""
 TRAIN_SEED, TRAIN_IMAGES = 2**42, 4096
 """Of the images behind Wiener filters and other nulls, which no network and no test has seen."""
