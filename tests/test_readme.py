@@ -78,7 +78,7 @@ def test_other_numbers_of_the_readme():
     assert len(catalogue.__all__) == 12  # "Twelve claims"
     assert len(list((ROOT / "gahb_theory" / "pretrained").glob("*/config.json"))) == 4  # "four small trained networks"
     size = sum(file.stat().st_size for file in (ROOT / "gahb_theory").rglob("*") if "__pycache__" not in file.parts)
-    assert size < 13e6  # "less than 13 MB"
+    assert size < 14e6  # "less than 14 MB"
 
 
 def test_the_numbers_of_the_shipped_denoisers():
