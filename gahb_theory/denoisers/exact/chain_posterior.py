@@ -86,7 +86,7 @@ class _ChainBayes(OwnJacobian):
         with torch.no_grad():
             trace = traces(run.target, run.numbers[None])[0]
         spread = (run.means - run.means.mean(dim=0)).square().sum(dim=1).mean()
-        between = run.means.unflatten(0, (-1, self.chains)).mean(dim=0).var(dim=0).sum()
+        between = run.means.reshape(-1, self.chains, run.means.shape[1]).mean(dim=0).var(dim=0).sum()
         return ChainPosterior(run.numbers, run.means, trace, between / spread.clamp(min=torch.finfo(spread.dtype).tiny))
 
     def samples(self, y: Float[Tensor, "1 1 h w"], sigma: float, count: int = 8) -> Float[Tensor, "k 1 h w"]:
@@ -127,7 +127,8 @@ class _ChainBayes(OwnJacobian):
                 states, _ = block(target, states, kernel, generator)
                 if 2 * (number + 1) > blocks:
                     retained.append((states.z[0], states.mean[0]))
-        return _Run(*(torch.cat(column) for column in zip(*retained, strict=True)), target)
+        numbers, means = (torch.cat(column) for column in zip(*retained, strict=True))
+        return _Run(numbers, means, target)
 
     def _target(self, y: Tensor, level: float) -> ContourTarget | ParameterTarget:
         raise NotImplementedError
