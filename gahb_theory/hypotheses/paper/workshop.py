@@ -22,7 +22,7 @@ from gahb_theory.hypotheses.gates import BeatsSimple, GateResult, Measured, chan
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis
 from gahb_theory.hypotheses.laboratory import Laboratory
 from gahb_theory.hypotheses.nulls import Null
-from gahb_theory.hypotheses.paper.judged_measures import Spectra
+from gahb_theory.hypotheses.paper.judged_measures import AboveOptimum, Spectra
 from gahb_theory.hypotheses.paper.judged_networks import Judged, Settings
 from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.hypotheses.verdicts import NullResult, decide, power
@@ -300,11 +300,17 @@ def with_more_seeds(a: Assessment, criterion: Criterion, values: Mapping[str, np
 
 
 def _content(h: Hypothesis, keys: Sequence[str]) -> str:
-    """The hash of what a verdict rests on: networks, statement, criterion, plan, null models, and the text of the measure."""
+    """The hash of what a verdict rests on: networks, statement, criterion, plan, null models, and the text of the measure.
+
+    And Bayes intervals, where the measure compares with them: more steps of their chains change them.
+    """
     nulls = [getattr(null, "name", type(null).__name__) for null in h.nulls]
     nulls += [f"{gate.name}: {len(gate.images)}" for gate in h.gates if getattr(gate, "images", None) is not None]
     text = inspect.getsource(h.measure if inspect.isfunction(h.measure) else type(h.measure))
-    return digest([list(keys), h.statement, str(h.criterion), h.plan.images, list(h.plan.sigmas), nulls, text])[:24]
+    above = getattr(h.measure, "above", h.measure)
+    bounds = [above.stored(h.plan.sigmas)] if isinstance(above, AboveOptimum) else []
+    rests = [list(keys), h.statement, str(h.criterion), h.plan.images, list(h.plan.sigmas), nulls, text, *bounds]
+    return digest(rests)[:24]
 
 
 def decide_all(questions: Sequence[Question], workshop: Workshop, file: Path) -> dict[str, Any]:
