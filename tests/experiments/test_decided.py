@@ -13,7 +13,13 @@ from gahb_theory.denoisers import GaussianDenoiser
 from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
 from gahb_theory.hypotheses import Criterion, Hypothesis, Identity, Laboratory, Plan
 from gahb_theory.hypotheses.gates import Measured
-from gahb_theory.hypotheses.paper import judged_measures, questions_manifolds, questions_optimum, questions_plane
+from gahb_theory.hypotheses.paper import (
+    judged_measures,
+    questions_manifolds,
+    questions_optimum,
+    questions_plane,
+    workshop,
+)
 from gahb_theory.hypotheses.paper.judged_atoms import BestOf, posterior_matrices
 from gahb_theory.hypotheses.paper.judged_measures import (
     AboveOptimum,
@@ -53,6 +59,29 @@ def test_slope_of_a_power():
     assert jackknife(np.repeat(mixed, 500, axis=1), window).mean() == pytest.approx(
         np.polyfit(x, y, 1)[0] / 2, abs=1e-4
     )
+
+
+def test_a_verdict_against_the_optimum_is_of_its_bayes_intervals(monkeypatch):
+    """More steps of the chains of a table give other intervals, and another verdict; those of other levels do not."""
+    measure, name = AboveOptimum(gt.CAlpha(alpha=2.0, size=16)), "entry of sigma = .1"
+    table = {name: {"lower": [0.1, 0.2], "upper": [0.2, 0.3]}}
+    monkeypatch.setattr(judged_measures, "stored_table", lambda: table)
+    monkeypatch.setattr(judged_measures, "entry_name", lambda X, sigma, n, seed: name if sigma == 0.1 else "another")
+
+    def contents():
+        return [
+            workshop._content(
+                Hypothesis("it is near", m, Criterion(0.3, "<"), nulls=[Identity()], plan=Plan(sigmas=(sigma,))),
+                ["key"],
+            )
+            for m in (measure, SlopeApart(measure, (0.1, 0.2)))
+            for sigma in (0.1, 0.2)
+        ]
+
+    before = contents()
+    assert contents() == before
+    table[name] = {"lower": [0.1, 0.25], "upper": [0.2, 0.3]}
+    assert [a == b for a, b in zip(contents(), before, strict=True)] == [False, True, False, True]
 
 
 def test_excess_over_the_optimum():
