@@ -16,6 +16,7 @@ matrices have R r rows (Woodbury 1950); `Dense` drops nothing and has d rows. `e
 Kullback-Leibler divergence of a field from its replacement, both seen through the noise, in nats.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple, Protocol
@@ -162,25 +163,26 @@ class Dense:
     def moments(self, w: Float[Tensor, "n R d"], nodes: MeanNodes, y: Float[Tensor, "n d"]) -> Moments:
         """Log evidence and posterior mean."""
         parts = []
-        for part in self._chunks(w):
-            root = torch.linalg.cholesky(self._covariance(w[part]))
-            x = torch.cat([y[part, None], w[part]], dim=1)
-            log_evidence, mean, _, half = self._weighed(root, x, _some(nodes, part))
-            solved = torch.linalg.solve_triangular(root.mT, half, upper=True).mT
+        for part, _, (log_evidence, mean, _, _), solved in self._each(w, nodes, y):
             parts.append(Moments(log_evidence, _posterior_mean(y[part], self.level, mean, solved)))
         return Moments(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
     def trace(self, w: Float[Tensor, "n R d"], nodes: MeanNodes, y: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
         """The trace of the posterior covariance."""
         parts = []
-        for part in self._chunks(w):
-            root = torch.linalg.cholesky(self._covariance(w[part]))
-            x = torch.cat([y[part, None], w[part]], dim=1)
-            _, _, spread, half = self._weighed(root, x, _some(nodes, part))
-            solved = torch.linalg.solve_triangular(root.mT, half, upper=True).mT
+        for _, root, (_, _, spread, _), solved in self._each(w, nodes, y):
             inverse = torch.cholesky_inverse(root).diagonal(dim1=1, dim2=2).sum(dim=1)
             parts.append(_posterior_trace(self.level, w.shape[2], inverse, spread, solved))
         return torch.cat(parts)
+
+    def _each(
+        self, w: Tensor, nodes: MeanNodes, y: Tensor
+    ) -> Iterator[tuple[slice, Tensor, tuple[Tensor, ...], Tensor]]:
+        """For a few states at a time, the Cholesky factor of Sigma, what the means of regions say, and Sigma^-1 [y, W]."""
+        for part in self._chunks(w):
+            root = torch.linalg.cholesky(self._covariance(w[part]))
+            weighed = self._weighed(root, torch.cat([y[part, None], w[part]], dim=1), _some(nodes, part))
+            yield part, root, weighed, torch.linalg.solve_triangular(root.mT, weighed[-1], upper=True).mT
 
     def covariance(
         self, w: Float[Tensor, "n R d"], nodes: MeanNodes, y: Float[Tensor, "n d"]
