@@ -68,7 +68,8 @@ class Scale:
 
 PUBLISHED = Scale()
 DRY = Scale(
-    *(32, 8),
+    size=32,
+    channels=8,
     images_seen=400,
     batch_size=16,
     per_image=1000,
