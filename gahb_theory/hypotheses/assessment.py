@@ -208,13 +208,15 @@ def assess(
                 + "; give another null"
             )
         table = np.stack(own)
-        estimate, spread = two_level(table.mean(axis=1))
+        estimate, spread = two_level(table.mean(axis=1), plan.confidence)
         run = Measured(hypothesis, tuple(settings), tuple(rivals), table.mean(axis=1), estimate)
         gates = tuple(gate.check(run) for gate in hypothesis.gates)
     judged = tuple(
         NullResult(name, None, "not run", left_out[name])
         if name in left_out
-        else NullResult.judged(name, two_level(np.stack(measured[name]).mean(axis=1))[0], hypothesis.criterion)
+        else NullResult.judged(
+            name, two_level(np.stack(measured[name]).mean(axis=1), plan.confidence)[0], hypothesis.criterion
+        )
         for name in names
     )
     verdict, reason = decide(estimate, hypothesis.criterion, judged, gates)

@@ -27,7 +27,7 @@ from jaxtyping import Float
 from gahb_theory import validate
 from gahb_theory.metrics.intervals import Estimate, check_confidence
 
-__all__ = ["LEAST_IMAGES", "LEAST_SEEDS", "Spread", "mean_squares", "quantile", "reach", "two_level"]
+__all__ = ["LEAST_IMAGES", "LEAST_SEEDS", "Spread", "confidence_of", "mean_squares", "quantile", "reach", "two_level"]
 
 LEAST_SEEDS, LEAST_IMAGES = 3, 4
 TOLERATED_SKEWNESS = 1.5
@@ -59,6 +59,17 @@ def mean_squares(values: Float[np.ndarray, "*r s n"]) -> tuple[Any, Any, Any]:
         seeds * (columns**2).sum(axis=(-2, -1)) / (n - 1),
         (rest**2).sum(axis=(-2, -1)) / ((seeds - 1) * (n - 1)),
     )
+
+
+def confidence_of(looks: int) -> float:
+    """Confidence of each interval that leaves .05 for all looks together (Bonferroni).
+
+    Examples
+    --------
+    >>> confidence_of(1), confidence_of(2)
+    (0.95, 0.975)
+    """
+    return 1 - 0.05 / looks
 
 
 def reach(a: Any, b: Any, e: Any, seeds: int, n: int, confidence: float = 0.95) -> tuple[Any, Any]:

@@ -107,7 +107,7 @@ class BeatsSimple:
                 own = [self._log_errors(s, s.f, sigma) for s in group]
                 for null in self.rivals:
                     theirs = [self._log_errors(s, null.model(s), sigma) for s in group]
-                    gain, _ = two_level(np.stack(theirs) - np.stack(own))
+                    gain, _ = two_level(np.stack(theirs) - np.stack(own), run.hypothesis.plan.confidence)
                     ends = f"{gain.value:+.2f} dB [{gain.low:.2f}, {gain.high:.2f}]"
                     gains.append((float(gain.low), f"{ends} over the {null.name} at sigma = {sigma:g}"))
         low, detail = min(gains, key=lambda gain: gain[0])

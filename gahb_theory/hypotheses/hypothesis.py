@@ -19,7 +19,7 @@ import numpy as np
 from torch import Tensor
 
 from gahb_theory import validate
-from gahb_theory.hypotheses.crossed import LEAST_IMAGES, LEAST_SEEDS
+from gahb_theory.hypotheses.crossed import LEAST_IMAGES, LEAST_SEEDS, confidence_of
 from gahb_theory.metrics.intervals import Estimate
 
 __all__ = ["Criterion", "Hypothesis", "Measure", "Plan", "name_of"]
@@ -92,12 +92,17 @@ class Plan:
         Noise levels; the measure is averaged over them.
     first_seed
         The seeds are first_seed, first_seed + 1, ...
+    looks
+        How many times a verdict is asked for: 2 where seeds are added because the first was undecided. Each interval then has
+        confidence 1 - .05 / looks, so that a false statement is supported at any of the looks as rarely as at a single one
+        (Bonferroni).
     """
 
     seeds: int = LEAST_SEEDS
     images: int = 16
     sigmas: Sequence[float] = (0.1, 0.3)
     first_seed: int = 0
+    looks: int = 1
 
     def __post_init__(self) -> None:
         seeds = validate.integer(self.seeds, "seeds", 1)
@@ -110,6 +115,12 @@ class Plan:
         object.__setattr__(self, "images", validate.integer(self.images, "images", LEAST_IMAGES))
         object.__setattr__(self, "sigmas", validate.levels(self.sigmas))
         object.__setattr__(self, "first_seed", validate.seed(self.first_seed))
+        object.__setattr__(self, "looks", validate.integer(self.looks, "looks", 1))
+
+    @property
+    def confidence(self) -> float:
+        """Of each interval: .95 for a single look."""
+        return confidence_of(self.looks)
 
 
 @dataclass(frozen=True, eq=False)

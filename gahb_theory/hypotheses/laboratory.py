@@ -127,15 +127,22 @@ class Laboratory:
         self._train(trainings)
         return {training.name: self.find(training) for training in trainings}
 
-    def find(self, training: Training) -> TrainedNetwork:
+    def find(self, training: Training, *, snapshots: bool = True) -> TrainedNetwork:
         """A trained network.
+
+        Parameters
+        ----------
+        training
+            What it was trained by.
+        snapshots
+            Whether it is needed before the end of its training, too: published networks may have no snapshots.
 
         Raises
         ------
         FileNotFoundError
             If it has not been trained.
         """
-        found = self._found(training)
+        found = self._found(training, snapshots)
         if found is None:
             raise FileNotFoundError(
                 f"{training.name} ({training.key}) is neither in {self.folder} nor on a shelf; train it first"
@@ -195,14 +202,15 @@ class Laboratory:
         lines = log.read_text().splitlines() if log.exists() else []
         return int(json.loads(lines[-1])["images_seen"]) if lines else 0
 
-    def _found(self, training: Training) -> TrainedNetwork | None:
+    def _found(self, training: Training, snapshots: bool = True) -> TrainedNetwork | None:
         directory = self.directory(training)
         if (directory / "result.json").exists():
             return TrainedNetwork(training.key, directory / "training")
         for shelf in self.shelves:
             for file in sorted(shelf.glob("*/config.json")):
                 known = json.loads(file.read_text()).get("card", {}).get("key") == training.key
-                if known and all((file.parent / "snapshots" / str(n)).exists() for n in training.snapshots):
+                wanted = training.snapshots if snapshots else ()
+                if known and all((file.parent / "snapshots" / str(n)).exists() for n in wanted):
                     return TrainedNetwork(training.key, file.parent)
         return None
 

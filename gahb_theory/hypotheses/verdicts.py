@@ -105,7 +105,8 @@ class Power:
     smallest_effect
         Distance from the threshold that it would have decided in 4 of 5 cases, in the units of the measure.
     needed
-        What it would take to decide an undecided one, if the mean stays where it is; empty if it is decided.
+        What it would take to decide an undecided one at a further look (`Plan`), if the mean stays where it is; empty if it
+        is decided.
     """
 
     smallest_effect: float
@@ -124,14 +125,17 @@ def power(estimate: Estimate, spread: Spread, criterion: Criterion, seeds: int, 
     seeds, images
         How many there were; 1 seed for a single denoiser.
     """
-    smallest = detectable(spread, seeds, images)
+    smallest = detectable(spread, seeds, images, estimate.confidence)
+    again = 1 - 1 / (1 / (1 - estimate.confidence) + 20)  # of one more look, as in `confidence_of`
     if criterion.met(estimate) or criterion.missed(estimate):
         return Power(smallest, "")
     distance = abs(float(estimate.value) - criterion.threshold)
-    more_images = next((n for n in _grid(images, MOST_IMAGES) if detectable(spread, seeds, n) < distance), None)
+    more_images = next((n for n in _grid(images, MOST_IMAGES) if detectable(spread, seeds, n, again) < distance), None)
     ways = [] if more_images is None else [f"{more_images} images with as many seeds"]
     if seeds > 1:
-        more_seeds = next((s for s in _grid(seeds, MOST_SEEDS) if detectable(spread, s, images) < distance), None)
+        more_seeds = next(
+            (s for s in _grid(seeds, MOST_SEEDS) if detectable(spread, s, images, again) < distance), None
+        )
         ways += [] if more_seeds is None else [f"{more_seeds} seeds with as many images"]
     if not ways:
         return Power(
@@ -145,7 +149,7 @@ def _grid(first: int, last: int) -> list[int]:
     return sorted({round(first * 1.1**k) for k in range(1, 200) if first < round(first * 1.1**k) <= last} | {first + 1})
 
 
-def detectable(spread: Spread, seeds: int, images: int) -> float:
+def detectable(spread: Spread, seeds: int, images: int, confidence: float = 0.95) -> float:
     """How far from the threshold a mean must lie to be decided in 4 of 5 cases, for these variance components.
 
     An interval of q standard errors leaves the threshold out where a noncentral t exceeds q; its degrees of freedom are those
@@ -162,13 +166,13 @@ def detectable(spread: Spread, seeds: int, images: int) -> float:
     e = spread.rest
     if seeds == 1:
         half, error, freedom = (
-            quantile(images) * (spread.images / images) ** 0.5,
+            quantile(images, confidence) * (spread.images / images) ** 0.5,
             (spread.images / images) ** 0.5,
             images - 1.0,
         )
     else:
         a, b = e + images * spread.seeds, e + seeds * spread.images
-        half, error = (float(part) for part in reach(a, b, e, seeds, images))
+        half, error = (float(part) for part in reach(a, b, e, seeds, images, confidence))
         freedom = (a + b) ** 2 / max(a**2 / (seeds - 1) + b**2 / (images - 1), 1e-300)
     if error == 0:
         return 0.0

@@ -98,7 +98,9 @@ SHORT = 6
 
 def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     """One verdict as the cells of a table."""
-    numbers = (_shown(row["estimate"], row["unit"]), _criterion(row), _nulls(row))
+    confidence = row.get("confidence", 0.95)
+    more = "" if confidence == 0.95 else f" (at {confidence:.1%})"
+    numbers = (_shown(row["estimate"], row["unit"]) + more, _criterion(row), _nulls(row))
     return (
         row["verdict"],
         row["statement"],

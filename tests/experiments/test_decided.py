@@ -1,5 +1,6 @@
 """Measures, gates, verdicts and pages of the decided claims: right values, and models that must fail do."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,16 @@ from gahb_theory.hypotheses.paper.judged_measures import (
     own_less_expected,
 )
 from gahb_theory.hypotheses.paper.judged_networks import FIRST_SEED, MANY_SEEDS, Judged, Settings, plan
-from gahb_theory.hypotheses.paper.workshop import Question, TwiceTrained, Workshop, decide_all, doubling, row_of_values
+from gahb_theory.hypotheses.paper.workshop import (
+    NotTrained,
+    Question,
+    TwiceTrained,
+    Workshop,
+    decide_all,
+    doubling,
+    row_of_values,
+)
+from gahb_theory.hypotheses.publishing import publish
 from gahb_theory.hypotheses.subjects import Given, Setting
 from gahb_theory.images import GaussianField, Shuffled, SineCone
 from gahb_theory.metrics.intervals import Estimate
@@ -177,9 +187,8 @@ def test_plan_of_the_networks():
         FIRST_SEED + k for k in range(6)
     }  # pairs of networks on disjoint sets, and a gain that three seeds do not tell
     assert {t.recipe.seed for t in judged} == twice
-    assert {t.name[:-2] for t in judged if t.recipe.seed >= FIRST_SEED + 3} == {
-        f"{kind}_c_alpha_2_x4" for kind in ("plain", "conservative", "bfcnn")
-    }
+    more = {t.name[:-2] for t in judged if t.recipe.seed >= FIRST_SEED + 3}
+    assert more == {"plain_c_alpha_2_x4", *Settings().more_seeds}
     assert {t.recipe.seed for t in found} == {FIRST_SEED + k for k in range(3 * MANY_SEEDS)}
     assert all(t.network.keywords["seed"] == t.recipe.seed for t in found)
     assert {t.recipe.sigma_max for t in found} == {3.0}
@@ -219,16 +228,42 @@ def test_question_waits_for_its_networks_and_is_decided_once(tmp_path, capsys):
     assert len(calls) == count
 
 
-def test_longest_training_is_judged(tmp_path):
-    """A larger budget is judged where every seed has it, beside half of it; otherwise the budget itself, beside its double."""
+def test_longest_training_of_the_plan_is_judged(tmp_path):
+    """Whatever has been trained so far: a question waits, so that shorter training takes no verdict's place."""
     laboratory = Laboratory(tmp_path)
     w = Workshop(laboratory, TINY)
-    laboratory.train(Judged("plain", "disks", 4).trainings(TINY))
-    assert w.longest("plain", "disks").budget == 1  # nothing of half that budget
-    laboratory.train(Judged("plain", "disks", 2).trainings(TINY, [0]))
-    assert w.longest("plain", "disks").budget == 4
-    assert [j.budget for j in doubling(w.longest("plain", "disks"))] == [2, 4]
+    for budget in (1, 2):
+        laboratory.train(Judged("plain", "disks", budget).trainings(TINY))
+    assert [j.budget for j in doubling(w.longest("plain", "disks"))] == [8, 16]
+    assert w.longest("plain", "shuffled").budget == 1  # one seed alone has twice as much
+    assert w.longest("plain", "c_alpha_9") == Judged("plain", "c_alpha_9")
     assert [j.budget for j in doubling(Judged("plain", "disks"))] == [1, 2]
+    with pytest.raises(NotTrained):
+        w.networks(w.longest("plain", "disks"))
+
+
+def test_published_networks_serve_without_snapshots(tmp_path):
+    """They are kept as they are at the end; whoever needs them earlier finds none."""
+    laboratory, settings = Laboratory(tmp_path / "runs"), replace(TINY, snapshots=(16,))
+    (training,) = Judged("plain", "disks").trainings(settings, [0])
+    laboratory.train([training])
+    publish(laboratory, training, tmp_path / "shelf")
+    w = Workshop(Laboratory(tmp_path / "elsewhere", (tmp_path / "shelf",)), settings)
+    assert len(w.networks(Judged("plain", "disks"), [0])) == 1
+    with pytest.raises(NotTrained):
+        w.networks(Judged("plain", "disks"), [0], images_seen=16)
+
+
+def test_seeds_that_were_added_make_a_second_look():
+    """Their intervals have confidence .975, so that both looks together miss as rarely as one."""
+    s = Settings()
+    assert Judged("conservative", "c_alpha_2", 4).looks(s) == 2
+    assert Judged("plain", "c_alpha_2", 4).looks(s) == 1
+    generator = np.random.default_rng(3)
+    values = generator.standard_normal((6, 16))
+    once, twice = (row_of_values("s", values, Criterion(9.0), {}, looks=k) for k in (1, 2))
+    assert (once["confidence"], twice["confidence"]) == (0.95, 0.975)
+    assert twice["estimate"][1] < once["estimate"][1] < once["estimate"][2] < twice["estimate"][2]
 
 
 def test_gate_sees_a_measure_that_still_changes():

@@ -32,6 +32,7 @@ from gahb_theory.hypotheses import (
     power,
     two_level,
 )
+from gahb_theory.hypotheses.crossed import confidence_of
 from gahb_theory.hypotheses.subjects import as_subject
 from gahb_theory.hypotheses.verdicts import detectable
 
@@ -147,6 +148,27 @@ def test_error_rates_of_verdicts():
     assert found["refuted"] <= 70
     values = values + 3
     assert decide(two_level(values)[0], Criterion(0.0), [], [])[0] == "supported"
+
+
+def test_two_looks_support_what_is_false_as_rarely_as_one():
+    """Seeds added because three were undecided: with two intervals of .95 a true threshold is missed too often, not at .975."""
+    generator = np.random.default_rng(0)
+    wrong = {0.95: 0, confidence_of(2): 0}
+    for _ in range(4000):
+        values = generator.standard_normal((6, 1)) + 0.1 * generator.standard_normal((6, 8))
+        for confidence in wrong:
+            looks = (decide(two_level(values[:k], confidence)[0], Criterion(0.0), [], [])[0] for k in (3, 6))
+            wrong[confidence] += next((found for found in looks if found != "undecided"), "undecided") != "undecided"
+    once = sum(
+        decide(two_level(generator.standard_normal((3, 1)) + np.zeros((3, 8)))[0], Criterion(0.0), [], [])[0]
+        != "undecided"
+        for _ in range(4000)
+    )
+    assert wrong[0.95] > 1.3 * once
+    assert wrong[confidence_of(2)] <= 0.05 * 4000
+    assert Plan(looks=2).confidence == confidence_of(2)
+    with pytest.raises(ValueError, match="looks"):
+        Plan(looks=0)
 
 
 def test_the_smallest_effect_is_decided_in_four_of_five_cases():

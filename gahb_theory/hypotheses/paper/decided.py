@@ -35,6 +35,11 @@ class Place:
     checkpoints: Path
 
     @property
+    def laboratory(self) -> Laboratory:
+        """With the networks that are published."""
+        return Laboratory(self.runs, (self.checkpoints,))
+
+    @property
     def verdicts(self) -> Path:
         """The file of all verdicts."""
         return self.results / "verdicts.json"
@@ -42,16 +47,14 @@ class Place:
 
 def train(place: Place) -> None:
     """Train what is missing, the most wanted first."""
-    laboratory = Laboratory(place.runs)
     for training in plan(Settings()):
-        laboratory.train([training])
+        place.laboratory.train([training])
         print(training.name, training.key, flush=True)
 
 
 def decide(place: Place) -> None:
     """Decide what is undecided and has its networks."""
-    laboratory = Laboratory(place.runs)
-    workshop = Workshop(laboratory)
+    workshop = Workshop(place.laboratory)
     keep(place, questions_witness.rows() | questions_plane.rows(place.results.parent))
     for module in (
         questions_optimum,
@@ -82,7 +85,7 @@ def keep(place: Place, rows: dict[str, Any]) -> None:
 
 def publish_all(place: Place) -> None:
     """Copy the networks that are judged, as they are at the end, to the committed checkpoints, and those of pairs."""
-    workshop = Workshop(Laboratory(place.runs))
+    workshop = Workshop(place.laboratory)
     kinds = {(j.kind, j.images): None for j in judged(Settings())}
     trainings = [t for k in kinds for t in workshop.longest(*k).trainings(workshop.settings)]
     pairs = [seed for pair in questions_samples.PAIRS for seed in pair]
@@ -95,7 +98,7 @@ def publish_all(place: Place) -> None:
 
 def picture(place: Place) -> None:
     """Keep the eigenvectors of the figure."""
-    write(place, "eigenvectors.npz", questions_geometry.pictures(Workshop(Laboratory(place.runs))))
+    write(place, "eigenvectors.npz", questions_geometry.pictures(Workshop(place.laboratory)))
 
 
 def write(place: Place, name: str, arrays: dict[str, Any]) -> None:

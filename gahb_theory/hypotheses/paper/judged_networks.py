@@ -35,6 +35,7 @@ __all__ = [
     "Settings",
     "conservative",
     "judged",
+    "longest",
     "plan",
 ]
 
@@ -46,6 +47,8 @@ FEW, MANY_SEEDS = 1 / 16, 9
 """Budget of hardly trained networks, null models, and their number: they differ so much that three cannot be told apart."""
 CONTOURS, SMOOTH = (1.5, 2.0, 4.0), 8.0
 """Regularity of contours, and of the background behind all of them, as in figure 17."""
+UNDECIDED = ("conservative_c_alpha_2_x4", "bfcnn_c_alpha_2_x4", *(f"small_contour_{a:g}_x4" for a in CONTOURS))
+"""Networks to which seeds were added because three of them did not tell."""
 RAY_SEED = 77
 """Of the image on the ray."""
 
@@ -74,10 +77,8 @@ class Settings:
     """Channels, and blocks or layers."""
     seeds: int = 3
     recipe: Recipe = field(default_factory=lambda: Recipe(images_seen=32_000, sigma_max=3.0))
-    more_seeds: dict[str, int] = field(
-        default_factory=lambda: {"conservative_c_alpha_2_x4": 6, "bfcnn_c_alpha_2_x4": 6}
-    )
-    """Numbers of seeds of networks whose gain over a Wiener filter three seeds do not tell."""
+    more_seeds: dict[str, int] = field(default_factory=lambda: dict.fromkeys(UNDECIDED, 6))
+    """Numbers of seeds of networks that were undecided with three: their verdicts are second looks."""
     snapshots: tuple[int, ...] = (1000, 2000, 4000, 8000, 16_000)
     """When a network is looked at during training."""
 
@@ -117,6 +118,10 @@ class Judged:
         """What they are called."""
         return f"{self.kind}_{self.images}" + ("" if self.budget == 1 else f"_x{self.budget:g}")
 
+    def looks(self, s: Settings) -> int:
+        """How many times a verdict on them has been asked for."""
+        return 2 if self.name in s.more_seeds else 1
+
     def images_seen(self, s: Settings) -> int:
         """Images that each of them is trained on."""
         return round(self.budget * s.recipe.images_seen)
@@ -141,6 +146,14 @@ def plan(s: Settings) -> list[Training]:
 def judged(s: Settings) -> list[Judged]:
     """The networks of the plan, one entry for each kind, class and budget."""
     return [Judged(*entry[:3]) for entry in _order(s)]
+
+
+def longest(s: Settings, kind: str, images: str) -> Judged:
+    """The networks of the largest budget that the plan has for every seed; of the plain budget where it has none."""
+    own = [(budget, seeds) for *of, budget, seeds in _order(s) if of == [kind, images]]
+    return Judged(
+        kind, images, max((budget for budget, seeds in own if len(seeds) >= s.seeds and budget >= 1), default=1)
+    )
 
 
 def _order(s: Settings) -> list[tuple[str, str, float | int, list[int]]]:
@@ -172,6 +185,7 @@ def _order(s: Settings) -> list[tuple[str, str, float | int, list[int]]]:
         *(("plain", name, 0.5, all_seeds) for name in ("ray", "sine_cone")),
         ("plain", "disks", 2, all_seeds),
         *(("plain", name, FEW, list(range(3 * MANY_SEEDS))) for name in ("c_alpha_2", "c_alpha_3")),
-        *(("small", f"contour_{a:g}", 4, all_seeds) for a in CONTOURS),
+        *(("small", f"contour_{a:g}", 4, list(range(2 * s.seeds))) for a in CONTOURS),
         *(("plain", name, *rest) for name in ("disks", "c_alpha_3") for rest in ((8, one), (16, all_seeds))),
+        *(("conservative", f"c_alpha_{a:g}", 4, all_seeds) for a in (3.0, 1.0, 1.5)),
     ]

@@ -53,7 +53,6 @@ ADDS = (
     f"Contours of regularity {ROUGH:g} rather than {REGULAR:g}, on the same backgrounds, raise the error of networks within "
     f"two pixels of them by {ADDED:g} dB more than away from them."
 )
-PLAN = Plan(images=IMAGES, sigmas=LEVELS)
 
 
 def errors(f: Denoiser, measure: AboveOptimum, sigma: float) -> np.ndarray:
@@ -107,6 +106,10 @@ def _above(X: CAlpha) -> AboveOptimum:
     return AboveOptimum(X, IMAGES, BAYES, STEPS)
 
 
+def _plan(judged: Judged, w: Workshop) -> Plan:
+    return Plan(images=IMAGES, sigmas=LEVELS, looks=judged.looks(w.settings))
+
+
 def _class(alpha: float, s: Settings) -> CAlpha:
     return s.images(f"contour_{alpha:g}")
 
@@ -121,7 +124,7 @@ def _near(judged: Judged, alpha: float, w: Workshop) -> tuple[Hypothesis, Any, A
         Criterion(NEAR, "<"),
         nulls=[Wiener(), Given(w.untrained(judged), "untrained network"), other],
         gates=[beats_simple(X), w.twice(judged)],
-        plan=PLAN,
+        plan=_plan(judged, w),
         unit="of the optimum's error there",
         source="Kadkhodaie et al. (2024), figure 17",
     )
@@ -153,12 +156,13 @@ def rows(w: Workshop) -> dict[str, dict[str, Any]]:
         pairs = zip(models[ROUGH], models[REGULAR], strict=True)
         return np.stack([contrast({ROUGH: f, REGULAR: g}, measures) for f, g in pairs])
 
-    values = compared(networks)
-    levels = Hypothesis(ADDS, ContourExcess(measures[ROUGH]), Criterion(ADDED, ">"), [Wiener()], plan=PLAN)
+    values, plan = compared(networks), _plan(judged[ROUGH], w)
+    levels = Hypothesis(ADDS, ContourExcess(measures[ROUGH]), Criterion(ADDED, ">"), [Wiener()], plan=plan)
     short, long = ({a: [w.networks(doubling(judged[a])[k], [0])[0]] for a in (ROUGH, REGULAR)} for k in (0, 1))
     change = float(compared(long).mean() - compared(short).mean())
     measured = {
-        alpha: Measured(levels, settings[alpha], (), values, two_level(values)[0]) for alpha in (ROUGH, REGULAR)
+        alpha: Measured(levels, settings[alpha], (), values, two_level(values, plan.confidence)[0])
+        for alpha in (ROUGH, REGULAR)
     }
     gates = [
         beats_simple(measures[alpha].X, f"{BeatsSimple.name}, regularity {alpha:g}").check(run)
@@ -173,6 +177,7 @@ def rows(w: Workshop) -> dict[str, dict[str, Any]]:
         gates,
         unit="dB",
         about=f"{judged[ROUGH].name} and {judged[REGULAR].name}, sigma = {', '.join(map(str, LEVELS))}",
+        looks=plan.looks,
     )
     models = {"networks": networks, "exact optimum": optimum, "Wiener filter": wiener}
     row["reference"] = {

@@ -134,7 +134,7 @@ def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any,
         criterion,
         nulls=[Wiener(), Given(w.untrained(judged), "untrained network")],
         gates=[beats_simple(X), w.twice(judged)],
-        plan=Plan(images=IMAGES, sigmas=SIGMAS),
+        plan=Plan(images=IMAGES, sigmas=SIGMAS, looks=judged.looks(w.settings)),
         source="Kadkhodaie et al. (2024), figures 3 and 4",
     )
     return h, w.given(judged), None, tests(X), X.sample(TRAIN_IMAGES, seed=TRAIN_SEED)

@@ -76,7 +76,7 @@ def _make(judged: Judged, alpha: float, what: str, w: Workshop) -> tuple[Hypothe
         Criterion(NEAR if near else STEEP, "<"),
         nulls=_nulls(w, judged, alpha),
         gates=[beats_simple(X), w.twice(judged)],
-        plan=Plan(images=IMAGES, sigmas=WINDOW if near else WINDOW[2:3]),
+        plan=Plan(images=IMAGES, sigmas=WINDOW if near else WINDOW[2:3], looks=judged.looks(w.settings)),
         unit="of the Bayes risk" if near else "",
         source="Kadkhodaie et al. (2024), figure 4",
     )

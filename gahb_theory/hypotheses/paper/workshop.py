@@ -7,7 +7,6 @@ trained is left for later.
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +16,13 @@ import numpy as np
 
 from gahb_theory import runs
 from gahb_theory.hypotheses.assessment import Assessment, assess
-from gahb_theory.hypotheses.crossed import two_level
+from gahb_theory.hypotheses.crossed import confidence_of, two_level
 from gahb_theory.hypotheses.gates import BeatsSimple, GateResult, Measured, change_inside_interval
 from gahb_theory.hypotheses.hypothesis import Criterion, Hypothesis
 from gahb_theory.hypotheses.laboratory import Laboratory
 from gahb_theory.hypotheses.nulls import Null
 from gahb_theory.hypotheses.paper.judged_measures import AboveOptimum, Spectra
-from gahb_theory.hypotheses.paper.judged_networks import Judged, Settings
+from gahb_theory.hypotheses.paper.judged_networks import Judged, Settings, longest
 from gahb_theory.hypotheses.subjects import Given
 from gahb_theory.hypotheses.verdicts import NullResult, decide, power
 from gahb_theory.identity import digest
@@ -42,8 +41,6 @@ __all__ = [
     "row_of_values",
 ]
 
-BUDGETS = (16, 8, 4, 2)
-"""Multiples of the budget that may be judged in its place, the largest first."""
 TRAIN_SEED, TRAIN_IMAGES = 2**42, 4096
 """Of the images behind Wiener filters and other nulls, which no network and no test has seen."""
 
@@ -82,7 +79,7 @@ class Workshop:
             key = (training.key, images_seen)
             if key not in self.loaded:
                 try:
-                    trained = self.laboratory.find(training)
+                    trained = self.laboratory.find(training, snapshots=images_seen is not None)
                 except FileNotFoundError as error:
                     raise NotTrained(str(error)) from error
                 self.loaded[key] = replace(trained, images_seen=images_seen).load().eval()
@@ -107,14 +104,11 @@ class Workshop:
         return [t.key for judged in kinds for t in judged.trainings(self.settings)]
 
     def longest(self, kind: str, images: str) -> Judged:
-        """The networks that are judged: those of the largest budget for which every seed and the gate's are trained."""
-        for budget in BUDGETS:
-            judged = Judged(kind, images, budget)
-            with suppress(NotTrained):
-                self.networks(judged)
-                self.twice(judged)
-                return judged
-        return Judged(kind, images)
+        """The networks that are judged: those of the largest budget that the plan has for every seed.
+
+        Where they are not trained yet the question is left for later, so that no verdict on shorter training takes its place.
+        """
+        return longest(self.settings, kind, images)
 
     def twice(self, *kinds: Judged) -> "TwiceTrained":
         """The gate on training, for the first seed; of two kinds it looks at the difference.
@@ -204,7 +198,7 @@ class Question:
 
 def row(a: Assessment) -> dict[str, Any]:
     """What is kept of a verdict: as text and rounded numbers, with the measure at each noise level."""
-    levels = [[sigma, *_ends(two_level(a.values[:, k])[0])] for k, sigma in enumerate(a.sigmas)]
+    levels = [[sigma, *_ends(two_level(a.values[:, k], a.estimate.confidence)[0])] for k, sigma in enumerate(a.sigmas)]
     judged = _judged(a.statement, (a.verdict, a.reason), a.criterion, a.estimate, a.nulls, a.gates, a.unit, a.about)
     return judged | _measured(a.values.mean(axis=1), a.power) | {"levels": levels}
 
@@ -218,10 +212,12 @@ def row_of_values(
     *,
     unit: str = "",
     about: str = "",
+    looks: int = 1,
 ) -> dict[str, Any]:
     """What is kept of a verdict on values (seeds, images) that no `Hypothesis` measures, such as those of pairs of samples."""
-    estimate, spread = two_level(values)
-    estimates = {name: two_level(v)[0] for name, v in nulls.items()}
+    confidence = confidence_of(looks)
+    estimate, spread = two_level(values, confidence)
+    estimates = {name: two_level(v, confidence)[0] for name, v in nulls.items()}
     found = row_of_estimate(statement, estimate, criterion, estimates, gates, unit=unit, about=about)
     return found | _measured(values, power(estimate, spread, criterion, *values.shape))
 
@@ -260,6 +256,7 @@ def _judged(
         "criterion": criterion,
         "unit": unit,
         "estimate": _ends(estimate),
+        "confidence": float(f"{estimate.confidence:.5g}"),
         "nulls": {n.name: [n.passes, *([] if n.estimate is None else _ends(n.estimate))] for n in nulls},
         "gates": {g.name: [g.passed, g.detail] for g in gates},
         "levels": [],
@@ -290,7 +287,9 @@ def per_network(h: Hypothesis, networks: Iterable[Any], images: Any) -> np.ndarr
 def with_more_seeds(a: Assessment, criterion: Criterion, values: Mapping[str, np.ndarray]) -> Assessment:
     """The same assessment with null models measured on more seeds than the subject, which makes them easier to tell."""
     nulls = tuple(
-        NullResult.judged(f"{n.name}, {len(values[n.name])} seeds", two_level(values[n.name])[0], criterion)
+        NullResult.judged(
+            f"{n.name}, {len(values[n.name])} seeds", two_level(values[n.name], a.estimate.confidence)[0], criterion
+        )
         if n.name in values
         else n
         for n in a.nulls
@@ -309,7 +308,18 @@ def _content(h: Hypothesis, keys: Sequence[str]) -> str:
     text = inspect.getsource(h.measure if inspect.isfunction(h.measure) else type(h.measure))
     above = getattr(h.measure, "above", h.measure)
     bounds = [above.stored(h.plan.sigmas)] if isinstance(above, AboveOptimum) else []
-    rests = [list(keys), h.statement, str(h.criterion), h.plan.images, list(h.plan.sigmas), nulls, text, *bounds]
+    looks = [f"{h.plan.looks} looks"] if h.plan.looks > 1 else []
+    rests = [
+        list(keys),
+        h.statement,
+        str(h.criterion),
+        h.plan.images,
+        list(h.plan.sigmas),
+        nulls,
+        text,
+        *bounds,
+        *looks,
+    ]
     return digest(rests)[:24]
 
 
