@@ -58,6 +58,20 @@ def test_fit_block_by_block(rows, monkeypatch):
     np.testing.assert_allclose(f.mean[0], x.numpy().astype(float).mean(axis=0), atol=1e-15)
 
 
+@pytest.mark.parametrize("count", [2, 9, 31, 32, 40])
+def test_fit_of_few_images_is_that_of_their_covariance(count):
+    """Singular vectors of the images, completed to a basis, against the eigenvectors of the covariance."""
+    x = torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(count))
+    x[-1] = x[0]  # of lower rank than images
+    f = GaussianDenoiser.fit(x)
+    rows = x.double().flatten(1)
+    expected = GaussianDenoiser(rows.mean(dim=0).reshape(1, 1, 8, 8), torch.cov(rows.mT))
+    torch.testing.assert_close(f.variances, expected.variances, atol=1e-12, rtol=1e-9)
+    torch.testing.assert_close(f.atoms @ f.atoms.mT, torch.eye(64, dtype=torch.float64))
+    y = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(f(y, 0.1), expected(y, 0.1))
+
+
 def test_fit_of_one_image_is_that_image():
     x = torch.rand(1, 1, 3, 4, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(GaussianDenoiser.fit(x)(torch.zeros_like(x), 0.2), x)

@@ -218,7 +218,7 @@ def test_the_optimum_has_no_gap_and_the_identity_a_known_one() -> None:
 
 
 def test_a_wrong_denoiser_is_refused_before_chains_run(monkeypatch, unchecked) -> None:
-    monkeypatch.setattr(suboptimality, "bayes_risk", lambda *_, **__: pytest.fail("chains would run"))
+    monkeypatch.setattr(suboptimality, "bayes_risks", lambda *_, **__: pytest.fail("chains would run"))
     X = gt.Disks(size=16)
     with pytest.raises(ValueError, match=r"shape of its input, \(1, 1, 16, 16\), got \(1, 1, 16, 15\)"):
         gt.optimality(lambda y, s: y[..., 1:], X, 0.1)

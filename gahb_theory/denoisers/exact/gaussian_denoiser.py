@@ -89,8 +89,10 @@ class GaussianDenoiser(DenoiserModule):
         super().__init__()
         validate.one_image(mean, "mean")
         _check_covariance(covariance, mean)
-        variances, atoms = _decompose(covariance)
-        self.register_buffer("mean", mean.detach().clone())
+        self._keep(mean.detach().clone(), *_decompose(covariance))
+
+    def _keep(self, mean: Tensor, variances: Tensor, atoms: Tensor) -> None:
+        self.register_buffer("mean", mean)
         self.register_buffer("variances", variances)
         self.register_buffer("atoms", atoms)
         self.eval()
@@ -101,7 +103,8 @@ class GaussianDenoiser(DenoiserModule):
         """The denoiser of the distribution with the mean and the covariance of a set of images: their Wiener filter.
 
         It is computed on the device of the images, which are taken in double precision block by block: beside them it needs
-        about 8 matrices of d^2 numbers, 0.3 GB each for images of 80 x 80 pixels, however many images there are.
+        about 8 matrices of d^2 numbers, 0.3 GB each for images of 80 x 80 pixels, however many images there are. Of fewer
+        images than half the pixels the eigenvectors are the singular vectors of the images, completed to a basis.
 
         Examples
         --------
@@ -111,6 +114,12 @@ class GaussianDenoiser(DenoiserModule):
         """
         blocks = torch.split(validate.images(images).detach(), max(1, BLOCK // (8 * images[0].numel())))
         mean = torch.stack([part.double().flatten(1).sum(dim=0) for part in blocks]).sum(dim=0) / len(images)
+        if 2 * len(images) < len(mean):
+            f = cls.__new__(cls)
+            DenoiserModule.__init__(f)
+            centred = torch.cat([part.double().flatten(1) - mean for part in blocks])
+            f._keep(mean.reshape(1, *images.shape[1:]), *_of_few(centred))
+            return f
         covariance = torch.zeros(len(mean), len(mean), dtype=mean.dtype, device=mean.device)
         for part in blocks:
             centred = part.double().flatten(1) - mean
@@ -182,6 +191,16 @@ def _check_covariance(covariance: Tensor, mean: Tensor) -> None:
             f"covariance must be symmetric, got entries that differ by {gap:.3g} from those of the transpose, "
             f"the largest being {size:.3g}; use (covariance + covariance.mT) / 2 if that is what you mean"
         )
+
+
+def _of_few(centred: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors of the covariance of N < d centred images (N, d); d - N eigenvalues are 0."""
+    _, values, rows = torch.linalg.svd(centred, full_matrices=False)
+    others = torch.linalg.qr(rows.mT, mode="complete").Q[:, len(rows) :].mT
+    variances = centred.new_zeros(centred.shape[1])
+    variances[: len(values)] = values.square() / max(1, len(centred) - 1)
+    atoms = torch.cat([rows, others])
+    return variances, atoms * canonical_sign(atoms)[:, None]
 
 
 def _decompose(covariance: Tensor) -> tuple[Tensor, Tensor]:

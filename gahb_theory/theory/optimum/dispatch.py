@@ -27,7 +27,7 @@ from gahb_theory.theory.optimum.enclosure import BayesRisk, Enclosed, enclosure,
 from gahb_theory.theory.optimum.exact_classes import EXACT, Exact, exact_risk
 from gahb_theory.theory.optimum.standard_table import stored_risk
 
-__all__ = ["bayes_risk", "chained", "posterior_target", "unknown_risks"]
+__all__ = ["bayes_risk", "bayes_risks", "chained", "posterior_target"]
 
 Known: TypeAlias = ImageClass | Exact
 STEPS, FITTED = 2000, 1024
@@ -113,6 +113,18 @@ def bayes_risk(
             return stored
     steps = steps if steps is not None else STEPS if minutes is None else MOST_STEPS
     return _by_chains(X, sigma, n, seed, steps, minutes, directory, search or Search())
+
+
+def bayes_risks(
+    X: Known, sigmas: Sequence[float], images: int, *, seed: int, steps: int | None, minutes: float | None
+) -> tuple[BayesRisk, ...]:
+    """`bayes_risk` at each noise level; where the optimum is unknown, images are drawn and a Wiener filter is fitted once."""
+    if isinstance(X, Shuffled):
+        inner = bayes_risks(X.image_class, sigmas, images, seed=seed, steps=steps, minutes=minutes)
+        return tuple(b.rearranged(X.shuffle, b.method) for b in inner)
+    if isinstance(X, EXACT) or chained(X):
+        return tuple(bayes_risk(X, sigma, images, seed=seed, steps=steps, minutes=minutes) for sigma in sigmas)
+    return unknown_risks(X, sigmas, validate.integer(images, "images", 2, MOST_IMAGES), seed)
 
 
 def chained(X: Any) -> bool:

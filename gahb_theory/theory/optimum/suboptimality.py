@@ -25,13 +25,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gahb_theory import runs, validate
-from gahb_theory.images import ImageClass, Shuffled
+from gahb_theory.images import ImageClass
 from gahb_theory.metrics.errors import Repeat
 from gahb_theory.metrics.intervals import Estimate, linear_estimate, mean_estimate
 from gahb_theory.stored_results import Result
-from gahb_theory.theory.optimum.dispatch import MOST_IMAGES, Known, bayes_risk, chained, unknown_risks
+from gahb_theory.theory.optimum.dispatch import Known, bayes_risks
 from gahb_theory.theory.optimum.enclosure import BayesRisk, ordered
-from gahb_theory.theory.optimum.exact_classes import EXACT
 from gahb_theory.theory.optimum.orientation import oracle_curves
 
 if TYPE_CHECKING:
@@ -182,10 +181,7 @@ def optimality(
             one = validate.sampled(X, 1, seed=seed).float()
             validate.warn_of_units(max(levels), one)
             own(one, levels[0])
-        if isinstance(X, (*EXACT, Shuffled)) or chained(X):
-            bayes = tuple(bayes_risk(X, s, images, seed=seed, steps=steps, minutes=minutes) for s in levels)
-        else:
-            bayes = unknown_risks(X, levels, validate.integer(images, "images", 2, MOST_IMAGES), seed)
+        bayes = bayes_risks(X, levels, images, seed=seed, steps=steps, minutes=minutes)
         scores = np.stack([b.score(own).numpy() for b in bayes])
         own.check()
     slope = None
