@@ -92,7 +92,7 @@ class LinearCorrector:
 
 @dataclass(frozen=True)
 class NetworkCorrector:
-    """A network of three convolutions on (y, f(y)), trained by Adam on squared errors.
+    """A network of three convolutions on (y, f(y)), trained by Adam on squared errors, in single precision.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class NetworkCorrector:
         size = float(fit.residual.square().mean().sqrt().clamp(min=1e-12))
 
         def inputs(noisy: Tensor, denoised: Tensor) -> Tensor:
-            return torch.cat([(noisy - centre) / spread, (noisy - denoised) / size], dim=1)
+            return torch.cat([(noisy - centre) / spread, (noisy - denoised) / size], dim=1).float()
 
         with building(seed=seed):
             net = nn.Sequential(
@@ -125,10 +125,10 @@ class NetworkCorrector:
                 nn.Conv2d(self.channels, self.channels, 3, padding=1),
                 nn.ReLU(),
                 nn.Conv2d(self.channels, k, 3, padding=1),
-            ).to(y)
+            ).to(y.device)
         optimiser = torch.optim.Adam(net.parameters(), lr=self.rate)
-        features, target = inputs(fit.noisy, fit.denoised), fit.residual / size
-        tried = inputs(choose.noisy, choose.denoised)
+        features, target = inputs(fit.noisy, fit.denoised), (fit.residual / size).float()
+        tried, wanted = inputs(choose.noisy, choose.denoised), choose.residual.float()
         best, retained = -1.0, {name: value.clone() for name, value in net.state_dict().items()}
         starts = list(range(0, max(1, len(y) - self.batch_size + 1), self.batch_size))
         with torch.enable_grad():
@@ -143,12 +143,12 @@ class NetworkCorrector:
                 optimiser.step()
                 if step % 40 == 0 or step == self.steps:
                     with torch.no_grad():
-                        score = certified(net(tried), choose.residual)
+                        score = certified(net(tried), wanted)
                     if score > best:
                         best, retained = score, {name: value.clone() for name, value in net.state_dict().items()}
         net.load_state_dict(retained)
         net.eval().requires_grad_(False)
-        return lambda noisy, denoised: size * net(inputs(noisy, denoised))
+        return lambda noisy, denoised: (size * net(inputs(noisy, denoised))).to(noisy.dtype)
 
 
 def _features(noisy: Tensor, denoised: Tensor) -> Tensor:

@@ -138,3 +138,15 @@ def test_refusals(unchecked: None) -> None:
     calls = iter(range(100))
     with pytest.raises(RuntimeError, match=r"rivals\[0\] gives another result"):
         excess_risk(half, x, 0.2, [lambda y, s: y + next(calls)])
+
+
+def test_a_regression_of_double_images_is_in_single_precision() -> None:
+    """A direction need not be exact, and double precision takes seven times as long."""
+    x = gt.Disks(size=16).sample(32, seed=1, dtype=torch.float64)
+    y = gt.add_noise(x, 0.2, seed=1)
+    found = {}
+    for kind in (torch.float32, torch.float64):
+        pairs = Pairs(y.to(kind), 0.5 * y.to(kind), (0.5 * y - x).to(kind))
+        found[kind] = NetworkCorrector(channels=4, steps=40)(pairs, pairs, seed=0)(pairs.noisy, pairs.denoised)
+        assert found[kind].dtype == kind
+    torch.testing.assert_close(found[torch.float64].float(), found[torch.float32], rtol=1e-3, atol=1e-4)
