@@ -8,6 +8,7 @@ from typing import Any
 from gahb_theory import runs, stored_results
 from gahb_theory.hypotheses.laboratory import Laboratory
 from gahb_theory.hypotheses.paper import (
+    questions_bases,
     questions_budget,
     questions_contours,
     questions_function,
@@ -65,6 +66,7 @@ def decide(place: Place) -> None:
     ):
         decide_all(module.questions(workshop), workshop, place.verdicts)
     keep(place, questions_budget.rows(workshop))
+    keep(place, questions_bases.rows(place.results.parent, place.checkpoints))
     for pairs in (questions_samples, questions_function):
         with suppress(NotTrained):
             keep(place, pairs.rows(workshop, place.checkpoints))

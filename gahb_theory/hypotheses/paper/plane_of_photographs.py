@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from gahb_theory.hypotheses.laboratory import Result
-from gahb_theory.hypotheses.paper import memorisation_plane
-from gahb_theory.hypotheses.paper.memorisation_plane import Settings, claims, tasks, trainings
+from gahb_theory.hypotheses.paper import memorisation_plane, plane_of_disks
+from gahb_theory.hypotheses.paper.memorisation_plane import Settings, claims, trainings
+from gahb_theory.hypotheses.paper.plane_of_disks import tasks
 from gahb_theory.hypotheses.paper.plane_summary import spectrum
 from gahb_theory.images import Photographs
 
@@ -29,4 +30,4 @@ SCALES["laptop"] = replace(SCALES["laptop"], samples=8, step=0.2)
 
 def collect(s: Settings, found: Mapping[str, Result]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The plane without the samples, and the spectrum of the patches, from which a Wiener filter is known."""
-    return memorisation_plane.collect(s, found)[0] | {"spectrum": spectrum(s.of).tolist()}, {}
+    return plane_of_disks.collect(s, found)[0] | {"spectrum": spectrum(s.of).tolist()}, {}
