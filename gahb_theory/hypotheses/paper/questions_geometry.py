@@ -1,7 +1,7 @@
 """Whether eigenbases follow the geometry of their own image, against bandlets and the exact posterior (figures 3, 4, 16, 18).
 
-32 C^alpha images (alpha = 2), five noise levels, the same noise for all. Whatever is compared, what other images' bases let
-expect is subtracted, so that a denoiser with one basis for all images has 0:
+32 C^alpha images (alpha = 2, for plain networks 3 as well), five noise levels, the same noise for all. Whatever is compared,
+what other images' bases let expect is subtracted, so that a denoiser with one basis for all images has 0:
 
     energy    of an image in the best d / 32 vectors of a basis
     overlap   of the first 16 eigenvectors with 16 atoms: bandlets and wavelets with the largest coefficients of the clean
@@ -83,7 +83,7 @@ def _matrix(basis: Basis, X: CAlpha, sigma: float) -> Tensor:
 
 
 def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
-    X, kind = CAlpha(alpha=2.0, size=w.settings.size), judged.kind
+    X, kind = w.settings.images(judged.images), judged.kind
     exact, spectra = posterior_vectors(w.laboratory, X), w.spectra
 
     def of_posterior(images: Tensor, sigma: float) -> Tensor:
@@ -129,7 +129,7 @@ def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any,
     }
     statement, measure, criterion = kinds[what]
     h = Hypothesis(
-        statement,
+        statement if judged.images == "c_alpha_2" else f"On images of alpha = {X.alpha:g}: {statement}",
         measure,
         criterion,
         nulls=[Wiener(), Given(w.untrained(judged), "untrained network")],
@@ -142,11 +142,13 @@ def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any,
 
 BANDLETS, WAVELETS = Bandlet(), Wavelet("sym4")
 WHAT = ("own", "own, posterior", "own, bandlets", "overlap, bandlets", "overlap, wavelets", "overlap, posterior")
+JUDGED = {("plain", 2.0): "3, 4, 18", ("conservative", 2.0): "3, 4, 18", ("plain", 3.0): "18"}
+"""Kinds of networks and alpha, with the figures that they are about."""
 
 
 def _reference(judged: Judged, w: Workshop, a: Assessment) -> dict[str, Any]:
     """What the exact posterior and bandlets of the clean image have, at each noise level, with intervals over images."""
-    X = CAlpha(alpha=2.0, size=w.settings.size)
+    X = w.settings.images(judged.images)
     x, exact = tests(X), posterior_vectors(w.laboratory, X)
     measure, nothing = OwnGeometry(w.spectra), w.untrained(judged)
     untrained = [float(torch.stack([measure(f, x, sigma, 0) for f in nothing]).mean()) for sigma in SIGMAS]
@@ -218,10 +220,12 @@ def _untrained(judged: Judged, what: str, w: Workshop) -> dict[str, np.ndarray]:
 def questions(w: Workshop) -> list[Question]:
     """The questions, about the networks that were trained longest."""
     found = []
-    for judged in (w.longest(kind, "c_alpha_2") for kind in ("plain", "conservative")):
+    for (kind, alpha), figures in JUDGED.items():
+        judged = w.longest(kind, f"c_alpha_{alpha:g}")
         for what in WHAT:
             reference = partial(_reference, judged) if what == "own" else None
             kinds, make = (judged, *doubling(judged)), partial(_make, judged, what)
             more = partial(_untrained, judged, what)
-            found.append(Question(f"{what}, {judged.kind}", "3, 4, 18", kinds, make, reference, more))
+            key = f"{what}, {kind}" + ("" if alpha == 2 else f", alpha = {alpha:g}")
+            found.append(Question(key, figures, kinds, make, reference, more))
     return found
