@@ -1,6 +1,6 @@
 """The plane of training images N and images seen: phase pictures, curves, and samples side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,15 @@ def memorisation_plane(
                 "fitted on the two sets.",
             )
         )
+    if "shared_same" in results["rows"][0]:
+        found.append(
+            Chart(
+                f"{prefix}_shared",
+                _shared(results),
+                "What the first eigenvectors of two networks share that depends on the image, against images seen, for each N; "
+                "bands: all repetitions. Two Wiener filters share 0.",
+            )
+        )
     return found
 
 
@@ -61,21 +70,34 @@ def _phases(results: Mapping[str, Any]) -> list[Grid]:
 
 
 def _curves(results: Mapping[str, Any]) -> list[Panel]:
+    linear = float(np.mean(results["rows"][-1]["linear"]["psnr_wiener"]))
+    marks = [Mark("y", linear, "Wiener filter")]
+    kinds = {"psnr_train": "seen images", "psnr_test": "fresh images"}
+    return _against_images_seen(results, kinds, "PSNR (dB)", marks)
+
+
+def _shared(results: Mapping[str, Any]) -> list[Panel]:
+    kinds = {"shared_same": "same training set", "shared_disjoint": "disjoint training sets"}
+    return _against_images_seen(results, kinds, "shared eigenvectors", [Mark("y", 0.0, "two Wiener filters")])
+
+
+def _against_images_seen(
+    results: Mapping[str, Any], kinds: Mapping[str, str], label: str, marks: Sequence[Mark]
+) -> list[Panel]:
+    """A panel for each kind of quantity, with one curve for each N."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
     rows, snapshots = results["rows"], np.array(results["snapshots"], dtype=float)
-    linear = float(np.mean(rows[-1]["linear"]["psnr_wiener"]))
     shades = [to_hex(colormaps["viridis"](v)) for v in np.linspace(0, 0.85, len(rows))]
     found = []
-    for kind, title in (("train", "seen images"), ("test", "fresh images")):
+    for kind, title in kinds.items():
         series = []
         for row, colour in zip(rows, shades, strict=True):
-            values = mean_over_sigmas(row, f"psnr_{kind}")
+            values = mean_over_sigmas(row, kind)
             middle, low, high = values.mean(axis=0), values.min(axis=0), values.max(axis=0)
             series.append(Series(f"N = {row['n']:,}", snapshots, middle, low, high, colour, marker="o"))
-        marks = [Mark("y", linear, "Wiener filter")]
-        found.append(Panel(series, "images seen", "PSNR (dB)", title=title, xlog=True, marks=marks))
+        found.append(Panel(series, "images seen", label, title=title, xlog=True, marks=list(marks)))
     return with_equal_limits(found)
 
 

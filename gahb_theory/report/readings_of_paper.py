@@ -166,6 +166,14 @@ def _plane(results: Results, arrays: Arrays, prefix: str = "plane") -> dict[str,
             f"Samples of networks on disjoint sets have a cosine of {ends[0]:.2f} at N = {first['n']:,} and of {ends[1]:.2f} "
             f"at N = {last['n']:,}; two Wiener filters reach {float(last['linear']['cosine']):.2f}."
         )
+    if "shared_same" in first:
+        parts = [
+            np.mean([v[-1] for v in r["shared_disjoint"]]) / np.mean([v[-1] for v in r["shared_same"]]) for r in rows
+        ]
+        listed = ", ".join(f"{part:.2f} at N = {row['n']:,}" for part, row in zip(parts, rows, strict=True))
+        said[f"{prefix}_shared"] = (
+            f"Of what networks of the same set share of their eigenvectors, networks of disjoint sets share {listed}."
+        )
     return said
 
 
