@@ -1,7 +1,7 @@
 """The paper's claims, decided: trains small networks, measures them beside null models, and writes the verdicts.
 
-    python experiments/claims.py           all of it, about two hours on one core; killed at any moment, it goes on
-    python experiments/claims.py train     the networks alone
+    python experiments/claims.py           all of it; killed at any moment, it goes on
+    python experiments/claims.py train     the networks alone, 269 of them: about four hours of one core
     python experiments/claims.py decide    what can be decided with the networks that there are
     python experiments/claims.py page      tables and figures from what is kept
 
