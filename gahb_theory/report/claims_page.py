@@ -11,16 +11,16 @@ from gahb_theory.report.claims_reasons import reasons
 
 __all__ = ["LEAD", "LIMITS", "MISSING", "few_images", "page", "untrained"]
 
-LEAD = """`python experiments/claims.py`. Small networks on images of 16 pixels, three seeds with weights, images and noise of
-their own; a verdict needs null models that fail, networks that beat identity, mean and Wiener filter at every judged noise
-level, and a measure that the last doubling of the budget does not change, or leads away from the threshold. Intervals are 95 %, over
-seeds and images together, and 97.5 % where seeds were added because three did not tell: a second look. Plain networks are
-`UNet(16, 2)`, conservative ones `Conservative(SmoothUNet(8, 2))`, BF-CNNs `BFCNN(16, 8)`, small ones `UNet(8, 2)`; every
-image of their training is new. Each class is judged at the largest budget that all its seeds have been trained for: 128,000
-images, but 512,000 for disks and alpha = 3, and 32,000 for shuffled ones and for geometry during training. Networks of the
-memorisation plane are `UNet(8, 2)` after 128,000 images seen. Excesses over the Bayes risk are shown in decibels, and lie
-above the upper end of the Bayes interval. Their window, and that of slopes, is sigma in [.03, .3] for all classes; contours
-of other regularity are judged at .1 and .2.
+LEAD = """`python experiments/claims.py`. Small networks on images of 16 pixels, three seeds with weights, images and
+noise of their own; a verdict needs null models that fail, networks that beat identity, mean and Wiener filter at every
+judged noise level, and a measure that the last doubling of the budget does not change, or leads away from the threshold.
+Intervals are 95 %, over seeds and images together, and 97.5 % where seeds were added because three did not tell: a second
+look. Plain networks are `UNet(16, 2)`, conservative ones `Conservative(SmoothUNet(8, 2))`, BF-CNNs `BFCNN(16, 8)`, small
+ones `UNet(8, 2)`; every image of their training is new. Each class is judged at the largest budget that all its seeds
+have been trained for: 128,000 images, but 512,000 for disks and alpha = 3, and 32,000 for shuffled ones and for geometry
+during training. Networks of the memorisation plane are `UNet(8, 2)` after 128,000 images seen. Excesses over the Bayes
+risk are shown in decibels, and lie above the upper end of the Bayes interval. Their window, and that of slopes, is sigma
+in [.03, .3] for all classes; contours of other regularity are judged at .1 and .2.
 
 Changed after numbers were seen; criteria of new measures were written down before them:
 
