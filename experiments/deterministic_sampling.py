@@ -5,7 +5,7 @@
 Two committed networks of N images each draw by the probability flow (Heun, Karras et al. 2022) from the same noise:
 plane_N_A and plane_N_B of C^alpha images of 16 pixels, three repetitions, and photographs_N_A and photographs_N_B of 32 pixels.
 Measured for each N: cosine of pairs and of samples from different noise, without mean intensities; similarity with the closest
-training image (of C^alpha images: the sets of photographs were drawn by an earlier version); share of paths that part, and at
+training image (of C^alpha images: the photographs do not come with the library); share of paths that part, and at
 which noise level. In grey: two Wiener filters fitted on N images each, and the empirical memorisers of the two sets. Six
 minutes on one core. Results: results/deterministic_sampling/.
 """

@@ -20,8 +20,7 @@ FOLDERS = ("experiments/results", "experiments/checkpoints", "docs/images", "ben
 WRITTEN_BY_HAND = (".py", ".typed", ".html", ".js", ".css")
 """Of the package and the benchmarks: sources. The page report.html stands in experiments/results."""
 OF_PHOTOGRAPHS = "photographs_"
-EARLIER = {"memorisation"}
-"""Measured by an earlier version of its program, as the table says: a new run has other patches of the photographs."""
+OF_A_FOLDER = ("memorisation", "plane_of_photographs")
 
 
 def table() -> list[tuple[str, str]]:
@@ -64,9 +63,9 @@ def test_results_are_of_the_settings_of_the_program(name):
     results = json.loads((PAGE.parent / name / "results.json").read_text())
     assert results["scale"] == COMMITTED
     now = json.loads(json.dumps(identity(EXPERIMENTS[name].SCALES[COMMITTED], "settings")))
-    if name == "plane_of_photographs":  # the folder, which does not come with the library, is a hash of its files
+    if name in OF_A_FOLDER:  # which does not come with the library: it is a hash of its files
         assert results["settings"]["of"].pop("folder")["files"] > 0 and now["of"].pop("folder") is None
-    assert (results["settings"] == now) is (name not in EARLIER)
+    assert results["settings"] == now
 
 
 def test_every_committed_network_is_that_of_a_training_of_its_program():
