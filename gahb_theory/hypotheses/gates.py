@@ -123,8 +123,12 @@ class BeatsSimple:
 
 
 def change_inside_interval(name: str, change: float, run: Measured, of: str = "") -> GateResult:
-    """Passed where the measure changes by less than half the length of its interval; `of` says what was looked at."""
-    half = float(run.estimate.high - run.estimate.low) / 2
+    """Passed where the measure changes by less than half the length of its interval; `of` says what was looked at.
+
+    The interval is that of a single look: further looks, which need wider ones, make no gate easier to pass.
+    """
+    once = two_level(run.values)[0]
+    half = float(once.high - once.low) / 2
     return GateResult(
         name, abs(change) < half, f"changes the measure by {change:+.3g}{of}, the interval is +-{half:.3g}"
     )

@@ -13,6 +13,7 @@ from gahb_theory.bases import DCT, Wavelet
 from gahb_theory.denoisers import GaussianDenoiser
 from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
 from gahb_theory.hypotheses import Criterion, Hypothesis, Identity, Laboratory, Plan
+from gahb_theory.hypotheses.crossed import confidence_of, two_level
 from gahb_theory.hypotheses.gates import Measured
 from gahb_theory.hypotheses.paper import (
     judged_measures,
@@ -47,7 +48,6 @@ from gahb_theory.hypotheses.paper.workshop import (
 from gahb_theory.hypotheses.publishing import publish
 from gahb_theory.hypotheses.subjects import Given, Setting
 from gahb_theory.images import GaussianField, Shuffled, SineCone
-from gahb_theory.metrics.intervals import Estimate
 from gahb_theory.report import draw_claims, verdict_page
 from gahb_theory.training import Recipe
 
@@ -273,15 +273,23 @@ def test_gate_sees_a_measure_that_still_changes():
                    plan=Plan(images=4, sigmas=(0.1,)))  # fmt: skip
     f, x = torch.zeros_like, torch.zeros(4, 1, 4, 4)
     setting = Setting(Given([f], "zero"), f, 0, x, None)
-    run = Measured(h, (setting,), (), np.zeros((1, 4)), Estimate(0.5, 0.0, 1.0, 0.25, 0.95, "given"))
+
+    def between(low, high, confidence=0.95):
+        """Values at four images whose interval of one look has these ends."""
+        values = np.array([[-1.0, 1.0, -1.0, 1.0]])
+        values = (low + high) / 2 + values * (high - low) / 2 / float(two_level(values)[0].high)
+        return Measured(h, (setting,), (), values, two_level(values, confidence)[0])
+
+    run = between(-0.1, 0.9)
     assert TwiceTrained(((1.0, 1.4),)).check(run).passed
+    assert (
+        not TwiceTrained(((1.0, 1.6),)).check(between(-0.1, 0.9, confidence_of(2))).passed
+    )  # no easier at a second look
     assert not TwiceTrained(((1.0, 1.6),)).check(run).passed
     assert TwiceTrained(((1.0, 1.6), (2.0, 2.5))).check(run).passed  # the difference of both changes by .1
     for low, high, change, passed in ((0.2, 0.4, 0.5, True), (0.2, 0.4, -0.5, False), (-0.4, -0.2, -0.5, True),
                                       (-0.4, -0.2, 0.5, False), (-0.1, 0.1, 0.5, False)):  # fmt: skip
-        e = Estimate((low + high) / 2, low, high, 0.05, 0.95, "given")
-        clear = Measured(h, (setting,), (), np.zeros((1, 4)), e)
-        assert TwiceTrained(((0.0, change),)).check(clear).passed is passed, (low, change)
+        assert TwiceTrained(((0.0, change),)).check(between(low, high)).passed is passed, (low, change)
 
 
 def test_null_that_passes_is_not_hidden():

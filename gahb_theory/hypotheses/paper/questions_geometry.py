@@ -48,6 +48,8 @@ __all__ = ["SIGMAS", "pictures", "posterior_vectors", "questions"]
 
 SIGMAS = (0.03, 0.05, 0.1, 0.2, 0.3)
 IMAGES, TEST_SEED, RANK = 32, 2**43, 16
+MORE_UNTRAINED = {"conservative": 3 * MANY_SEEDS}
+"""Of conservative networks nine differ so much that they cannot be told from passing."""
 OWN, AS_MUCH, MORE = 0.02, -0.02, 0.01
 """Energies, and overlaps, that matter: a fiftieth; fixed before the numbers."""
 NOISE = 5
@@ -214,7 +216,7 @@ def pictures(w: Workshop, image: int = 0, sigma: float = 0.1, count: int = 8) ->
 def _untrained(judged: Judged, what: str, w: Workshop) -> dict[str, np.ndarray]:
     """The measure on more untrained networks than there are trained ones."""
     h, _, _, x, _ = _make(judged, what, w)
-    return {"untrained network": per_network(h, w.untrained(judged, MANY_SEEDS), x)}
+    return {"untrained network": per_network(h, w.untrained(judged, MORE_UNTRAINED.get(judged.kind, MANY_SEEDS)), x)}
 
 
 def questions(w: Workshop) -> list[Question]:
@@ -227,5 +229,5 @@ def questions(w: Workshop) -> list[Question]:
             kinds, make = (judged, *doubling(judged)), partial(_make, judged, what)
             more = partial(_untrained, judged, what)
             key = f"{what}, {kind}" + ("" if alpha == 2 else f", alpha = {alpha:g}")
-            found.append(Question(key, figures, kinds, make, reference, more))
+            found.append(Question(key, figures, kinds, make, reference, more, MORE_UNTRAINED.get(kind)))
     return found

@@ -186,6 +186,8 @@ class Question:
         reference(workshop, assessment) -> further numbers to be shown, such as those of the optimum.
     more
         more(workshop) -> values (seeds, images) of null models by name, with more seeds than the subject has.
+    count
+        How many seeds these have, where they are more than usual.
     """
 
     key: str
@@ -194,6 +196,7 @@ class Question:
     make: Callable[[Workshop], tuple[Hypothesis, Any, Any, Any, Any]]
     reference: Callable[[Workshop, Assessment], dict[str, Any]] | None = None
     more: Callable[[Workshop], dict[str, np.ndarray]] | None = None
+    count: int | None = None
 
 
 def row(a: Assessment) -> dict[str, Any]:
@@ -298,7 +301,7 @@ def with_more_seeds(a: Assessment, criterion: Criterion, values: Mapping[str, np
     return replace(a, nulls=nulls, verdict=verdict, reason=reason)
 
 
-def _content(h: Hypothesis, keys: Sequence[str]) -> str:
+def _content(h: Hypothesis, keys: Sequence[str], count: int | None = None) -> str:
     """The hash of what a verdict rests on: networks, statement, criterion, plan, null models, and the text of the measure.
 
     And Bayes intervals, where the measure compares with them: more steps of their chains change them.
@@ -309,6 +312,7 @@ def _content(h: Hypothesis, keys: Sequence[str]) -> str:
     above = getattr(h.measure, "above", h.measure)
     bounds = [above.stored(h.plan.sigmas)] if isinstance(above, AboveOptimum) else []
     looks = [f"{h.plan.looks} looks"] if h.plan.looks > 1 else []
+    looks += [] if count is None else [f"{count} null models"]
     rests = [
         list(keys),
         h.statement,
@@ -344,7 +348,7 @@ def decide_all(questions: Sequence[Question], workshop: Workshop, file: Path) ->
 def _decided(question: Question, workshop: Workshop, known: str | None) -> dict[str, Any] | None:
     """What is kept of the verdict on a question; None where what it rests on has the hash that is known."""
     hypothesis, subject, rival, images, train = question.make(workshop)
-    content = _content(hypothesis, workshop.keys(question.kinds))
+    content = _content(hypothesis, workshop.keys(question.kinds), question.count)
     if known == content:
         return None
     found = assess(hypothesis, subject, rival, images=images, train=train)
