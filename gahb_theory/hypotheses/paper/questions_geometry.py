@@ -85,7 +85,7 @@ def _matrix(basis: Basis, X: CAlpha, sigma: float) -> Tensor:
 
 
 def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, Tensor, Tensor]:
-    X, kind = w.settings.images(judged.images), judged.kind
+    X, kind = w.settings.images(judged.images), "BF-CNN" if judged.kind == "bfcnn" else judged.kind
     exact, spectra = posterior_vectors(w.laboratory, X), w.spectra
 
     def of_posterior(images: Tensor, sigma: float) -> Tensor:
@@ -144,7 +144,12 @@ def _make(judged: Judged, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any,
 
 BANDLETS, WAVELETS = Bandlet(), Wavelet("sym4")
 WHAT = ("own", "own, posterior", "own, bandlets", "overlap, bandlets", "overlap, wavelets", "overlap, posterior")
-JUDGED = {("plain", 2.0): "3, 4, 18", ("conservative", 2.0): "3, 4, 18", ("plain", 3.0): "18"}
+JUDGED = {
+    ("plain", 2.0): "3, 4, 18",
+    ("conservative", 2.0): "3, 4, 18",
+    ("plain", 3.0): "18",
+    ("bfcnn", 2.0): "16",
+}
 """Kinds of networks and alpha, with the figures that they are about."""
 
 
