@@ -141,6 +141,17 @@ def _shuffling(results: Results, arrays: Arrays) -> dict[str, str]:
     }
 
 
+def _most_lost(results: Results) -> str:
+    """Where networks of disjoint sets lose most of what they shared on the way."""
+    means = {row["n"]: np.mean(row["shared_disjoint"], axis=0) for row in results["rows"]}
+    n = max(means, key=lambda n: means[n].max() - means[n][-1])
+    most = int(means[n].argmax())
+    return (
+        f"At N = {n:,} that is {means[n][-1]:.3f} after {results['snapshots'][-1]:,} images seen, and was {means[n][most]:.3f} "
+        f"after {results['snapshots'][most]:,}."
+    )
+
+
 def _plane(results: Results, arrays: Arrays, prefix: str = "plane") -> dict[str, str]:
     rows = results["rows"]
     first, last = rows[0], rows[-1]
@@ -172,7 +183,8 @@ def _plane(results: Results, arrays: Arrays, prefix: str = "plane") -> dict[str,
         ]
         listed = ", ".join(f"{part:.2f} at N = {row['n']:,}" for part, row in zip(parts, rows, strict=True))
         said[f"{prefix}_shared"] = (
-            f"Of what networks of the same set share of their eigenvectors, networks of disjoint sets share {listed}."
+            f"Of what networks of the same set share of their eigenvectors, networks of disjoint sets share {listed}. "
+            f"{_most_lost(results)}"
         )
     return said
 
