@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gahb_theory.denoisers import GaussianDenoiser
-from gahb_theory.hypotheses.paper import plane_bases, questions_bases
+from gahb_theory.hypotheses.paper import plane_bases, questions_bases, questions_plane
 from gahb_theory.hypotheses.paper.memorisation_plane import SCALES, Settings
 from gahb_theory.hypotheses.paper.plane_bases import first_vectors, shared, shared_by_repetition
 from gahb_theory.hypotheses.paper.questions_plane import last_doubling
@@ -88,11 +88,29 @@ def test_verdicts_on_planted_planes(at_end, verdict, tmp_path):
 
 
 def test_the_gate_on_the_budget_is_about_the_judged_values():
+    """Half the interval of these three repetitions is .497, at a first look and at a second one."""
     seen, found = [1, 2, 4], {"value": 1.0, "low": 0.5, "high": 1.5}
-    rising, falling = (np.array([[0.0, 0.0, sign]] * 3) for sign in (1.0, -1.0))
-    assert last_doubling(seen, rising / 4, found, 0.0).passed
-    away = last_doubling(seen, rising, found, 0.0)
+
+    def change(by):
+        return np.array([[0.0, 0.0, by + apart] for apart in (-0.2, 0.0, 0.2)])
+
+    inside, away = last_doubling(seen, change(0.25), found, 0.0), last_doubling(seen, change(1.0), found, 0.0)
+    assert inside.passed
     assert away.passed
+    assert "away from the threshold" not in inside.detail
     assert "away from the threshold" in away.detail
-    assert not last_doubling(seen, falling, found, 0.0).passed
-    assert not last_doubling(seen, rising, found, 1.0).passed  # the interval holds the threshold
+    assert not last_doubling(seen, change(-1.0), found, 0.0).passed
+    assert not last_doubling(seen, change(1.0), found, 1.0).passed  # the interval holds the threshold
+    assert not last_doubling(seen, change(1.0), {"low": -1.0, "high": 3.0}, 0.0).passed
+
+
+def test_planes_that_were_trained_twice_have_second_looks():
+    """Their intervals are those of Student at .975."""
+    found = questions_plane.rows(RESULTS)
+    gap = np.array(json.loads((RESULTS / "plane_of_disks" / "results.json").read_text())["rows"][2]["gap"])
+    last = gap.mean(axis=2)[:, -1]
+    half = 6.2053 * last.std(ddof=1) / 3**0.5
+    row = found["gap, N = 100, disks"]
+    assert row["confidence"] == 0.975
+    assert row["estimate"][1:] == pytest.approx([last.mean() - half, last.mean() + half], rel=1e-3)
+    assert found["gap, N = 100"]["confidence"] == 0.95

@@ -77,7 +77,7 @@ def times(results: Mapping[str, Any], kind: str) -> dict[int, list[float | None]
     return {row["n"]: [crossing(snapshots, v, level) for v in mean_over_sigmas(row, name)] for row in rows}
 
 
-def exponent(by_n: Mapping[int, Sequence[float | None]]) -> dict[str, float] | None:
+def exponent(by_n: Mapping[int, Sequence[float | None]], confidence: float = 0.95) -> dict[str, float] | None:
     """The slope of log time against log N, with Student's interval over the repetitions; None where nothing can be fitted.
 
     The N at which every repetition has a time take part, at least two.
@@ -93,4 +93,5 @@ def exponent(by_n: Mapping[int, Sequence[float | None]]) -> dict[str, float] | N
     if len(usable) < 2 or count < 2:
         return None
     logs = np.log(list(usable))
-    return student([float(np.polyfit(logs, np.log([usable[n][r] for n in usable]), 1)[0]) for r in range(count)])
+    slopes = [float(np.polyfit(logs, np.log([usable[n][r] for n in usable]), 1)[0]) for r in range(count)]
+    return student(slopes, confidence)

@@ -30,14 +30,14 @@ Shared = Mapping[str, np.ndarray]
 def rows(results: Path, checkpoints: Path) -> dict[str, dict[str, Any]]:
     """The verdicts by key."""
     found = {}
-    for name, (end, where, images) in PLANES.items():
+    for name, about in PLANES.items():
         file = results / name / "results.json"
         if file.exists():
             numbers = runs.from_json(runs.read_json(file))
             if name == memorisation_plane.NAME:
                 numbers = numbers | {"rows": _with_shared(numbers["rows"], checkpoints)}
             if all("shared_same" in row for row in numbers["rows"]):
-                found[f"shared eigenvectors{end}"] = _row(numbers, where, images)
+                found[f"shared eigenvectors{about.end}"] = _row(numbers, about.where, about.images)
     return found
 
 

@@ -12,13 +12,14 @@ gain more over the filter, on images not seen, than they lose from seen to unsee
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gahb_theory import runs
+from gahb_theory.hypotheses.crossed import confidence_of
 from gahb_theory.hypotheses.gates import GateResult
 from gahb_theory.hypotheses.hypothesis import Criterion
 from gahb_theory.hypotheses.linear_null import filter_memory
@@ -31,17 +32,31 @@ __all__ = ["PLANES", "beats_filter", "last_doubling", "row_of_plane", "rows"]
 
 LATER, SAME = 0.25, 0.1
 """Exponent of the time at which memorisation begins; distance as a part of the risk: fixed before the verdicts."""
+
+
+class Plane(NamedTuple):
+    """What ends the keys of a plane, what its statements begin with, its images, and how often it was trained anew."""
+
+    end: str
+    where: str
+    images: str
+    looks: int = 1
+
+
 PLANES = {
-    memorisation_plane.NAME: ("", "", "C^alpha images (alpha = 2, 16 pixels)"),
-    plane_of_disks.NAME: (", disks", "On disks: ", "disks (16 pixels)"),
-    plane_of_photographs.NAME: (", photographs", "On photographs: ", "patches of photographs (16 pixels)"),
+    memorisation_plane.NAME: Plane("", "", "C^alpha images (alpha = 2, 16 pixels)"),
+    plane_of_disks.NAME: Plane(", disks", "On disks: ", "disks (16 pixels)", 2),
+    plane_of_photographs.NAME: Plane(", photographs", "On photographs: ", "patches of photographs (16 pixels)", 2),
 }
-"""What ends the keys of a plane, what its statements begin with, and its images."""
+"""Those of disks and photographs were trained twice, from the same seeds with other rounding: verdicts are second looks."""
 
 
-def _estimate(found: Mapping[str, float]) -> Estimate:
+def _estimate(found: Mapping[str, float], confidence: float) -> Estimate:
+    from scipy.stats import t
+
     value, low, high = (found[k] for k in ("value", "low", "high"))
-    return Estimate(value, low, high, (high - low) / 2 / 4.303, 0.95, "Student over 3 repetitions")
+    error = (high - low) / 2 / float(t.ppf(0.5 + confidence / 2, 2))
+    return Estimate(value, low, high, error, confidence, "Student over 3 repetitions")
 
 
 def row_of_plane(
@@ -55,10 +70,11 @@ def row_of_plane(
     about: str,
     figures: str,
     count: int = 128,
+    confidence: float = 0.95,
 ) -> dict[str, Any]:
     """What is kept of a verdict on an interval over three repetitions, and on those of null models."""
-    others = {name: _estimate(e) for name, e in nulls.items()}
-    row = row_of_estimate(statement, _estimate(found), criterion, others, gates, unit=unit, about=about)
+    others = {name: _estimate(e, confidence) for name, e in nulls.items()}
+    row = row_of_estimate(statement, _estimate(found, confidence), criterion, others, gates, unit=unit, about=about)
     return row | {"seeds": 3, "images": count, "figures": figures}
 
 
@@ -82,21 +98,21 @@ def _memory(eigenvalues: Tensor, n: int, sigmas: Sequence[float]) -> float:
 def rows(results: Path) -> dict[str, dict[str, Any]]:
     """The verdicts by key."""
     found = {}
-    for name, (end, where, images) in PLANES.items():
+    for name, plane in PLANES.items():
         file = results / name / "results.json"
         if file.exists():
             numbers = runs.from_json(runs.read_json(file))
-            of_class = _rows(numbers, _spectrum(name, numbers), images)
+            of_class = _rows(numbers, _spectrum(name, numbers), plane.images, confidence_of(plane.looks))
             for key, row in of_class.items():
-                found[key + end] = row | {"statement": f"{where}{row['statement']}"}
+                found[key + plane.end] = row | {"statement": f"{plane.where}{row['statement']}"}
     return found
 
 
-def _rows(results: Mapping[str, Any], eigenvalues: Tensor, images: str) -> dict[str, dict[str, Any]]:
+def _rows(results: Mapping[str, Any], eigenvalues: Tensor, images: str, confidence: float) -> dict[str, dict[str, Any]]:
     plane, seen = {row["n"]: row for row in results["rows"]}, results["snapshots"][-1]
     first, last = min(plane), max(plane)
-    gaps = {n: student(mean_over_sigmas(row, "gap")[:, -1]) for n, row in plane.items()}
-    gate = beats_filter(plane[last])
+    gaps = {n: student(mean_over_sigmas(row, "gap")[:, -1], confidence) for n, row in plane.items()}
+    gate = beats_filter(plane[last], confidence)
     about = f"UNet(8, 2), {images}, {seen:,} images seen"
     found = {}
     for n, gap in gaps.items():
@@ -116,6 +132,7 @@ def _rows(results: Mapping[str, Any], eigenvalues: Tensor, images: str) -> dict[
             unit="dB",
             about=about,
             figures="1, 9, 11",
+            confidence=confidence,
         )
         if n > 1 and not large:
             memory = {
@@ -126,7 +143,7 @@ def _rows(results: Mapping[str, Any], eigenvalues: Tensor, images: str) -> dict[
             found[f"gap, N = {n:,}"]["reference"] = memory
     wiener = np.mean(plane[last]["linear"]["psnr_wiener"])
     gains = {n: mean_over_sigmas(row, "psnr_test") - wiener - mean_over_sigmas(row, "gap") for n, row in plane.items()}
-    beyond = {n: student(values[:, -1]) for n, values in gains.items()}
+    beyond = {n: student(values[:, -1], confidence) for n, values in gains.items()}
     found[f"generalise, N = {last:,}"] = row_of_plane(
         f"With N = {last:,} training images, networks gain more over a Wiener filter of as many, on images not seen, than they "
         "lose from seen to unseen images.",
@@ -138,8 +155,9 @@ def _rows(results: Mapping[str, Any], eigenvalues: Tensor, images: str) -> dict[
         unit="dB",
         about=about,
         figures="1, 9, 11",
+        confidence=confidence,
     )
-    began, general = exponent(times(results, "gap")), exponent(times(results, "test"))
+    began, general = (exponent(times(results, kind), confidence) for kind in ("gap", "test"))
     if began is not None:
         nulls = {} if general is None else {"time at which networks generalise": general}
         found["time of memorisation"] = row_of_plane(
@@ -151,8 +169,9 @@ def _rows(results: Mapping[str, Any], eigenvalues: Tensor, images: str) -> dict[
             unit="",
             about=about,
             figures="1, 9, 11",
+            confidence=confidence,
         )
-    apart = {n: _excess(row) for n, row in plane.items()}
+    apart = {n: _excess(row, confidence) for n, row in plane.items()}
     found["same function"] = row_of_plane(
         f"At N = {last:,} disjoint sets add less than .1 of the risk to the distance of two networks of the same set.",
         apart[last],
@@ -163,13 +182,14 @@ def _rows(results: Mapping[str, Any], eigenvalues: Tensor, images: str) -> dict[
         unit="of the risk",
         about=about,
         figures="2, 10, 12",
+        confidence=confidence,
     )
     return found
 
 
-def beats_filter(row: Mapping[str, Any]) -> GateResult:
+def beats_filter(row: Mapping[str, Any], confidence: float = 0.95) -> GateResult:
     """Whether the networks of one N denoise images that they have not seen better than a Wiener filter of as many."""
-    over = student(mean_over_sigmas(row, "psnr_test")[:, -1] - np.mean(row["linear"]["psnr_wiener"]))
+    over = student(mean_over_sigmas(row, "psnr_test")[:, -1] - np.mean(row["linear"]["psnr_wiener"]), confidence)
     detail = f"by {over['value']:+.2f} dB [{over['low']:.2f}, {over['high']:.2f}], mean over noise levels"
     return GateResult("beats the Wiener filter on fresh images", over["low"] > 0, detail)
 
@@ -179,11 +199,12 @@ def last_doubling(
 ) -> GateResult:
     """Whether the last doubling of the budget changes values (repetitions, snapshots) by less than half their interval.
 
-    Or leads away from a threshold that the interval does not hold, as in `TwiceTrained`.
+    That of a single look, which is no wider for further looks. Or leads away from a threshold that the interval `found` does
+    not hold, as in `TwiceTrained`.
     """
     i, j = next((seen.index(n // 2), k) for k, n in reversed(list(enumerate(seen))) if n // 2 in seen)
-    means = values.mean(axis=0)
-    change, half = float(means[j] - means[i]), (found["high"] - found["low"]) / 2
+    means, once = values.mean(axis=0), student(values[:, -1])
+    change, half = float(means[j] - means[i]), (once["high"] - once["low"]) / 2
     detail = f"from {seen[i]:,} to {seen[j]:,} images it changes by {change:+.3f}{unit}, the interval is +-{half:.3f}"
     away = (found["low"] > threshold and change > 0) or (found["high"] < threshold and change < 0)
     passed = abs(change) < half
@@ -191,6 +212,6 @@ def last_doubling(
     return GateResult("twice the budget changes nothing", passed or away, detail + more)
 
 
-def _excess(row: Mapping[str, Any]) -> dict[str, float]:
+def _excess(row: Mapping[str, Any], confidence: float) -> dict[str, float]:
     disjoint, same = (mean_over_sigmas(row, f"distance_{kind}")[:, -1] for kind in ("disjoint", "same"))
-    return student(disjoint - same)
+    return student(disjoint - same, confidence)
