@@ -154,11 +154,11 @@ def shared(rows):
     assert verdicts == ["not discriminating", "supported"]
     yield f"C^alpha images share {parts[0]['10000']}, but those of 100 images, which memorise, {parts[0]['100']}"
     yield f"there networks of 100 images share {parts[1]['100']}"
-    row = rows["time of memorisation, photographs"]
-    assert row["verdict"] == "supported"
-    later = "[{:.2f}, {:.2f}]".format(*row["nulls"]["time at which networks generalise"][2:])
-    yield f"N^{ends(row)}, from three sizes of the set"
-    yield f"N^{row['nulls']['time at which networks generalise'][1]:.2f} {later}"
+    both = [rows[f"time of memorisation, {name}"] for name in ("photographs", "disks")]
+    assert {row["verdict"] for row in both} == {"supported"}
+    later = ["{:.2f} [{:.2f}, {:.2f}]".format(*row["nulls"]["time at which networks generalise"][1:]) for row in both]
+    yield f"as N^{ends(both[0])}, from three sizes of the set, and the time at which they generalise as N^{later[0]}"
+    yield f"on disks as N^{ends(both[1])} and N^{later[1]} (`claims`)"
 
 
 def decided():
