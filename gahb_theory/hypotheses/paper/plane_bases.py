@@ -31,8 +31,9 @@ IMAGES, RANK, SIGMA = 8, 16, 0.1
 
 def tasks(s: Settings) -> list[Task]:
     """One for each network."""
+    place = {"settings": s, "images": IMAGES, "rank": RANK, "sigma": SIGMA}
     return [
-        Task(measure, {"settings": s}, {"f": training(s, n, half, r)}, f"{network_name(n, half, r)}_vectors")
+        Task(measure, place, {"f": training(s, n, half, r)}, f"{network_name(n, half, r)}_vectors")
         for r, n, half in product(range(s.repetitions), s.counts, HALVES)
     ]
 
@@ -66,12 +67,14 @@ def shared(first: Any, second: Any) -> float:
 
 
 def shared_by_repetition(vectors: Mapping[tuple[str, int], Any], repetitions: Sequence[int]) -> dict[str, list[float]]:
-    """The mean of `shared` over pairs of each repetition with all others: on disjoint sets, and on the same set."""
+    """The mean of `shared` over all pairs that each repetition takes part in: on disjoint sets, and on the same set."""
     found: dict[str, list[float]] = {"disjoint": [], "same": []}
     for r in repetitions:
+        others = [q for q in repetitions if q != r]
         pairs = {
-            "disjoint": [(("A", r), ("B", q)) for q in repetitions] + [(("A", q), ("B", r)) for q in repetitions],
-            "same": [((half, r), (half, q)) for half in HALVES for q in repetitions if q != r],
+            "disjoint": [(("A", r), ("B", r))]
+            + [pair for q in others for pair in ((("A", r), ("B", q)), (("A", q), ("B", r)))],
+            "same": [((half, r), (half, q)) for half in HALVES for q in others],
         }
         for kind, group in pairs.items():
             found[kind].append(float(np.mean([shared(vectors[a], vectors[b]) for a, b in group])))
