@@ -4,6 +4,7 @@ A gate is an object with a `name` and a method `check(run)` that returns a `Gate
 assessment.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -93,17 +94,20 @@ class BeatsSimple:
         linear space, the filter says nothing of training and is left out.
     images
         Where, (n, channels, height, width); by default at the test images, which may be too few to tell.
+    sigmas
+        Noise levels; by default those of the plan. A measure that looks at others, as a slope does, needs them here.
     """
 
     name: str = "beats identity, mean and Wiener filter"
     rivals: tuple[Null, ...] = (Identity(), ConstantMean(), Wiener())
     images: Tensor | None = None
+    sigmas: Sequence[float] | None = None
 
     def check(self, run: Measured) -> GateResult:
         """Whether it is passed."""
         gains: list[tuple[float, str]] = []
         for group in filter(None, (run.settings, run.rivals)):
-            for sigma in run.hypothesis.plan.sigmas:
+            for sigma in self.sigmas or run.hypothesis.plan.sigmas:
                 own = [self._log_errors(s, s.f, sigma) for s in group]
                 for null in self.rivals:
                     theirs = [self._log_errors(s, null.model(s), sigma) for s in group]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from gahb_theory.denoisers import GaussianDenoiser
 from gahb_theory.denoisers.exact.cone_posterior import ConeBayes
 from gahb_theory.hypotheses import Criterion, Hypothesis, Identity, Laboratory, Plan
 from gahb_theory.hypotheses.crossed import confidence_of, two_level
-from gahb_theory.hypotheses.gates import Measured
+from gahb_theory.hypotheses.gates import BeatsSimple, Measured
 from gahb_theory.hypotheses.paper import (
     judged_measures,
     questions_manifolds,
@@ -71,12 +72,15 @@ def test_slope_of_a_power():
     )
 
 
-def test_a_verdict_against_the_optimum_is_of_its_bayes_intervals(monkeypatch):
-    """More steps of the chains of a table give other intervals, and another verdict; those of other levels do not."""
-    measure, name = AboveOptimum(gt.CAlpha(alpha=2.0, size=16)), "entry of sigma = .1"
-    table = {name: {"lower": [0.1, 0.2], "upper": [0.2, 0.3]}}
-    monkeypatch.setattr(judged_measures, "stored_table", lambda: table)
-    monkeypatch.setattr(judged_measures, "entry_name", lambda X, sigma, n, seed: name if sigma == 0.1 else "another")
+def test_a_verdict_against_the_optimum_is_of_its_bayes_intervals():
+    """More steps of chains give other intervals, and another verdict; a slope looks at all levels of its window."""
+
+    def interval(*lower):
+        known = SimpleNamespace(lower=torch.tensor(lower), upper=torch.tensor([0.2, 0.3]))
+        return SimpleNamespace(_known=lambda: known)
+
+    measure = AboveOptimum(gt.CAlpha(alpha=2.0, size=16))
+    measure.found.update({0.1: interval(0.1, 0.2), 0.2: interval(0.1, 0.2)})
 
     def contents():
         return [
@@ -90,8 +94,27 @@ def test_a_verdict_against_the_optimum_is_of_its_bayes_intervals(monkeypatch):
 
     before = contents()
     assert contents() == before
-    table[name] = {"lower": [0.1, 0.25], "upper": [0.2, 0.3]}
-    assert [a == b for a, b in zip(contents(), before, strict=True)] == [False, True, False, True]
+    measure.found[0.1] = interval(0.1, 0.25)
+    assert [a == b for a, b in zip(contents(), before, strict=True)] == [False, True, False, False]
+
+
+def test_a_verdict_is_of_its_gates_and_null_models():
+    """Other gates, images or levels of a gate, and other networks behind a null model make it another verdict."""
+
+    def content(*gates, keys=("key",), count=None):
+        return workshop._content(Hypothesis("h", own_energy, Criterion(0.3), [Identity()], gates), keys, count)
+
+    x = torch.zeros(4, 1, 4, 4)
+    gates = [
+        (),
+        (BeatsSimple(),),
+        (BeatsSimple(images=x),),
+        (BeatsSimple(images=x + 1),),
+        (BeatsSimple(sigmas=(0.1,)),),
+    ]
+    found = [content(*each) for each in gates] + [content(count=27), content(keys=("key", "network of 2,000 images"))]
+    assert len(set(found)) == len(found)
+    assert content(BeatsSimple(images=x)) == found[2]
 
 
 def test_excess_over_the_optimum():

@@ -11,7 +11,7 @@ from gahb_theory.denoisers import GaussianDenoiser
 from gahb_theory.hypotheses.paper import plane_bases, questions_bases, questions_plane
 from gahb_theory.hypotheses.paper.memorisation_plane import SCALES, Settings
 from gahb_theory.hypotheses.paper.plane_bases import first_vectors, shared, shared_by_repetition
-from gahb_theory.hypotheses.paper.questions_plane import last_doubling
+from gahb_theory.hypotheses.paper.questions_plane import beats_filter, last_doubling
 
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"
 FEW = Settings(test_images=8)
@@ -114,3 +114,12 @@ def test_planes_that_were_trained_twice_have_second_looks():
     assert row["confidence"] == 0.975
     assert row["estimate"][1:] == pytest.approx([last.mean() - half, last.mean() + half], rel=1e-3)
     assert found["gap, N = 100"]["confidence"] == 0.95
+
+
+def test_networks_have_to_beat_the_filter_at_each_noise_level():
+    """However much they gain elsewhere; the level of the least gain is named."""
+    row = {"psnr_test": [[[30.0, 20.0]], [[30.1, 20.1]], [[29.9, 19.9]]], "linear": {"psnr_wiener": [20.0, 21.0]}}
+    gate = beats_filter(row, [0.1, 0.5])
+    assert not gate.passed
+    assert gate.detail == "least gain -1.00 dB [-1.25, -0.75] at sigma = 0.5"
+    assert beats_filter(row | {"linear": {"psnr_wiener": [20.0, 19.0]}}, [0.1, 0.5]).passed

@@ -28,7 +28,7 @@ from gahb_theory.jacobians import jacobian
 from gahb_theory.randomness import add_noise
 from gahb_theory.theory.optimum import BayesRisk, bayes_risk
 from gahb_theory.theory.optimum.dispatch import STEPS, chained
-from gahb_theory.theory.optimum.standard_table import entry_name, stored_risk, stored_table
+from gahb_theory.theory.optimum.standard_table import stored_risk
 
 __all__ = [
     "AboveOptimum",
@@ -93,10 +93,9 @@ class AboveOptimum:
         return self.found[sigma]
 
     def stored(self, sigmas: Sequence[float]) -> str:
-        """The hash of the intervals of the table that comes with the package: a verdict rests on them, too."""
-        names = [entry_name(self.X, sigma, self.count, 0) for sigma in sigmas] if chained(self.X) else []
-        known = [stored_table().get(name, {}) for name in names]
-        return digest([[entry.get("lower"), entry.get("upper")] for entry in known])
+        """The hash of the intervals: a verdict rests on them, too. Those in no table of the library are computed."""
+        known = [self.bayes(sigma)._known() for sigma in sigmas] if chained(self.X) else []
+        return digest([[[float(f"{v:.8g}") for v in end.tolist()] for end in (b.lower, b.upper)] for b in known])
 
     def __call__(self, f: Denoiser, images: Tensor, sigma: float, seed: int) -> Tensor:
         """One number for each image."""

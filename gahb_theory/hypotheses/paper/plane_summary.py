@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["GAP", "NEAR", "crossing", "exponent", "mean_over_sigmas", "spectrum", "student", "times"]
+__all__ = ["GAP", "NEAR", "crossing", "exponent", "local_exponents", "mean_over_sigmas", "spectrum", "student", "times"]
 
 GAP, NEAR = 1.0, 1.0
 """Decibels above which a gap is memorisation; decibels from the best test PSNR within which a network generalises."""
@@ -95,3 +95,21 @@ def exponent(by_n: Mapping[int, Sequence[float | None]], confidence: float = 0.9
     logs = np.log(list(usable))
     slopes = [float(np.polyfit(logs, np.log([usable[n][r] for n in usable]), 1)[0]) for r in range(count)]
     return student(slopes, confidence)
+
+
+def local_exponents(by_n: Mapping[int, Sequence[float | None]]) -> dict[str, list[float]]:
+    """The exponents between neighbouring N at which every repetition has a time, one for each repetition.
+
+    They differ where no single power is behind the times.
+
+    Examples
+    --------
+    >>> local_exponents({10: [20.0, 30.0], 100: [200.0, 300.0], 1000: [None, 5.0]})
+    {'10 to 100': [1.0, 1.0]}
+    """
+    known = {n: np.array(found, dtype=float) for n, found in by_n.items() if found and None not in found}
+    pairs = zip(list(known.items()), list(known.items())[1:], strict=False)
+    return {
+        f"{a:,} to {b:,}": [round(float(v), 3) for v in np.log(after / before) / math.log(b / a)]
+        for (a, before), (b, after) in pairs
+    }

@@ -56,6 +56,14 @@ def _with_shared(plane: list[dict[str, Any]], checkpoints: Path) -> list[dict[st
     return found
 
 
+def _at(row: Mapping[str, Any], k: int) -> dict[str, Any]:
+    """The PSNR of networks and filter at one noise level."""
+    return {
+        "psnr_test": np.asarray(row["psnr_test"])[:, :, k : k + 1],
+        "linear": {"psnr_wiener": row["linear"]["psnr_wiener"][k : k + 1]},
+    }
+
+
 def _row(results: Mapping[str, Any], where: str, images: str) -> dict[str, Any]:
     plane, seen = {row["n"]: row for row in results["rows"]}, results["snapshots"][-1]
     last = max(plane)
@@ -64,7 +72,7 @@ def _row(results: Mapping[str, Any], where: str, images: str) -> dict[str, Any]:
     memorise = [n for n, row in plane.items() if student(mean_over_sigmas(row, "gap")[:, -1])["low"] > GAP]
     same = student(both[last][1][:, -1])
     gates = [
-        beats_filter(plane[last]),
+        beats_filter(_at(plane[last], results["sigmas"].index(SIGMA)), [SIGMA]),
         GateResult(
             "networks of the same set share something that depends on the image",
             same["low"] > OWN,

@@ -5,7 +5,8 @@ one is compared with image i of another. With N(x) the pixels within two of the 
 
     roughness    10 log10 e_N / e_A of contours of regularity 1.5, less that of contours of regularity 4, e_N and e_A the mean
                  squared error over N(x) and A(x): what roughness adds at contours, beyond what it adds elsewhere
-    near         mean over N(x) of (f - E[x|y])^2, over that of (x - E[x|y])^2, whose mean over images is the optimum's error
+    near         mean over N(x) of (f - E[x|y])^2, over that of (x - E[x|y])^2, whose mean over images is the optimum's error;
+                 the square is (f - a)(f - b) with the means a and b of independent chains, whose own errors drop out
 
 A Wiener filter of each class knows no contour, and neither does an untrained network. The noise levels are that of the figure
 and half of it; criteria were written before the numbers.
@@ -85,7 +86,8 @@ class ContourExcess:
         known = self.above.bayes(sigma)._known()
         near = near_contours(self.above.X, self.above.count, DISTANCE)
         with torch.no_grad():
-            excess = (f(known.noisy.float(), sigma).double() - known.centre).square()
+            estimate = f(known.noisy.float(), sigma).double()
+            excess = (estimate - known.centre) * (estimate - known.blind)
         optimum = (_clean(self.above) - known.centre).square()
         return _mean(excess, near) / _mean(optimum, near).mean()
 

@@ -41,6 +41,7 @@ from gahb_theory.hypotheses.paper.workshop import (
     per_network,
 )
 from gahb_theory.hypotheses.subjects import Given
+from gahb_theory.identity import digest, identity
 from gahb_theory.images import CAlpha
 from gahb_theory.metrics.intervals import mean_estimate
 
@@ -224,6 +225,16 @@ def _untrained(judged: Judged, what: str, w: Workshop) -> dict[str, np.ndarray]:
     return {"untrained network": per_network(h, w.untrained(judged, MORE_UNTRAINED.get(judged.kind, MANY_SEEDS)), x)}
 
 
+@cache
+def _digest(laboratory: Laboratory, X: CAlpha) -> str:
+    return digest([identity(vectors) for vectors in posterior_vectors(laboratory, X).values()])
+
+
+def _posteriors(judged: Judged, w: Workshop) -> list[str]:
+    """The hash of the exact posteriors, which chains compute."""
+    return [_digest(w.laboratory, w.settings.images(judged.images))]
+
+
 def questions(w: Workshop) -> list[Question]:
     """The questions, about the networks that were trained longest."""
     found = []
@@ -234,5 +245,9 @@ def questions(w: Workshop) -> list[Question]:
             kinds, make = (judged, *doubling(judged)), partial(_make, judged, what)
             more = partial(_untrained, judged, what)
             key = f"{what}, {kind}" + ("" if alpha == 2 else f", alpha = {alpha:g}")
-            found.append(Question(key, figures, kinds, make, reference, more, MORE_UNTRAINED.get(kind)))
+            found.append(
+                Question(
+                    key, figures, kinds, make, reference, more, MORE_UNTRAINED.get(kind), partial(_posteriors, judged)
+                )
+            )
     return found

@@ -75,7 +75,7 @@ def _make(judged: Judged, alpha: float, what: str, w: Workshop) -> tuple[Hypothe
         above(X) if near else SlopeApart(above(X), WINDOW),
         Criterion(NEAR if near else STEEP, "<"),
         nulls=_nulls(w, judged, alpha),
-        gates=[beats_simple(X), w.twice(judged)],
+        gates=[beats_simple(X, sigmas=WINDOW), w.twice(judged)],
         plan=Plan(images=IMAGES, sigmas=WINDOW if near else WINDOW[2:3], looks=judged.looks(w.settings)),
         unit="of the Bayes risk" if near else "",
         source="Kadkhodaie et al. (2024), figure 4",
@@ -83,11 +83,20 @@ def _make(judged: Judged, alpha: float, what: str, w: Workshop) -> tuple[Hypothe
     return h, w.given(judged), None, X.sample(IMAGES, seed=0), X.sample(TRAIN_IMAGES, seed=TRAIN_SEED)
 
 
+def _count(judged: Judged, what: str, alpha: float) -> int:
+    """How many hardly trained networks there are."""
+    return MORE_SEEDS.get((judged.kind, alpha), MANY_SEEDS) if what == "slope" else MANY_SEEDS
+
+
+def _few(judged: Judged, count: int, w: Workshop) -> list[str]:
+    """The keys of hardly trained networks."""
+    return [t.key for t in replace(judged, budget=FEW).trainings(w.settings, range(count))]
+
+
 def _many(judged: Judged, what: str, alpha: float, w: Workshop) -> dict[str, np.ndarray]:
     """The measure on more untrained and hardly trained networks than there are seeds of the subject."""
     h, _, _, x, _ = _make(judged, alpha, what, w)
-    count = MORE_SEEDS.get((judged.kind, alpha), MANY_SEEDS) if what == "slope" else MANY_SEEDS
-    few = w.networks(replace(judged, budget=FEW), range(count))
+    few = w.networks(replace(judged, budget=FEW), range(_count(judged, what, alpha)))
     return {"untrained network": per_network(h, w.untrained(judged, MANY_SEEDS), x), LESS: per_network(h, few, x)}
 
 
@@ -146,7 +155,7 @@ def _shuffled(kind: str, what: str, w: Workshop) -> tuple[Hypothesis, Any, Any, 
         above(X) if more else SlopeApart(above(X), WINDOW),
         Criterion(PRICE if more else STEEP, ">"),
         nulls=[AnotherSeed()],
-        gates=[beats_simple(X), gate],
+        gates=[beats_simple(X, sigmas=WINDOW), gate],
         plan=Plan(images=IMAGES, sigmas=WINDOW if more else WINDOW[2:3]),
         unit="times the Bayes risk" if more else "",
         source="Kadkhodaie et al. (2024), figure 21",
@@ -178,8 +187,11 @@ def questions(w: Workshop) -> list[Question]:
             kinds = (own, *doubling(own), replace(own, budget=FEW), other)
             for what in ("near", "slope"):
                 key, make = f"{what}, alpha = {alpha:g}, {kind}", partial(_make, own, alpha, what)
-                more = partial(_many, own, what, alpha)
-                found.append(Question(key, FIGURES[kind], kinds, make, partial(_reference, own, alpha), more))
+                more, count = partial(_many, own, what, alpha), _count(own, what, alpha)
+                reference = partial(_reference, own, alpha)
+                found.append(
+                    Question(key, FIGURES[kind], kinds, make, reference, more, count, partial(_few, own, count))
+                )
     pair = (Judged("plain", "shuffled"), Judged("plain", _class(2.0)))
     both = (*pair, *(Judged(j.kind, j.images, 2) for j in pair))
     found.append(Question("shuffled, excess", "21", both, partial(_shuffled, "plain", "excess"), _both))

@@ -24,7 +24,14 @@ from gahb_theory.hypotheses.gates import GateResult
 from gahb_theory.hypotheses.hypothesis import Criterion
 from gahb_theory.hypotheses.linear_null import filter_memory
 from gahb_theory.hypotheses.paper import memorisation_plane, plane_of_disks, plane_of_photographs
-from gahb_theory.hypotheses.paper.plane_summary import exponent, mean_over_sigmas, spectrum, student, times
+from gahb_theory.hypotheses.paper.plane_summary import (
+    exponent,
+    local_exponents,
+    mean_over_sigmas,
+    spectrum,
+    student,
+    times,
+)
 from gahb_theory.hypotheses.paper.workshop import row_of_estimate
 from gahb_theory.metrics.intervals import Estimate
 
@@ -112,7 +119,7 @@ def _rows(results: Mapping[str, Any], eigenvalues: Tensor, images: str, confiden
     plane, seen = {row["n"]: row for row in results["rows"]}, results["snapshots"][-1]
     first, last = min(plane), max(plane)
     gaps = {n: student(mean_over_sigmas(row, "gap")[:, -1], confidence) for n, row in plane.items()}
-    gate = beats_filter(plane[last], confidence)
+    gate = beats_filter(plane[last], results["sigmas"], confidence)
     about = f"UNet(8, 2), {images}, {seen:,} images seen"
     found = {}
     for n, gap in gaps.items():
@@ -141,8 +148,10 @@ def _rows(results: Mapping[str, Any], eigenvalues: Tensor, images: str, confiden
                 )
             }
             found[f"gap, N = {n:,}"]["reference"] = memory
-    wiener = np.mean(plane[last]["linear"]["psnr_wiener"])
-    gains = {n: mean_over_sigmas(row, "psnr_test") - wiener - mean_over_sigmas(row, "gap") for n, row in plane.items()}
+    gains = {
+        n: mean_over_sigmas(row, "psnr_test") - np.mean(row["linear"]["psnr_wiener"]) - mean_over_sigmas(row, "gap")
+        for n, row in plane.items()
+    }
     beyond = {n: student(values[:, -1], confidence) for n, values in gains.items()}
     found[f"generalise, N = {last:,}"] = row_of_plane(
         f"With N = {last:,} training images, networks gain more over a Wiener filter of as many, on images not seen, than they "
@@ -171,6 +180,12 @@ def _rows(results: Mapping[str, Any], eigenvalues: Tensor, images: str, confiden
             figures="1, 9, 11",
             confidence=confidence,
         )
+        found["time of memorisation"]["reference"] = {
+            "exponent between two N": {
+                kind: local_exponents(times(results, name))
+                for kind, name in (("memorise", "gap"), ("generalise", "test"))
+            }
+        }
     apart = {n: _excess(row, confidence) for n, row in plane.items()}
     found["same function"] = row_of_plane(
         f"At N = {last:,} disjoint sets add less than .1 of the risk to the distance of two networks of the same set.",
@@ -187,11 +202,17 @@ def _rows(results: Mapping[str, Any], eigenvalues: Tensor, images: str, confiden
     return found
 
 
-def beats_filter(row: Mapping[str, Any], confidence: float = 0.95) -> GateResult:
-    """Whether the networks of one N denoise images that they have not seen better than a Wiener filter of as many."""
-    over = student(mean_over_sigmas(row, "psnr_test")[:, -1] - np.mean(row["linear"]["psnr_wiener"]), confidence)
-    detail = f"by {over['value']:+.2f} dB [{over['low']:.2f}, {over['high']:.2f}], mean over noise levels"
-    return GateResult("beats the Wiener filter on fresh images", over["low"] > 0, detail)
+def beats_filter(row: Mapping[str, Any], sigmas: Sequence[float], confidence: float = 0.95) -> GateResult:
+    """Whether the networks of one N denoise images that they have not seen better than a Wiener filter of as many.
+
+    At each noise level: the least gain is shown.
+    """
+    gains = np.asarray(row["psnr_test"], dtype=float)[:, -1] - np.asarray(row["linear"]["psnr_wiener"])
+    found = [student(column, confidence) for column in gains.T]
+    least = min(range(len(found)), key=lambda k: found[k]["low"])
+    e = found[least]
+    detail = f"least gain {e['value']:+.2f} dB [{e['low']:.2f}, {e['high']:.2f}] at sigma = {sigmas[least]:g}"
+    return GateResult("beats the Wiener filter on fresh images", e["low"] > 0, detail)
 
 
 def last_doubling(

@@ -122,9 +122,14 @@ class Workshop:
         return TwiceTrained(tuple(pairs))
 
 
-def beats_simple(X: Any, name: str = BeatsSimple.name, rivals: tuple[Null, ...] = BeatsSimple.rivals) -> BeatsSimple:
+def beats_simple(
+    X: Any,
+    name: str = BeatsSimple.name,
+    rivals: tuple[Null, ...] = BeatsSimple.rivals,
+    sigmas: Sequence[float] | None = None,
+) -> BeatsSimple:
     """The gate that networks denoise, at many images of a class."""
-    return BeatsSimple(name, rivals, X.sample(GATE_IMAGES, seed=GATE_SEED))
+    return BeatsSimple(name, rivals, X.sample(GATE_IMAGES, seed=GATE_SEED), sigmas)
 
 
 def doubling(judged: Judged) -> tuple[Judged, Judged]:
@@ -188,6 +193,8 @@ class Question:
         more(workshop) -> values (seeds, images) of null models by name, with more seeds than the subject has.
     count
         How many seeds these have, where they are more than usual.
+    rests
+        rests(workshop) -> what else the verdict rests on: keys of null models, hashes of exact posteriors.
     """
 
     key: str
@@ -197,6 +204,7 @@ class Question:
     reference: Callable[[Workshop, Assessment], dict[str, Any]] | None = None
     more: Callable[[Workshop], dict[str, np.ndarray]] | None = None
     count: int | None = None
+    rests: Callable[[Workshop], Sequence[str]] | None = None
 
 
 def row(a: Assessment) -> dict[str, Any]:
@@ -301,16 +309,25 @@ def with_more_seeds(a: Assessment, criterion: Criterion, values: Mapping[str, np
     return replace(a, nulls=nulls, verdict=verdict, reason=reason)
 
 
+def _gate_identity(gate: Any) -> str:
+    """A gate by its name, and by its rivals, images and levels where it has them."""
+    rivals = [type(rival).__name__ for rival in getattr(gate, "rivals", ())]
+    images = getattr(gate, "images", None)
+    where = [] if images is None else [list(images.shape), f"{float(images.double().sum()):.6g}"]
+    return f"{gate.name}: {rivals}, {where}, {list(getattr(gate, 'sigmas', None) or ())}"
+
+
 def _content(h: Hypothesis, keys: Sequence[str], count: int | None = None) -> str:
     """The hash of what a verdict rests on: networks, statement, criterion, plan, null models, and the text of the measure.
 
     And Bayes intervals, where the measure compares with them: more steps of their chains change them.
     """
     nulls = [getattr(null, "name", type(null).__name__) for null in h.nulls]
-    nulls += [f"{gate.name}: {len(gate.images)}" for gate in h.gates if getattr(gate, "images", None) is not None]
+    nulls += [_gate_identity(gate) for gate in h.gates]
     text = inspect.getsource(h.measure if inspect.isfunction(h.measure) else type(h.measure))
     above = getattr(h.measure, "above", h.measure)
-    bounds = [above.stored(h.plan.sigmas)] if isinstance(above, AboveOptimum) else []
+    levels = getattr(h.measure, "window", h.plan.sigmas)  # a slope looks at all of its window
+    bounds = [above.stored(levels)] if isinstance(above, AboveOptimum) else []
     looks = [f"{h.plan.looks} looks"] if h.plan.looks > 1 else []
     looks += [] if count is None else [f"{count} null models"]
     rests = [
@@ -348,7 +365,11 @@ def decide_all(questions: Sequence[Question], workshop: Workshop, file: Path) ->
 def _decided(question: Question, workshop: Workshop, known: str | None) -> dict[str, Any] | None:
     """What is kept of the verdict on a question; None where what it rests on has the hash that is known."""
     hypothesis, subject, rival, images, train = question.make(workshop)
-    content = _content(hypothesis, workshop.keys(question.kinds), question.count)
+    content = _content(
+        hypothesis,
+        [*workshop.keys(question.kinds), *(question.rests(workshop) if question.rests else ())],
+        question.count,
+    )
     if known == content:
         return None
     found = assess(hypothesis, subject, rival, images=images, train=train)

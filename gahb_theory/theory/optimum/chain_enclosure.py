@@ -117,8 +117,8 @@ def advance(
     return progress
 
 
-def bounds(progress: Progress) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Lower and upper bound (n,), centre (n, d) and trace (n,) of each image, as in `Enclosed`."""
+def bounds(progress: Progress) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Lower and upper bound (n,), centre (n, d), trace (n,), and blind mean (n, d) of each image, as in `Enclosed`."""
     filled = -(-progress.blocks // progress.length)
     late = slice(filled // 2, filled)
     count = progress.blocks - (filled // 2) * progress.length
@@ -128,7 +128,7 @@ def bounds(progress: Progress) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     energy = (progress.traces + progress.squares[:, :, :TRUE_CHAINS])[late].sum(dim=0).mean(dim=1) / count
     lower = energy - _crossed(a)
     upper = energy - 2 * (centre * u.mean(dim=1)).sum(dim=1) + _crossed(u)
-    return lower, upper, centre, energy - centre.square().sum(dim=1)
+    return lower, upper, centre, energy - centre.square().sum(dim=1), u.mean(dim=1)
 
 
 def _crossed(means: Tensor) -> Tensor:

@@ -167,7 +167,7 @@ def _by_chains(
 
     seconds = None if minutes is None else 60 * minutes
     progress = advance(target, progress, steps, seed=seed, seconds=seconds, save=save)
-    lower, upper, centre, trace = bounds(progress)
+    lower, upper, centre, trace, blind = bounds(progress)
     work = {
         "images": n,
         "steps": progress.steps,
@@ -175,7 +175,7 @@ def _by_chains(
         "seconds": round(progress.seconds, 1),
         "accepted_blocks": float(progress.accepted.mean() / progress.blocks),
     }
-    known = Enclosed(y, centre.reshape(y.shape), trace, lower, upper)
+    known = Enclosed(y, centre.reshape(y.shape), trace, lower, upper, blind.reshape(y.shape))
     return enclosure(known, sigma, "chains from the truth and from nowhere", work, exact=False)
 
 

@@ -30,13 +30,19 @@ TOLERANCE = 0.15
 
 @dataclass(frozen=True, eq=False)
 class Enclosed:
-    """What is known at n noisy images: the images, where the posterior lies, and bounds of its variance."""
+    """What is known at n noisy images: the images, where the posterior lies, and bounds of its variance.
+
+    Of chains, `centre` is the mean of those that began at the truth, and `blind` that of the others, independent of it: of
+    both the posterior mean is the expectation, given what the chains forget, so that the mean of (f - centre)(f - blind) has
+    no part that is the error of either. Tables keep no `blind`.
+    """
 
     noisy: Float[Tensor, "n c h w"]
     centre: Float[Tensor, "n c h w"]
     trace: Float[Tensor, " n"]
     lower: Float[Tensor, " n"]
     upper: Float[Tensor, " n"]
+    blind: Float[Tensor, "n c h w"] | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -99,7 +105,8 @@ class BayesRisk(Result):
     def rearranged(self, order: Callable[[Tensor], Tensor], method: str) -> "BayesRisk":
         """The same for images whose pixels are permuted by `order`."""
         known = self._known()
-        images = replace(known, noisy=order(known.noisy), centre=order(known.centre))
+        blind = None if known.blind is None else order(known.blind)
+        images = replace(known, noisy=order(known.noisy), centre=order(known.centre), blind=blind)
         return replace(self, images=images, method=method)
 
     def to_dict(self) -> dict[str, Any]:
