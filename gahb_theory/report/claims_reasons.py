@@ -112,12 +112,9 @@ FILTER = (
     "At sigma = .3 three conservative networks are not told from a Wiener filter: they have half the channels of plain ones. "
     "Longer training, or more channels, would tell."
 )
-SLOPES = (
-    "The interval holds the threshold. More images would tell; the row on decibels above the optimum (near) asks more."
-)
 BEGIN = (
-    "At sigma = 1, where samples begin, the networks do not beat a Wiener filter. Larger networks, or training with more weight "
-    "on strong noise, would tell."
+    "At sigma = 1, where samples begin, the networks do not beat a Wiener filter. Larger networks, or training with more "
+    "weight on strong noise, would tell."
 )
 LINEAR_WINS = (
     "At sigma = .5 the networks are not better than a Wiener filter of as many images, and the gate asks for every level. "
@@ -185,9 +182,10 @@ REASONS = {
     "near, alpha = 1, conservative": FILTER,
     "near, alpha = 1.5, conservative": FILTER,
     "near, alpha = 3, conservative": FILTER,
-    "slope, alpha = 1, conservative": SLOPES,
-    "slope, alpha = 1.5, conservative": WRONG,
-    "slope, alpha = 3, conservative": SLOPES,
+    "slope, alpha = 1, conservative": FILTER,
+    "slope, alpha = 1.5, conservative": FILTER,
+    "slope, alpha = 3, conservative": FILTER,
+    "slope, alpha = 1.5, plain": WRONG,
     "shared eigenvectors": "Networks of 100 images, which memorise by {memorised}, share {shared} of what those of the same "
     "set share: three quarters do not tell them apart.",
     "shared eigenvectors, disks": "As on C^alpha images: networks of 100 images, which memorise, share {shared, disks}.",
