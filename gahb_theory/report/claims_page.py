@@ -72,7 +72,7 @@ LIMITS = """## What these verdicts leave open
   not foreseen by it. Its interval misses the truth on either side in up to 9.5 % of simulated cases, not in 2.5 %, and that of
   the excess on the ray ends just below the threshold: it is refuted by no margin.
 - The optimum at 32 pixels is in the tables of the library for the whole window where alpha = 2 or 3, and from sigma = .1 where
-  alpha = 1: below, a noise level takes more than an hour of one core. At 64 pixels it is not.
+  alpha = 1: below, its chains have not converged. At 64 pixels it is not.
 - Equations 7 and 10 have no rows: SURE is unbiased for every denoiser, and the identity map and a Wiener filter times 1.275
   satisfy the trace identity, so that neither could fail. Equation 5 for two trained networks, in nats against N, is in
   results/likelihood, with Wiener filters and untrained networks beside them.
