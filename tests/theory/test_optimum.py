@@ -321,3 +321,16 @@ def test_every_entry_of_the_standard_table_has_ordered_bounds() -> None:
         difference = np.array(entry["upper"]) - np.array(entry["lower"])
         assert difference.mean() > -3 * difference.std() / len(difference) ** 0.5, entry["name"]
         assert min(entry["trace"]) > 0
+
+
+def test_blind_chains_have_a_mean_of_their_own() -> None:
+    """Of few steps the chains from the truth and the others differ; the product of their errors is below either's square."""
+    X = gt.Disks(size=16)
+    known, long = (gt.bayes_risk(X, 0.3, 16, steps=n, search=QUICK).images for n in (50, 4000))
+    a, b, m = known.centre, known.blind, (long.centre + long.blind) / 2
+    assert a.shape == b.shape == known.noisy.shape
+    errors = [((u - m) * (v - m)).sum(dim=(1, 2, 3)).mean() for u, v in ((a, a), (b, b), (a, b))]
+    assert abs(errors[2]) < 0.5 * min(errors[:2])
+    P = gt.Shuffled(X, seed=4)
+    plain, shuffled = (gt.bayes_risk(c, 0.3, 2, steps=50, search=QUICK).images for c in (X, P))
+    assert torch.equal(P.unshuffle(shuffled.blind), plain.blind)

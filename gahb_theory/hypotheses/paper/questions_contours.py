@@ -87,7 +87,8 @@ class ContourExcess:
         near = near_contours(self.above.X, self.above.count, DISTANCE)
         with torch.no_grad():
             estimate = f(known.noisy.float(), sigma).double()
-            excess = (estimate - known.centre) * (estimate - known.blind)
+            other = known.centre if known.blind is None else known.blind  # an exact centre has no error of its own
+            excess = (estimate - known.centre) * (estimate - other)
         optimum = (_clean(self.above) - known.centre).square()
         return _mean(excess, near) / _mean(optimum, near).mean()
 
