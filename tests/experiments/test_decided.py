@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -50,6 +49,7 @@ from gahb_theory.hypotheses.publishing import publish
 from gahb_theory.hypotheses.subjects import Given, Setting
 from gahb_theory.images import GaussianField, Shuffled, SineCone
 from gahb_theory.report import draw_claims, verdict_page
+from gahb_theory.theory.optimum.enclosure import Enclosed, enclosure
 from gahb_theory.training import Recipe
 
 RESULTS = Path(__file__).parents[2] / "experiments" / "results"
@@ -76,8 +76,9 @@ def test_a_verdict_against_the_optimum_is_of_its_bayes_intervals():
     """More steps of chains give other intervals, and another verdict; a slope looks at all levels of its window."""
 
     def interval(*lower):
-        known = SimpleNamespace(lower=torch.tensor(lower), upper=torch.tensor([0.2, 0.3]))
-        return SimpleNamespace(_known=lambda: known)
+        x, ends = torch.zeros(2, 1, 16, 16), (torch.tensor(end, dtype=torch.float64) for end in (lower, (0.2, 0.3)))
+        known = Enclosed(x, x, torch.zeros(2), *ends)
+        return enclosure(known, 0.1, "given", {}, exact=False)
 
     measure = AboveOptimum(gt.CAlpha(alpha=2.0, size=16))
     measure.found.update({0.1: interval(0.1, 0.2), 0.2: interval(0.1, 0.2)})

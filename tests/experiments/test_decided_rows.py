@@ -63,7 +63,7 @@ def test_photographs_leave_numbers_alone(monkeypatch):
     X = Photographs(size=16)
     monkeypatch.setattr(plane_summary, "SPECTRUM_IMAGES", 2048)
     monkeypatch.setattr(
-        plane_of_photographs.memorisation_plane, "collect", lambda s, found: ({"rows": []}, {"1/samples": 1})
+        plane_of_photographs.memorisation_plane, "collect", lambda s, found: ({"rows": []}, {"1/samples": np.ones(1)})
     )
     s = plane_of_photographs.SCALES["laptop"]
     results, arrays = plane_of_photographs.collect(s, {})
